@@ -1,0 +1,25 @@
+"""Kinds of identifier. An id is opaque to its readers: prefix, underscore, 26-character ULID (decisions, "ids")."""
+
+from typing import NewType
+
+TenantId = NewType("TenantId", str)
+UserId = NewType("UserId", str)
+ApiKeyId = NewType("ApiKeyId", str)
+AgentId = NewType("AgentId", str)
+SessionId = NewType("SessionId", str)
+ConversationId = NewType("ConversationId", str)
+NodeId = NewType("NodeId", str)
+EventId = NewType("EventId", str)
+
+PREFIXES: dict[str, str] = {
+    "tenant": "ten",
+    "user": "usr",
+    "api_key": "key",
+    "agent": "agt",
+    "webrtc_session": "wrtc",
+    "conversation": "conv",
+    "request": "req",
+    "event": "evt",
+    "node": "node",
+}
+"""Prefix of each kind, as the documentation prints them."""

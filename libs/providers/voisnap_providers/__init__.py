@@ -1,0 +1,1 @@
+"""Provider ports, registry and vendors."""

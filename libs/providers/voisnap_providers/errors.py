@@ -1,0 +1,19 @@
+"""A vendor's fault: not the caller's, and not a bug here."""
+
+
+class ProviderError(Exception):
+    """A provider failed. `retryable` says whether the same call may work in a moment; `kind` is stt, tts, llm, embeddings or blobs."""
+
+    def __init__(self, detail: str, *, provider: str, kind: str, retryable: bool) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.provider = provider
+        self.kind = kind
+        self.retryable = retryable
+
+
+class ProviderTimeout(ProviderError):
+    """A provider did not answer in time."""
+
+    def __init__(self, detail: str, *, provider: str, kind: str) -> None:
+        super().__init__(detail, provider=provider, kind=kind, retryable=True)

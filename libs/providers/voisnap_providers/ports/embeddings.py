@@ -1,0 +1,17 @@
+"""Text embeddings."""
+
+from typing import Protocol
+
+import numpy as np
+
+
+class Embedder(Protocol):
+    provider: str
+    model: str
+    dimensions: int
+
+    async def embed(self, texts: tuple[str, ...]) -> np.ndarray:
+        """Unit vectors, float32, shape (len(texts), dimensions). Raises ProviderError."""
+        ...
+
+    async def aclose(self) -> None: ...
