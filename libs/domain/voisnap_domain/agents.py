@@ -282,14 +282,20 @@ def _range_errors(config: AgentConfig) -> Iterator[FieldError]:
     for path, (low, high) in ranges.items():
         value = _at(config, path)
         if value is not None and not low <= value <= high:
-            yield FieldError(pointer=_pointer(path), code="out-of-range", detail=f"must be between {low:g} and {high:g}")
+            yield FieldError(
+                pointer=_pointer(path), code="out-of-range", detail=f"must be between {low:g} and {high:g}"
+            )
 
 
 def _length_errors(config: AgentConfig) -> Iterator[FieldError]:
     for path, shortest, longest in _LENGTHS:
         value = _at(config, path)
         if value is not None and not shortest <= len(value.strip() if shortest else value) <= longest:
-            detail = f"must have {shortest} to {longest} characters" if shortest else f"must have at most {longest} characters"
+            detail = (
+                f"must have {shortest} to {longest} characters"
+                if shortest
+                else f"must have at most {longest} characters"
+            )
             yield FieldError(pointer=_pointer(path), code="bad-length", detail=detail)
 
 
@@ -297,7 +303,9 @@ def _custom_field_errors(config: AgentConfig) -> Iterator[FieldError]:
     for index, field in enumerate(config.analysis_config.custom_fields):
         if field.type is CustomFieldType.ENUM and not field.options:
             yield FieldError(
-                pointer=f"/analysisConfig/customFields/{index}/options", code="required", detail="an enum needs its options"
+                pointer=f"/analysisConfig/customFields/{index}/options",
+                code="required",
+                detail="an enum needs its options",
             )
 
 

@@ -1,0 +1,172 @@
+"""Who says which event and who listens: the table behind SUBJECTS.md and asyncapi.json, with an example of each.
+
+A test holds this against the code: a tag that is missing here, or here only, fails.
+"""
+
+from datetime import UTC, datetime
+
+import msgspec
+from voisnap_domain.agents import AgentConfig, AgentSnapshot, Llm, Persona, Transcription, Voice
+from voisnap_domain.conversations import CallQuality, RecordingInfo, Speaker, Turn, TurnLatency, Word
+from voisnap_domain.costs import LlmUsage, SttUsage, TtsUsage, Usage
+from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, TenantId, UserId
+from voisnap_domain.sessions import Channel, Direction, EndReason, SessionPlan
+from voisnap_domain.tenants import Environment, Owner, Tenant, TenantStatus, UsageLimits
+
+from . import events
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
+    """One event: its type, the service that says it, the consumers by durable name, an example without customer data."""
+
+    event: type
+    producer: str
+    consumers: tuple[str, ...]
+    example: events.Event
+
+
+_AT = datetime(2026, 1, 2, 9, 30, tzinfo=UTC)
+_TENANT_ID = TenantId("ten_01JGKZ0000000000000000TEN1")
+_SESSION_ID = SessionId("wrtc_01JGKZ0000000000000000SES1")
+_CONVERSATION_ID = ConversationId("conv_01JGKZ0000000000000000CNV1")
+_AGENT_ID = AgentId("agt_01JGKZ0000000000000000AGT1")
+_TENANT = Tenant(
+    id=_TENANT_ID,
+    name="Example Ltd",
+    slug="example",
+    status=TenantStatus.ACTIVE,
+    plan="professional",
+    agency_id=None,
+    billing_mode="self_billed",
+    usage_limits=UsageLimits(max_concurrent_calls=20),
+    owner=Owner(id="usr_01JGKZ0000000000000000USR1", email="owner@example.com", name="Example Owner"),
+    created_at=_AT,
+    updated_at=_AT,
+)
+_PLAN = SessionPlan(
+    session_id=_SESSION_ID,
+    conversation_id=_CONVERSATION_ID,
+    tenant_id=_TENANT_ID,
+    environment=Environment.LIVE,
+    channel=Channel.WEBRTC,
+    direction=Direction.INBOUND,
+    agent=AgentSnapshot(
+        agent_id=_AGENT_ID,
+        version=3,
+        config=AgentConfig(
+            name="Example agent",
+            persona=Persona(name="Aria"),
+            voice=Voice(provider="local", voice_id="heart"),  # pyright: ignore[reportArgumentType] # decoded form of the wire
+            llm=Llm(provider="local", model="brain"),  # pyright: ignore[reportArgumentType]
+            transcription=Transcription(provider="local"),  # pyright: ignore[reportArgumentType]
+            system_prompt_template="You are Aria. We open at nine.",
+        ),
+    ),
+    created_at=_AT,
+)
+
+TOPICS: tuple[Topic, ...] = (
+    Topic(
+        event=events.TenantCreated,
+        producer="admin",
+        consumers=("api-tenants",),
+        example=events.TenantCreated(tenant_id=_TENANT_ID, tenant=_TENANT),
+    ),
+    Topic(
+        event=events.TenantUpdated,
+        producer="admin",
+        consumers=("api-tenants",),
+        example=events.TenantUpdated(tenant_id=_TENANT_ID, tenant=_TENANT),
+    ),
+    Topic(
+        event=events.TenantSuspended,
+        producer="admin",
+        consumers=("api-tenants",),
+        example=events.TenantSuspended(tenant_id=_TENANT_ID, tenant=_TENANT, reason="unpaid"),
+    ),
+    Topic(
+        event=events.TenantResumed,
+        producer="admin",
+        consumers=("api-tenants",),
+        example=events.TenantResumed(tenant_id=_TENANT_ID, tenant=_TENANT),
+    ),
+    Topic(
+        event=events.TenantDeleted,
+        producer="admin",
+        consumers=("api-tenants",),
+        example=events.TenantDeleted(tenant_id=_TENANT_ID, tenant=_TENANT),
+    ),
+    Topic(
+        event=events.AgentChanged,
+        producer="api",
+        consumers=(),
+        example=events.AgentChanged(
+            tenant_id=_TENANT_ID,
+            environment=Environment.LIVE,
+            agent_id=_AGENT_ID,
+            version=3,
+            change="published",
+            by=UserId("usr_01JGKZ0000000000000000USR1"),
+        ),
+    ),
+    Topic(
+        event=events.SessionStarted,
+        producer="runtime",
+        consumers=("api-conversations",),
+        example=events.SessionStarted(
+            tenant_id=_TENANT_ID,
+            session_id=_SESSION_ID,
+            conversation_id=_CONVERSATION_ID,
+            node_id=NodeId("node_1"),
+            plan=_PLAN,
+            started_at=_AT,
+        ),
+    ),
+    Topic(
+        event=events.TurnFinished,
+        producer="runtime",
+        consumers=("api-conversations",),
+        example=events.TurnFinished(
+            tenant_id=_TENANT_ID,
+            environment=Environment.LIVE,
+            session_id=_SESSION_ID,
+            conversation_id=_CONVERSATION_ID,
+            turn=Turn(
+                sequence=1,
+                speaker=Speaker.AGENT,
+                text="Hello!",
+                start_time=0.0,
+                end_time=0.4,
+                confidence=1.0,
+                words=(Word(word="Hello!", start_time=0.0, end_time=0.38, confidence=1.0),),
+                latency=TurnLatency(total_ms=710, endpointing_ms=500, stt_ms=20, llm_ms=90, tts_ms=80, platform_ms=20),
+            ),
+        ),
+    ),
+    Topic(
+        event=events.SessionEnded,
+        producer="runtime",
+        consumers=("api-conversations",),
+        example=events.SessionEnded(
+            tenant_id=_TENANT_ID,
+            environment=Environment.LIVE,
+            session_id=_SESSION_ID,
+            conversation_id=_CONVERSATION_ID,
+            plan=_PLAN,
+            started_at=_AT,
+            ended_at=_AT,
+            duration_seconds=42.5,
+            reason=EndReason.USER_ENDED,
+            turns=5,
+            usage=Usage(
+                llm=LlmUsage(provider="local", model="brain", input_tokens=120, output_tokens=40),
+                tts=TtsUsage(provider="local", characters=310),
+                stt=SttUsage(provider="local", audio_seconds=12.4),
+            ),
+            quality=CallQuality(packets_received=2000),
+            recording=RecordingInfo(
+                key="recordings/ten_1/conv_1.mp3", format="mp3", duration_seconds=42.5, size_bytes=340000
+            ),
+        ),
+    ),
+)
