@@ -1,0 +1,1 @@
+"""The Main API and its worker."""
