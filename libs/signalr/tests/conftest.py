@@ -1,0 +1,163 @@
+"""Builders for hub tests: an ASGI client without sockets, and a log that keeps what it is told."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+from voisnap_signalr import HubApp
+
+RS = "\x1e"
+HANDSHAKE = '{"protocol":"json","version":1}' + RS
+
+
+class KeptLog:
+    """Keeps (level, event, values)."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, str, dict[str, Any]]] = []
+
+    def debug(self, event: str, **values: Any) -> None:
+        self.entries.append(("debug", event, values))
+
+    def info(self, event: str, **values: Any) -> None:
+        self.entries.append(("info", event, values))
+
+    def warning(self, event: str, **values: Any) -> None:
+        self.entries.append(("warning", event, values))
+
+    def error(self, event: str, **values: Any) -> None:
+        self.entries.append(("error", event, values))
+
+    def events(self) -> list[str]:
+        return [event for _, event, _ in self.entries]
+
+
+class HttpAnswer(msgspec.Struct):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+
+class AsgiSocket:
+    """One WebSocket into an ASGI app: what the app sends is read with `messages` and `raw`."""
+
+    def __init__(self, app: Any, path: str, query: str = "", headers: dict[str, str] | None = None) -> None:
+        self._to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._from_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._pending: list[dict[str, Any]] = []
+        self.can_write = asyncio.Event()
+        self.can_write.set()
+        scope = _scope("websocket", path, query, headers)
+        self.task = asyncio.create_task(app(scope, self._to_app.get, self._send))
+        self._to_app.put_nowait({"type": "websocket.connect"})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self.can_write.wait()
+        self._from_app.put_nowait(message)
+
+    async def raw(self) -> dict[str, Any]:
+        """The next ASGI message from the app."""
+        async with asyncio.timeout(5):
+            return await self._from_app.get()
+
+    async def open(self) -> "AsgiSocket":
+        """Accept, shake hands, and read the reply."""
+        assert (await self.raw())["type"] == "websocket.accept"
+        self.send_text(HANDSHAKE)
+        assert await self.message() == {}
+        return self
+
+    def send_text(self, text: str) -> None:
+        self._to_app.put_nowait({"type": "websocket.receive", "text": text})
+
+    def send(self, *messages: dict[str, Any]) -> None:
+        self.send_text("".join(msgspec.json.encode(message).decode() + RS for message in messages))
+
+    def invoke(self, target: str, *arguments: Any, invocation_id: str | None = "1") -> None:
+        message = {"type": 1, "target": target, "arguments": arguments}
+        if invocation_id is not None:
+            message["invocationId"] = invocation_id
+        self.send(message)
+
+    async def message(self) -> dict[str, Any]:
+        """The next hub message from the app."""
+        while not self._pending:
+            message = await self.raw()
+            assert message["type"] == "websocket.send", message
+            records = message["text"].split(RS)
+            assert records.pop() == "", "a frame ends with the separator"
+            self._pending += [msgspec.json.decode(record) for record in records]
+        return self._pending.pop(0)
+
+    def drop(self, code: int = 1006) -> None:
+        """The peer goes."""
+        self._to_app.put_nowait({"type": "websocket.disconnect", "code": code})
+
+    async def finished(self) -> None:
+        async with asyncio.timeout(5):
+            await self.task
+
+
+async def request(
+    app: Any, method: str, path: str, query: str = "", headers: dict[str, str] | None = None
+) -> HttpAnswer:
+    """One HTTP request without a body."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = _scope("http", path, query, headers) | {"method": method}
+    await app(scope, receive, send)
+    answer_headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return HttpAnswer(sent[0]["status"], answer_headers, b"".join(part["body"] for part in sent[1:]))
+
+
+def _scope(kind: str, path: str, query: str, headers: dict[str, str] | None) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": query.encode(),
+        "headers": [
+            (name.lower().encode(), value.encode()) for name, value in {"host": "hub.test", **(headers or {})}.items()
+        ],
+        "client": ("192.0.2.7", 5000),
+        "extensions": {"websocket.http.response": {}},
+    }
+
+
+@pytest.fixture
+def kept_log() -> KeptLog:
+    return KeptLog()
+
+
+@pytest.fixture
+def connect() -> type[AsgiSocket]:
+    return AsgiSocket
+
+
+@pytest.fixture
+def http() -> Any:
+    return request
+
+
+@pytest.fixture
+def hub_app(kept_log: KeptLog) -> Any:
+    """Build a `HubApp` that admits everybody as "user"."""
+
+    async def admit(_request: Any) -> str:
+        return "user"
+
+    def build(hubs: dict[str, Any], **options: Any) -> HubApp:
+        return HubApp(hubs, **{"authenticate": admit, "logger": kept_log} | options)
+
+    return build

@@ -1,0 +1,219 @@
+"""One hub connection without any I/O: bytes in, events out; messages in, bytes out; time as an argument.
+
+The same object serves any transport. A transport feeds it what arrives, acts on the events in their order, and writes
+what `encode` returns. Nothing here raises for what a peer sends: the last event of a broken connection is `Failed`.
+"""
+
+from collections.abc import Iterable
+from enum import Enum, auto
+
+import msgspec
+
+from . import handshake
+from .json_codec import split_records
+from .messages import (
+    Ack,
+    CancelInvocation,
+    Close,
+    Completion,
+    HubCodec,
+    HubMessage,
+    Invocation,
+    Ping,
+    ProtocolError,
+    SequenceStart,
+    StreamInvocation,
+    StreamItem,
+    TransferFormat,
+)
+
+
+class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits and timers; the defaults are those of ASP.NET Core, which clients are tuned to."""
+
+    max_message_bytes: int = 32 * 1024
+    handshake_timeout_s: float = 15.0
+    keep_alive_s: float = 15.0
+    client_timeout_s: float = 30.0
+
+
+class ConnectionState(Enum):
+    HANDSHAKE = auto()
+    OPEN = auto()
+    CLOSED = auto()
+
+
+class HandshakeDone(msgspec.Struct, frozen=True):
+    """Write `reply`, then the connection is open."""
+
+    reply: bytes
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    """The peer broke the protocol. Write `farewell`, then close the transport."""
+
+    error: str
+    farewell: bytes
+
+
+class PeerClosed(msgspec.Struct, frozen=True, kw_only=True):
+    """The peer said that it is leaving."""
+
+    error: str | None
+
+
+ConnectionEvent = (
+    HandshakeDone
+    | Failed
+    | PeerClosed
+    | Invocation
+    | StreamInvocation
+    | StreamItem
+    | Completion
+    | CancelInvocation
+    | Ack
+    | SequenceStart
+)
+
+
+class Due(Enum):
+    """What `Connection.due` asks the transport to do."""
+
+    NOTHING = auto()
+    PING = auto()
+    HANDSHAKE_TIMEOUT = auto()
+    CLIENT_TIMEOUT = auto()
+
+
+class Connection:
+    """Protocol state of one connection; `now` is in seconds of any clock that never goes back."""
+
+    def __init__(
+        self,
+        codecs: Iterable[HubCodec],
+        *,
+        now: float,
+        settings: ConnectionSettings | None = None,
+    ) -> None:
+        self._codecs = {codec.name: codec for codec in codecs}
+        self._settings = settings or ConnectionSettings()
+        self._state = ConnectionState.HANDSHAKE
+        self._codec: HubCodec | None = None
+        self._buffer = bytearray()
+        self._opened_at = now
+        self._sent_at = now
+        self._heard_at = now
+        self._client_pings = False
+
+    @property
+    def state(self) -> ConnectionState:
+        return self._state
+
+    @property
+    def codec(self) -> HubCodec:
+        """The codec of the handshake. Raises `RuntimeError` before the handshake."""
+        if self._codec is None:
+            raise RuntimeError("The handshake has not chosen a protocol yet.")
+        return self._codec
+
+    @property
+    def transfer_format(self) -> TransferFormat:
+        """Of the frames to write; text until the handshake has chosen (handshake errors are text)."""
+        return TransferFormat.TEXT if self._codec is None else self._codec.transfer_format
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes of an unfinished record."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes | str, *, now: float) -> list[ConnectionEvent]:
+        """Take what arrived and return its events in order; after `Failed` or `PeerClosed` there are no more."""
+        if self._state is ConnectionState.CLOSED:
+            return []
+        self._heard_at = now
+        events: list[ConnectionEvent] = []
+        try:
+            self._buffer += data.encode() if isinstance(data, str) else data
+            if self._state is ConnectionState.HANDSHAKE and not self._shake_hands(events):
+                return events
+            self._read_messages(events)
+        except UnicodeEncodeError:
+            events.append(self._fail("The message is not valid text."))
+        except ProtocolError as error:
+            events.append(self._fail(str(error)))
+        return events
+
+    def encode(self, message: HubMessage, *, now: float) -> bytes:
+        """Frame a message for the peer; a `Close` ends this side. Raises `RuntimeError` unless open."""
+        if self._state is not ConnectionState.OPEN:
+            raise RuntimeError("The connection is not open.")
+        record = self.codec.encode(message)
+        self._sent_at = now
+        if isinstance(message, Close):
+            self._state = ConnectionState.CLOSED
+        return record
+
+    def close(self) -> None:
+        """The transport is gone or was closed: nothing is read or written from here on."""
+        self._state = ConnectionState.CLOSED
+        self._buffer.clear()
+
+    def due(self, *, now: float, is_busy: bool = False) -> Due:
+        """What the timers ask for. While a hub method runs (`is_busy`), silence is not the client's fault."""
+        settings = self._settings
+        if self._state is ConnectionState.HANDSHAKE:
+            return Due.HANDSHAKE_TIMEOUT if now - self._opened_at >= settings.handshake_timeout_s else Due.NOTHING
+        if self._state is ConnectionState.CLOSED:
+            return Due.NOTHING
+        if is_busy:
+            self._heard_at = now
+        # Armed by the first ping: a client that never pings has no client timeout (signalrcore, some browsers' tabs).
+        if self._client_pings and now - self._heard_at >= settings.client_timeout_s:
+            return Due.CLIENT_TIMEOUT
+        return Due.PING if now - self._sent_at >= settings.keep_alive_s else Due.NOTHING
+
+    def _shake_hands(self, events: list[ConnectionEvent]) -> bool:
+        record = _take_first_record(self._buffer, max_bytes=self._settings.max_message_bytes)
+        if record is None:
+            return False
+        self._codec = handshake.choose(handshake.parse_request(record), self._codecs)
+        self._state = ConnectionState.OPEN
+        events.append(HandshakeDone(handshake.encode_reply()))
+        return True
+
+    def _read_messages(self, events: list[ConnectionEvent]) -> None:
+        codec = self.codec
+        for record in codec.split(self._buffer, max_bytes=self._settings.max_message_bytes):
+            message = codec.decode(record)
+            match message:
+                case None:
+                    continue
+                case Ping():
+                    self._client_pings = True
+                case Close(error=error):
+                    self.close()
+                    events.append(PeerClosed(error=error))
+                    return
+                case _:
+                    events.append(message)
+
+    def _fail(self, error: str) -> Failed:
+        if self._codec is None:
+            farewell = handshake.encode_reply(error)
+        else:
+            farewell = self._codec.encode(Close(error=f"Connection closed with an error. {error}"))
+        self.close()
+        return Failed(error=error, farewell=farewell)
+
+
+def _take_first_record(buffer: bytearray, *, max_bytes: int) -> bytes | None:
+    """The handshake ends at the first separator; what follows belongs to the protocol it chose."""
+    end = buffer.find(0x1E)
+    if end < 0:
+        split_records(buffer, max_bytes=max_bytes)
+        return None
+    if end > max_bytes:
+        raise ProtocolError(f"The maximum message size of {max_bytes}B was exceeded.")
+    record = bytes(buffer[:end])
+    del buffer[: end + 1]
+    return record

@@ -1,0 +1,44 @@
+"""The bounded buffer between a hub that sends without waiting and a socket that may be slow."""
+
+import asyncio
+
+
+class Outbox:
+    """Frames waiting to be written, in order; one writer takes everything that waits at once."""
+
+    def __init__(self, *, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._frames: list[bytes] = []
+        self._bytes = 0
+        self._is_finished = False
+        self._wake = asyncio.Event()
+
+    def put(self, frame: bytes) -> bool:
+        """Add a frame; False when there is no room for it. A finished outbox swallows it."""
+        if self._is_finished:
+            return True
+        if self._bytes + len(frame) > self._max_bytes:
+            return False
+        self._frames.append(frame)
+        self._bytes += len(frame)
+        self._wake.set()
+        return True
+
+    def finish(self, last: bytes = b"") -> None:
+        """Nothing comes after `last`, which is taken even when the buffer is full."""
+        if self._is_finished:
+            return
+        if last:
+            self._frames.append(last)
+        self._is_finished = True
+        self._wake.set()
+
+    async def take(self) -> list[bytes] | None:
+        """Wait for frames and take all of them; None when the outbox is finished and empty."""
+        while not self._frames:
+            if self._is_finished:
+                return None
+            self._wake.clear()
+            await self._wake.wait()
+        frames, self._frames, self._bytes = self._frames, [], 0
+        return frames
