@@ -1,0 +1,1 @@
+"""Technical glue that knows no resource. Each module is one tool; import the module you need."""

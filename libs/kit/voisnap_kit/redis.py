@@ -1,0 +1,65 @@
+"""Redis or Valkey: one bounded connection pool with time-outs, and typed Lua scripts. Knows no key."""
+
+from collections.abc import Awaitable
+from typing import Any, Self, cast
+
+from redis import asyncio as redis_asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+__all__ = ["Redis", "RedisError", "Script"]
+
+
+class Redis:
+    """A client whose every command has a time-out and a few retries with backoff. `client` is the redis-py object; answers are bytes."""
+
+    def __init__(self, client: redis_asyncio.Redis) -> None:
+        self.client = client
+
+    @classmethod
+    async def open(cls, url: str, *, max_connections: int = 64, timeout: float = 2.0) -> Self:
+        """A pool on `url`; does not need the server to be up yet. `timeout` in seconds holds for connect and for each command."""
+        pool = redis_asyncio.BlockingConnectionPool.from_url(
+            url,
+            max_connections=max_connections,
+            timeout=timeout,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            health_check_interval=15,
+            retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), retries=3),
+            retry_on_error=[RedisConnectionError, RedisTimeoutError],
+        )
+        return cls(redis_asyncio.Redis.from_pool(pool))
+
+    async def ping(self) -> None:
+        """Raise RedisError when the server does not answer; a readiness check."""
+        await cast(Awaitable[bool], self.client.ping())
+
+    async def close(self) -> None:
+        await self.client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class Script:
+    """A Lua script that is sent once and called by its hash; a server that forgot it (restart, fail-over) gets it again."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._sha: str | None = None
+
+    async def __call__(self, redis: Redis, *, keys: tuple[str, ...], args: tuple[Any, ...] = ()) -> Any:
+        """Run it. The caller knows the answer's type. Do not give it a script that is unsafe to repeat: a lost answer is retried."""
+        if self._sha is None:
+            self._sha = cast(str, await redis.client.script_load(self.source))
+        try:
+            return await cast(Awaitable[Any], redis.client.evalsha(self._sha, len(keys), *keys, *args))
+        except NoScriptError:
+            return await cast(Awaitable[Any], redis.client.eval(self.source, len(keys), *keys, *args))

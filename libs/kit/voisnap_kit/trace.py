@@ -1,0 +1,60 @@
+"""OpenTelemetry set-up and W3C trace context through HTTP and NATS headers."""
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from .ids import new_id
+
+_PROPAGATOR = TraceContextTextMapPropagator()
+_TRACER = trace.get_tracer("voisnap")
+
+
+def configure(service: str, endpoint: str | None = None) -> TracerProvider:
+    """Install the process's tracer. Spans are exported by OTLP/HTTP only if `endpoint` (its base URL) is given; trace ids exist either way.
+
+    A process configures once; later calls return the first provider.
+    """
+    current = trace.get_tracer_provider()
+    if isinstance(current, TracerProvider):
+        return current
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    if endpoint:
+        exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=5)
+        provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=2048))
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+def inject(headers: MutableMapping[str, str]) -> None:
+    """Write the current span's `traceparent` into headers."""
+    _PROPAGATOR.inject(headers)
+
+
+def extract(headers: Mapping[str, str] | None) -> otel_context.Context:
+    """The remote context that headers carry, or an empty one."""
+    return _PROPAGATOR.extract(headers or {}, context=otel_context.Context())
+
+
+@contextmanager
+def span(
+    name: str, *, kind: SpanKind = SpanKind.INTERNAL, parent: otel_context.Context | None = None, **attributes: Any
+) -> Iterator[Span]:
+    """A span around a block; an exception marks it as failed and propagates."""
+    with _TRACER.start_as_current_span(name, context=parent, kind=kind, attributes=attributes) as current:
+        yield current
+
+
+def trace_id() -> str:
+    """The id to quote to support: `trace_` and the current trace's id, or a new one outside every trace."""
+    context = trace.get_current_span().get_span_context()
+    return f"trace_{context.trace_id:032x}" if context.is_valid else new_id("trace")
