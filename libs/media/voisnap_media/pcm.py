@@ -16,8 +16,9 @@ SILENCE_DBFS = -100.0
 class Pcm(msgspec.Struct, frozen=True, eq=False):
     """Mono sound: 16-bit samples and their rate in Hz.
 
-    Never changes after creation: every method returns a new `Pcm` (sharing samples where it can), and nobody writes into
-    `samples`. Two sounds are equal when `same_as` says so; `==` compares identity, since arrays have no single truth.
+    Never changes after creation: every method returns a new `Pcm` (sharing samples where it can), and nobody writes
+    into `samples`. Two sounds are equal when `same_as` says so; `==` compares identity, since arrays have no single
+    truth.
     """
 
     samples: Samples
