@@ -1,0 +1,151 @@
+"""A store of live sessions in memory, which obeys the runtime's `Store` port.
+
+store = MemoryStore()
+store.away = True       every call raises RedisError, as a server that is gone does
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from voisnap_domain.errors import NotFound
+from voisnap_domain.ids import NodeId, SessionId, TenantId
+from voisnap_domain.sessions import Session, SessionState
+from voisnap_kit.redis import RedisError
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore:
+    """Holds sessions, tokens, leases and journals in dicts. `make_progress` builds what `progress` answers for a session without any."""
+
+    def __init__(self, make_progress: Callable[[], Any], *, clock: Callable[[], datetime]) -> None:
+        self.away = False
+        self.sessions: dict[SessionId, Session] = {}
+        self.tokens: dict[str, tuple[SessionId, datetime]] = {}
+        self.leases: dict[SessionId, datetime] = {}
+        self.journal: dict[SessionId, list[tuple[str, Any]]] = {}
+        self.tenants: dict[TenantId, dict[SessionId, datetime]] = {}
+        self.locks: set[SessionId] = set()
+        self._progress: dict[SessionId, Any] = {}
+        self._make_progress = make_progress
+        self._clock = clock
+        self._position = 0
+
+    async def create(self, session: Session, *, token: str, token_until: datetime) -> None:
+        self._reach()
+        session_id = session.plan.session_id
+        self.sessions[session_id] = session
+        self.tokens[token] = (session_id, token_until)
+        self.leases[session_id] = token_until
+
+    async def restore(self, session: Session, *, lease_until: datetime) -> None:
+        self._reach()
+        self.sessions[session.plan.session_id] = session
+        self.leases[session.plan.session_id] = lease_until
+
+    async def reserve(
+        self, tenant_id: TenantId, session_id: SessionId, *, limit: int | None, now: datetime, until: datetime
+    ) -> bool:
+        self._reach()
+        live = self.tenants.setdefault(tenant_id, {})
+        for other in [other for other, end in live.items() if end <= now]:
+            del live[other]
+        if session_id not in live and limit is not None and len(live) >= limit:
+            return False
+        live[session_id] = until
+        return True
+
+    async def release(self, tenant_id: TenantId, session_id: SessionId) -> None:
+        self._reach()
+        self.tenants.get(tenant_id, {}).pop(session_id, None)
+
+    async def get(self, session_id: SessionId) -> Session | None:
+        self._reach()
+        return self.sessions.get(session_id)
+
+    async def add_token(self, token: str, session_id: SessionId, *, until: datetime) -> None:
+        self._reach()
+        self.tokens[token] = (session_id, until)
+
+    async def find_by_token(self, token: str) -> SessionId | None:
+        self._reach()
+        session_id, until = self.tokens.get(token, (None, None))
+        return session_id if until is not None and until > self._clock() else None
+
+    async def change(
+        self, session_id: SessionId, change: Callable[[Session], Session], *, entries: Sequence[Any] = ()
+    ) -> Session:
+        self._reach()
+        session = self.sessions.get(session_id)
+        if session is None:
+            raise NotFound("session", session_id)
+        changed = change(session)
+        if changed is not session:
+            self.sessions[session_id] = changed
+            self._add(session_id, entries)
+        return changed
+
+    async def append(self, session_id: SessionId, node_id: NodeId, entries: Sequence[Any], progress: Any) -> bool:
+        self._reach()
+        session = self.sessions.get(session_id)
+        if session is not None and (session.owner not in (None, node_id) or session.state is SessionState.ENDED):
+            return False
+        if progress is not None and session is not None and session.owner is not None:
+            self._progress[session_id] = progress
+        self._add(session_id, entries)
+        return True
+
+    async def progress(self, session_id: SessionId) -> Any:
+        self._reach()
+        return self._progress.get(session_id) or self._make_progress()
+
+    async def renew(self, leases: Mapping[SessionId, datetime]) -> tuple[SessionId, ...]:
+        self._reach()
+        missing = tuple(session_id for session_id in leases if session_id not in self.leases)
+        self.leases.update({session_id: until for session_id, until in leases.items() if session_id in self.leases})
+        return missing
+
+    async def lease_of(self, session_id: SessionId) -> datetime | None:
+        self._reach()
+        return self.leases.get(session_id)
+
+    async def expired(self, now: datetime, *, limit: int) -> tuple[SessionId, ...]:
+        self._reach()
+        over = sorted((until, session_id) for session_id, until in self.leases.items() if until <= now)
+        return tuple(session_id for _, session_id in over[:limit])
+
+    async def leave(self, session_id: SessionId) -> None:
+        self._reach()
+        self.leases.pop(session_id, None)
+
+    async def lock(self, session_id: SessionId, node_id: NodeId, *, seconds: float) -> bool:
+        self._reach()
+        free = session_id not in self.locks
+        self.locks.add(session_id)
+        return free
+
+    async def pending(self, session_id: SessionId, *, limit: int) -> tuple[tuple[str, Any], ...]:
+        self._reach()
+        return tuple(self.journal.get(session_id, ())[:limit])
+
+    async def published(self, session_id: SessionId, positions: Sequence[str]) -> None:
+        self._reach()
+        kept = [item for item in self.journal.get(session_id, ()) if item[0] not in positions]
+        if kept:
+            self.journal[session_id] = kept
+        else:
+            self.journal.pop(session_id, None)
+
+    async def journals(self) -> tuple[SessionId, ...]:
+        self._reach()
+        return tuple(sorted(self.journal))
+
+    def _add(self, session_id: SessionId, entries: Sequence[Any]) -> None:
+        for entry in entries:
+            self._position += 1
+            self.journal.setdefault(session_id, []).append((f"{self._position}-0", entry))
+
+    def _reach(self) -> None:
+        if self.away:
+            raise RedisError("the store is away")

@@ -1,0 +1,1 @@
+"""Live sessions: hubs, media and conversation."""

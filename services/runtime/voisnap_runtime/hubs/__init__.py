@@ -1,0 +1,1 @@
+"""SignalR hubs: who may connect, and what each hub says and hears."""

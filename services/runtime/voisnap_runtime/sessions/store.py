@@ -1,0 +1,347 @@
+"""Live sessions in Redis: one hash a session, changed only by compare-and-set, and its journal of events beside it.
+
+Keys of one session share the hash tag `{session_id}`, so they live in one slot of a cluster and one script may touch them all:
+
+    vs:{sid}:state      hash: revision, session (JSON), owner, state, progress (JSON)
+    vs:{sid}:journal    stream of events that wait for JetStream
+    vs:{sid}:lock       held by the process that clears up after a lost owner
+    vs:tok:<sha256>     session token → session id
+    vs:live             sorted set: session id by the time its lease ends
+    vs:journals         set: session ids whose journal may hold entries
+    vs:tenant:{tid}:live    sorted set: a tenant's sessions by the time they end at the latest
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, cast
+
+import msgspec
+from voisnap_domain.conversations import CallQuality
+from voisnap_domain.costs import Usage
+from voisnap_domain.errors import Conflict, NotFound
+from voisnap_domain.ids import EventId, NodeId, SessionId, TenantId
+from voisnap_domain.sessions import Session, SessionState
+from voisnap_kit.redis import Redis, Script
+
+KEEP_ENDED = timedelta(minutes=10)
+"""How long an ended session can still be looked up."""
+
+KEEP_JOURNAL = timedelta(days=7)
+"""How long events wait for a bus that is away, at most."""
+
+_ATTEMPTS = 8
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of a journal: its id, its tenant, its tag and itself as JSON."""
+
+    id: EventId
+    tenant_id: TenantId
+    tag: str
+    body: bytes
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session has done so far, written with each turn: all that is left of it when its process dies."""
+
+    turns: int = 0
+    elapsed: float = 0.0
+    usage: Usage = msgspec.field(default_factory=Usage)
+    quality: CallQuality = msgspec.field(default_factory=CallQuality)
+    warnings: tuple[str, ...] = ()
+
+
+class Store(Protocol):
+    """Where live sessions are kept. Every method raises `RedisError` (the fake: never) when the store is away."""
+
+    async def create(self, session: Session, *, token: str, token_until: datetime) -> None:
+        """Keep a new session and its first token; its lease ends with the token unless somebody claims it."""
+        ...
+
+    async def restore(self, session: Session, *, lease_until: datetime) -> None:
+        """Write a session back that the store has forgotten although it lives."""
+        ...
+
+    async def reserve(
+        self, tenant_id: TenantId, session_id: SessionId, *, limit: int | None, now: datetime, until: datetime
+    ) -> bool:
+        """Count a session towards its tenant's concurrent ones until `until`; False when the limit is reached."""
+        ...
+
+    async def release(self, tenant_id: TenantId, session_id: SessionId) -> None:
+        """The session no longer counts."""
+        ...
+
+    async def get(self, session_id: SessionId) -> Session | None: ...
+
+    async def add_token(self, token: str, session_id: SessionId, *, until: datetime) -> None:
+        """Let another token open the session, or the same one for longer."""
+        ...
+
+    async def find_by_token(self, token: str) -> SessionId | None: ...
+
+    async def change(
+        self,
+        session_id: SessionId,
+        change: Callable[[Session], Session],
+        *,
+        entries: Sequence[Entry] = (),
+    ) -> Session:
+        """Apply `change` to the session as it is now and write the entries with it, all or nothing.
+
+        `change` may run more than once. A session that `change` returns as it was is left alone, entries included. Raises NotFound,
+        Conflict when others change it without end, and whatever `change` raises.
+        """
+        ...
+
+    async def append(
+        self, session_id: SessionId, node_id: NodeId, entries: Sequence[Entry], progress: Progress | None
+    ) -> bool:
+        """Write entries and progress for the owner; False when the session is over or belongs to another node."""
+        ...
+
+    async def progress(self, session_id: SessionId) -> Progress: ...
+
+    async def renew(self, leases: Mapping[SessionId, datetime]) -> tuple[SessionId, ...]:
+        """Prolong the leases of sessions; answers those that have none any more."""
+        ...
+
+    async def lease_of(self, session_id: SessionId) -> datetime | None: ...
+
+    async def expired(self, now: datetime, *, limit: int) -> tuple[SessionId, ...]:
+        """Sessions whose lease is over, oldest first."""
+        ...
+
+    async def leave(self, session_id: SessionId) -> None:
+        """The session is over: it needs no lease."""
+        ...
+
+    async def lock(self, session_id: SessionId, node_id: NodeId, *, seconds: float) -> bool:
+        """Be the one that clears up after the session, for some seconds."""
+        ...
+
+    async def pending(self, session_id: SessionId, *, limit: int) -> tuple[tuple[str, Entry], ...]:
+        """The oldest entries of a journal with their positions."""
+        ...
+
+    async def published(self, session_id: SessionId, positions: Sequence[str]) -> None:
+        """These entries are safe elsewhere: drop them."""
+        ...
+
+    async def journals(self) -> tuple[SessionId, ...]:
+        """Sessions whose journal may hold entries."""
+        ...
+
+
+_CHANGE = Script("""
+local revision = redis.call('HGET', KEYS[1], 'revision')
+if revision == ARGV[2] and redis.call('HGET', KEYS[1], 'session') == ARGV[3] then return 1 end
+if revision ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'session', ARGV[3], 'owner', ARGV[4], 'state', ARGV[5])
+redis.call('EXPIREAT', KEYS[1], ARGV[6])
+for i = 8, #ARGV, 4 do
+  redis.call('XADD', KEYS[2], '*', 'id', ARGV[i], 'tenant', ARGV[i+1], 'tag', ARGV[i+2], 'body', ARGV[i+3])
+end
+if #ARGV >= 8 then redis.call('EXPIRE', KEYS[2], ARGV[7]) end
+return 1
+""")
+
+_APPEND = Script("""
+local owner = redis.call('HGET', KEYS[1], 'owner')
+if owner and owner ~= ARGV[1] then return 0 end
+if redis.call('HGET', KEYS[1], 'state') == 'ended' then return 0 end
+if owner and ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'progress', ARGV[2]) end
+for i = 4, #ARGV, 4 do
+  redis.call('XADD', KEYS[2], '*', 'id', ARGV[i], 'tenant', ARGV[i+1], 'tag', ARGV[i+2], 'body', ARGV[i+3])
+end
+redis.call('EXPIRE', KEYS[2], ARGV[3])
+return 1
+""")
+
+_RESERVE = Script("""
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and tonumber(ARGV[4]) >= 0
+   and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then return 0 end
+redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
+redis.call('EXPIREAT', KEYS[1], math.ceil(tonumber(last[2])))
+return 1
+""")
+
+_RENEW = Script("""
+local missing = {}
+for i = 1, #ARGV, 2 do
+  if redis.call('ZSCORE', KEYS[1], ARGV[i]) then redis.call('ZADD', KEYS[1], ARGV[i+1], ARGV[i])
+  else missing[#missing+1] = ARGV[i] end
+end
+return missing
+""")
+
+_LIVE = "vs:live"
+_JOURNALS = "vs:journals"
+
+
+class RedisStore:
+    """`Store` on Redis or Valkey."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._client: Any = redis.client
+
+    async def create(self, session: Session, *, token: str, token_until: datetime) -> None:
+        session_id = session.plan.session_id
+        await self._write(session)
+        await self.add_token(token, session_id, until=token_until)
+        await self._client.zadd(_LIVE, {session_id: token_until.timestamp()})
+
+    async def restore(self, session: Session, *, lease_until: datetime) -> None:
+        await self._write(session)
+        await self._client.zadd(_LIVE, {session.plan.session_id: lease_until.timestamp()})
+
+    async def reserve(
+        self, tenant_id: TenantId, session_id: SessionId, *, limit: int | None, now: datetime, until: datetime
+    ) -> bool:
+        args = (session_id, now.timestamp(), until.timestamp(), -1 if limit is None else limit)
+        return bool(await _RESERVE(self._redis, keys=(_tenant_key(tenant_id),), args=args))
+
+    async def release(self, tenant_id: TenantId, session_id: SessionId) -> None:
+        await self._client.zrem(_tenant_key(tenant_id), session_id)
+
+    async def get(self, session_id: SessionId) -> Session | None:
+        data = await self._client.hget(_state_key(session_id), "session")
+        return None if data is None else msgspec.json.decode(data, type=Session)
+
+    async def add_token(self, token: str, session_id: SessionId, *, until: datetime) -> None:
+        await self._client.set(_token_key(token), session_id, exat=_second(until))
+
+    async def find_by_token(self, token: str) -> SessionId | None:
+        found = await self._client.get(_token_key(token))
+        return None if found is None else SessionId(found.decode())
+
+    async def change(
+        self, session_id: SessionId, change: Callable[[Session], Session], *, entries: Sequence[Entry] = ()
+    ) -> Session:
+        keys = (_state_key(session_id), _journal_key(session_id))
+        for _ in range(_ATTEMPTS):
+            session = await self.get(session_id)
+            if session is None:
+                raise NotFound("session", session_id)
+            changed = change(session)
+            if changed is session:
+                return session
+            if entries:
+                await self._client.sadd(_JOURNALS, session_id)
+            args = (session.revision, changed.revision, *_fields(changed), *_journal_args(entries))
+            if await _CHANGE(self._redis, keys=keys, args=args):
+                return changed
+        raise Conflict(f"Session {session_id} is changed by too many at once.", code="session-state")
+
+    async def append(
+        self, session_id: SessionId, node_id: NodeId, entries: Sequence[Entry], progress: Progress | None
+    ) -> bool:
+        await self._client.sadd(_JOURNALS, session_id)
+        args = (
+            node_id,
+            b"" if progress is None else msgspec.json.encode(progress),
+            int(KEEP_JOURNAL.total_seconds()),
+            *_journal_args(entries),
+        )
+        return bool(await _APPEND(self._redis, keys=(_state_key(session_id), _journal_key(session_id)), args=args))
+
+    async def progress(self, session_id: SessionId) -> Progress:
+        data = await self._client.hget(_state_key(session_id), "progress")
+        return Progress() if data is None else msgspec.json.decode(data, type=Progress)
+
+    async def renew(self, leases: Mapping[SessionId, datetime]) -> tuple[SessionId, ...]:
+        if not leases:
+            return ()
+        args = tuple(part for session_id, until in leases.items() for part in (session_id, until.timestamp()))
+        missing = cast(list[bytes], await _RENEW(self._redis, keys=(_LIVE,), args=args))
+        return tuple(SessionId(session_id.decode()) for session_id in missing)
+
+    async def lease_of(self, session_id: SessionId) -> datetime | None:
+        score = await self._client.zscore(_LIVE, session_id)
+        return None if score is None else datetime.fromtimestamp(score, UTC)
+
+    async def expired(self, now: datetime, *, limit: int) -> tuple[SessionId, ...]:
+        found = await self._client.zrangebyscore(_LIVE, "-inf", now.timestamp(), start=0, num=limit)
+        return tuple(SessionId(session_id.decode()) for session_id in found)
+
+    async def leave(self, session_id: SessionId) -> None:
+        await self._client.zrem(_LIVE, session_id)
+
+    async def lock(self, session_id: SessionId, node_id: NodeId, *, seconds: float) -> bool:
+        return bool(await self._client.set(f"vs:{{{session_id}}}:lock", node_id, nx=True, px=int(seconds * 1000)))
+
+    async def pending(self, session_id: SessionId, *, limit: int) -> tuple[tuple[str, Entry], ...]:
+        found = await self._client.xrange(_journal_key(session_id), count=limit)
+        return tuple((position.decode(), _entry(fields)) for position, fields in found)
+
+    async def published(self, session_id: SessionId, positions: Sequence[str]) -> None:
+        key = _journal_key(session_id)
+        if positions:
+            await self._client.xdel(key, *positions)
+        if await self._client.xlen(key) == 0:
+            await self._client.srem(_JOURNALS, session_id)
+            if await self._client.xlen(key) > 0:  # written between the two
+                await self._client.sadd(_JOURNALS, session_id)
+
+    async def journals(self) -> tuple[SessionId, ...]:
+        found = await cast(Awaitable[set[bytes]], self._client.smembers(_JOURNALS))
+        return tuple(sorted(SessionId(session_id.decode()) for session_id in found))
+
+    async def _write(self, session: Session) -> None:
+        data, owner, state, until, _ = _fields(session)
+        fields = {"revision": session.revision, "session": data, "owner": owner, "state": state}
+        key = _state_key(session.plan.session_id)
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.hset(key, mapping=fields)
+            pipeline.expireat(key, until)
+            await pipeline.execute()
+
+
+def _fields(session: Session) -> tuple[bytes, str, str, int, int]:
+    """Session as JSON, owner, state, when the hash goes, how long the journal stays (the scripts' arguments, in this order)."""
+    ended = session.state is SessionState.ENDED and session.ended_at is not None
+    until = cast(datetime, session.ended_at) if ended else session.deadline
+    return (
+        msgspec.json.encode(session),
+        session.owner or "",
+        session.state.value,
+        _second(until + KEEP_ENDED),
+        int(KEEP_JOURNAL.total_seconds()),
+    )
+
+
+def _journal_args(entries: Sequence[Entry]) -> tuple[Any, ...]:
+    return tuple(part for entry in entries for part in (entry.id, entry.tenant_id, entry.tag, entry.body))
+
+
+def _entry(fields: Mapping[bytes, bytes]) -> Entry:
+    return Entry(
+        id=EventId(fields[b"id"].decode()),
+        tenant_id=TenantId(fields[b"tenant"].decode()),
+        tag=fields[b"tag"].decode(),
+        body=fields[b"body"],
+    )
+
+
+def _second(at: datetime) -> int:
+    return int(at.timestamp()) + 1
+
+
+def _state_key(session_id: SessionId) -> str:
+    return f"vs:{{{session_id}}}:state"
+
+
+def _journal_key(session_id: SessionId) -> str:
+    return f"vs:{{{session_id}}}:journal"
+
+
+def _tenant_key(tenant_id: TenantId) -> str:
+    return f"vs:tenant:{{{tenant_id}}}:live"
+
+
+def _token_key(token: str) -> str:
+    return f"vs:tok:{hashlib.sha256(token.encode()).hexdigest()}"
