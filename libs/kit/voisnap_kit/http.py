@@ -1,0 +1,237 @@
+"""The HTTP application every service is built from: problem documents, request ids, traces, metrics, health, body limit, CORS."""
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+import structlog
+from litestar import Litestar, Response, get
+from litestar.config.compression import CompressionConfig
+from litestar.config.cors import CORSConfig
+from litestar.di import NamedDependency, Provide
+from litestar.openapi.config import OpenAPIConfig
+from litestar.params import QueryParameter
+from litestar.types import ASGIApp, ControllerRouterHandler, LifespanHook, Message, Receive, Scope, Send
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+
+from . import problem, trace
+from .health import Check, DrainGate, LoopLag, readiness
+from .ids import new_id
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+API_VERSION = "1"
+BODY_LIMIT = 1024 * 1024
+_OWN_ID = re.compile(r"^req_[A-Za-z0-9]{10,40}$")
+_SANE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:-]{7,63}$")
+_QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
+
+_SECONDS = Histogram(
+    "voisnap_http_request_seconds",
+    "Time from the request's head to the end of its answer",
+    ["method", "route", "status"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+_FAILED = Counter("voisnap_http_failures_total", "Answers with a status of 500 or more", ["route"])
+
+
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which page of a list, from 1 on."""
+
+    page: int = 1
+    page_size: int = 20
+
+    @property
+    def offset(self) -> int:
+        return (self.page - 1) * self.page_size
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True, rename="camel"):
+    """The envelope of a list. `total` counts the items of all pages."""
+
+    data: tuple[T, ...]
+    page: int
+    page_size: int
+    total: int
+    total_pages: int
+
+    @classmethod
+    def of(cls, data: Sequence[T], query: PageQuery, total: int) -> "Page[T]":
+        return cls(
+            data=tuple(data),
+            page=query.page,
+            page_size=query.page_size,
+            total=total,
+            total_pages=-(-total // query.page_size),
+        )
+
+
+InjectedPageQuery = NamedDependency[PageQuery]
+"""Parameter `paging` of a list handler: `page` (from 1, default 1) and `pageSize` (1 to 100, default 20) of the query."""
+
+
+def page_query(
+    page: Annotated[int, QueryParameter(ge=1, le=1_000_000, description="Page number, from 1 on")] = 1,
+    page_size: Annotated[int, QueryParameter(name="pageSize", ge=1, le=100, description="Items a page")] = 20,
+) -> PageQuery:
+    """The page asked for; other values are refused with 422."""
+    return PageQuery(page=page, page_size=page_size)
+
+
+def provide(value: Any) -> Provide:
+    """A dependency that is always this value."""
+    return Provide(lambda: value, sync_to_thread=False)
+
+
+def build_app(
+    route_handlers: Sequence[ControllerRouterHandler],
+    *,
+    service: str,
+    checks: Mapping[str, Check],
+    cors_origins: Sequence[str] = (),
+    dependencies: Mapping[str, Provide] | None = None,
+    on_startup: Sequence[LifespanHook] = (),
+    on_shutdown: Sequence[LifespanHook] = (),
+    lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[None]]] = (),
+    openapi: OpenAPIConfig | None = None,
+    body_limit: int = BODY_LIMIT,
+    gate: DrainGate | None = None,
+    **options: Any,
+) -> Litestar:
+    """A service's application. `checks` decide `/readyz`; `gate`, once closed, makes it fail while the process drains.
+
+    The dependency `paging` is there for every handler. `options` go to Litestar.
+    """
+    gate = gate or DrainGate()
+    app = Litestar(
+        route_handlers=[*_operations({"draining": gate.check, **checks}), *route_handlers],
+        dependencies={"paging": Provide(page_query, sync_to_thread=False), **(dependencies or {})},
+        exception_handlers=problem.handlers(),
+        on_startup=list(on_startup),
+        on_shutdown=list(on_shutdown),
+        lifespan=[_measure_loop, *lifespan],
+        openapi_config=openapi,
+        request_max_body_size=body_limit,
+        compression_config=CompressionConfig(backend="gzip", minimum_size=1024),
+        cors_config=_cors(cors_origins) if cors_origins else None,
+        logging_config=None,
+        debug=False,
+        **options,
+    )
+    app.asgi_handler = Edge(app.asgi_handler, service=service)
+    return app
+
+
+class Edge:
+    """What happens to every request before routing and after its answer: request id, trace, metrics, version header."""
+
+    def __init__(self, app: ASGIApp, *, service: str) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in _QUIET_PATHS:
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        request_id = accepted_request_id(headers.get("x-request-id"))
+        method = scope["method"]
+        status = 500
+        started = time.perf_counter()
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                own = [(b"x-request-id", request_id.encode()), (b"x-api-version", API_VERSION.encode())]
+                message["headers"] = [*message.get("headers", ()), *own]
+            await send(message)
+
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            trace.span(
+                method, kind=SpanKind.SERVER, parent=trace.extract(headers), **{"voisnap.request_id": request_id}
+            ) as span,
+        ):
+            try:
+                await self._app(scope, receive, send_with_headers)
+            finally:
+                route = str(scope.get("path_template") or "unmatched")
+                span.update_name(f"{method} {route}")
+                span.set_attributes(
+                    {"http.request.method": method, "http.route": route, "http.response.status_code": status}
+                )
+                if status >= 500:
+                    span.set_status(Status(StatusCode.ERROR))
+                    _FAILED.labels(route).inc()
+                _SECONDS.labels(method, route, str(status)).observe(time.perf_counter() - started)
+
+
+def accepted_request_id(given: str | None) -> str:
+    """The client's request id if it looks like one, else a new one."""
+    if given is not None and (_OWN_ID.match(given) or _SANE_ID.match(given)):
+        return given
+    return new_id("req")
+
+
+def _operations(checks: Mapping[str, Check]) -> tuple[ControllerRouterHandler, ...]:
+    @get("/livez", include_in_schema=False)
+    async def livez() -> dict[str, str]:
+        """The loop turns."""
+        return {"status": "ok"}
+
+    @get("/readyz", include_in_schema=False)
+    async def readyz() -> Response[bytes]:
+        """Every dependency answers and there is room."""
+        found = await readiness(checks)
+        return Response(
+            msgspec.json.encode(found),
+            status_code=200 if found.is_ready else 503,
+            media_type="application/json",
+            headers={"Cache-Control": "no-store"},
+        )
+
+    @get("/metrics", include_in_schema=False, media_type=CONTENT_TYPE_LATEST)
+    async def metrics() -> bytes:
+        """Prometheus text format."""
+        return generate_latest()
+
+    return (livez, readyz, metrics)
+
+
+def _cors(origins: Sequence[str]) -> CORSConfig:
+    return CORSConfig(
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-Id"],
+        expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
+        allow_credentials=False,
+        max_age=600,
+    )
+
+
+@asynccontextmanager
+async def _measure_loop(_app: Litestar) -> AsyncGenerator[None]:
+    async with background(LoopLag().run()):
+        yield
+
+
+@asynccontextmanager
+async def background(*work: Any) -> AsyncGenerator[None]:
+    """Run endless coroutines beside a block; they are cancelled and awaited at its end."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task

@@ -1,0 +1,164 @@
+"""Running a service: one process, one loop, HTTP on one port, and an end within four seconds of SIGTERM."""
+
+import asyncio
+import contextlib
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from . import log
+from .bus import BusError
+from .health import Check, DrainGate
+from .http import build_app
+from .migrate import MigrationError
+from .settings import SettingsError
+
+_log = log.get(__name__)
+
+GRACE_SECONDS = 3
+"""How long requests and sockets in progress may take to end; with the application's own shutdown the process is gone within 4 s."""
+
+WS_MAX_BYTES = 256 * 1024
+CONFIGURATION_FAULT = 2
+"""Exit status for a fault that a restart will not cure."""
+
+Drain = Callable[[], Awaitable[None] | None]
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a service's main coroutine on uvloop. A fault of configuration is one clear line a problem and exit status 2."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())
+    except SettingsError as error:
+        _complain(*error.problems)
+    except (MigrationError, BusError) as error:
+        _complain(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+async def serve(
+    app: Any, host: str, port: int, *, on_drain: Drain | None = None, on_ready: Callable[[int], None] | None = None
+) -> None:
+    """Serve an ASGI application until SIGTERM or SIGINT; a second signal ends at once.
+
+    `on_drain` runs first and may wait (a runtime hands its calls over there). WebSockets still open then are closed with 1012.
+    `on_ready` gets the port once it listens, which matters for port 0.
+    """
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            http="httptools",
+            ws="websockets-sansio",
+            ws_ping_interval=None,
+            ws_per_message_deflate=False,
+            ws_max_size=WS_MAX_BYTES,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=True,
+            forwarded_allow_ips=os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1"),
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            lifespan="on",
+        ),
+        on_drain=on_drain,
+        on_ready=on_ready,
+    )
+    await server.serve()
+
+
+async def run_worker(
+    main: Callable[[], Awaitable[None]],
+    *,
+    service: str,
+    host: str,
+    port: int,
+    checks: Mapping[str, Check],
+    on_drain: Drain | None = None,
+) -> None:
+    """Run work that serves no requests, with the health endpoints beside it. Ends with the work, or cancels it on SIGTERM.
+
+    An exception of the work ends the process with it.
+    """
+    gate = DrainGate()
+    work = asyncio.ensure_future(main())
+
+    async def drain() -> None:
+        gate.close()
+        if on_drain is not None and inspect.isawaitable(waiting := on_drain()):
+            await waiting
+
+    web = asyncio.create_task(
+        serve(build_app([], service=service, checks=checks, gate=gate), host, port, on_drain=drain)
+    )
+    await asyncio.wait({work, web}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if work.done():
+            work.result()
+    finally:
+        for task in (work, web):
+            task.cancel()
+        await asyncio.wait({work, web}, timeout=GRACE_SECONDS)
+    if web.done() and not web.cancelled():
+        web.result()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn with our signals: drain first, then stop, and exit with status 0."""
+
+    def __init__(
+        self, config: uvicorn.Config, *, on_drain: Drain | None, on_ready: Callable[[int], None] | None
+    ) -> None:
+        super().__init__(config)
+        self._on_drain = on_drain
+        self._on_ready = on_ready
+        self._draining: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started and self._on_ready is not None:
+            self._on_ready(self.servers[0].sockets[0].getsockname()[1])
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+                loop.add_signal_handler(number, self._stop, number)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+                    loop.remove_signal_handler(number)
+
+    def _stop(self, number: int) -> None:
+        if self._draining is not None:
+            self.force_exit = self.should_exit = True
+            return
+        _log.info("service.stopping", signal=signal.Signals(number).name)
+        self._draining = asyncio.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        try:
+            if self._on_drain is not None and inspect.isawaitable(waiting := self._on_drain()):
+                await waiting
+        except Exception:
+            _log.exception("service.drain_failed")
+        self.should_exit = True
+
+
+def _complain(*problems: str) -> None:
+    for text in problems:
+        sys.stderr.write(f"voisnap: {text}\n")
+    sys.exit(CONFIGURATION_FAULT)
