@@ -1,4 +1,9 @@
-"""A vendor's fault: not the caller's, and not a bug here."""
+"""Faults around providers.
+
+A vendor's fault is a `ProviderError`: not the caller's, and not a bug here. A provider that nobody set up is the caller's fault.
+"""
+
+from voisnap_domain.errors import Conflict
 
 
 class ProviderError(Exception):
@@ -17,3 +22,9 @@ class ProviderTimeout(ProviderError):
 
     def __init__(self, detail: str, *, provider: str, kind: str) -> None:
         super().__init__(detail, provider=provider, kind=kind, retryable=True)
+
+
+class ProviderUnconfigured(Conflict):
+    """No such provider here, or its credentials are not set."""
+
+    code = "provider-not-configured"

@@ -1,0 +1,99 @@
+"""Which providers there are, and the one shared instance of each that a process uses.
+
+A vendor's module is imported when its provider is first asked for, never before: a process loads only what it uses.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import structlog
+
+from .errors import ProviderUnconfigured
+from .inference import InferencePool, Priority
+from .ports.embeddings import Embedder
+from .ports.llm import LanguageModel
+from .ports.stt import SpeechToText
+from .ports.tts import TextToSpeech
+from .vendors import factories
+
+log = structlog.get_logger()
+
+KINDS = ("stt", "tts", "llm", "embeddings")
+
+
+class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`models_dir` holds the local models; `threads` compute them (default: one a core, at most 2)."""
+
+    models_dir: Path
+    threads: int = min(2, os.cpu_count() or 1)
+    scripts: Mapping[str, str] = msgspec.field(default_factory=dict)
+    phrase: bool = False
+    """Let the local language model phrase what plain rules cannot (slower, see vendors.local.llm)."""
+
+
+class Registry:
+    """Shared provider instances. Asking for a local one loads its model, which takes up to a second: `warm` does it off the loop."""
+
+    def __init__(
+        self,
+        settings: ProviderSettings,
+        *,
+        on_wait: Callable[[Priority, float], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.pool = InferencePool(settings.threads, on_wait=on_wait)
+        self._shared: dict[tuple[str, str], Any] = {}
+        self._parts: dict[str, Any] = {}
+
+    def stt(self, name: str) -> SpeechToText:
+        """Speech to text by name. Raises `ProviderUnconfigured`; `ProviderError` for a missing or broken model."""
+        return cast(SpeechToText, self._get("stt", name))
+
+    def tts(self, name: str) -> TextToSpeech:
+        """Text to speech by name. Raises like `stt`."""
+        return cast(TextToSpeech, self._get("tts", name))
+
+    def llm(self, name: str) -> LanguageModel:
+        """A language model by name. Raises like `stt`."""
+        return cast(LanguageModel, self._get("llm", name))
+
+    def embedder(self, name: str) -> Embedder:
+        """Text embeddings by name. Raises like `stt`."""
+        return cast(Embedder, self._get("embeddings", name))
+
+    async def warm(self, kinds: Iterable[str] = KINDS, *, name: str = "local") -> None:
+        """Load what a call will need, in parallel, off the event loop. Raises `ProviderError`."""
+        wanted = {part for kind in kinds for part in factories.PARTS.get((kind, name), ())}
+        await asyncio.gather(*(asyncio.to_thread(self.part, part) for part in sorted(wanted)))
+        for kind in kinds:
+            self._get(kind, name)
+
+    async def aclose(self) -> None:
+        """Close every provider made here, then the worker threads."""
+        for shared in self._shared.values():
+            await shared.aclose()
+        self._shared.clear()
+        await self.pool.aclose()
+        self._parts.clear()
+
+    def part(self, name: str) -> Any:
+        """A loaded model that several providers share, for the factories."""
+        if name not in self._parts:
+            self._parts[name] = factories.LOADERS[name](self.settings)
+        return self._parts[name]
+
+    def _get(self, kind: str, name: str) -> Any:
+        key = (kind, str(name))
+        if key not in self._shared:
+            make = factories.FACTORIES.get(key)
+            if make is None:
+                known = ", ".join(sorted(known for of_kind, known in factories.FACTORIES if of_kind == kind))
+                raise ProviderUnconfigured(
+                    f"The {kind} provider {name} is not set up on this installation. Available: {known}."
+                )
+            self._shared[key] = make(self)
+        return self._shared[key]

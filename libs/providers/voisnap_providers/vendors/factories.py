@@ -1,0 +1,59 @@
+"""How each provider is made. Vendor modules are imported inside these functions: that is what keeps a process small."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+LOCAL = "voisnap_providers.vendors.local"
+
+
+def _moonshine(settings: Any) -> Any:
+    return import_module(f"{LOCAL}.stt").Moonshine(settings.models_dir / "moonshine-tiny-en")
+
+
+def _hibari(settings: Any) -> Any:
+    return import_module(f"{LOCAL}.tts").HibariVoice()
+
+
+def _minilm(settings: Any) -> Any:
+    return import_module(f"{LOCAL}.embeddings").MiniLm(settings.models_dir / "minilm")
+
+
+def _local_stt(registry: Any) -> Any:
+    return import_module(f"{LOCAL}.stt").LocalStt(registry.part("moonshine"), registry.pool)
+
+
+def _local_tts(registry: Any) -> Any:
+    return import_module(f"{LOCAL}.tts").LocalTts(registry.part("hibari"), registry.pool)
+
+
+def _local_llm(registry: Any) -> Any:
+    return import_module(f"{LOCAL}.llm").LocalLlm(registry.part("minilm"), registry.pool)
+
+
+def _local_embedder(registry: Any) -> Any:
+    return import_module(f"{LOCAL}.embeddings").LocalEmbedder(registry.part("minilm"), registry.pool)
+
+
+def _scripted_llm(registry: Any) -> Any:
+    return import_module("voisnap_providers.vendors.scripted.llm").ScriptedLlm(registry.settings.scripts)
+
+
+LOADERS: dict[str, Callable[[Any], Any]] = {"moonshine": _moonshine, "hibari": _hibari, "minilm": _minilm}
+"""Models that are loaded once and may serve several providers."""
+
+PARTS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("stt", "local"): ("moonshine",),
+    ("tts", "local"): ("hibari",),
+    ("llm", "local"): ("minilm",),
+    ("embeddings", "local"): ("minilm",),
+}
+"""Which models a provider needs."""
+
+FACTORIES: dict[tuple[str, str], Callable[[Any], Any]] = {
+    ("stt", "local"): _local_stt,
+    ("tts", "local"): _local_tts,
+    ("llm", "local"): _local_llm,
+    ("llm", "scripted"): _scripted_llm,
+    ("embeddings", "local"): _local_embedder,
+}
