@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 _MAX_QUERY_FIELDS = 64
 
 
-class Refused(Exception):  # noqa: N818 - reads as the answer it is
+class Refused(Exception):
     """The request is refused with this HTTP status; the reason is for the server's log only."""
 
     def __init__(self, status: int, reason: str = "", *, retry_after_s: int | None = None) -> None:

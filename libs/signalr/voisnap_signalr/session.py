@@ -43,7 +43,7 @@ class Wire(Protocol):
     async def close(self) -> None: ...
 
 
-class PeerGone(OSError):  # noqa: N818 - a fact, not a failure
+class PeerGone(OSError):
     """The transport ended without a goodbye."""
 
 
