@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 import av
-import av.audio
 import numpy as np
 from av.audio.resampler import AudioResampler
+from av.error import FFmpegError
 
 from voisnap_media.pcm import Pcm
 
@@ -42,7 +42,7 @@ def _read(source: Path | BinaryIO, rate: int | None, layout: str) -> tuple[Pcm, 
             parts += [part.to_ndarray() for part in resampler.resample(None)]
     except OSError:
         raise
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise UnreadableSound(f"{_name(source)} cannot be read as sound: {error}") from error
     channels = 1 if layout == "mono" else 2
     interleaved = np.concatenate(parts, axis=1)[0] if parts else np.zeros(0, np.int16)

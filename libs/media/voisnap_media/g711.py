@@ -75,4 +75,3 @@ def _codes(audio: Pcm, table: NDArray[np.uint8]) -> bytes:
     if audio.rate != RATE:
         raise ValueError(f"G.711 carries 8000 Hz, got {audio.rate} Hz")
     return table[audio.samples.view(np.uint16)].tobytes()
-

@@ -9,6 +9,9 @@ import samplerate
 
 from voisnap_media.pcm import Pcm
 
+_LAG_MS = 20
+"""More than the filter ever holds back."""
+
 
 class Resampler:
     """One direction of one stream from one rate to another; feed it frames in order."""
@@ -18,6 +21,8 @@ class Resampler:
         self.to_rate = to_rate
         self._ratio = to_rate / from_rate
         self._converter = None if from_rate == to_rate else samplerate.Resampler("sinc_fastest", channels=1)
+        self._taken = 0
+        self._given = 0
 
     def process(self, audio: Pcm) -> Pcm:
         """The next stretch of sound, unchanged when both rates are equal.
@@ -28,15 +33,20 @@ class Resampler:
             raise ValueError(f"this resampler takes {self.from_rate} Hz, got {audio.rate} Hz")
         if self._converter is None:
             return audio
-        return Pcm.from_float32(self._converter.process(audio.as_float32(), self._ratio), self.to_rate)
+        converted = Pcm.from_float32(self._converter.process(audio.as_float32(), self._ratio), self.to_rate)
+        self._taken += len(audio)
+        self._given += len(converted)
+        return converted
 
     def finish(self) -> Pcm:
-        """What is still inside at the end of the stream; the resampler starts anew afterwards."""
+        """What is still inside at the end of the stream, to the sample; the resampler starts anew afterwards."""
         if self._converter is None:
             return Pcm.empty(self.to_rate)
-        rest = self._converter.process(Pcm.empty(self.from_rate).as_float32(), self._ratio, end_of_input=True)
+        owed = max(0, round(self._taken * self._ratio) - self._given)
+        rest = self.process(Pcm.silence(self.from_rate, _LAG_MS))
         self._converter.reset()
-        return Pcm.from_float32(rest, self.to_rate)
+        self._taken = self._given = 0
+        return Pcm(rest.samples[:owed], self.to_rate)
 
 
 def resample(audio: Pcm, to_rate: int) -> Pcm:

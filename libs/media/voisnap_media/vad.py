@@ -75,7 +75,8 @@ class VadModel:
             samples[index, :_CONTEXT] = state.context
             hidden[:, index] = state.hidden
         samples[:, _CONTEXT:] = windows
-        chances, after = self._session.run(None, {"input": samples, "state": hidden, "sr": self._rate})
+        outputs = self._session.run(None, {"input": samples, "state": hidden, "sr": self._rate})
+        chances, after = np.asarray(outputs[0]), np.asarray(outputs[1])
         for index, state in enumerate(states):
             state.hidden = after[:, index]
             state.context = samples[index, -_CONTEXT:]

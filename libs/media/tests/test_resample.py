@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from voisnap_media.pcm import Pcm
+from voisnap_media.resample import Resampler, resample
+
+pytestmark = pytest.mark.unit
+
+PAIRS = [(8000, 16000), (16000, 24000), (24000, 8000), (48000, 16000), (24000, 48000)]
+
+
+def sine(rate: int, seconds: float, hertz: float = 440.0) -> Pcm:
+    time = np.arange(round(rate * seconds)) / rate
+    return Pcm((12000 * np.sin(2 * np.pi * hertz * time)).astype(np.int16), rate)
+
+
+def in_frames(audio: Pcm, resampler: Resampler) -> list[Pcm]:
+    size = audio.rate // 50
+    return [
+        resampler.process(Pcm(audio.samples[start : start + size], audio.rate)) for start in range(0, len(audio), size)
+    ]
+
+
+@pytest.mark.parametrize(("from_rate", "to_rate"), PAIRS)
+def test_frames_join_without_clicks_and_lag_less_than_three_ms(from_rate: int, to_rate: int):
+    out = Pcm.concat(in_frames(sine(from_rate, 1.0), Resampler(from_rate, to_rate)))
+    assert 1000 - out.duration_ms < 3.0
+    expected = sine(to_rate, 1.0).samples.astype(float)
+    got = out.samples.astype(float)
+    middle = slice(to_rate // 10, len(got) - to_rate // 100)
+    assert np.abs(got[middle] - expected[: len(got)][middle]).max() < 150
+
+
+@pytest.mark.parametrize(("from_rate", "to_rate"), PAIRS)
+def test_every_frame_after_the_first_is_a_full_one(from_rate: int, to_rate: int):
+    frames = in_frames(sine(from_rate, 1.0), Resampler(from_rate, to_rate))
+    sizes = [len(frame) for frame in frames[1:]]
+    assert min(sizes) >= to_rate // 50 - 2
+    assert max(sizes) <= to_rate // 50 + to_rate * 3 // 1000
+
+
+def test_equal_rates_pass_through():
+    audio = sine(16000, 0.02)
+    assert Resampler(16000, 16000).process(audio) is audio
+    assert resample(audio, 16000) is audio
+
+
+def test_finish_hands_out_the_rest_and_starts_anew():
+    resampler = Resampler(16000, 24000)
+    length = sum(len(frame) for frame in in_frames(sine(16000, 0.2), resampler)) + len(resampler.finish())
+    assert length == 4800
+    again = Pcm.concat(in_frames(sine(16000, 0.2), resampler))
+    fresh = Pcm.concat(in_frames(sine(16000, 0.2), Resampler(16000, 24000)))
+    assert again.same_as(fresh)
+
+
+def test_a_wrong_rate_is_refused():
+    with pytest.raises(ValueError, match="8000"):
+        Resampler(16000, 24000).process(Pcm.silence(8000, 20))
+
+
+@pytest.mark.parametrize(("from_rate", "to_rate"), PAIRS)
+def test_a_whole_sound_keeps_its_length_and_pitch(from_rate: int, to_rate: int):
+    out = resample(sine(from_rate, 0.5), to_rate)
+    assert len(out) == to_rate // 2
+    spectrum = np.abs(np.fft.rfft(out.samples.astype(float)))
+    assert np.argmax(spectrum) * to_rate / len(out) == pytest.approx(440, abs=2)

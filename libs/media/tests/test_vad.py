@@ -1,0 +1,88 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from voisnap_media import files
+from voisnap_media.endpointing import GateSettings, SpeechEnded, SpeechGate, SpeechStarted
+from voisnap_media.pcm import Pcm
+from voisnap_media.vad import WINDOW, VadModel, VadState
+
+pytestmark = pytest.mark.media
+
+SPEECH = Path(__file__).parent / "data" / "go_forward_ten_meters.wav"
+
+
+@pytest.fixture(scope="module")
+def model() -> VadModel:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = Path(os.environ.get("MODELS_DIR") or cache / "voisnap" / "models")
+    return VadModel.load(folder / "silero-vad" / "silero_vad.onnx")
+
+
+def windows_of(audio: Pcm) -> np.ndarray:
+    floats = audio.as_float32()
+    return floats[: len(floats) // WINDOW * WINDOW].reshape(-1, WINDOW)
+
+
+def chances(model: VadModel, audio: Pcm) -> list[float]:
+    state = VadState()
+    return [float(model.probabilities(window[None], [state])[0]) for window in windows_of(audio)]
+
+
+def test_a_human_voice_is_heard_from_start_to_end(model: VadModel):
+    speech = files.read(SPEECH, 16000)
+    quiet = Pcm.silence(16000, 1000)
+    gate = SpeechGate(GateSettings(silence_duration_ms=640))
+    events = [event for chance in chances(model, Pcm.concat([quiet, speech, quiet])) for event in gate.feed(chance)]
+    started = next(event for event in events if isinstance(event, SpeechStarted))
+    ended = [event for event in events if isinstance(event, SpeechEnded)]
+    assert 1000 <= started.at_ms <= 1000 + 1300
+    assert len(ended) == 1
+    assert ended[0].voiced_ms > 700
+    assert ended[0].at_ms <= 1000 + speech.duration_ms
+
+
+def test_silence_noise_and_tones_are_not_speech(model: VadModel):
+    random = np.random.default_rng(7)
+    noise = Pcm((random.normal(0, 600, 32000)).astype(np.int16), 16000)
+    tone = Pcm((8000 * np.sin(2 * np.pi * 440 * np.arange(32000) / 16000)).astype(np.int16), 16000)
+    for sound in (Pcm.silence(16000, 2000), noise, tone):
+        gate = SpeechGate()
+        assert not [event for chance in chances(model, sound) for event in gate.feed(chance)]
+
+
+def test_a_batch_says_what_single_runs_say(model: VadModel):
+    speech = windows_of(files.read(SPEECH, 16000))[:60]
+    streams = [speech, speech[::-1].copy(), np.zeros_like(speech)]
+    batch_states, single_states = [VadState() for _ in streams], [VadState() for _ in streams]
+    for index in range(len(speech)):
+        together = model.probabilities(np.stack([stream[index] for stream in streams]), batch_states)
+        alone = [
+            model.probabilities(stream[index][None], [state])[0]
+            for stream, state in zip(streams, single_states, strict=True)
+        ]
+        np.testing.assert_allclose(together, alone, atol=1e-4)
+
+
+def test_a_reset_stream_starts_like_a_new_one(model: VadModel):
+    speech = windows_of(files.read(SPEECH, 16000))[30:50]
+    state = VadState()
+    model.probabilities(speech[0][None], [state])
+    state.reset()
+    fresh = VadState()
+    for window in speech:
+        assert model.probabilities(window[None], [state]) == model.probabilities(window[None], [fresh])
+
+
+def test_no_streams_cost_nothing_and_wrong_shapes_are_refused(model: VadModel):
+    assert len(model.probabilities(np.zeros((0, WINDOW), np.float32), [])) == 0
+    with pytest.raises(ValueError, match="shape"):
+        model.probabilities(np.zeros((2, WINDOW), np.float32), [VadState()])
+
+
+def test_a_broken_file_is_named(tmp_path: Path):
+    broken = tmp_path / "silero_vad.onnx"
+    broken.write_bytes(b"not a network")
+    with pytest.raises(ValueError, match=r"silero_vad\.onnx"):
+        VadModel.load(broken)
