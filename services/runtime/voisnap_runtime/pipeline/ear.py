@@ -1,0 +1,274 @@
+"""The caller's side of a call: from packets to voice events and recognised words.
+
+`feed` is called straight from the transport for every packet: it copies into a ring and, while the caller speaks, hands the packet on to the
+recogniser. The voice detector runs for all ears of the process at once, one inference a tick (`VadTicker`). No task, no queue, no thread.
+
+Time is *call audio* in milliseconds since `start`: it follows the samples that came in, and the loop's clock where none came (a muted
+microphone, discontinuous transmission, loss), so that silence passes whatever the network does.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from voisnap_domain.conversations import Word
+from voisnap_domain.turntaking import SpeechContinued, SpeechEnded, SpeechStarted, TurnInput
+from voisnap_media import endpointing
+from voisnap_media.pcm import Pcm, Samples
+from voisnap_media.vad import RATE, WINDOW, WINDOW_MS, VadState
+from voisnap_providers.ports.stt import SttCapabilities, SttStream
+
+RING_SECONDS = 4
+RING = RING_SECONDS * RATE
+PER_MS = RATE // 1000
+PRE_ROLL_MS = 300
+"""Audio before the first voiced window that a recogniser gets: soft consonants."""
+MISSING_AFTER_SECONDS = 0.06
+"""A pause between packets after which the missing audio counts as silence."""
+MAX_LEAD_MS = 25.0
+"""How far audio that came late, after silence stood in for it, may run ahead of the clock."""
+
+GATE = endpointing.GateSettings(min_speech_ms=64, pause_ms=96, silence_duration_ms=400, pre_roll_ms=PRE_ROLL_MS)
+
+
+class VoiceModel(Protocol):
+    """A voice detector for many streams at once, as `voisnap_media.vad.VadModel`."""
+
+    def probabilities(self, windows: NDArray[np.float32], states: Sequence[VadState]) -> NDArray[np.float32]:
+        """The chance of voice in one window of each stream."""
+        ...
+
+
+class _Segment(msgspec.Struct, frozen=True):
+    """From `pushed` seconds of the recogniser's audio on, its time runs from `call_ms`."""
+
+    pushed: float
+    call_ms: float
+
+
+class Ear:
+    """One caller's ear. `happened` gets voice events as they are detected."""
+
+    def __init__(self, stream: SttStream, capabilities: SttCapabilities, happened: Callable[[TurnInput], None]) -> None:
+        if capabilities.sample_rate != RATE:
+            raise ValueError(f"the ear hands on {RATE} Hz, the recogniser wants {capabilities.sample_rate} Hz")
+        self._stream = stream
+        self._continuous = capabilities.continuous
+        self._happened = happened
+        self._state = VadState()
+        self._gate = endpointing.SpeechGate(GATE)
+        self._burst_base = 0
+        self._ring: Samples = np.zeros(RING, np.int16)
+        self._written = 0
+        self._read = 0
+        self._pushed = 0
+        self._hearing = self._continuous
+        self._segments: deque[_Segment] = deque(maxlen=256)
+        self._heard_samples = 0
+        self._start = 0.0
+        self._call_ms = 0.0
+        self._arrived = 0.0
+        self.lost_samples = 0
+        """Audio dropped because the voice detector fell behind."""
+
+    def start(self, now: float) -> None:
+        """Call audio begins at loop time `now`."""
+        self._start = self._arrived = now
+
+    def listen_to(self, stream: SttStream) -> None:
+        """Hand audio to another recogniser stream from now on; times of its words count from here."""
+        self._stream = stream
+        self._segments.clear()
+        self._heard_before = self.heard_seconds
+        self._heard_samples = 0
+        self._hearing = self._continuous
+        self._pushed = self._written
+
+    # --- time
+
+    def now_ms(self, now: float) -> float:
+        """Call audio at loop time `now`."""
+        return self._call_ms + max(0.0, now - self._arrived) * 1000
+
+    def loop_time(self, at_ms: float) -> float:
+        """The loop time at which a moment of call audio arrived, or will arrive."""
+        return self._arrived - (self._call_ms - at_ms) / 1000
+
+    def words_in_call(self, words: tuple[Word, ...]) -> tuple[Word, ...]:
+        """Words with times of the recogniser's audio, as seconds of the call."""
+        return tuple(
+            msgspec.structs.replace(
+                word, start_time=self._in_call(word.start_time), end_time=self._in_call(word.end_time)
+            )
+            for word in words
+        )
+
+    @property
+    def heard_seconds(self) -> float:
+        """Audio handed to recognisers so far."""
+        return self._heard_before + self._heard_samples / RATE
+
+    _heard_before = 0.0
+
+    # --- audio
+
+    def feed(self, audio: Pcm, arrived_at: float) -> None:
+        """Take a packet of 16 kHz audio that arrived at loop time `arrived_at`. Raises `ValueError` for another rate."""
+        if audio.rate != RATE:
+            raise ValueError(f"the ear takes {RATE} Hz, got {audio.rate} Hz")
+        self._take(audio.samples, arrived_at)
+        if self._hearing:
+            self._push(audio)
+
+    def fill(self, now: float) -> None:
+        """Let silence stand in for audio that did not come."""
+        missing = now - self._arrived
+        if missing < MISSING_AFTER_SECONDS:
+            return
+        count = min(int(missing * RATE), RING)
+        silence = Pcm(np.zeros(count, np.int16), RATE)
+        self._take(silence.samples, now)
+        if self._hearing:
+            self._push(silence)
+
+    def window(self) -> Samples | None:
+        """The next whole window for the voice detector, or None."""
+        if self._written - self._read < WINDOW:
+            return None
+        start = self._read % RING
+        self._read += WINDOW
+        if start + WINDOW <= RING:
+            return self._ring[start : start + WINDOW]
+        return np.concatenate([self._ring[start:], self._ring[: start + WINDOW - RING]])
+
+    @property
+    def voice_state(self) -> VadState:
+        """The voice detector's memory of this caller."""
+        return self._state
+
+    def judge(self, chance: float) -> None:
+        """Take the voice detector's chance for the last window."""
+        gate = self._gate
+        changes = gate.feed(chance)
+        at_ms = self._time_of(self._read)
+        for change in changes:
+            match change:
+                case endpointing.SpeechStarted(voiced_ms=voiced):
+                    self._burst_base = 0
+                    self._hear_from(self._read - voiced * PER_MS - PRE_ROLL_MS * PER_MS)
+                    self._happened(SpeechStarted(at_ms, float(voiced)))
+                case endpointing.SpeechResumed():
+                    self._burst_base = gate.voiced_ms - WINDOW_MS
+                    self._hear_from(self._pushed)
+                    self._happened(SpeechStarted(at_ms, float(WINDOW_MS)))
+                case endpointing.SpeechPaused():
+                    ended = self._time_of(self._read - gate.silence_ms * PER_MS)
+                    self._happened(SpeechEnded(at_ms, ended))
+                case endpointing.SpeechEnded():
+                    pass
+        if not changes and gate.speaking and not gate.paused and gate.silence_ms == 0:
+            self._happened(SpeechContinued(at_ms, float(gate.voiced_ms - self._burst_base)))
+
+    # --- the recogniser
+
+    def prepare(self) -> None:
+        """The caller may be done. What follows is kept back until voice is heard again, so that the preparation stays valid."""
+        self._stream.pause()
+        self._hearing = self._continuous
+
+    def flush(self) -> None:
+        """The caller's turn is over."""
+        self._stream.flush()
+        self._hearing = self._continuous
+
+    def _hear_from(self, sample: int) -> None:
+        """Begin to hand audio on, from `sample` or where it was left."""
+        if self._hearing:
+            return
+        self._hearing = True
+        start = max(sample, self._pushed, self._written - RING, 0)
+        if start < self._written:
+            missed = np.take(self._ring, np.arange(start, self._written), mode="wrap")
+            self._segments.append(_Segment(self._heard_samples / RATE, self._time_of(start)))
+            self._push(Pcm(missed, RATE))
+        else:
+            self._segments.append(_Segment(self._heard_samples / RATE, self._call_ms))
+
+    def _push(self, audio: Pcm) -> None:
+        if not self._segments:
+            self._segments.append(_Segment(self._heard_samples / RATE, self._time_of(self._written - len(audio))))
+        self._stream.push(audio)
+        self._heard_samples += len(audio)
+        self._pushed = self._written
+
+    def _in_call(self, seconds: float) -> float:
+        found = _Segment(0.0, 0.0)
+        for segment in self._segments:
+            if segment.pushed > seconds + 1e-9:
+                break
+            found = segment
+        return max(0.0, found.call_ms / 1000 + seconds - found.pushed)
+
+    # --- the ring
+
+    def _take(self, samples: Samples, arrived: float) -> None:
+        count = len(samples)
+        if count > RING:
+            samples, count = samples[-RING:], RING
+        start = self._written % RING
+        first = min(count, RING - start)
+        self._ring[start : start + first] = samples[:first]
+        self._ring[: count - first] = samples[first:]
+        self._written += count
+        if self._written - self._read > RING:
+            self.lost_samples += self._written - RING - self._read
+            self._read = self._written - RING
+        ahead = (arrived - self._start) * 1000 + MAX_LEAD_MS
+        self._call_ms = max(self._call_ms, min(self._call_ms + count / PER_MS, ahead))
+        self._arrived = arrived
+
+    def _time_of(self, sample: int) -> float:
+        return self._call_ms - (self._written - sample) / PER_MS
+
+
+class VadTicker:
+    """The voice detector of a process: all ears with a whole window in one inference a tick.
+
+    `tick` belongs on the process's 10–20 ms clock. `ticked_at` is the loop time; missing audio is filled up to it.
+    """
+
+    def __init__(self, model: VoiceModel) -> None:
+        self._model = model
+        self._ears: dict[Ear, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._ears)
+
+    def add(self, ear: Ear) -> None:
+        """Listen to this ear from the next tick on."""
+        self._ears[ear] = None
+
+    def remove(self, ear: Ear) -> None:
+        """Stop; an unknown ear is no error."""
+        self._ears.pop(ear, None)
+
+    def tick(self, ticked_at: float) -> None:
+        """Judge the next window of every ear that has one. After a stall an ear catches up by one window a tick."""
+        ready: list[Ear] = []
+        windows: list[Samples] = []
+        for ear in self._ears:
+            ear.fill(ticked_at)
+            window = ear.window()
+            if window is not None:
+                ready.append(ear)
+                windows.append(window)
+        if not ready:
+            return
+        batch = np.multiply(np.stack(windows), np.float32(1 / 32768), dtype=np.float32)
+        chances = self._model.probabilities(batch, [ear.voice_state for ear in ready])
+        for ear, chance in zip(ready, chances, strict=True):
+            if ear in self._ears:
+                ear.judge(float(chance))

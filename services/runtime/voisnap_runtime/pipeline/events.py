@@ -1,0 +1,65 @@
+"""What a call tells the session that holds it. Times are seconds since the caller was connected."""
+
+from enum import StrEnum
+
+import msgspec
+from voisnap_domain.conversations import Speaker, Turn
+
+
+class AgentState(StrEnum):
+    LISTENING = "listening"
+    THINKING = "thinking"
+    SPEAKING = "speaking"
+
+
+class FaultCode(StrEnum):
+    """Faults of a provider, as the hubs' `Error` event spells them."""
+
+    STT_PROVIDER_TIMEOUT = "STT_PROVIDER_TIMEOUT"
+    LLM_PROVIDER_ERROR = "LLM_PROVIDER_ERROR"
+    TTS_PROVIDER_ERROR = "TTS_PROVIDER_ERROR"
+
+
+class TranscriptionUpdated(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The words of turn `sequence` as known now. A later one of the same turn replaces it; an empty final one takes it back."""
+
+    sequence: int
+    speaker: Speaker
+    text: str
+    is_final: bool
+    confidence: float
+    start_time: float
+    end_time: float
+
+
+class AgentStateChanged(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What the agent does now; told only when it changed."""
+
+    state: AgentState
+
+
+class AudioCleared(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The caller interrupted: sound that was sent and not played yet is void."""
+
+
+class TurnFinished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A turn is on record. Turns come in order and their sequence has no gaps."""
+
+    turn: Turn
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A provider failed. Recoverable: the agent apologises and the call goes on; else the call ends."""
+
+    code: FaultCode
+    message: str
+    recoverable: bool
+
+
+class Warned(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Something the agent's owner should know; kept with the conversation."""
+
+    text: str
+
+
+CallEvent = TranscriptionUpdated | AgentStateChanged | AudioCleared | TurnFinished | Fault | Warned

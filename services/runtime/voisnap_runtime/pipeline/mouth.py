@@ -1,0 +1,251 @@
+"""The agent's mouth: plays chunks of speech in frames of 20 ms and knows exactly what was heard.
+
+`pull` is called by the process's pacer and is synchronous; whatever was pulled counts as heard. The words, their times and the text after
+an interruption come from the frames that really left.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+from voisnap_media.pcm import Pcm, Samples
+from voisnap_providers.ports.tts import SpeechChunk, SpokenWord
+
+RATE = 24_000
+"""Hz of everything that is pulled."""
+FRAME = RATE // 50
+"""Samples of one pull: 20 ms."""
+FADE = RATE // 200
+"""Samples over which sound fades at a pause and after it: 5 ms."""
+MAX_BUFFERED_SECONDS = 8.0
+"""Speech kept ready; beyond it `add` waits."""
+
+
+class HeardWord(msgspec.Struct, frozen=True, kw_only=True):
+    """A word that was heard, in seconds of the mouth's clock."""
+
+    word: str
+    start: float
+    end: float
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """What was heard of one utterance, in seconds of the mouth's clock. `complete`: all of it."""
+
+    text: str = ""
+    words: tuple[HeardWord, ...] = ()
+    start: float = 0.0
+    end: float = 0.0
+    complete: bool = True
+
+
+class _Part(msgspec.Struct, frozen=True):
+    """A chunk's text and where it lies in the utterance, in samples."""
+
+    text: str
+    words: tuple[SpokenWord, ...]
+    start: int
+    end: int
+
+
+class Mouth:
+    """One utterance at a time: `begin`, `add` chunks, `close`; or `cut`.
+
+    `clock` tells the time in seconds; `started` is called at the first frame of an utterance, `finished` one frame after its last.
+    """
+
+    def __init__(
+        self, *, clock: Callable[[], float], started: Callable[[], None], finished: Callable[[Heard], None]
+    ) -> None:
+        self._clock = clock
+        self._started = started
+        self._finished = finished
+        self._room = asyncio.Event()
+        self._tail: Samples | None = None
+        self._paused = False
+        self._open = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self._chunks: deque[Samples] = deque()
+        self._offset = 0
+        self._queued = 0
+        self._parts: list[_Part] = []
+        self._added = 0
+        self._played = 0
+        self._timeline: list[tuple[int, float]] = []
+        self._flowing = False
+        self._fade_in = False
+        self._closed = False
+        self._room.set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an utterance has begun and is neither finished nor cut."""
+        return self._open
+
+    @property
+    def was_heard(self) -> bool:
+        """Whether any of the current utterance was played."""
+        return self._played > 0
+
+    def begin(self) -> None:
+        """Start an utterance; a former one must be over. A pause that is on stays on."""
+        if self._open:
+            raise RuntimeError("the mouth is still speaking")
+        self._forget()
+        self._open = True
+
+    async def add(self, chunk: SpeechChunk) -> None:
+        """Queue speech at `RATE`; waits while enough is queued. Raises `ValueError` for another rate."""
+        if chunk.audio.rate != RATE:
+            raise ValueError(f"the mouth plays {RATE} Hz, got {chunk.audio.rate} Hz")
+        while self._queued > MAX_BUFFERED_SECONDS * RATE:
+            self._room.clear()
+            await self._room.wait()
+        size = len(chunk.audio)
+        self._parts.append(_Part(chunk.text, chunk.words, self._added, self._added + size))
+        self._added += size
+        self._queued += size
+        if size:
+            self._chunks.append(chunk.audio.samples)
+
+    def close(self) -> None:
+        """Nothing more will be added; `finished` follows when all was played."""
+        self._closed = True
+
+    def pause(self) -> None:
+        """Fall silent within 5 ms and keep the place."""
+        if not self._paused:
+            self._paused = True
+            self._tail = self._faded_tail()
+            self._flowing = False
+
+    def resume(self) -> None:
+        """Go on at the sample where `pause` stopped."""
+        if self._paused:
+            self._paused = False
+            self._tail = None
+            self._fade_in = self._played > 0
+
+    def cut(self) -> Heard:
+        """End the utterance here; tells what was heard of it. A pause is over, too."""
+        heard = self.heard()
+        if not self._paused:
+            self._tail = self._faded_tail()
+        self._paused = False
+        self._open = False
+        self._forget()
+        return heard
+
+    def pull(self) -> Pcm | None:
+        """The next 20 ms, or None when there is nothing to play."""
+        if self._tail is not None:
+            tail, self._tail = self._tail, None
+            return Pcm(tail, RATE)
+        if self._paused or not self._open:
+            return None
+        if not self._queued:
+            self._flowing = False
+            if self._closed:
+                self._end()
+            return None
+        return Pcm(self._next_frame(), RATE)
+
+    def heard(self) -> Heard:
+        """What was heard of the current utterance so far."""
+        if not self._played:
+            return Heard(complete=False)
+        words: list[HeardWord] = []
+        texts: list[str] = []
+        for part in self._parts:
+            if self._played >= part.end:
+                texts.append(part.text)
+                words += [self._placed(part, word) for word in part.words]
+                continue
+            known = [word for word in part.words if self._half_heard(part, word)]
+            texts.append(_until(part.text, known))
+            words += [self._placed(part, word) for word in known]
+            break
+        return Heard(
+            text=" ".join(text for text in texts if text),
+            words=tuple(words),
+            start=self._timeline[0][1],
+            end=self._time_of(self._played),
+            complete=self._closed and self._played >= self._added,
+        )
+
+    def _next_frame(self) -> Samples:
+        if not self._flowing:
+            self._timeline.append((self._played, self._clock()))
+            self._flowing = True
+        first = not self._played
+        frame = self._take(FRAME)
+        if self._fade_in:
+            frame[:FADE] = (frame[:FADE] * np.linspace(0.0, 1.0, FADE)).astype(np.int16)
+            self._fade_in = False
+        if first:
+            self._started()
+        return frame
+
+    def _take(self, size: int) -> Samples:
+        frame = np.zeros(size, np.int16)
+        filled = 0
+        while filled < size and self._chunks:
+            chunk = self._chunks[0]
+            piece = chunk[self._offset : self._offset + size - filled]
+            frame[filled : filled + len(piece)] = piece
+            filled += len(piece)
+            self._offset += len(piece)
+            if self._offset >= len(chunk):
+                self._chunks.popleft()
+                self._offset = 0
+        self._played += filled
+        self._queued -= filled
+        if filled < size:
+            self._flowing = False
+        if self._queued <= MAX_BUFFERED_SECONDS * RATE:
+            self._room.set()
+        return frame
+
+    def _faded_tail(self) -> Samples | None:
+        if not (self._flowing and self._chunks):
+            return None
+        ahead = self._chunks[0][self._offset : self._offset + FADE]
+        frame = np.zeros(FRAME, np.int16)
+        frame[: len(ahead)] = (ahead * np.linspace(1.0, 0.0, len(ahead))).astype(np.int16)
+        return frame
+
+    def _end(self) -> None:
+        heard = self.heard() if self._played else Heard()
+        self._open = False
+        self._forget()
+        self._finished(heard)
+
+    def _half_heard(self, part: _Part, word: SpokenWord) -> bool:
+        return part.start + (word.start + word.end) / 2 * RATE <= self._played
+
+    def _placed(self, part: _Part, word: SpokenWord) -> HeardWord:
+        start = self._time_of(part.start + round(word.start * RATE))
+        end = self._time_of(min(part.start + round(word.end * RATE), self._played))
+        return HeardWord(word=word.word, start=start, end=max(start, end))
+
+    def _time_of(self, sample: int) -> float:
+        position, moment = self._timeline[0]
+        for at, when in self._timeline:
+            if at > sample:
+                break
+            position, moment = at, when
+        return moment + (sample - position) / RATE
+
+
+def _until(text: str, words: list[SpokenWord]) -> str:
+    """The text up to the last of its words."""
+    end = 0
+    for word in words:
+        found = text.find(word.word, end)
+        if found >= 0:
+            end = found + len(word.word)
+    return text[:end] if end else " ".join(word.word for word in words)
