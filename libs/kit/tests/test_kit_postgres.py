@@ -1,0 +1,213 @@
+"""Transactions, isolation of tenants, rows as structs, errors, and life after a broken connection."""
+
+import asyncio
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import msgspec
+import psycopg
+import pytest
+from voisnap_kit.postgres import (
+    CheckViolated,
+    Contention,
+    Database,
+    DatabaseError,
+    DatabaseUnavailable,
+    RowMissing,
+    Tx,
+    UniqueViolated,
+)
+from voisnap_testkit.databases import TestDatabase
+
+pytestmark = pytest.mark.slice
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Details(msgspec.Struct, frozen=True, kw_only=True):
+    colour: Colour
+    sizes: tuple[int, ...] = ()
+
+
+class Thing(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    tags: tuple[str, ...]
+    details: Details
+    made_at: datetime
+
+
+async def insert(tx: Tx, id: str, *, tenant: str = "ten_a", environment: str = "live", name: str = "bolt") -> None:
+    await tx.exec(
+        "INSERT INTO things (id, tenant_id, environment, name) VALUES (%(id)s, %(tenant)s, %(environment)s, %(name)s)",
+        id=id,
+        tenant=tenant,
+        environment=environment,
+        name=name,
+    )
+
+
+async def ids(tx: Tx) -> list[str]:
+    return await tx.all(str, "SELECT id FROM things ORDER BY id")
+
+
+async def test_rows_with_arrays_and_jsonb_become_structs(database: Database) -> None:
+    made_at = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    thing = Thing(
+        id="t1", name="bolt", tags=("a", "b"), details=Details(colour=Colour.RED, sizes=(1, 2)), made_at=made_at
+    )
+    async with database.transaction("ten_a", "live") as tx:
+        stored = await tx.one(
+            Thing,
+            """
+            INSERT INTO things (id, tenant_id, environment, name, tags, details, made_at)
+            VALUES (%(id)s, 'ten_a', 'live', %(name)s, %(tags)s, %(details)s, %(made_at)s)
+            RETURNING id, name, tags, details, made_at
+            """,
+            id=thing.id,
+            name=thing.name,
+            tags=thing.tags,
+            details=thing.details,
+            made_at=thing.made_at,
+        )
+    assert stored == thing
+
+
+async def test_a_tenant_sees_only_its_rows_without_any_where(database: Database) -> None:
+    for tenant, environment in (("ten_a", "live"), ("ten_a", "sandbox"), ("ten_b", "live")):
+        async with database.transaction(tenant, environment) as tx:
+            await insert(tx, f"{tenant}-{environment}", tenant=tenant, environment=environment)
+    async with database.transaction("ten_a", "live") as tx:
+        assert await ids(tx) == ["ten_a-live"]
+    async with database.transaction("ten_b", "sandbox") as tx:
+        assert await ids(tx) == []
+    async with database.transaction_as_system() as tx:
+        assert await ids(tx) == ["ten_a-live", "ten_a-sandbox", "ten_b-live"]
+
+
+async def test_writing_another_tenants_row_is_refused(database: Database) -> None:
+    with pytest.raises((DatabaseError, psycopg.Error), match="row-level security"):
+        async with database.transaction("ten_a", "live") as tx:
+            await insert(tx, "t1", tenant="ten_b")
+
+
+async def test_settings_of_one_transaction_do_not_reach_the_next_on_its_connection(kit_database: TestDatabase) -> None:
+    async with await Database.open(kit_database.url, max_size=1) as database:
+        async with database.transaction_as_system() as tx:
+            await insert(tx, "t1")
+        async with database.transaction("", "") as tx:
+            assert await ids(tx) == []
+        async with database._pool.connection() as connection:
+            rows = await (await connection.execute("SELECT count(*) FROM things")).fetchone()
+        assert rows == (0,)
+
+
+async def test_an_exception_undoes_the_transaction(database: Database) -> None:
+    with pytest.raises(RuntimeError):
+        async with database.transaction("ten_a", "live") as tx:
+            await insert(tx, "t1")
+            raise RuntimeError
+    async with database.transaction("ten_a", "live") as tx:
+        assert await ids(tx) == []
+
+
+async def test_a_cancelled_transaction_is_undone_and_its_connection_usable(kit_database: TestDatabase) -> None:
+    async with await Database.open(kit_database.url, max_size=1) as database:
+        started = asyncio.Event()
+
+        async def work() -> None:
+            async with database.transaction("ten_a", "live") as tx:
+                await insert(tx, "t1")
+                started.set()
+                await tx.exec("SELECT pg_sleep(30)")
+
+        task = asyncio.create_task(work())
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with database.transaction("ten_a", "live") as tx:
+            assert await ids(tx) == []
+
+
+async def test_a_failed_savepoint_leaves_the_rest(database: Database) -> None:
+    async with database.transaction("ten_a", "live") as tx:
+        await insert(tx, "t1")
+        with pytest.raises(UniqueViolated):
+            async with tx.savepoint():
+                await insert(tx, "t1")
+        await insert(tx, "t2")
+    async with database.transaction("ten_a", "live") as tx:
+        assert await ids(tx) == ["t1", "t2"]
+
+
+async def test_violations_name_their_rule(database: Database) -> None:
+    with pytest.raises(UniqueViolated) as unique:
+        async with database.transaction("ten_a", "live") as tx:
+            await insert(tx, "t1")
+            await insert(tx, "t1")
+    with pytest.raises(CheckViolated) as check:
+        async with database.transaction("ten_a", "live") as tx:
+            await insert(tx, "t1", name="")
+    assert unique.value.constraint == "things_pkey"
+    assert check.value.constraint == "things_name_check"
+
+
+async def test_one_without_a_row_and_structs_without_their_columns_are_faults(database: Database) -> None:
+    async with database.transaction("ten_a", "live") as tx:
+        with pytest.raises(RowMissing):
+            await tx.one(str, "SELECT id FROM things")
+        assert await tx.maybe(str, "SELECT id FROM things") is None
+        with pytest.raises(TypeError, match="one column"):
+            await tx.one(int, "SELECT 1 AS a, 2 AS b")
+
+
+async def test_many_rows_go_in_one_call(database: Database) -> None:
+    rows = [{"id": f"t{n}", "name": "nut"} for n in range(50)]
+    async with database.transaction("ten_a", "live") as tx:
+        await tx.exec_many(
+            "INSERT INTO things (id, tenant_id, environment, name) VALUES (%(id)s, 'ten_a', 'live', %(name)s)", rows
+        )
+        assert await tx.one(int, "SELECT count(*) AS n FROM things") == 50
+
+
+async def test_connections_that_the_server_closed_are_replaced_unnoticed(
+    database: Database, kit_database: TestDatabase
+) -> None:
+    async with database.transaction("ten_a", "live") as tx:
+        await insert(tx, "t1")
+    async with await psycopg.AsyncConnection.connect(kit_database.owner_url, autocommit=True) as killer:
+        await killer.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    async with database.transaction("ten_a", "live") as tx:
+        assert await ids(tx) == ["t1"]
+
+
+async def test_a_transaction_that_lost_its_connection_says_so(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with database.transaction("ten_a", "live") as tx:
+            pid = await tx.one(int, "SELECT pg_backend_pid() AS pid")
+            async with database.transaction_as_system() as other:
+                await other.exec("SELECT pg_terminate_backend(%(pid)s)", pid=pid)
+            await tx.exec("SELECT 1")
+    await database.check()
+
+
+async def test_an_absent_server_is_reported_within_the_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voisnap_kit.postgres.ACQUIRE_TIMEOUT", 0.2)
+    async with await Database.open("postgresql://nobody@127.0.0.1:1/none") as database:
+        with pytest.raises(DatabaseUnavailable):
+            await database.check()
+
+
+async def test_a_lock_held_elsewhere_is_contention(database: Database) -> None:
+    async with database.transaction("ten_a", "live") as tx:
+        await insert(tx, "t1")
+    async with database.transaction("ten_a", "live") as tx:
+        await tx.one(str, "SELECT id FROM things FOR UPDATE")
+        with pytest.raises(Contention):
+            async with database.transaction("ten_a", "live") as other:
+                await other.one(str, "SELECT id FROM things FOR UPDATE NOWAIT")

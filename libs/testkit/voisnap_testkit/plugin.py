@@ -1,0 +1,133 @@
+"""The pytest plugin: `servers`, `database_for`, `redis_url`, `nats_url`, and `@pytest.mark.virtual_time`."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from nats.aio.client import Client
+from nats.js.errors import NotFoundError
+
+from .databases import DatabaseFactory, TestDatabase
+from .servers import DATABASE, NATS, REDIS, TestServers
+from .virtual_time import VirtualTimeLoop
+
+_CATEGORIES = frozenset({"unit", "conformance", "slice", "hub", "media", "e2e"})
+_REDIS_DATABASES = 16
+_STARTED = "VOISNAP_TEST_STARTED"
+
+_run_servers: pytest.StashKey[TestServers] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "virtual_time: run the test on a loop whose clock jumps to the next timer")
+    config.stash[_run_servers] = TestServers()
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        # Controller of a parallel run: start what all workers share and hand it on by environment, which they inherit.
+        servers = config.stash[_run_servers]
+        for variable, url in ((DATABASE, servers.database_url), (REDIS, servers.redis_url), (NATS, servers.nats_url)):
+            if not os.environ.get(variable):
+                os.environ[variable] = url
+                os.environ[_STARTED] = "1"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    servers = config.stash.get(_run_servers, None)
+    if servers is not None:
+        servers.stop()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test module declares what kind of test it holds."""
+    unmarked = sorted(
+        {str(item.path) for item in items if not any(mark.name in _CATEGORIES for mark in item.iter_markers())}
+    )
+    if unmarked:
+        raise pytest.UsageError(f"no category marker ({', '.join(sorted(_CATEGORIES))}) in: {', '.join(unmarked)}")
+
+
+@pytest.hookimpl(optionalhook=True, trylast=True)
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """pytest-asyncio's hook: tests marked `virtual_time` get the virtual loop, others the standard one."""
+    if item.get_closest_marker("virtual_time") is not None:
+        return {"virtual": VirtualTimeLoop}
+    return {"asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture(scope="session")
+def servers(pytestconfig: pytest.Config) -> TestServers:
+    """The servers of this run; a server starts when its URL is first read."""
+    return pytestconfig.stash[_run_servers]
+
+
+@pytest.fixture(scope="session")
+def worker_name() -> str:
+    """Name of this process in a parallel run: `gw0`, or `main`."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
+@pytest.fixture(scope="session")
+def _databases(servers: TestServers, worker_name: str) -> DatabaseFactory:
+    return DatabaseFactory(servers.database_url, f"{worker_name}_{os.getpid()}")
+
+
+@pytest.fixture
+def database_for(_databases: DatabaseFactory) -> Iterator[Callable[..., TestDatabase]]:
+    """`database_for("voisnap_api")`: a migrated, empty database that lives as long as the test."""
+    made: list[TestDatabase] = []
+
+    def create(package: str, migrations: Path | None = None) -> TestDatabase:
+        made.append(_databases.create(package, migrations))
+        return made[-1]
+
+    yield create
+    for database in made:
+        _databases.drop(database)
+
+
+@pytest.fixture(scope="session")
+def _redis_numbers(worker_name: str) -> list[int]:
+    """Database numbers of this process, used in turn: the tests of one process follow each other."""
+    index = int(worker_name.removeprefix("gw")) if worker_name.startswith("gw") else 0
+    return [(index * 4 + step) % _REDIS_DATABASES for step in range(4)]
+
+
+@pytest.fixture
+def redis_url(servers: TestServers, _redis_numbers: list[int]) -> str:
+    """An empty Redis database of the test's own."""
+    _redis_numbers.append(_redis_numbers.pop(0))
+    url = f"{servers.redis_url.rstrip('/')}/{_redis_numbers[0]}"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url
+
+
+@pytest.fixture(scope="session")
+def _worker_nats_url(servers: TestServers, worker_name: str) -> str:
+    """Streams belong to a server, so each process of a parallel run has its own, unless one was given."""
+    if worker_name == "main" or servers.nats_is_given:
+        return servers.nats_url
+    return servers.own_nats()
+
+
+@pytest.fixture
+def nats_url(_worker_nats_url: str) -> str:
+    """A NATS server without streams."""
+    asyncio.run(_delete_streams(_worker_nats_url))
+    return _worker_nats_url
+
+
+async def _delete_streams(url: str) -> None:
+    client = Client()
+    await client.connect(url, connect_timeout=3)
+    try:
+        jetstream = client.jetstream(timeout=3)
+        for info in await jetstream.streams_info():
+            try:
+                await jetstream.delete_stream(str(info.config.name))
+            except NotFoundError:
+                continue
+    finally:
+        await client.close()
