@@ -145,7 +145,7 @@ class Subscription(Protocol):
 
 
 class Bus:
-    """The bus over NATS. Reconnects for ever; publishing while disconnected fails within its time-out rather than piling up."""
+    """The bus over NATS. Reconnects for ever; publishing and asking while disconnected fail at once rather than pile up."""
 
     def __init__(self, client: Client, *, events: Mapping[str, type]) -> None:
         self._client = client
@@ -174,7 +174,8 @@ class Bus:
             return random.choice(servers), pauses.next()  # noqa: S311 - spreads load, hides nothing
 
         async def lost() -> None:
-            _log.warning("bus.disconnected", name=name)
+            if not client.is_closed:
+                _log.warning("bus.disconnected", name=name)
 
         async def back() -> None:
             pauses.reset()
@@ -236,6 +237,7 @@ class Bus:
     async def publish_raw(self, subject: str, payload: bytes, *, event_id: str, headers: Mapping[str, str]) -> None:
         if len(payload) > _MAX_PAYLOAD:
             raise PublishRefused(f"{subject} is {len(payload)} bytes long, the bus takes {_MAX_PAYLOAD}")
+        await self.check()
         try:
             await self._js.publish(subject, payload, timeout=5, headers={**headers, MESSAGE_ID: event_id})
         except nats.js.errors.NoStreamResponseError as error:
@@ -273,6 +275,7 @@ class Bus:
         return subscription
 
     async def request(self, subject: str, message: Any, response_type: type[R], *, timeout: float = 2.0) -> R:
+        await self.check()
         headers: dict[str, str] = {}
         with trace.span(f"request {subject}", kind=SpanKind.CLIENT):
             trace.inject(headers)

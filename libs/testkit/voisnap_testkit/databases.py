@@ -72,7 +72,7 @@ class DatabaseFactory:
                 await migrate(url, schema, folder)
                 await grant(url, schema, role)
 
-            _run_apart(prepare())
+            run_apart(prepare())
             self._templates[key] = name
         return self._templates[key]
 
@@ -88,7 +88,7 @@ def _with(url: str, *, database: str, user: str | None = None, password: str | N
     return urlunsplit((parts.scheme, f"{credentials}@{host}" if credentials else host, f"/{database}", parts.query, ""))
 
 
-def _run_apart(work: Coroutine[Any, Any, None]) -> None:
+def run_apart(work: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine to its end from sync code, whether or not a loop is running here."""
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, work).result()

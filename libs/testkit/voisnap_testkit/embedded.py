@@ -27,9 +27,12 @@ class ServersFailed(Exception):
 
 class _Process(msgspec.Struct):
     name: str
+    command: list[str]
+    home: Path
+    user: str | None
+    ready: Callable[[], bool]
     popen: subprocess.Popen[bytes]
     stop_signal: signal.Signals
-    log: Path
 
 
 class EmbeddedTestServers:
@@ -127,6 +130,29 @@ class EmbeddedTestServers:
             shutil.chown(folder, owner)
         return folder
 
+    def pause(self, name: str) -> None:
+        """Stop a server in its tracks: it takes connections but says nothing."""
+        self._named(name).popen.send_signal(signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        """Let a paused server go on."""
+        self._named(name).popen.send_signal(signal.SIGCONT)
+
+    def kill(self, name: str) -> None:
+        """End a server at once, as a crash does."""
+        process = self._named(name)
+        process.popen.kill()
+        process.popen.wait(timeout=10)
+
+    def revive(self, name: str) -> None:
+        """Start a killed server again on its port and its data."""
+        process = self._named(name)
+        process.popen = self._launch(process.command, process.home, process.user)
+        self._await_ready(process)
+
+    def _named(self, name: str) -> _Process:
+        return next(process for process in self._processes if process.name == name)
+
     def _spawn(
         self,
         name: str,
@@ -136,9 +162,21 @@ class EmbeddedTestServers:
         ready: Callable[[], bool],
         user: str | None = None,
     ) -> None:
-        log = self.folder / f"{home.name}.log"
-        with log.open("wb") as output:
-            popen = subprocess.Popen(  # noqa: S603 - our own arguments
+        process = _Process(
+            name=name,
+            command=command,
+            home=home,
+            user=user,
+            ready=ready,
+            popen=self._launch(command, home, user),
+            stop_signal=stop,
+        )
+        self._processes.append(process)
+        self._await_ready(process)
+
+    def _launch(self, command: list[str], home: Path, user: str | None) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{home.name}.log").open("ab") as output:
+            return subprocess.Popen(  # noqa: S603 - our own arguments
                 command,
                 stdout=output,
                 stderr=output,
@@ -148,12 +186,13 @@ class EmbeddedTestServers:
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
-        process = _Process(name=name, popen=popen, stop_signal=stop, log=log)
-        self._processes.append(process)
+
+    def _await_ready(self, process: _Process) -> None:
         deadline = time.monotonic() + _PATIENCE
-        while not ready():
-            if popen.poll() is not None or time.monotonic() > deadline:
-                raise ServersFailed(f"{name} did not start: {log.read_text(errors='replace')[-800:]}")
+        while not process.ready():
+            if process.popen.poll() is not None or time.monotonic() > deadline:
+                said = (self.folder / f"{process.home.name}.log").read_text(errors="replace")
+                raise ServersFailed(f"{process.name} did not start: {said[-800:]}")
             time.sleep(0.005)
 
 

@@ -10,7 +10,7 @@ import redis
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
-from .databases import DatabaseFactory, TestDatabase
+from .databases import DatabaseFactory, TestDatabase, run_apart
 from .servers import DATABASE, NATS, REDIS, TestServers
 from .virtual_time import VirtualTimeLoop
 
@@ -115,7 +115,7 @@ def _worker_nats_url(servers: TestServers, worker_name: str) -> str:
 @pytest.fixture
 def nats_url(_worker_nats_url: str) -> str:
     """A NATS server without streams."""
-    asyncio.run(_delete_streams(_worker_nats_url))
+    run_apart(_delete_streams(_worker_nats_url))
     return _worker_nats_url
 
 
