@@ -89,7 +89,6 @@ async def origin() -> AsyncIterator[str]:
             lifespan="on",
         )
     )
-    server.install_signal_handlers = lambda: None  # pyright: ignore[reportAttributeAccessIssue] - older uvicorn's hook
     serving = asyncio.create_task(server._serve(sockets=[listener]))
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = True
