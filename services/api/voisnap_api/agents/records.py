@@ -1,9 +1,9 @@
-"""Rows of this slice that are no nouns of the domain."""
+"""Rows and filters of this slice that are no nouns of the domain."""
 
 from datetime import datetime
 
 import msgspec
-from voisnap_domain.agents import AgentConfig
+from voisnap_domain.agents import AgentConfig, AgentStatus
 from voisnap_domain.ids import AgentId
 
 
@@ -18,3 +18,12 @@ class AgentVersion(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str | None = None
     published_at: datetime | None = None
     notes: str | None = None
+
+
+class AgentFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which agents a list shows and in which order: `sort` is `name`, `created_at` or `updated_at`, a blank, `asc` or `desc`."""
+
+    status: AgentStatus | None = None
+    search: str | None = None
+    tags: tuple[str, ...] = ()
+    sort: str = "created_at desc"

@@ -21,7 +21,8 @@ from voisnap_domain.agents import (
 )
 from voisnap_domain.errors import Invalid
 
-from ..wire import Body, View, decode, instant, merged
+from voisnap_api.wire import Body, View, decode, instant, merged
+
 from .records import AgentVersion
 
 _OPAQUE = frozenset({"variables"})

@@ -70,24 +70,9 @@ CREATE TABLE idempotency_keys (
 );
 CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
 
--- Row-level security: a transaction sees the tenant and environment it was opened for; work of the platform itself
--- (log-in, key lookup, subscribers, the relay) opens its transaction as the system and says so.
-CREATE FUNCTION is_system() RETURNS boolean LANGUAGE sql STABLE
-    RETURN coalesce(current_setting('app.system', true), '') = 'on';
-
-CREATE FUNCTION is_tenant(tenant_id text) RETURNS boolean LANGUAGE sql STABLE
-    RETURN tenant_id = current_setting('app.tenant_id', true);
-
-CREATE FUNCTION is_scope(tenant_id text, environment text) RETURNS boolean LANGUAGE sql STABLE
-    RETURN tenant_id = current_setting('app.tenant_id', true) AND environment = current_setting('app.environment', true);
-
-ALTER TABLE tenants ENABLE ROW LEVEL SECURITY;
-CREATE POLICY tenants_scope ON tenants USING (is_tenant(tenant_id) OR is_system());
-ALTER TABLE users ENABLE ROW LEVEL SECURITY;
-CREATE POLICY users_scope ON users USING (is_tenant(tenant_id) OR is_system());
-ALTER TABLE refresh_tokens ENABLE ROW LEVEL SECURITY;
-CREATE POLICY refresh_tokens_scope ON refresh_tokens USING (is_scope(tenant_id, environment) OR is_system());
-ALTER TABLE api_keys ENABLE ROW LEVEL SECURITY;
-CREATE POLICY api_keys_scope ON api_keys USING (is_scope(tenant_id, environment) OR is_system());
-ALTER TABLE idempotency_keys ENABLE ROW LEVEL SECURITY;
-CREATE POLICY idempotency_keys_scope ON idempotency_keys USING (is_scope(tenant_id, environment) OR is_system());
+-- People and tenants belong to both environments; keys and log-ins to one.
+SELECT isolate_tenants('tenants', 'tenant');
+SELECT isolate_tenants('users', 'tenant');
+SELECT isolate_tenants('refresh_tokens');
+SELECT isolate_tenants('api_keys');
+SELECT isolate_tenants('idempotency_keys');

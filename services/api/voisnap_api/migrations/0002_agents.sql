@@ -30,7 +30,5 @@ CREATE TABLE agent_versions (
     PRIMARY KEY (agent_id, version)
 );
 
-ALTER TABLE agents ENABLE ROW LEVEL SECURITY;
-CREATE POLICY agents_scope ON agents USING (is_scope(tenant_id, environment) OR is_system());
-ALTER TABLE agent_versions ENABLE ROW LEVEL SECURITY;
-CREATE POLICY agent_versions_scope ON agent_versions USING (is_scope(tenant_id, environment) OR is_system());
+SELECT isolate_tenants('agents');
+SELECT isolate_tenants('agent_versions');

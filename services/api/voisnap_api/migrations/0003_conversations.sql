@@ -61,10 +61,8 @@ CREATE TABLE turns (
 CREATE TABLE conversations_other PARTITION OF conversations DEFAULT;
 CREATE TABLE turns_other PARTITION OF turns DEFAULT;
 
-ALTER TABLE conversations ENABLE ROW LEVEL SECURITY;
-CREATE POLICY conversations_scope ON conversations USING (is_scope(tenant_id, environment) OR is_system());
-ALTER TABLE turns ENABLE ROW LEVEL SECURITY;
-CREATE POLICY turns_scope ON turns USING (is_scope(tenant_id, environment) OR is_system());
+SELECT isolate_tenants('conversations');
+SELECT isolate_tenants('turns');
 -- Without a policy of its own a partition can only be reached through its parent.
 ALTER TABLE conversations_other ENABLE ROW LEVEL SECURITY;
 ALTER TABLE turns_other ENABLE ROW LEVEL SECURITY;

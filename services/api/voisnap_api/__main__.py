@@ -1,0 +1,87 @@
+"""`python -m voisnap_api`: serve · `migrate` · `seed-demo --json -` · `openapi`."""
+
+import argparse
+import asyncio
+import os
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import msgspec
+from voisnap_kit import log, trace
+from voisnap_kit.bus import Bus
+from voisnap_kit.health import DrainGate
+from voisnap_kit.migrate import migrate
+from voisnap_kit.postgres import Database
+from voisnap_kit.redis import Redis
+from voisnap_kit.serve import run, serve
+from voisnap_kit.settings import SettingsError, load
+from voisnap_kit.tokens import TokenSigner
+from voisnap_providers.vendors.blobs import blobs_from_url
+
+from .app import build
+from .demo import DemoRequest, seed_demo
+from .openapi import document
+from .settings import MigrationSettings, SeedSettings, Settings
+
+SCHEMA = "api"
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+async def serve_api() -> None:
+    """Serve until SIGTERM."""
+    settings = load(Settings, os.environ)
+    log.configure("api", settings.log_level, settings.log_format)
+    trace.configure("api", settings.otel_exporter_otlp_endpoint)
+    signer = await asyncio.to_thread(_signer, settings.jwt_private_key_file)
+    gate = DrainGate()
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(await Database.open(settings.database_url, max_size=20))
+        redis = await stack.enter_async_context(await Redis.open(settings.redis_url))
+        bus = await stack.enter_async_context(await Bus.connect(settings.nats_url, "api"))
+        blobs = blobs_from_url(settings.blobs_url)
+        app = build(settings, database=database, redis=redis, bus=bus, blobs=blobs, signer=signer, gate=gate)
+        await serve(app, settings.http_host, settings.http_port, on_drain=gate.close)
+
+
+async def migrate_api() -> None:
+    """Bring the schema up to date."""
+    settings = load(MigrationSettings, os.environ)
+    log.configure("api-migrate", settings.log_level, settings.log_format)
+    await migrate(settings.migrate_database_url, SCHEMA, MIGRATIONS)
+
+
+async def seed() -> None:
+    """Read a request on stdin, make what is missing, print the result as one line of JSON."""
+    settings = load(SeedSettings, os.environ)
+    log.configure("api-seed", settings.log_level, settings.log_format)
+    request = msgspec.json.decode(await asyncio.to_thread(sys.stdin.buffer.read), type=DemoRequest)
+    async with await Database.open(settings.database_url) as database:
+        seeded = await seed_demo(database, request)
+    sys.stdout.write(msgspec.json.encode(seeded).decode() + "\n")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m voisnap_api", description="The Main API.")
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("migrate", help="bring the database schema up to date (MIGRATE_DATABASE_URL)")
+    seeding = commands.add_parser("seed-demo", help="make the demo tenant's owner, keys and agent")
+    seeding.add_argument("--json", choices=["-"], required=True, help="read {tenantId, email, password} from stdin")
+    commands.add_parser("openapi", help="print the OpenAPI document")
+    command = parser.parse_args().command
+    if command == "openapi":
+        sys.stdout.write(document())
+        return
+    run({None: serve_api, "migrate": migrate_api, "seed-demo": seed}[command])
+
+
+def _signer(path: Path) -> TokenSigner:
+    try:
+        return TokenSigner(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SettingsError((f"JWT_PRIVATE_KEY_FILE: {path} can't be used: {error}",)) from None
+
+
+if __name__ == "__main__":
+    main()

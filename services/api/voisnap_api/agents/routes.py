@@ -1,0 +1,186 @@
+"""`/api/v1/agents`."""
+
+from typing import Annotated, Any
+
+from litestar import Controller, Response, delete, get, patch, post
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
+from voisnap_domain.agents import Agent, AgentStatus
+from voisnap_domain.errors import FieldError, Invalid
+from voisnap_domain.ids import AgentId
+from voisnap_kit.http import InjectedPageQuery, Page
+from voisnap_kit.work import begin
+
+from voisnap_api.gate import API_READ_HEAVY, InjectedCaller, InjectedDatabase, requires
+
+from . import usecases
+from .records import AgentFilter
+from .schemas import (
+    AgentView,
+    DuplicateBody,
+    PublishBody,
+    VersionDetail,
+    VersionList,
+    VersionView,
+    config_of,
+    patched,
+)
+
+_SORTS = {"name": "name", "createdAt": "created_at", "updatedAt": "updated_at"}
+
+IfMatch = Annotated[
+    str | None, HeaderParameter(name="If-Match", description="The `ETag` you saw; 412 when the agent changed since")
+]
+
+
+class AgentController(Controller):
+    """Voice agents: persona, voice, model, behaviour, versions."""
+
+    path = "/api/v1/agents"
+    tags = ("Agents",)
+
+    @post("/", guards=[requires("agents:write")])
+    async def create(
+        self, data: JSONBody[dict[str, Any]], caller: InjectedCaller, database: InjectedDatabase
+    ) -> Response[AgentView]:
+        """Create an agent, as a draft. Fields that are left out get their documented defaults."""
+        config = config_of(data)
+        async with begin(database, caller) as work:
+            agent = await usecases.create_agent(work, config)
+        return _answer(agent, status=201)
+
+    @get("/", guards=[requires("agents:read")], opt={"policy": API_READ_HEAVY})
+    async def list_agents(
+        self,
+        caller: InjectedCaller,
+        database: InjectedDatabase,
+        paging: InjectedPageQuery,
+        status: Annotated[AgentStatus | None, QueryParameter(description="Only agents in this status")] = None,
+        search: Annotated[str | None, QueryParameter(description="Only agents whose name contains this")] = None,
+        tags: Annotated[
+            str | None, QueryParameter(description="Only agents with all these tags, comma-separated")
+        ] = None,
+        sort_by: Annotated[
+            str, QueryParameter(name="sortBy", description="name, createdAt or updatedAt")
+        ] = "createdAt",
+        sort_order: Annotated[str, QueryParameter(name="sortOrder", description="asc or desc")] = "desc",
+    ) -> Page[AgentView]:
+        """List agents, newest first unless asked otherwise."""
+        wanted = AgentFilter(status=status, search=search or None, tags=_split(tags), sort=_sort(sort_by, sort_order))
+        async with begin(database, caller) as work:
+            agents, total = await usecases.list_agents(work, wanted, limit=paging.page_size, offset=paging.offset)
+        return Page.of([AgentView.of(agent) for agent in agents], paging, total)
+
+    @get("/{agent_id:str}", guards=[requires("agents:read")])
+    async def read(
+        self, agent_id: FromPath[str], caller: InjectedCaller, database: InjectedDatabase
+    ) -> Response[AgentView]:
+        """Get an agent. Its `ETag` goes into the `If-Match` of a later change."""
+        async with begin(database, caller) as work:
+            agent = await usecases.get_agent(work, AgentId(agent_id))
+        return _answer(agent)
+
+    @patch("/{agent_id:str}", guards=[requires("agents:write")])
+    async def update(
+        self,
+        agent_id: FromPath[str],
+        data: JSONBody[dict[str, Any]],
+        caller: InjectedCaller,
+        database: InjectedDatabase,
+        if_match: IfMatch = None,
+    ) -> Response[AgentView]:
+        """Change an agent by a JSON merge patch: nested objects merge, null clears a field, arrays are replaced. Makes a new version."""
+        async with begin(database, caller) as work:
+            agent = await usecases.update_agent(
+                work, AgentId(agent_id), lambda config: patched(config, data), unless_changed_since=if_match
+            )
+        return _answer(agent)
+
+    @delete("/{agent_id:str}", guards=[requires("agents:write")])
+    async def remove(self, agent_id: FromPath[str], caller: InjectedCaller, database: InjectedDatabase) -> None:
+        """Delete an agent for good. Its conversations are kept."""
+        async with begin(database, caller) as work:
+            await usecases.delete_agent(work, AgentId(agent_id))
+
+    @post("/{agent_id:str}/activate", status_code=200, guards=[requires("agents:write")])
+    async def activate(
+        self, agent_id: FromPath[str], caller: InjectedCaller, database: InjectedDatabase
+    ) -> Response[AgentView]:
+        """Let an agent take calls."""
+        async with begin(database, caller) as work:
+            agent = await usecases.activate_agent(work, AgentId(agent_id))
+        return _answer(agent)
+
+    @post("/{agent_id:str}/deactivate", status_code=200, guards=[requires("agents:write")])
+    async def deactivate(
+        self, agent_id: FromPath[str], caller: InjectedCaller, database: InjectedDatabase
+    ) -> Response[AgentView]:
+        """Refuse an agent new calls; those in progress go on."""
+        async with begin(database, caller) as work:
+            agent = await usecases.deactivate_agent(work, AgentId(agent_id))
+        return _answer(agent)
+
+    @post("/{agent_id:str}/duplicate", guards=[requires("agents:write")])
+    async def duplicate(
+        self,
+        agent_id: FromPath[str],
+        caller: InjectedCaller,
+        database: InjectedDatabase,
+        data: JSONBody[DuplicateBody | None] = None,
+    ) -> Response[AgentView]:
+        """Copy an agent with all its settings; the copy is inactive."""
+        async with begin(database, caller) as work:
+            agent = await usecases.duplicate_agent(work, AgentId(agent_id), name=data.name if data else None)
+        return _answer(agent, status=201)
+
+    @post("/{agent_id:str}/publish", status_code=200, guards=[requires("agents:write")])
+    async def publish(
+        self,
+        agent_id: FromPath[str],
+        caller: InjectedCaller,
+        database: InjectedDatabase,
+        data: JSONBody[PublishBody | None] = None,
+    ) -> Response[AgentView]:
+        """Make the current version the one that talks."""
+        async with begin(database, caller) as work:
+            agent = await usecases.publish_agent(work, AgentId(agent_id), notes=data.notes if data else None)
+        return _answer(agent)
+
+    @get("/{agent_id:str}/versions", guards=[requires("agents:read")], opt={"policy": API_READ_HEAVY})
+    async def versions(
+        self, agent_id: FromPath[str], caller: InjectedCaller, database: InjectedDatabase
+    ) -> VersionList:
+        """List an agent's versions, newest first."""
+        async with begin(database, caller) as work:
+            found = await usecases.list_versions(work, AgentId(agent_id))
+        return VersionList(data=tuple(VersionView.of(version) for version in found))
+
+    @get("/{agent_id:str}/versions/{number:int}", guards=[requires("agents:read")])
+    async def version(
+        self, agent_id: FromPath[str], number: FromPath[int], caller: InjectedCaller, database: InjectedDatabase
+    ) -> VersionDetail:
+        """Get one version of an agent, with its configuration."""
+        async with begin(database, caller) as work:
+            found = await usecases.get_version(work, AgentId(agent_id), number)
+        return VersionDetail.of(found)
+
+
+def _answer(agent: Agent, *, status: int = 200) -> Response[AgentView]:
+    headers = {"ETag": usecases.entity_tag(agent)}
+    if status == 201:
+        headers["Location"] = f"/api/v1/agents/{agent.id}"
+    return Response(AgentView.of(agent), status_code=status, headers=headers)
+
+
+def _split(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def _sort(by: str, order: str) -> str:
+    faults = []
+    if by not in _SORTS:
+        faults.append(FieldError(pointer="?sortBy", code="not-allowed", detail=f"Must be one of {', '.join(_SORTS)}."))
+    if order not in {"asc", "desc"}:
+        faults.append(FieldError(pointer="?sortOrder", code="not-allowed", detail="Must be one of asc, desc."))
+    if faults:
+        raise Invalid(tuple(faults))
+    return f"{_SORTS[by]} {order}"

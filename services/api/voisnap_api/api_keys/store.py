@@ -1,0 +1,99 @@
+"""The SQL of `api_keys`."""
+
+from datetime import datetime
+
+from voisnap_domain.ids import ApiKeyId, TenantId
+from voisnap_domain.tenants import Environment
+from voisnap_kit.postgres import Tx
+
+from .records import ApiKey
+
+
+async def insert(tx: Tx, key: ApiKey, *, key_hash: bytes) -> None:
+    """Store a new key by its hash."""
+    await tx.exec(
+        """
+        INSERT INTO api_keys (id, tenant_id, environment, name, prefix, key_hash, scopes, created_by, created_at, expires_at)
+        VALUES (%(id)s, %(tenant_id)s, %(environment)s, %(name)s, %(prefix)s, %(key_hash)s, %(scopes)s::text[], %(created_by)s,
+                %(created_at)s, %(expires_at)s)
+        """,
+        id=key.id,
+        tenant_id=key.tenant_id,
+        environment=key.environment,
+        name=key.name,
+        prefix=key.prefix,
+        key_hash=key_hash,
+        scopes=key.scopes,
+        created_by=key.created_by,
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+    )
+
+
+async def by_hash(tx: Tx, key_hash: bytes) -> ApiKey | None:
+    """The key with this hash, in any tenant; runs as the system."""
+    return await tx.maybe(
+        ApiKey,
+        """
+        SELECT id, tenant_id, environment, name, prefix, scopes, created_by, created_at, expires_at, last_used_at, revoked_at
+          FROM api_keys
+         WHERE key_hash = %(key_hash)s
+        """,
+        key_hash=key_hash,
+    )
+
+
+async def page(tx: Tx, tenant_id: TenantId, environment: Environment, *, limit: int, offset: int) -> list[ApiKey]:
+    """One page of a tenant's keys, newest first."""
+    return await tx.all(
+        ApiKey,
+        """
+        SELECT id, tenant_id, environment, name, prefix, scopes, created_by, created_at, expires_at, last_used_at, revoked_at
+          FROM api_keys
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s
+         ORDER BY created_at DESC, id DESC
+         LIMIT %(limit)s OFFSET %(offset)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        limit=limit,
+        offset=offset,
+    )
+
+
+async def count(tx: Tx, tenant_id: TenantId, environment: Environment) -> int:
+    """How many keys a tenant has."""
+    return await tx.one(
+        int,
+        "SELECT count(*) FROM api_keys WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s",
+        tenant_id=tenant_id,
+        environment=environment,
+    )
+
+
+async def revoke(tx: Tx, tenant_id: TenantId, environment: Environment, key_id: ApiKeyId, *, at: datetime) -> bool:
+    """Revoke a key; whether there was such a key. A second time changes nothing."""
+    touched = await tx.exec(
+        """
+        UPDATE api_keys SET revoked_at = coalesce(revoked_at, %(at)s)
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(key_id)s
+        """,
+        at=at,
+        tenant_id=tenant_id,
+        environment=environment,
+        key_id=key_id,
+    )
+    return touched == 1
+
+
+async def note_uses(tx: Tx, key_ids: tuple[str, ...], used_at: tuple[datetime, ...]) -> None:
+    """Note when keys were last used, many at once; runs as the system."""
+    await tx.exec(
+        """
+        UPDATE api_keys AS key SET last_used_at = greatest(key.last_used_at, used.at)
+          FROM unnest(%(key_ids)s::text[], %(used_at)s::timestamptz[]) AS used (id, at)
+         WHERE key.id = used.id
+        """,
+        key_ids=key_ids,
+        used_at=used_at,
+    )

@@ -1,0 +1,126 @@
+"""The API's HTTP application: everything it is made of, in one list each."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import msgspec
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme, Server
+from voisnap_kit.bus import EventBus
+from voisnap_kit.health import DrainGate
+from voisnap_kit.http import background, build_app, provide
+from voisnap_kit.outbox import Publisher, Relay
+from voisnap_kit.postgres import Database
+from voisnap_kit.reconcile import Reconciler
+from voisnap_kit.redis import Redis
+from voisnap_kit.tokens import TokenSigner
+from voisnap_providers.ports.blobs import Blobs
+
+from .agents.routes import AgentController
+from .api_keys.routes import ApiKeyController
+from .auth.credentials import Credentials
+from .auth.routes import AuthController, jwks
+from .conversations.routes import ConversationController
+from .gate import Gate, Limiter, provide_caller, provide_identity
+from .recordings.links import RecordingLinks, signing_key_of
+from .recordings.routes import download, look
+from .settings import Settings
+from .webrtc_sessions.routes import WebRtcSessionController
+
+ROUTES = (
+    AuthController,
+    ApiKeyController,
+    AgentController,
+    WebRtcSessionController,
+    ConversationController,
+    download,
+    look,
+    jwks,
+)
+
+_FLUSH_SECONDS = 15.0
+
+
+class ApiBus(EventBus, Publisher, Protocol):
+    """What the API needs of the bus."""
+
+    async def check(self) -> None:
+        """Raise while the bus is away."""
+        ...
+
+
+class KeyUses(msgspec.Struct, frozen=True, kw_only=True):
+    """How many keys' last use was written down."""
+
+    noted: int
+
+
+def build(
+    settings: Settings,
+    *,
+    database: Database,
+    redis: Redis,
+    bus: ApiBus,
+    blobs: Blobs,
+    signer: TokenSigner,
+    gate: DrainGate | None = None,
+) -> Litestar:
+    """The application on given connections. It relays its own outbox, so that events leave at once after a commit."""
+    credentials = Credentials(database, signer.keys())
+    limiter = Limiter(redis, database, factor=settings.rate_limit_factor)
+    links = RecordingLinks(settings.public_url, signing_key_of(settings.blobs_signing_key.value))
+    relay = Relay(database, bus)
+
+    async def flush() -> KeyUses:
+        return KeyUses(noted=await credentials.flush_uses())
+
+    @asynccontextmanager
+    async def at_work(_app: Litestar) -> AsyncGenerator[None]:
+        async with background(relay.run(), Reconciler("api-key-uses", _FLUSH_SECONDS, flush).run()):
+            yield
+        await credentials.flush_uses()
+
+    return build_app(
+        ROUTES,
+        service="api",
+        checks={"database": database.check, "redis": redis.ping, "nats": bus.check},
+        cors_origins=(settings.public_url.rstrip("/"), *settings.cors_origins),
+        dependencies={
+            "caller": Provide(provide_caller),
+            "identity": Provide(provide_identity),
+            "database": provide(database),
+            "bus": provide(bus),
+            "blobs": provide(blobs),
+            "links": provide(links),
+            "signer": provide(signer),
+        },
+        middleware=[Gate(credentials, limiter, sandbox_host=settings.sandbox_host)],
+        lifespan=(at_work,),
+        openapi=openapi_config(),
+        gate=gate,
+    )
+
+
+def openapi_config() -> OpenAPIConfig:
+    """The document at `/api/v1/openapi.json`."""
+    return OpenAPIConfig(
+        title="Voisnap API",
+        version="1",
+        description="Voice agents, conversations, sessions. Times are ISO 8601 in UTC; errors are problem documents (RFC 9457).",
+        path="/api/v1",
+        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        servers=[Server(url="/")],
+        use_handler_docstrings=True,
+        security=[{"bearer": []}],
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(
+                    type="http", scheme="bearer", description="An API key (vsnp_live_…, vsnp_sb_…) or an access token."
+                )
+            }
+        ),
+    )

@@ -1,0 +1,109 @@
+"""Rows and filters of this slice, and where a conversation's rows lie."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from voisnap_domain.conversations import ConversationStatus, RecordingInfo, Speaker, Word
+from voisnap_domain.costs import Usage
+from voisnap_domain.ids import AgentId, ConversationId, SessionId, TenantId
+from voisnap_domain.sessions import Caller, Channel, Direction, EndReason
+from voisnap_domain.tenants import Environment
+
+_ULID_ALPHABET = {character: value for value, character in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
+_BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def opened_at(conversation_id: str) -> datetime:
+    """The time inside the id's ULID (its first ten characters, milliseconds), which names the partition of the conversation's rows.
+
+    An id of another shape belongs to 1970, the partition for everything else.
+    """
+    stamp = conversation_id.rpartition("_")[2][:10]
+    if len(stamp) < 10 or any(character not in _ULID_ALPHABET for character in stamp):
+        return _BEFORE_ALL
+    milliseconds = 0
+    for character in stamp:
+        milliseconds = milliseconds * 32 + _ULID_ALPHABET[character]
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
+    except (ValueError, OverflowError, OSError):
+        return _BEFORE_ALL
+
+
+class StoredConversation(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation as it is kept."""
+
+    id: ConversationId
+    tenant_id: TenantId
+    environment: Environment
+    session_id: SessionId
+    agent_id: AgentId
+    agent_name: str
+    agent_version: int
+    channel: Channel
+    direction: Direction
+    status: ConversationStatus
+    language: str
+    hipaa: bool
+    recording_wanted: bool
+    retention_days: int
+    started_at: datetime
+    ended_at: datetime | None
+    duration_seconds: float | None
+    caller: Caller
+    metadata: dict[str, Any]
+    end_reason: EndReason | None
+    usage: Usage | None
+    llm_usd: Decimal | None
+    tts_usd: Decimal | None
+    stt_usd: Decimal | None
+    telephony_usd: Decimal | None
+    warnings: tuple[str, ...]
+    recording: RecordingInfo | None
+    analysis: dict[str, Any] | None
+    tags: tuple[str, ...]
+    outcome: str | None
+
+
+class StoredTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn as it is kept."""
+
+    sequence: int
+    speaker: Speaker
+    text: str
+    start_time: float
+    end_time: float
+    confidence: float
+    words: tuple[Word, ...]
+    interrupted: bool
+
+
+class ConversationFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which conversations a list shows. Moments are inclusive at the start and exclusive at the end."""
+
+    agent_id: str | None = None
+    channel: Channel | None = None
+    status: ConversationStatus | None = None
+    direction: Direction | None = None
+    started_from: datetime | None = None
+    started_before: datetime | None = None
+    outcome: str | None = None
+    tags: tuple[str, ...] = ()
+    min_duration: float | None = None
+    ascending: bool = False
+
+
+class TurnTally(msgspec.Struct, frozen=True, kw_only=True):
+    """How many turns of a conversation are stored, and whether the user said something."""
+
+    stored: int
+    user_was_heard: bool
+
+
+class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What the partition reconciler did."""
+
+    created: int
+    day: date

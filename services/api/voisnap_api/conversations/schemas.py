@@ -1,0 +1,340 @@
+"""Conversations on the wire, in the documented shapes."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from voisnap_domain.conversations import ConversationStatus, RecordingInfo, Speaker
+from voisnap_domain.sessions import Channel, Direction, EndReason
+
+from voisnap_api.wire import Body, View, instant
+
+from .records import StoredConversation, StoredTurn
+from .usecases import recording_expires_at, why_no_recording
+
+
+class CallerView(View, frozen=True, kw_only=True):
+    """Who called; a browser has no number."""
+
+    phone_number: str | None
+    country: str | None
+
+
+class CostView(View, frozen=True, kw_only=True):
+    """What it cost, in USD; the parts sum to the total."""
+
+    total_usd: float
+    llm_usd: float
+    tts_usd: float
+    stt_usd: float
+    telephony_usd: float
+
+
+class RecordingState(View, frozen=True, kw_only=True):
+    """Whether there is something to hear, and until when."""
+
+    available: bool
+    duration_seconds: int | None
+    format: str | None
+    expires_at: str | None
+
+
+class ConversationView(View, frozen=True, kw_only=True):
+    """A conversation."""
+
+    id: str
+    agent_id: str
+    agent_name: str
+    channel: Channel
+    status: ConversationStatus
+    direction: Direction
+    started_at: str
+    ended_at: str | None
+    duration_seconds: int | None
+    caller: CallerView
+    metadata: dict[str, Any]
+    cost: CostView
+    analysis: dict[str, Any] | None
+    recording: RecordingState
+    tags: tuple[str, ...]
+    outcome: str | None
+    session_id: str
+    agent_version: int
+    end_reason: EndReason | None
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, conversation: StoredConversation, *, at: datetime) -> "ConversationView":
+        """A conversation as it is at a moment: recordings expire."""
+        return cls(
+            id=conversation.id,
+            agent_id=conversation.agent_id,
+            agent_name=conversation.agent_name,
+            channel=conversation.channel,
+            status=conversation.status,
+            direction=conversation.direction,
+            started_at=instant(conversation.started_at),
+            ended_at=instant(conversation.ended_at) if conversation.ended_at else None,
+            duration_seconds=whole_seconds(conversation.duration_seconds),
+            caller=CallerView(phone_number=conversation.caller.phone_number, country=conversation.caller.country),
+            metadata=conversation.metadata,
+            cost=_cost(conversation),
+            analysis=conversation.analysis,
+            recording=_recording(conversation, at=at),
+            tags=conversation.tags,
+            outcome=conversation.outcome,
+            session_id=conversation.session_id,
+            agent_version=conversation.agent_version,
+            end_reason=conversation.end_reason,
+            warnings=conversation.warnings,
+        )
+
+
+class MessageView(View, frozen=True, kw_only=True):
+    """One turn, for display."""
+
+    id: str
+    role: Speaker
+    content: str
+    timestamp: str
+    duration_ms: int
+
+
+class MessagesView(View, frozen=True, kw_only=True):
+    """A conversation's turns without word timings."""
+
+    conversation_id: str
+    messages: tuple[MessageView, ...]
+
+    @classmethod
+    def of(cls, conversation: StoredConversation, turns: Iterable[StoredTurn]) -> "MessagesView":
+        return cls(
+            conversation_id=conversation.id,
+            messages=tuple(
+                MessageView(
+                    id=f"msg_{turn.sequence:02d}",
+                    role=turn.speaker,
+                    content=turn.text,
+                    timestamp=instant(conversation.started_at + timedelta(seconds=turn.start_time)),
+                    duration_ms=round((turn.end_time - turn.start_time) * 1000),
+                )
+                for turn in turns
+            ),
+        )
+
+
+class WordView(View, frozen=True, kw_only=True):
+    """One word and when it was heard, in seconds from the start."""
+
+    word: str
+    start_time: float
+    end_time: float
+    confidence: float
+
+
+class TurnView(View, frozen=True, kw_only=True):
+    """One turn with its words."""
+
+    id: str
+    speaker: Speaker
+    text: str
+    start_time: float
+    end_time: float
+    confidence: float
+    words: tuple[WordView, ...]
+    interrupted: bool
+
+
+class TranscriptView(View, frozen=True, kw_only=True):
+    """A conversation, word by word."""
+
+    conversation_id: str
+    language: str
+    duration_seconds: int | None
+    turns: tuple[TurnView, ...]
+
+    @classmethod
+    def of(cls, conversation: StoredConversation, turns: Iterable[StoredTurn]) -> "TranscriptView":
+        return cls(
+            conversation_id=conversation.id,
+            language=conversation.language,
+            duration_seconds=whole_seconds(conversation.duration_seconds),
+            turns=tuple(_turn(turn) for turn in turns),
+        )
+
+
+class LlmCost(View, frozen=True, kw_only=True):
+    """The language model's share."""
+
+    provider: str | None
+    model: str | None
+    input_tokens: int
+    output_tokens: int
+    cost: float
+
+
+class TtsCost(View, frozen=True, kw_only=True):
+    """The voice's share."""
+
+    provider: str | None
+    characters: int
+    cost: float
+
+
+class SttCost(View, frozen=True, kw_only=True):
+    """The recogniser's share."""
+
+    provider: str | None
+    audio_seconds: float
+    cost: float
+
+
+class TelephonyCost(View, frozen=True, kw_only=True):
+    """The carrier's share; minutes are rounded up."""
+
+    provider: str | None
+    minutes: int
+    cost: float
+
+
+class CostBreakdown(View, frozen=True, kw_only=True):
+    """Who was paid for what."""
+
+    llm: LlmCost
+    tts: TtsCost
+    stt: SttCost
+    telephony: TelephonyCost
+
+
+class CostsView(View, frozen=True, kw_only=True):
+    """What a conversation cost, part by part; the parts sum to the total."""
+
+    conversation_id: str
+    currency: str
+    total: float
+    breakdown: CostBreakdown
+
+    @classmethod
+    def of(cls, conversation: StoredConversation) -> "CostsView":
+        usage = conversation.usage
+        llm, tts, stt, telephony = (
+            (usage.llm, usage.tts, usage.stt, usage.telephony) if usage else (None, None, None, None)
+        )
+        return cls(
+            conversation_id=conversation.id,
+            currency="USD",
+            total=_total(conversation),
+            breakdown=CostBreakdown(
+                llm=LlmCost(
+                    provider=llm.provider if llm else None,
+                    model=llm.model if llm else None,
+                    input_tokens=llm.input_tokens if llm else 0,
+                    output_tokens=llm.output_tokens if llm else 0,
+                    cost=_usd(conversation.llm_usd),
+                ),
+                tts=TtsCost(
+                    provider=tts.provider if tts else None,
+                    characters=tts.characters if tts else 0,
+                    cost=_usd(conversation.tts_usd),
+                ),
+                stt=SttCost(
+                    provider=stt.provider if stt else None,
+                    audio_seconds=round(stt.audio_seconds, 2) if stt else 0,
+                    cost=_usd(conversation.stt_usd),
+                ),
+                telephony=TelephonyCost(
+                    provider=telephony.provider if telephony else None,
+                    minutes=telephony.minutes if telephony else 0,
+                    cost=_usd(conversation.telephony_usd),
+                ),
+            ),
+        )
+
+
+class RecordingView(View, frozen=True, kw_only=True):
+    """Where the recording can be fetched until `expiresAt`."""
+
+    url: str
+    format: str
+    duration_seconds: int
+    expires_at: str
+
+    @classmethod
+    def of(cls, recording: RecordingInfo, *, url: str, expires_at: datetime) -> "RecordingView":
+        return cls(
+            url=url,
+            format=recording.format,
+            duration_seconds=round(recording.duration_seconds),
+            expires_at=instant(expires_at),
+        )
+
+
+class TagsBody(Body, frozen=True, kw_only=True):
+    """Tags to add."""
+
+    tags: tuple[str, ...]
+
+
+class OutcomeBody(Body, frozen=True, kw_only=True):
+    """How a conversation turned out."""
+
+    outcome: str
+    notes: str | None = None
+
+
+def whole_seconds(seconds: float | None) -> int | None:
+    """Seconds as the documentation prints a duration."""
+    return None if seconds is None else round(seconds)
+
+
+def _turn(turn: StoredTurn) -> TurnView:
+    return TurnView(
+        id=f"turn_{turn.sequence:02d}",
+        speaker=turn.speaker,
+        text=turn.text,
+        start_time=round(turn.start_time, 3),
+        end_time=round(turn.end_time, 3),
+        confidence=round(turn.confidence, 3),
+        words=tuple(
+            WordView(
+                word=word.word,
+                start_time=round(word.start_time, 3),
+                end_time=round(word.end_time, 3),
+                confidence=round(word.confidence, 3),
+            )
+            for word in turn.words
+        ),
+        interrupted=turn.interrupted,
+    )
+
+
+def _cost(conversation: StoredConversation) -> CostView:
+    return CostView(
+        total_usd=_total(conversation),
+        llm_usd=_usd(conversation.llm_usd),
+        tts_usd=_usd(conversation.tts_usd),
+        stt_usd=_usd(conversation.stt_usd),
+        telephony_usd=_usd(conversation.telephony_usd),
+    )
+
+
+def _total(conversation: StoredConversation) -> float:
+    parts = (conversation.llm_usd, conversation.tts_usd, conversation.stt_usd, conversation.telephony_usd)
+    return float(sum((part for part in parts if part is not None), Decimal(0)))
+
+
+def _usd(amount: Decimal | None) -> float:
+    return float(amount or 0)
+
+
+def _recording(conversation: StoredConversation, *, at: datetime) -> RecordingState:
+    recording = conversation.recording
+    if recording is None or why_no_recording(conversation, at=at) is not None:
+        return RecordingState(available=False, duration_seconds=None, format=None, expires_at=None)
+    return RecordingState(
+        available=True,
+        duration_seconds=round(recording.duration_seconds),
+        format=recording.format,
+        expires_at=instant(recording_expires_at(conversation)),
+    )

@@ -1,0 +1,352 @@
+"""The SQL of `conversations` and `turns`."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from voisnap_domain.conversations import CallQuality, ConversationStatus, RecordingInfo, Turn
+from voisnap_domain.costs import Costs, Usage
+from voisnap_domain.ids import ConversationId, TenantId
+from voisnap_domain.sessions import EndReason, SessionPlan
+from voisnap_domain.tenants import Environment
+from voisnap_kit.postgres import Tx
+
+from .records import ConversationFilter, StoredConversation, StoredTurn, TurnTally, opened_at
+
+
+async def insert_started(tx: Tx, plan: SessionPlan, *, started_at: datetime) -> None:
+    """Store a conversation that has begun; one that is known already stays as it is."""
+    config = plan.agent.config
+    await tx.exec(
+        """
+        INSERT INTO conversations (id, opened_at, tenant_id, environment, session_id, agent_id, agent_name, agent_version, channel,
+                                   direction, status, language, hipaa, recording_wanted, retention_days, started_at, caller, metadata)
+        VALUES (%(id)s, %(opened_at)s, %(tenant_id)s, %(environment)s, %(session_id)s, %(agent_id)s, %(agent_name)s,
+                %(agent_version)s, %(channel)s, %(direction)s, 'in_progress', %(language)s, %(hipaa)s, %(recording_wanted)s,
+                %(retention_days)s, %(started_at)s, %(caller)s, %(metadata)s)
+        ON CONFLICT (opened_at, id) DO NOTHING
+        """,
+        id=plan.conversation_id,
+        opened_at=opened_at(plan.conversation_id),
+        tenant_id=plan.tenant_id,
+        environment=plan.environment,
+        session_id=plan.session_id,
+        agent_id=plan.agent.agent_id,
+        agent_name=config.name,
+        agent_version=plan.agent.version,
+        channel=plan.channel,
+        direction=plan.direction,
+        language=config.transcription.language,
+        hipaa=config.hipaa_compliant,
+        recording_wanted=config.recording.enabled and not config.hipaa_compliant,
+        retention_days=config.recording.storage_retention_days,
+        started_at=started_at,
+        caller=plan.caller,
+        metadata=plan.metadata,
+    )
+
+
+async def hipaa_of(tx: Tx, tenant_id: TenantId, conversation_id: ConversationId) -> bool | None:
+    """Whether nothing said may be kept of this conversation; None when the conversation is not known yet."""
+    return await tx.maybe(
+        bool,
+        "SELECT hipaa FROM conversations WHERE tenant_id = %(tenant_id)s AND id = %(id)s AND opened_at = %(opened_at)s",
+        tenant_id=tenant_id,
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
+    )
+
+
+async def put_turn(
+    tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId, turn: Turn
+) -> None:
+    """Store a turn, or what is newer about it."""
+    await tx.exec(
+        """
+        INSERT INTO turns (opened_at, conversation_id, sequence, tenant_id, environment, speaker, text, start_time, end_time,
+                           confidence, words, interrupted, latency)
+        VALUES (%(opened_at)s, %(conversation_id)s, %(sequence)s, %(tenant_id)s, %(environment)s, %(speaker)s, %(text)s,
+                %(start_time)s, %(end_time)s, %(confidence)s, %(words)s::jsonb, %(interrupted)s, %(latency)s::jsonb)
+        ON CONFLICT (opened_at, conversation_id, sequence) DO UPDATE
+           SET speaker = excluded.speaker, text = excluded.text, start_time = excluded.start_time, end_time = excluded.end_time,
+               confidence = excluded.confidence, words = excluded.words, interrupted = excluded.interrupted,
+               latency = excluded.latency
+        """,
+        opened_at=opened_at(conversation_id),
+        conversation_id=conversation_id,
+        sequence=turn.sequence,
+        tenant_id=tenant_id,
+        environment=environment,
+        speaker=turn.speaker,
+        text=turn.text,
+        start_time=turn.start_time,
+        end_time=turn.end_time,
+        confidence=turn.confidence,
+        words=_json(turn.words),
+        interrupted=turn.interrupted,
+        latency=_json(turn.latency) if turn.latency else None,
+    )
+
+
+async def tally(tx: Tx, tenant_id: TenantId, conversation_id: ConversationId) -> TurnTally:
+    """What is stored of a conversation's turns."""
+    return await tx.one(
+        TurnTally,
+        """
+        SELECT count(*) AS stored, coalesce(bool_or(speaker = 'user'), false) AS user_was_heard
+          FROM turns
+         WHERE tenant_id = %(tenant_id)s AND conversation_id = %(id)s AND opened_at = %(opened_at)s
+        """,
+        tenant_id=tenant_id,
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
+    )
+
+
+async def complete(
+    tx: Tx,
+    tenant_id: TenantId,
+    conversation_id: ConversationId,
+    *,
+    status: ConversationStatus,
+    ended_at: datetime,
+    duration_seconds: float,
+    reason: EndReason,
+    usage: Usage,
+    costs: Costs,
+    quality: CallQuality,
+    recording: RecordingInfo | None,
+    warnings: tuple[str, ...],
+) -> None:
+    """Store how a conversation ended."""
+    await tx.exec(
+        """
+        UPDATE conversations
+           SET status = %(status)s, ended_at = %(ended_at)s, duration_seconds = %(duration_seconds)s, end_reason = %(reason)s,
+               usage = %(usage)s, llm_usd = %(llm)s, tts_usd = %(tts)s, stt_usd = %(stt)s, telephony_usd = %(telephony)s,
+               quality = %(quality)s, recording = %(recording)s::jsonb, warnings = %(warnings)s::text[]
+         WHERE tenant_id = %(tenant_id)s AND id = %(id)s AND opened_at = %(opened_at)s
+        """,
+        status=status,
+        ended_at=ended_at,
+        duration_seconds=duration_seconds,
+        reason=reason,
+        usage=usage,
+        llm=costs.llm,
+        tts=costs.tts,
+        stt=costs.stt,
+        telephony=costs.telephony,
+        quality=quality,
+        recording=_json(recording) if recording else None,
+        warnings=warnings,
+        tenant_id=tenant_id,
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
+    )
+
+
+async def get(
+    tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId
+) -> StoredConversation | None:
+    """One conversation."""
+    return await tx.maybe(
+        StoredConversation,
+        """
+        SELECT id, tenant_id, environment, session_id, agent_id, agent_name, agent_version, channel, direction, status, language,
+               hipaa, recording_wanted, retention_days, started_at, ended_at, duration_seconds, caller, metadata, end_reason, usage,
+               llm_usd, tts_usd, stt_usd, telephony_usd, warnings, recording, analysis, tags, outcome
+          FROM conversations
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s AND opened_at = %(opened_at)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
+    )
+
+
+async def page(
+    tx: Tx, tenant_id: TenantId, environment: Environment, wanted: ConversationFilter, *, limit: int, offset: int
+) -> list[StoredConversation]:
+    """One page of the conversations that match, newest first unless asked otherwise."""
+    return await tx.all(
+        StoredConversation,
+        """
+        SELECT id, tenant_id, environment, session_id, agent_id, agent_name, agent_version, channel, direction, status, language,
+               hipaa, recording_wanted, retention_days, started_at, ended_at, duration_seconds, caller, metadata, end_reason, usage,
+               llm_usd, tts_usd, stt_usd, telephony_usd, warnings, recording, analysis, tags, outcome
+          FROM conversations
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND archived_at IS NULL
+           AND (%(agent_id)s::text IS NULL OR agent_id = %(agent_id)s)
+           AND (%(channel)s::text IS NULL OR channel = %(channel)s)
+           AND (%(status)s::text IS NULL OR status = %(status)s)
+           AND (%(direction)s::text IS NULL OR direction = %(direction)s)
+           AND (%(started_from)s::timestamptz IS NULL OR started_at >= %(started_from)s)
+           AND (%(started_before)s::timestamptz IS NULL OR started_at < %(started_before)s)
+           AND (%(outcome)s::text IS NULL OR outcome = %(outcome)s)
+           AND tags @> %(tags)s::text[]
+           AND (%(min_duration)s::double precision IS NULL OR duration_seconds >= %(min_duration)s)
+         ORDER BY CASE WHEN %(ascending)s THEN started_at END ASC, started_at DESC, id DESC
+         LIMIT %(limit)s OFFSET %(offset)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        limit=limit,
+        offset=offset,
+        ascending=wanted.ascending,
+        **_filter_parameters(wanted),
+    )
+
+
+async def count(tx: Tx, tenant_id: TenantId, environment: Environment, wanted: ConversationFilter) -> int:
+    """How many conversations match."""
+    return await tx.one(
+        int,
+        """
+        SELECT count(*)
+          FROM conversations
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND archived_at IS NULL
+           AND (%(agent_id)s::text IS NULL OR agent_id = %(agent_id)s)
+           AND (%(channel)s::text IS NULL OR channel = %(channel)s)
+           AND (%(status)s::text IS NULL OR status = %(status)s)
+           AND (%(direction)s::text IS NULL OR direction = %(direction)s)
+           AND (%(started_from)s::timestamptz IS NULL OR started_at >= %(started_from)s)
+           AND (%(started_before)s::timestamptz IS NULL OR started_at < %(started_before)s)
+           AND (%(outcome)s::text IS NULL OR outcome = %(outcome)s)
+           AND tags @> %(tags)s::text[]
+           AND (%(min_duration)s::double precision IS NULL OR duration_seconds >= %(min_duration)s)
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        **_filter_parameters(wanted),
+    )
+
+
+async def turns(
+    tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId
+) -> list[StoredTurn]:
+    """A conversation's turns, in order."""
+    return await tx.all(
+        StoredTurn,
+        """
+        SELECT sequence, speaker, text, start_time, end_time, confidence, words, interrupted
+          FROM turns
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND conversation_id = %(id)s AND opened_at = %(opened_at)s
+         ORDER BY sequence
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
+    )
+
+
+async def add_tags(
+    tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId, tags: tuple[str, ...]
+) -> None:
+    """Add tags that are not there yet, in the order given."""
+    await tx.exec(
+        """
+        UPDATE conversations
+           SET tags = tags || ARRAY(SELECT tag FROM unnest(%(tags)s::text[]) WITH ORDINALITY AS new (tag, place)
+                                     WHERE tag <> ALL (conversations.tags) ORDER BY place)
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s AND opened_at = %(opened_at)s
+        """,
+        tags=tags,
+        tenant_id=tenant_id,
+        environment=environment,
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
+    )
+
+
+async def remove_tag(
+    tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId, tag: str
+) -> None:
+    """Remove a tag."""
+    await tx.exec(
+        """
+        UPDATE conversations SET tags = array_remove(tags, %(tag)s)
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s AND opened_at = %(opened_at)s
+        """,
+        tag=tag,
+        tenant_id=tenant_id,
+        environment=environment,
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
+    )
+
+
+async def set_outcome(
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    conversation_id: ConversationId,
+    *,
+    outcome: str,
+    notes: str | None,
+) -> None:
+    """Set a conversation's outcome."""
+    await tx.exec(
+        """
+        UPDATE conversations SET outcome = %(outcome)s, outcome_notes = %(notes)s
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s AND opened_at = %(opened_at)s
+        """,
+        outcome=outcome,
+        notes=notes,
+        tenant_id=tenant_id,
+        environment=environment,
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
+    )
+
+
+async def delete_turns(tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId) -> None:
+    """Delete a conversation's turns."""
+    await tx.exec(
+        """
+        DELETE FROM turns
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND conversation_id = %(id)s AND opened_at = %(opened_at)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
+    )
+
+
+async def delete(tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId) -> None:
+    """Delete a conversation."""
+    await tx.exec(
+        """
+        DELETE FROM conversations
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s AND opened_at = %(opened_at)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
+    )
+
+
+async def ensure_partitions(tx: Tx, *, at: datetime, months: int) -> int:
+    """Create the missing partitions up to some months ahead; how many were created."""
+    return await tx.one(int, "SELECT ensure_partitions(%(at)s, %(months)s)", at=at, months=months)
+
+
+def _filter_parameters(wanted: ConversationFilter) -> dict[str, Any]:
+    return {
+        "agent_id": wanted.agent_id,
+        "channel": wanted.channel,
+        "status": wanted.status,
+        "direction": wanted.direction,
+        "started_from": wanted.started_from,
+        "started_before": wanted.started_before,
+        "outcome": wanted.outcome,
+        "tags": wanted.tags,
+        "min_duration": wanted.min_duration,
+    }
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,204 @@
+"""Storing conversations from the runtime's events, and reading them."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+from voisnap_domain.conversations import RecordingInfo, Turn, status_of_ended
+from voisnap_domain.errors import Conflict, FieldError, Invalid, NotFound
+from voisnap_domain.ids import ConversationId
+from voisnap_domain.sessions import SessionPlan
+from voisnap_domain.tenants import Environment
+from voisnap_kit.work import Work
+from voisnap_proto.events import SessionEnded
+
+from voisnap_api.prices.usecases import price
+
+from . import store
+from .records import ConversationFilter, StoredConversation, StoredTurn
+
+MAX_TAGS = 50
+
+
+class NotYet(Exception):
+    """An event came before one it builds upon; it is tried again."""
+
+
+class WhyNoRecording(StrEnum):
+    """Why a conversation has no recording to hear."""
+
+    DISABLED = "disabled"
+    PROCESSING = "processing"
+    EXPIRED = "expired"
+    HIPAA = "hipaa"
+    NOT_RECORDED = "not_recorded"
+
+
+_NO_RECORDING = {
+    WhyNoRecording.DISABLED: "recording is switched off for this agent",
+    WhyNoRecording.PROCESSING: "the recording is still being made",
+    WhyNoRecording.EXPIRED: "the recording has reached the end of its retention time",
+    WhyNoRecording.HIPAA: "the agent runs in HIPAA mode, which keeps no recordings",
+    WhyNoRecording.NOT_RECORDED: "nothing was recorded",
+}
+
+
+async def begin_conversation(work: Work, plan: SessionPlan, started_at: datetime) -> None:
+    """Keep a conversation that has begun."""
+    await store.insert_started(work.tx, plan, started_at=started_at)
+
+
+async def keep_turn(work: Work, environment: Environment, conversation_id: ConversationId, turn: Turn) -> None:
+    """Keep a turn; of a HIPAA conversation only that there was one. Raises NotYet while the conversation is unknown."""
+    tenant_id = work.caller.tenant_id
+    hipaa = await store.hipaa_of(work.tx, tenant_id, conversation_id)
+    if hipaa is None:
+        raise NotYet(f"{conversation_id} has not begun")
+    if hipaa:
+        turn = msgspec.structs.replace(turn, text="", words=())
+    await store.put_turn(work.tx, tenant_id, environment, conversation_id, turn)
+
+
+async def end_conversation(work: Work, ended: SessionEnded, *, whatever_is_here: bool = False) -> None:
+    """Keep how a conversation ended, and price it.
+
+    Raises NotYet while turns are missing, unless `whatever_is_here`: then a warning on the conversation says how many.
+    """
+    tenant_id, conversation_id = ended.tenant_id, ended.conversation_id
+    tally = await store.tally(work.tx, tenant_id, conversation_id)
+    missing = ended.turns - tally.stored
+    if missing > 0 and not whatever_is_here:
+        raise NotYet(f"{conversation_id} misses {missing} of {ended.turns} turns")
+    warnings = ended.warnings if missing <= 0 else (*ended.warnings, f"{missing} of {ended.turns} turns were lost")
+    started_at = ended.started_at or ended.plan.created_at
+    await store.insert_started(work.tx, ended.plan, started_at=started_at)
+    hipaa = ended.plan.agent.config.hipaa_compliant
+    await store.complete(
+        work.tx,
+        tenant_id,
+        conversation_id,
+        status=status_of_ended(ended.reason, user_was_heard=tally.user_was_heard),
+        ended_at=ended.ended_at,
+        duration_seconds=ended.duration_seconds,
+        reason=ended.reason,
+        usage=ended.usage,
+        costs=await price(work.tx, ended.usage, at=started_at),
+        quality=ended.quality,
+        recording=None if hipaa else ended.recording,
+        warnings=warnings,
+    )
+
+
+async def get_conversation(work: Work, conversation_id: ConversationId) -> StoredConversation:
+    """One conversation. Raises NotFound."""
+    found = await store.get(work.tx, work.caller.tenant_id, work.caller.environment, conversation_id)
+    if found is None:
+        raise NotFound("conversation", conversation_id)
+    return found
+
+
+async def list_conversations(
+    work: Work, wanted: ConversationFilter, *, limit: int, offset: int
+) -> tuple[list[StoredConversation], int]:
+    """One page of the conversations that match, and how many match in all."""
+    caller = work.caller
+    found = await store.page(work.tx, caller.tenant_id, caller.environment, wanted, limit=limit, offset=offset)
+    return found, await store.count(work.tx, caller.tenant_id, caller.environment, wanted)
+
+
+async def read_turns(work: Work, conversation_id: ConversationId) -> tuple[StoredConversation, list[StoredTurn]]:
+    """A conversation and its turns, in order; none of a HIPAA conversation."""
+    conversation = await get_conversation(work, conversation_id)
+    if conversation.hipaa:
+        return conversation, []
+    return conversation, await store.turns(work.tx, work.caller.tenant_id, work.caller.environment, conversation_id)
+
+
+async def get_recording(work: Work, conversation_id: ConversationId) -> RecordingInfo:
+    """The recording. Raises NotFound `recording-not-available` with the reason."""
+    conversation = await get_conversation(work, conversation_id)
+    reason = why_no_recording(conversation, at=work.now)
+    if reason is not None or conversation.recording is None:
+        why = reason or WhyNoRecording.NOT_RECORDED
+        raise NotFound(
+            "recording",
+            conversation_id,
+            detail=f"Conversation {conversation_id} has no recording ({why.value}): {_NO_RECORDING[why]}.",
+            code="recording-not-available",
+        )
+    return conversation.recording
+
+
+def recording_expires_at(conversation: StoredConversation) -> datetime:
+    """The end of a recording's retention: midnight UTC of the last day."""
+    day = conversation.started_at.replace(hour=0, minute=0, second=0, microsecond=0)
+    return day + timedelta(days=conversation.retention_days)
+
+
+def why_no_recording(conversation: StoredConversation, *, at: datetime) -> WhyNoRecording | None:
+    """Why there is nothing to hear; None when there is."""
+    if conversation.hipaa:
+        return WhyNoRecording.HIPAA
+    if not conversation.recording_wanted:
+        return WhyNoRecording.DISABLED
+    if conversation.ended_at is None:
+        return WhyNoRecording.PROCESSING
+    if conversation.recording is None:
+        return WhyNoRecording.NOT_RECORDED
+    if at >= recording_expires_at(conversation):
+        return WhyNoRecording.EXPIRED
+    return None
+
+
+async def add_tags(work: Work, conversation_id: ConversationId, tags: tuple[str, ...]) -> StoredConversation:
+    """Add tags; those that are there stay."""
+    wrong = tuple(
+        FieldError(pointer=f"/tags/{index}", code="bad-length", detail="must have 1 to 100 characters")
+        for index, tag in enumerate(tags)
+        if not 1 <= len(tag.strip()) <= 100
+    )
+    if wrong:
+        raise Invalid(wrong)
+    conversation = await get_conversation(work, conversation_id)
+    if len({*conversation.tags, *tags}) > MAX_TAGS:
+        raise Invalid(
+            (FieldError(pointer="/tags", code="too-many", detail=f"a conversation has at most {MAX_TAGS} tags"),)
+        )
+    unique = tuple(dict.fromkeys(tag.strip() for tag in tags))
+    await store.add_tags(work.tx, work.caller.tenant_id, work.caller.environment, conversation_id, unique)
+    return await get_conversation(work, conversation_id)
+
+
+async def remove_tag(work: Work, conversation_id: ConversationId, tag: str) -> None:
+    """Remove a tag; a missing one is no error."""
+    await get_conversation(work, conversation_id)
+    await store.remove_tag(work.tx, work.caller.tenant_id, work.caller.environment, conversation_id, tag)
+
+
+async def set_outcome(
+    work: Work, conversation_id: ConversationId, outcome: str, notes: str | None
+) -> StoredConversation:
+    """Say how the conversation turned out; wins over the analysis."""
+    if not 1 <= len(outcome.strip()) <= 100:
+        raise Invalid((FieldError(pointer="/outcome", code="bad-length", detail="must have 1 to 100 characters"),))
+    await get_conversation(work, conversation_id)
+    await store.set_outcome(
+        work.tx, work.caller.tenant_id, work.caller.environment, conversation_id, outcome=outcome.strip(), notes=notes
+    )
+    return await get_conversation(work, conversation_id)
+
+
+async def delete_conversation(work: Work, conversation_id: ConversationId) -> RecordingInfo | None:
+    """Delete a conversation for good; answers the recording that is left to delete. Raises Conflict while it goes on."""
+    conversation = await get_conversation(work, conversation_id)
+    if conversation.ended_at is None:
+        raise Conflict("This conversation is still going on.", code="conversation-in-progress")
+    caller = work.caller
+    await store.delete_turns(work.tx, caller.tenant_id, caller.environment, conversation_id)
+    await store.delete(work.tx, caller.tenant_id, caller.environment, conversation_id)
+    return conversation.recording
+
+
+async def ensure_partitions(work: Work, *, months: int) -> int:
+    """Create next months' partitions; how many were missing."""
+    return await store.ensure_partitions(work.tx, at=work.now, months=months)

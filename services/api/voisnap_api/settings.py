@@ -1,0 +1,58 @@
+"""Settings of the API's two processes, from the environment."""
+
+from pathlib import Path
+
+import msgspec
+from voisnap_kit.settings import Secret
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Field names in upper case are the variables. `database_url` logs in as the service's role, which owns nothing."""
+
+    database_url: str
+    redis_url: str
+    nats_url: str
+    public_url: str
+    blobs_url: str
+    blobs_signing_key: Secret
+    jwt_private_key_file: Path
+    secrets_key: Secret | None = None
+    region: str = "us"
+    cors_origins: tuple[str, ...] = ()
+    rate_limit_factor: float = 1.0
+    """Multiplies every rate limit; 0 switches them off (load tests)."""
+    sandbox_host: str = "sandbox.api.voisnap.ai"
+    """Requests to this host must come with a sandbox credential."""
+    http_host: str = "127.0.0.1"
+    http_port: int = 8081
+    log_level: str = "info"
+    log_format: str = "json"
+    otel_exporter_otlp_endpoint: str | None = None
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the worker needs."""
+
+    database_url: str
+    nats_url: str
+    http_host: str = "127.0.0.1"
+    http_port: int = 8082
+    log_level: str = "info"
+    log_format: str = "json"
+    otel_exporter_otlp_endpoint: str | None = None
+
+
+class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `migrate` needs: the role that owns the schema."""
+
+    migrate_database_url: str
+    log_level: str = "info"
+    log_format: str = "json"
+
+
+class SeedSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `seed-demo` needs."""
+
+    database_url: str
+    log_level: str = "info"
+    log_format: str = "json"
