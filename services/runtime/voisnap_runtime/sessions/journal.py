@@ -211,7 +211,7 @@ def _move_of(note: Note) -> Callable[[Session], Session] | None:
         case SessionStarted():
             return _owned(note.node_id, lambda s: _moved(s, SessionState.ACTIVE, at=event.started_at))
         case SessionEnded():
-            return _owned(note.node_id, lambda s: s.moved(SessionState.ENDED, reason=event.reason, at=event.ended_at))
+            return _ended(note.node_id, event)
         case None if note.move is not None:
             to = note.move
             return _owned(note.node_id, lambda s: _moved(s, to))
@@ -223,9 +223,21 @@ def _moved(session: Session, to: SessionState, **changes: Any) -> Session:
     return session.moved(to, **changes) if to in TRANSITIONS[session.state] else session
 
 
+def _ended(node_id: NodeId, event: SessionEnded) -> Callable[[Session], Session]:
+    end = _owned(node_id, lambda s: s.moved(SessionState.ENDED, reason=event.reason, at=event.ended_at))
+
+    def apply(session: Session) -> Session:
+        written = (
+            session.state is SessionState.ENDED and session.owner == node_id and session.ended_at == event.ended_at
+        )
+        return session if written else end(session)  # written: only the answer to it was lost
+
+    return apply
+
+
 def _owned(node_id: NodeId, change: Callable[[Session], Session]) -> Callable[[Session], Session]:
     def apply(session: Session) -> Session:
-        if session.owner != node_id or not TRANSITIONS[session.state]:
+        if session.owner != node_id or session.state is SessionState.ENDED:
             raise LostSession(session.plan.session_id)
         return change(session)
 

@@ -1,0 +1,52 @@
+"""Who may open a hub connection: bearers of a JSON Web Token with the `hub` scope."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from voisnap_domain.ids import TenantId
+from voisnap_domain.tenants import Environment
+from voisnap_kit.tokens import Claims, InvalidToken, JwksClient
+from voisnap_signalr import HubRequest, Unauthorized
+
+HUB_SCOPE = "hub"
+API_KEY_PREFIX = "vsnp_"
+
+
+class HubUser(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a token speaks for; `agent_id` and `session_id` bind it when they are set."""
+
+    user_id: str
+    tenant_id: TenantId
+    environment: Environment
+    agent_id: str | None = None
+    session_id: str | None = None
+
+
+def authenticator(jwks: JwksClient) -> Callable[[HubRequest], Awaitable[HubUser]]:
+    """The check of a request's token: header first, else query. Raises Unauthorized (HTTP 401)."""
+
+    async def authenticate(request: HubRequest) -> HubUser:
+        token = request.access_token
+        if token is None:
+            raise Unauthorized("no access token")
+        if token.startswith(API_KEY_PREFIX):
+            raise Unauthorized("API keys can't open hubs, only access tokens can")
+        try:
+            return user_of(await jwks.verify(token))
+        except (InvalidToken, ValueError) as error:
+            raise Unauthorized(str(error)) from None
+
+    return authenticate
+
+
+def user_of(claims: Claims) -> HubUser:
+    """The user behind verified claims. Raises Unauthorized without the `hub` scope."""
+    if HUB_SCOPE not in claims.scopes:
+        raise Unauthorized("the token lacks the hub scope")
+    return HubUser(
+        user_id=claims.sub,
+        tenant_id=TenantId(claims.tid),
+        environment=Environment(claims.env),
+        agent_id=claims.agent,
+        session_id=claims.sid,
+    )

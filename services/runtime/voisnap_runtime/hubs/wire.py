@@ -1,0 +1,150 @@
+"""What the hubs put on the wire: the events of the contract, in its spelling."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from voisnap_domain.conversations import Turn
+from voisnap_domain.sessions import EndReason, Session, SessionPlan
+
+from voisnap_runtime.pipeline import events as call_events
+from voisnap_runtime.pipeline.events import CallEvent
+
+INPUT_RATE = 16000
+OUTPUT_RATE = 24000
+
+
+class Audio(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    input_sample_rate: int = INPUT_RATE
+    output_sample_rate: int = OUTPUT_RATE
+
+
+class SessionStarted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    session_id: str
+    conversation_id: str
+    agent_id: str
+    agent_name: str
+    channel: str
+    started_at: datetime
+    resumed: bool
+    audio: Audio
+
+
+class SessionEnded(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    session_id: str
+    conversation_id: str
+    reason: str
+    duration_seconds: float
+    ended_at: datetime
+
+
+class Error(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    code: str
+    message: str
+    recoverable: bool
+
+
+class Transcription(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    turn_id: str
+    speaker: str
+    text: str
+    is_final: bool
+    confidence: float
+    start_time: float
+    end_time: float
+
+
+class AgentState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    state: str
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Milliseconds."""
+
+    total_ms: float
+    endpointing_ms: float
+    stt_ms: float
+    llm_ms: float
+    tts_ms: float
+    platform_ms: float
+
+
+class TurnCompleted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    turn_id: str
+    speaker: str
+    interrupted: bool
+    latency: Latency | None
+
+
+def turn_id(sequence: int) -> str:
+    """`turn_01`, as the conversation's transcript names it."""
+    return f"turn_{sequence:02d}"
+
+
+def session_started(session: Session, *, at: datetime, resumed: bool) -> SessionStarted:
+    plan = session.plan
+    return SessionStarted(
+        session_id=plan.session_id,
+        conversation_id=plan.conversation_id,
+        agent_id=plan.agent.agent_id,
+        agent_name=plan.agent.config.name,
+        channel=plan.channel.value,
+        started_at=_rounded(at),
+        resumed=resumed,
+        audio=Audio(),
+    )
+
+
+def session_ended(plan: SessionPlan, *, reason: EndReason, seconds: float, at: datetime) -> SessionEnded:
+    return SessionEnded(
+        session_id=plan.session_id,
+        conversation_id=plan.conversation_id,
+        reason=reason.value,
+        duration_seconds=seconds,
+        ended_at=_rounded(at),
+    )
+
+
+def call_event(event: CallEvent) -> tuple[str, tuple[Any, ...]] | None:
+    """Target and arguments of a call's event; None for what is not for the caller."""
+    match event:
+        case call_events.TranscriptionUpdated():
+            return "Transcription", (_transcription(event),)
+        case call_events.AgentStateChanged(state=state):
+            return "AgentStateChanged", (AgentState(state=state.value),)
+        case call_events.AudioCleared():
+            return "AudioCleared", ()
+        case call_events.TurnFinished(turn=turn) if turn.latency is not None:
+            return "TurnCompleted", (_turn_completed(turn),)
+        case call_events.Fault(code=code, message=message, recoverable=recoverable):
+            return "Error", (Error(code=code.value, message=message, recoverable=recoverable),)
+        case _:
+            return None
+
+
+def _transcription(event: call_events.TranscriptionUpdated) -> Transcription:
+    return Transcription(
+        turn_id=turn_id(event.sequence),
+        speaker=event.speaker.value,
+        text=event.text,
+        is_final=event.is_final,
+        confidence=round(event.confidence, 3),
+        start_time=round(event.start_time, 3),
+        end_time=round(event.end_time, 3),
+    )
+
+
+def _turn_completed(turn: Turn) -> TurnCompleted:
+    measured = turn.latency
+    latency = None
+    if measured is not None:
+        latency = Latency(**{name: round(value, 1) for name, value in msgspec.structs.asdict(measured).items()})
+    return TurnCompleted(
+        turn_id=turn_id(turn.sequence), speaker=turn.speaker.value, interrupted=turn.interrupted, latency=latency
+    )
+
+
+def _rounded(at: datetime) -> datetime:
+    """To the millisecond, as JavaScript dates are."""
+    at = at.astimezone(UTC)
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)

@@ -1,0 +1,187 @@
+"""The front desk: opens sessions for the API, and ends them for whoever asks. Any process of the runtime answers."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from voisnap_domain.errors import LimitReached
+from voisnap_domain.ids import NodeId, SessionId
+from voisnap_domain.sessions import EndReason, Session, SessionPlan, SessionState
+from voisnap_kit import log
+from voisnap_kit.bus import BusError, Subscription
+from voisnap_proto.requests import (
+    END_SESSION,
+    OPEN_SESSION,
+    EndSession,
+    OpenSession,
+    SessionEnding,
+    SessionOpened,
+)
+
+from voisnap_runtime import metrics
+
+from .store import Store
+from .tokens import IceSettings, ice_servers, new_session_token
+
+_log = log.get(__name__)
+
+R = TypeVar("R")
+
+TO_CONNECT = timedelta(minutes=5)
+"""How long a session waits for its caller."""
+
+DEADLINE_MARGIN = timedelta(seconds=60)
+"""What a session may take beyond its agent's maximum duration, to say goodbye."""
+
+MAX_LAG_SECONDS = 0.25
+"""An event loop that is this late has no room for another call."""
+
+QUEUE = "runtime"
+FORWARD_SECONDS = 2.0
+
+
+class Requests(Protocol):
+    """The part of the bus that the desk needs."""
+
+    async def request(self, subject: str, message: Any, response_type: type[R], *, timeout: float = 2.0) -> R: ...
+    async def respond(self, subject: str, queue: str, message_type: type, handler: Any) -> Subscription: ...
+
+
+class Room(Protocol):
+    """The sessions that live here."""
+
+    def __len__(self) -> int: ...
+    def end(self, session_id: SessionId, reason: EndReason) -> bool: ...
+
+
+class DeskSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the desk goes by."""
+
+    node_id: NodeId
+    max_sessions: int = 50
+    ice: IceSettings = msgspec.field(default_factory=IceSettings)
+
+
+class Desk:
+    """Opens and ends sessions. `check_providers` raises DomainError for a plan whose providers are not set up here."""
+
+    def __init__(
+        self,
+        settings: DeskSettings,
+        store: Store,
+        bus: Requests,
+        room: Room,
+        *,
+        check_providers: Callable[[SessionPlan], None],
+        now: Callable[[], datetime],
+        random_bytes: Callable[[int], bytes],
+        lag: Callable[[], float] = lambda: 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._bus = bus
+        self._room = room
+        self._check_providers = check_providers
+        self._now = now
+        self._random_bytes = random_bytes
+        self._lag = lag
+        self._clock = clock
+        self._subscriptions: list[Subscription] = []
+
+    async def listen(self) -> None:
+        """Answer requests until `close`."""
+        node = self._settings.node_id
+        self._subscriptions = [
+            await self._bus.respond(OPEN_SESSION, QUEUE, OpenSession, self.open),
+            await self._bus.respond(END_SESSION, QUEUE, EndSession, self.end),
+            await self._bus.respond(end_session_at(node), node, EndSession, self.end_here),
+        ]
+
+    async def close(self) -> None:
+        """Answer no more; what has begun is finished."""
+        for subscription in self._subscriptions:
+            await subscription.close()
+        self._subscriptions.clear()
+
+    def check_room(self) -> None:
+        """Raises LimitReached when this process takes no more sessions."""
+        if len(self._room) >= self._settings.max_sessions:
+            raise LimitReached("This node takes no more sessions.", code="node-full", retry_after=2)
+        if self._lag() > MAX_LAG_SECONDS:
+            raise LimitReached("This node is too busy for another session.", code="node-full", retry_after=2)
+
+    async def open(self, request: OpenSession) -> SessionOpened:
+        """Make a session ready for its caller."""
+        plan = request.plan
+        try:
+            self.check_room()
+            self._check_providers(plan)
+            return await self._open(plan)
+        except LimitReached as error:
+            metrics.SESSIONS_REFUSED.labels(error.code).inc()
+            _log.info("session.refused", session_id=plan.session_id, code=error.code)
+            raise
+
+    async def end(self, request: EndSession) -> SessionEnding:
+        """End a session wherever it lives."""
+        session = await self._store.get(request.session_id)
+        if session is None or session.state is SessionState.ENDED:
+            return SessionEnding(found=False)
+        if session.owner is None:
+            return await self._end_unclaimed(session, request.reason)
+        if session.owner == self._settings.node_id:
+            return await self.end_here(request)
+        try:
+            return await self._bus.request(
+                end_session_at(session.owner), request, SessionEnding, timeout=FORWARD_SECONDS
+            )
+        except BusError as error:  # a lost node: the reaper ends its sessions
+            _log.warning("session.end_not_forwarded", session_id=request.session_id, error=repr(error))
+            return SessionEnding(found=False)
+
+    async def end_here(self, request: EndSession) -> SessionEnding:
+        """End a session that lives in this process."""
+        return SessionEnding(found=self._room.end(request.session_id, request.reason))
+
+    async def _open(self, plan: SessionPlan) -> SessionOpened:
+        now = self._now()
+        expires_at = now + TO_CONNECT
+        deadline = expires_at + timedelta(seconds=plan.agent.config.max_duration_seconds) + DEADLINE_MARGIN
+        if not await self._store.reserve(
+            plan.tenant_id, plan.session_id, limit=plan.max_concurrent, now=now, until=expires_at
+        ):
+            raise LimitReached(
+                f"The plan allows {plan.max_concurrent} sessions at a time.", code="session-limit-reached"
+            )
+        token = new_session_token(self._random_bytes)
+        session = Session(plan=plan, state=SessionState.CREATED, revision=1, deadline=deadline)
+        await self._store.create(session, token=token, token_until=expires_at)
+        _log.info("session.opened", session_id=plan.session_id, agent_id=plan.agent.agent_id)
+        return SessionOpened(
+            session_id=plan.session_id,
+            conversation_id=plan.conversation_id,
+            session_token=token,
+            expires_at=expires_at,
+            ice_servers=ice_servers(self._settings.ice, plan.session_id, until=deadline),
+            node_id=self._settings.node_id,
+        )
+
+    async def _end_unclaimed(self, session: Session, reason: EndReason) -> SessionEnding:
+        now = self._now()
+
+        def ended(kept: Session) -> Session:
+            return kept if kept.owner is not None else kept.moved(SessionState.ENDED, reason=reason, at=now)
+
+        kept = await self._store.change(session.plan.session_id, ended)
+        if kept.state is SessionState.ENDED:
+            await self._store.leave(session.plan.session_id)
+            await self._store.release(session.plan.tenant_id, session.plan.session_id)
+        return SessionEnding(found=kept.state is SessionState.ENDED)
+
+
+def end_session_at(node_id: NodeId) -> str:
+    """The subject on which one node ends its sessions."""
+    return f"node.{node_id}.end_session.v1"

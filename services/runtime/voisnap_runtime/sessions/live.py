@@ -1,0 +1,620 @@
+"""Sessions that live in this process: claimed once, held together while they last, ended exactly once.
+
+`LiveSession` holds the parts of one session, which do not know each other: transport, call, recording, journal and the hub that listens.
+`LiveSessions` holds all of them, renews their leases together and looks after callers who are gone.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import msgspec
+from voisnap_domain.conversations import CallQuality
+from voisnap_domain.costs import Usage
+from voisnap_domain.errors import Conflict, LimitReached, NotFound
+from voisnap_domain.ids import NodeId, SessionId
+from voisnap_domain.sessions import EndReason, Session, SessionPlan, SessionState
+from voisnap_kit import log
+from voisnap_kit.redis import RedisError
+from voisnap_media.pcm import Pcm
+from voisnap_media.recorder import Recorder
+from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
+
+from voisnap_runtime import metrics
+from voisnap_runtime.pipeline import events as call_events
+from voisnap_runtime.pipeline.events import CallEvent
+from voisnap_runtime.recording import Recordings
+
+from .journal import Journal
+from .presence import Presence, Sighting, presence
+from .store import Progress, Store
+
+_log = log.get(__name__)
+
+LEASE = timedelta(seconds=15)
+RENEW_SECONDS = 5.0
+TICK_SECONDS = 1.0
+GRACE = timedelta(seconds=30)
+"""Beyond its deadline a session's lease is not renewed any more."""
+
+FAREWELL_SECONDS = 1.5
+"""What a call may take to end once it is asked to."""
+
+RECORDING_SECONDS = 2.0
+FLUSH_SECONDS = 2.0
+CLOSE_SECONDS = 1.0
+
+
+class LiveCall(Protocol):
+    """The conversation, as `pipeline.call.Call` is one."""
+
+    def feed(self, audio: Pcm, arrived_at: float) -> None: ...
+    def dtmf(self, digit: str) -> None: ...
+    def pull(self) -> Pcm | None: ...
+    async def run(self) -> EndReason: ...
+    def end(self, reason: EndReason) -> None: ...
+    def usage(self) -> Usage: ...
+    def quality(self) -> CallQuality: ...
+
+
+class LiveTransport(Protocol):
+    """The caller's media, as `transports.webrtc.WebRtcTransport` is one."""
+
+    @property
+    def state(self) -> str: ...
+    async def answer(self, sdp: str, type: str) -> tuple[str, str]: ...
+    async def add_candidate(self, candidate: str, sdp_mid: str | None, sdp_mline_index: int | None) -> None: ...
+    def send(self, audio: Pcm | None) -> None: ...
+    async def close(self) -> None: ...
+
+
+class LivePacer(Protocol):
+    """The shared 20-ms clock, as `transports.pacing.Pacer` is one."""
+
+    def add(self, source: Any, transport: Any) -> None: ...
+    def remove(self, source: Any) -> None: ...
+
+
+class Audience(Protocol):
+    """Whoever watches a session from outside: the hub. Nothing here waits or raises."""
+
+    def started(self, session: Session, *, at: datetime, resumed: bool) -> None: ...
+    def told(self, event: CallEvent) -> None: ...
+    def candidate(self, candidate: Mapping[str, Any]) -> None: ...
+    def failed(self, code: str, message: str, *, recoverable: bool) -> None: ...
+    def ended(self, plan: SessionPlan, *, reason: EndReason, seconds: float, at: datetime) -> None: ...
+    async def leave(self) -> None: ...
+
+
+MakeCall = Callable[[SessionPlan, Recorder | None, Callable[[CallEvent], None]], LiveCall]
+"""Builds the conversation of a plan. Raises DomainError for a provider that is not set up."""
+
+MakeTransport = Callable[[Any, Callable[[str], None], Callable[[Mapping[str, Any]], None]], LiveTransport]
+"""Builds a transport of (audio sink, state listener, local candidate listener)."""
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What live sessions are made of, one of each a process. `now` is the time of day; timers use the event loop's clock."""
+
+    node_id: NodeId
+    store: Store
+    journal: Journal
+    pacer: LivePacer
+    recordings: Recordings
+    make_call: MakeCall
+    make_transport: MakeTransport
+    now: Callable[[], datetime]
+    max_sessions: int = 50
+
+
+class SessionInUse(Conflict):
+    """Somebody else is connected to this session."""
+
+    code = "session-in-use"
+
+
+class SessionGone(Conflict):
+    """The session is over, or lives where this process cannot reach it."""
+
+    code = "session-gone"
+
+
+class LiveSession:
+    """One session while it lives here. Also what its transport feeds (`AudioSink`)."""
+
+    def __init__(self, session: Session, parts: Parts) -> None:
+        self.session = session
+        self.plan = session.plan
+        self._parts = parts
+        self._loop = asyncio.get_running_loop()
+        self._recording = parts.recordings.open(session.plan)
+        recorder = None if self._recording is None else self._recording.recorder
+        self._call = parts.make_call(session.plan, recorder, self._told)
+        self._transport: LiveTransport | None = None
+        self._audience: Audience | None = None
+        self._connected = asyncio.Event()
+        self._ending: asyncio.Future[EndReason] = self._loop.create_future()
+        self._over = asyncio.Event()
+        self._announced = asyncio.Event()
+        self._void = False
+        self._away = False
+        now = self._loop.time()
+        self._claimed_at = self._media_changed_at = self._heard_at = now
+        self._hub_lost_at: float | None = now
+        self._answered: asyncio.Lock = asyncio.Lock()
+        self._started_at: datetime | None = None
+        self._started = 0.0
+        self._turns = 0
+        self._warnings: list[str] = []
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a hub is connected."""
+        return self._audience is not None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether media have flowed."""
+        return self._started_at is not None
+
+    # The hub
+
+    def attach(self, audience: Audience, *, resumed: bool) -> None:
+        """Let a hub watch; it is told at once that the session has started. Raises SessionInUse while another one watches."""
+        if self._audience is not None:
+            raise SessionInUse("This session is in use by another connection.")
+        if self._ending.done():
+            raise SessionGone("The session has ended.")
+        self._audience = audience
+        self._hub_lost_at = None
+        audience.started(self.session, at=self._started_at or self._parts.now(), resumed=resumed)
+
+    def detach(self, audience: Audience) -> None:
+        """The hub is gone; the call goes on as long as its media do."""
+        if self._audience is audience:
+            self._audience = None
+            self._hub_lost_at = self._loop.time()
+            _log.info("session.hub_lost", session_id=self.plan.session_id, media=self._media)
+
+    async def answer(self, sdp: str, type: str) -> tuple[str, str]:
+        """The SDP answer to an offer; a further offer renegotiates. Raises ValueError for SDP that makes no sense."""
+        async with self._answered:
+            if self._ending.done():
+                raise SessionGone("The session has ended.")
+            transport = self._transport
+            if transport is None or transport.state in {"closed", "failed"}:
+                transport = await self._renewed_transport(transport)
+            return await transport.answer(sdp, type)
+
+    async def add_candidate(self, candidate: str, sdp_mid: str | None, sdp_mline_index: int | None) -> bool:
+        """Try a candidate of the peer; False when there is no offer yet. Raises ValueError for a malformed one."""
+        if self._transport is None:
+            return False
+        await self._transport.add_candidate(candidate, sdp_mid, sdp_mline_index)
+        return True
+
+    def end(self, reason: EndReason) -> None:
+        """Ask for the end; the first reason counts."""
+        if not self._ending.done():
+            self._ending.set_result(reason)
+
+    def void(self) -> None:
+        """The session is not ours any more: stop, and say nothing about it to anybody but the hub."""
+        self._void = True
+        self.end(EndReason.NODE_LOST)
+
+    async def announced(self) -> None:
+        """Wait until the hub has been told of the end."""
+        await self._announced.wait()
+
+    async def over(self) -> None:
+        """Wait until everything is closed and written."""
+        await self._over.wait()
+
+    # What the transport calls (AudioSink)
+
+    def feed(self, audio: Pcm, arrived_at: float) -> None:
+        """Audio of the caller; what comes before the call has begun is dropped."""
+        self._heard_at = arrived_at
+        if self._started_at is not None:
+            self._call.feed(audio, arrived_at)
+
+    def dtmf(self, digit: str) -> None:
+        """A key the caller pressed."""
+        if self._started_at is not None:
+            self._call.dtmf(digit)
+
+    # The course of it
+
+    async def run(self) -> EndReason:
+        """From the claim to the last word written. Ends when somebody asks for it or the conversation is over."""
+        reason = EndReason.ERROR
+        try:
+            reason = await self._converse()
+        except Exception as error:
+            _log.exception("session.failed", session_id=self.plan.session_id, error=repr(error))
+            self._tell_failure()
+        finally:
+            self.end(reason)
+            try:
+                await self._finish(reason)
+            finally:
+                self._over.set()
+        return reason
+
+    def look_after(self) -> None:
+        """Once a second: is the caller still there, is there time left?"""
+        if self._ending.done():
+            return
+        if self._parts.now() >= self.session.deadline:
+            self.end(EndReason.MAX_DURATION if self.is_connected else EndReason.TIMEOUT)
+            return
+        found = presence(self._seen(), self._loop.time())
+        match found:
+            case EndReason():
+                self.end(found)
+            case Presence.AWAY:
+                self._set_away(True)
+            case Presence.PRESENT:
+                self._set_away(False)
+
+    async def _converse(self) -> EndReason:
+        connected = asyncio.ensure_future(self._connected.wait())
+        try:
+            await asyncio.wait({connected, self._ending}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            connected.cancel()
+        if self._ending.done():
+            return self._ending.result()
+        self._begin()
+        talk = asyncio.create_task(self._call.run(), name=f"call {self.plan.session_id}")
+        keep = None if self._recording is None else asyncio.create_task(self._recording.run())
+        try:
+            await asyncio.wait({talk, self._ending}, return_when=asyncio.FIRST_COMPLETED)
+            if talk.done():
+                return talk.result()
+            return await self._break_off(talk, self._ending.result())
+        finally:
+            await _cancelled(talk)
+            await _cancelled(keep)
+
+    def _begin(self) -> None:
+        self._started_at = self._parts.now()
+        self._started = self._loop.time()
+        event = SessionStarted(
+            tenant_id=self.plan.tenant_id,
+            session_id=self.plan.session_id,
+            conversation_id=self.plan.conversation_id,
+            node_id=self._parts.node_id,
+            plan=self.plan,
+            started_at=self._started_at,
+        )
+        self._parts.journal.write(self.plan.session_id, event)
+        self._parts.pacer.add(self._call, self._transport)
+        metrics.SESSIONS_STARTED.inc()
+        _log.info("session.started", session_id=self.plan.session_id, conversation_id=self.plan.conversation_id)
+
+    async def _break_off(self, talk: "asyncio.Task[EndReason]", reason: EndReason) -> EndReason:
+        self._call.end(reason)
+        done, _ = await asyncio.wait({talk}, timeout=FAREWELL_SECONDS)
+        if done and talk.exception() is not None:
+            _log.error("session.call_failed", session_id=self.plan.session_id, error=repr(talk.exception()))
+        return reason
+
+    async def _finish(self, reason: EndReason) -> None:
+        ended_at = self._parts.now()
+        seconds = self._elapsed()
+        self._parts.pacer.remove(self._call)
+        if self._audience is not None:
+            self._audience.ended(self.plan, reason=reason, seconds=round(seconds, 3), at=ended_at)
+        self._announced.set()
+        recording, _ = await asyncio.gather(self._finish_recording(), self._close_transport())
+        if not self._void:
+            self._write_end(reason, ended_at, seconds, recording)
+            await self._parts.journal.flushed(self.plan.session_id, timeout=FLUSH_SECONDS)
+            await self._release()
+        if self._audience is not None:
+            await self._leave(self._audience)
+        metrics.SESSIONS_ENDED.labels(reason.value).inc()
+        _log.info("session.ended", session_id=self.plan.session_id, reason=reason.value, seconds=round(seconds, 2))
+
+    async def _finish_recording(self) -> Any:
+        if self._recording is None or self._started_at is None:
+            return None
+        if self._void:  # the node that took over composes what is there
+            return None
+        info, late = await self._recording.finish(budget=RECORDING_SECONDS)
+        if late:
+            self._warnings.append("recording-late")
+        return info
+
+    def _write_end(self, reason: EndReason, ended_at: datetime, seconds: float, recording: Any) -> None:
+        event = SessionEnded(
+            tenant_id=self.plan.tenant_id,
+            environment=self.plan.environment,
+            session_id=self.plan.session_id,
+            conversation_id=self.plan.conversation_id,
+            plan=self.plan,
+            started_at=self._started_at,
+            ended_at=ended_at,
+            duration_seconds=round(seconds, 3),
+            reason=reason,
+            turns=self._turns,
+            usage=self._call.usage(),
+            quality=self._call.quality(),
+            recording=recording,
+            warnings=tuple(self._warnings),
+        )
+        self._parts.journal.write(self.plan.session_id, event)
+
+    async def _close_transport(self) -> None:
+        if self._transport is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._transport.close()
+        except Exception as error:  # the end must go on whatever the transport does
+            _log.warning("session.transport_close_failed", session_id=self.plan.session_id, error=repr(error))
+
+    async def _release(self) -> None:
+        try:
+            await self._parts.store.release(self.plan.tenant_id, self.plan.session_id)
+            await self._parts.store.leave(self.plan.session_id)
+        except RedisError as error:  # the reaper finds it ended and does the same
+            _log.warning("session.release_failed", session_id=self.plan.session_id, error=repr(error))
+
+    async def _leave(self, audience: Audience) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await audience.leave()
+
+    # Events of the call and of the media
+
+    def _told(self, event: CallEvent) -> None:
+        match event:
+            case call_events.TurnFinished(turn=turn):
+                self._turns = turn.sequence
+                metrics.observe_turn(turn)
+                self._parts.journal.write(
+                    self.plan.session_id,
+                    TurnFinished(
+                        tenant_id=self.plan.tenant_id,
+                        environment=self.plan.environment,
+                        session_id=self.plan.session_id,
+                        conversation_id=self.plan.conversation_id,
+                        turn=turn,
+                    ),
+                    self._progress(),
+                )
+            case call_events.Warned(text=text):
+                if len(self._warnings) < 50:
+                    self._warnings.append(text)
+            case _:
+                pass
+        if self._audience is not None:
+            self._audience.told(event)
+
+    def _progress(self) -> Progress:
+        return Progress(
+            turns=self._turns,
+            elapsed=self._elapsed(),
+            usage=self._call.usage(),
+            quality=self._call.quality(),
+            warnings=tuple(self._warnings),
+        )
+
+    def _elapsed(self) -> float:
+        return self._loop.time() - self._started if self._started_at is not None else 0.0
+
+    def _media_changed(self, transport: LiveTransport | None, state: str) -> None:
+        if transport is not None and transport is not self._transport:
+            return
+        self._media_changed_at = self._loop.time()
+        _log.info("session.media_changed", session_id=self.plan.session_id, state=state)
+        if state == "connected":
+            self._heard_at = self._loop.time()
+            self._connected.set()
+
+    def _has_candidate(self, candidate: Mapping[str, Any]) -> None:
+        if self._audience is not None:
+            self._audience.candidate(candidate)
+
+    def _tell_failure(self) -> None:
+        if self._audience is not None:
+            self._audience.failed("INTERNAL_ERROR", "The session failed on our side.", recoverable=False)
+
+    def _set_away(self, away: bool) -> None:
+        if away == self._away:
+            return
+        self._away = away
+        self._parts.journal.move(self.plan.session_id, SessionState.RECONNECTING if away else SessionState.ACTIVE)
+
+    async def _renewed_transport(self, lost: LiveTransport | None) -> LiveTransport:
+        made: list[LiveTransport] = []
+        transport = self._parts.make_transport(
+            self, lambda state: self._media_changed(made[0] if made else None, state), self._has_candidate
+        )
+        made.append(transport)
+        self._transport = transport
+        if lost is not None:
+            self._parts.pacer.remove(self._call)
+            await lost.close()
+            if self.is_connected:
+                self._parts.pacer.add(self._call, transport)
+        return transport
+
+    @property
+    def _media(self) -> str:
+        return "none" if self._transport is None else self._transport.state
+
+    def _seen(self) -> Sighting:
+        return Sighting(
+            claimed_at=self._claimed_at,
+            connected=self.is_connected,
+            hub_lost_at=self._hub_lost_at,
+            media=self._media,
+            media_changed_at=self._media_changed_at,
+            heard_at=self._heard_at,
+        )
+
+
+class LiveSessions:
+    """All sessions that live in this process."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._live: dict[SessionId, LiveSession] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._claims: dict[SessionId, asyncio.Lock] = {}
+        self._renewed_at = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def get(self, session_id: SessionId) -> LiveSession | None:
+        """The session if it lives here."""
+        return self._live.get(session_id)
+
+    async def claim(self, session_id: SessionId) -> LiveSession:
+        """The session, from now on living here if it does not already.
+
+        Raises SessionGone when it is over or another node's, LimitReached when this node is full, NotFound, RedisError.
+        """
+        async with self._claims.setdefault(session_id, asyncio.Lock()):
+            try:
+                return self._live.get(session_id) or await self._claim(session_id)
+            finally:
+                self._claims.pop(session_id, None)
+
+    async def run(self) -> None:
+        """Look after all sessions once a second until cancelled."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            await self.tick()
+
+    async def tick(self) -> None:
+        """Renew the leases when due and look after every caller."""
+        for live in tuple(self._live.values()):
+            live.look_after()
+        loop_time = asyncio.get_running_loop().time()
+        if loop_time - self._renewed_at >= RENEW_SECONDS:
+            self._renewed_at = loop_time
+            try:
+                await self._renew()
+            except RedisError as error:  # calls go on without leases until the store is back
+                _log.warning("sessions.leases_not_renewed", error=repr(error), sessions=len(self._live))
+
+    def end(self, session_id: SessionId, reason: EndReason) -> bool:
+        """Ask a session to end; False when it does not live here."""
+        live = self._live.get(session_id)
+        if live is not None:
+            live.end(reason)
+        return live is not None
+
+    def void(self, session_id: SessionId) -> None:
+        """The journal found that a session is not ours any more."""
+        live = self._live.get(session_id)
+        if live is not None:
+            live.void()
+
+    async def close(self, *, timeout: float) -> None:
+        """End all sessions, as many seconds as there are."""
+        for live in self._live.values():
+            live.end(EndReason.NODE_LOST)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=timeout)
+            for task in late:
+                await _cancelled(task)
+
+    async def _claim(self, session_id: SessionId) -> LiveSession:
+        if len(self._live) >= self._parts.max_sessions:
+            raise LimitReached("This node takes no more sessions.", code="node-full", retry_after=2)
+        lease_until = self._parts.now() + LEASE
+        elsewhere = await self._owned_elsewhere(session_id)
+
+        def claimed(session: Session) -> Session:
+            if session.state not in {SessionState.CREATED, SessionState.CONNECTING} or elsewhere:
+                raise SessionGone("The session has ended or cannot be resumed here.")
+            if session.state is SessionState.CREATED:
+                session = session.moved(SessionState.CONNECTING)
+            return session.claimed(self._parts.node_id, lease_until=lease_until)
+
+        session = await self._parts.store.change(session_id, claimed)
+        missing = await self._parts.store.renew({session_id: lease_until})
+        if missing:
+            await self._parts.store.restore(session, lease_until=lease_until)
+        await self._count(session)
+        live = await self._started(session)
+        self._live[session_id] = live
+        metrics.ACTIVE_SESSIONS.set(len(self._live))
+        task = asyncio.create_task(self._run(live), name=f"session {session_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return live
+
+    async def _count(self, session: Session) -> None:
+        await self._parts.store.reserve(
+            session.plan.tenant_id,
+            session.plan.session_id,
+            limit=None,
+            now=self._parts.now(),
+            until=session.deadline + GRACE,
+        )
+
+    async def _started(self, session: Session) -> LiveSession:
+        try:
+            return LiveSession(session, self._parts)
+        except Exception:
+            now = self._parts.now()
+            plan = session.plan
+            await self._parts.store.change(
+                plan.session_id, lambda kept: kept.moved(SessionState.ENDED, reason=EndReason.ERROR, at=now)
+            )
+            await self._parts.store.release(plan.tenant_id, plan.session_id)
+            await self._parts.store.leave(plan.session_id)
+            raise
+
+    async def _owned_elsewhere(self, session_id: SessionId) -> bool:
+        session = await self._parts.store.get(session_id)
+        if session is None:
+            raise NotFound("session", session_id)
+        if session.owner is None or session.owner == self._parts.node_id:
+            return False
+        lease = await self._parts.store.lease_of(session_id)
+        return lease is not None and lease > self._parts.now()
+
+    async def _run(self, live: LiveSession) -> None:
+        try:
+            await live.run()
+        finally:
+            self._live.pop(live.plan.session_id, None)
+            metrics.ACTIVE_SESSIONS.set(len(self._live))
+
+    async def _renew(self) -> None:
+        now = self._parts.now()
+        leases = {
+            session_id: min(now + LEASE, live.session.deadline + GRACE) for session_id, live in self._live.items()
+        }
+        for session_id in await self._parts.store.renew(leases):
+            live = self._live.get(session_id)
+            if live is not None:
+                await self._reclaim(live, leases[session_id])
+
+    async def _reclaim(self, live: LiveSession, lease_until: datetime) -> None:
+        """A lease is gone: the store forgot everything, or somebody cleared up after us."""
+        kept = await self._parts.store.get(live.plan.session_id)
+        if kept is None or (kept.owner == self._parts.node_id and kept.state is not SessionState.ENDED):
+            await self._parts.store.restore(kept or live.session, lease_until=lease_until)
+            _log.warning("session.lease_restored", session_id=live.plan.session_id)
+        elif kept.state is not SessionState.ENDED:
+            live.void()
+
+
+async def _cancelled(task: "asyncio.Task[Any] | None") -> None:
+    if task is None:
+        return
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await task

@@ -1,0 +1,156 @@
+"""Clears up after sessions whose owner is gone: ends them from what Redis holds, and publishes what they left.
+
+Every process runs one; a lock per session keeps them out of each other's way, and the end is a compare-and-set, so it is told once.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+from voisnap_domain.conversations import RecordingInfo
+from voisnap_domain.errors import DomainError
+from voisnap_domain.ids import EventId, NodeId, SessionId
+from voisnap_domain.sessions import EndReason, Session, SessionPlan, SessionState
+from voisnap_kit import log
+from voisnap_proto.events import SessionEnded
+
+from voisnap_runtime import metrics
+from voisnap_runtime.recording import LateRecording
+
+from .journal import entry_of
+from .live import LEASE
+from .store import Progress, Store
+
+_log = log.get(__name__)
+
+LOCK_SECONDS = 30.0
+_AT_ONCE = 50
+
+
+class Composer(Protocol):
+    """Makes recordings of the segments that a lost session left."""
+
+    async def compose(self, plan: SessionPlan, *, elapsed: float = 0.0) -> RecordingInfo | None: ...
+
+
+class ReaperStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What one round did."""
+
+    ended: int
+    adopted: int
+
+
+class Reaper:
+    """One round: end what is lost, hand on what was left unpublished. `publish` is told of journals to publish."""
+
+    def __init__(
+        self,
+        store: Store,
+        node_id: NodeId,
+        composer: Composer,
+        *,
+        publish: Callable[[SessionId], None],
+        now: Callable[[], datetime],
+        new_event_id: Callable[[], EventId],
+    ) -> None:
+        self._store = store
+        self._node_id = node_id
+        self._composer = composer
+        self._publish = publish
+        self._now = now
+        self._new_event_id = new_event_id
+        self._seen: frozenset[SessionId] = frozenset()
+
+    async def reap(self) -> ReaperStatus:
+        """One round. Raises RedisError when the store is away."""
+        ended = 0
+        for session_id in await self._store.expired(self._now(), limit=_AT_ONCE):
+            if await self._store.lock(session_id, self._node_id, seconds=LOCK_SECONDS):
+                ended += await self._clear_up(session_id)
+        return ReaperStatus(ended=ended, adopted=await self._adopt())
+
+    async def _clear_up(self, session_id: SessionId) -> bool:
+        lease = await self._store.lease_of(session_id)
+        session = await self._store.get(session_id)
+        if lease is None or lease > self._now():
+            return False  # its owner came back
+        lost = session is not None and session.state is not SessionState.ENDED
+        if lost and session is not None and not await self._end(session, lease):
+            return False
+        await self._store.leave(session_id)
+        if session is not None:
+            await self._store.release(session.plan.tenant_id, session_id)
+        self._publish(session_id)
+        return lost
+
+    async def _end(self, session: Session, lease: datetime) -> bool:
+        if session.owner is None:  # nobody ever came
+            reason, ended_at, entries = EndReason.TIMEOUT, self._now(), ()
+        else:
+            reason, ended_at = self._fate(session, lease)
+            event = await self._obituary(session, reason, ended_at)
+            entries = (entry_of(event, self._new_event_id()),)
+        revision = session.revision
+
+        def ended(kept: Session) -> Session:
+            if kept.revision != revision:
+                raise DomainError("The session moved while it was to be cleared up.")
+            return kept.moved(SessionState.ENDED, reason=reason, at=ended_at)
+
+        try:
+            await self._store.change(session.plan.session_id, ended, entries=entries)
+        except DomainError as error:
+            _log.info("session.not_reaped", session_id=session.plan.session_id, detail=error.detail)
+            return False
+        metrics.SESSIONS_ENDED.labels(reason.value).inc()
+        _log.warning("session.reaped", session_id=session.plan.session_id, reason=reason.value, owner=session.owner)
+        return True
+
+    def _fate(self, session: Session, lease: datetime) -> tuple[EndReason, datetime]:
+        """Why and when: at its deadline, or when its owner last renewed the lease."""
+        if self._now() >= session.deadline:
+            return EndReason.MAX_DURATION, session.deadline
+        last_seen = lease - LEASE
+        return EndReason.NODE_LOST, max(last_seen, session.connected_at or last_seen)
+
+    async def _obituary(self, session: Session, reason: EndReason, ended_at: datetime) -> SessionEnded:
+        progress: Progress = await self._store.progress(session.plan.session_id)
+        started_at = session.connected_at
+        seconds = 0.0 if started_at is None else max(progress.elapsed, (ended_at - started_at).total_seconds())
+        return SessionEnded(
+            tenant_id=session.plan.tenant_id,
+            environment=session.plan.environment,
+            session_id=session.plan.session_id,
+            conversation_id=session.plan.conversation_id,
+            plan=session.plan,
+            started_at=started_at,
+            ended_at=ended_at,
+            duration_seconds=round(seconds, 3),
+            reason=reason,
+            turns=progress.turns,
+            usage=progress.usage,
+            quality=progress.quality,
+            recording=await self._recording(session.plan, seconds),
+            warnings=progress.warnings,
+        )
+
+    async def _recording(self, plan: SessionPlan, seconds: float) -> RecordingInfo | None:
+        try:
+            return await self._composer.compose(plan, elapsed=seconds)
+        except LateRecording:
+            return None
+        except Exception as error:  # the conversation must end whatever ails object storage
+            _log.error("recording.not_composed", conversation_id=plan.conversation_id, error=repr(error))
+            return None
+
+    async def _adopt(self) -> int:
+        """Publish journals that nobody has published since the last round and whose session has no owner any more."""
+        found = frozenset(await self._store.journals())
+        adopted = 0
+        for session_id in sorted(found & self._seen):
+            if await self._store.lease_of(session_id) is None:
+                self._publish(session_id)
+                adopted += 1
+        self._seen = found
+        return adopted
