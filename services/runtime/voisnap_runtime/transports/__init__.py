@@ -1,0 +1,1 @@
+"""How a caller's audio comes in and goes out: one port, one clock, one module a carrier."""
