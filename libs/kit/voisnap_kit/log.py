@@ -24,7 +24,7 @@ _UVICORN_REJECTED = "ASGI callable returned without completing handshake"
 """uvicorn's error line for a WebSocket that the application refused with an HTTP status, which is no error."""
 
 
-def configure(service: str, *, level: str = "INFO", fmt: str = "json", show_pii: bool | None = None) -> None:
+def configure(service: str, level: str = "INFO", fmt: str = "json", *, show_pii: bool | None = None) -> None:
     """Route structlog and the standard library's logging to stderr in one format (`json` or `console`).
 
     Values under `pii.*` are shown only if `show_pii`, which defaults to the variable LOG_PII=true.
