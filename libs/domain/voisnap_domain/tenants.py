@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
+from .errors import Conflict
 from .ids import TenantId
 
 
@@ -52,3 +53,26 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     owner: Owner | None
     created_at: datetime
     updated_at: datetime
+
+    def suspended(self, at: datetime) -> "Tenant":
+        """May open no more sessions; those in progress go on. Raises Conflict."""
+        return self._moved(TenantStatus.SUSPENDED, at, unless=(TenantStatus.SUSPENDED, TenantStatus.DELETED))
+
+    def resumed(self, at: datetime) -> "Tenant":
+        """May open sessions again. Raises Conflict."""
+        return self._moved(TenantStatus.ACTIVE, at, unless=(TenantStatus.ACTIVE, TenantStatus.DELETED))
+
+    def deleted(self, at: datetime) -> "Tenant":
+        """To be purged after its grace time. Raises Conflict."""
+        return self._moved(TenantStatus.DELETED, at, unless=(TenantStatus.DELETED,))
+
+    def limited(self, limits: UsageLimits, at: datetime) -> "Tenant":
+        """With other limits. Raises Conflict for a deleted tenant."""
+        if self.status is TenantStatus.DELETED:
+            raise Conflict("The tenant is deleted.", code="tenant-deleted")
+        return msgspec.structs.replace(self, usage_limits=limits, updated_at=at)
+
+    def _moved(self, to: TenantStatus, at: datetime, *, unless: tuple[TenantStatus, ...]) -> "Tenant":
+        if self.status in unless:
+            raise Conflict(f"The tenant is {self.status}.", code=f"tenant-{self.status}")
+        return msgspec.structs.replace(self, status=to, updated_at=at)

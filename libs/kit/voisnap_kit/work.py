@@ -42,9 +42,9 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         return cls(tenant_id=tenant_id, environment=environment, role="System")
 
     def require(self, scope: str) -> None:
-        """Raise Forbidden unless the credential has the scope (`admin:*` covers `admin:read`)."""
+        """Raise Forbidden unless the credential has the scope; `admin:*` and `admin` cover `admin:read`."""
         area = scope.partition(":")[0]
-        if scope not in self.scopes and f"{area}:*" not in self.scopes:
+        if self.scopes.isdisjoint((scope, area, f"{area}:*")):
             raise Forbidden(f"This needs the scope {scope}.", code="missing-scope")
 
     def require_platform_admin(self) -> None:

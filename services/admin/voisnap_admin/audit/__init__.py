@@ -1,0 +1,1 @@
+"""The audit log: every change an operator makes, written in the transaction of the change."""
