@@ -1,0 +1,161 @@
+"""Which fact answers a question: meaning (MiniLM) and words (idf-weighted cover, with synonyms, days and mishearings) together."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import msgspec
+import numpy as np
+
+from .facts import Fact
+from .terms import families, sound, terms
+
+Embed = Callable[[tuple[str, ...]], np.ndarray]
+
+MEANING, COVER = 0.62, 0.38
+FAMILY_WEIGHT = 0.6
+MISHEARD_WEIGHT = 0.85
+TOPIC_WEIGHT = 0.8
+KIND_BONUS = 0.07
+UNKNOWN_WEIGHT = 0.7
+
+_KINDS: tuple[tuple[str, re.Pattern[str], re.Pattern[str], str], ...] = (
+    ("price", re.compile(r"\b(?:how (?:much|expensive)|price|prices|pricing|cost|costs|fee|fees|charge|rate|rates)\b"), re.compile(r"[$£€]\s?\d|\b\d+(?:\.\d+)?\s?(?:dollars|euros|pounds|usd|eur|cents|bucks)\b|\bfree\b|\bno (?:extra )?(?:charge|cost|fee)\b|\bcomplimentary\b|\bper (?:night|month|person|hour|user)\b"), "~0"),
+    ("hours", re.compile(r"\b(?:what time|when|hours|ours|open|opening|close|closing|closed|until)\b"), re.compile(r"\b\d{1,2}(?::\d{2})?\s?(?:[ap]\.?m\b|o'clock)|\b\d{1,2}:\d{2}\b|\bnoon\b|\bmidnight\b|\b24/7\b|\b24 hours\b|\bclosed\b|\b(?:\w+day)s?\b"), "~1"),
+    ("place", re.compile(r"\b(?:where|address|location|located|directions|find you)\b"), re.compile(r"\b\d+\s+(?:\w+\s+){1,3}(?:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|square|way|plaza|place|highway)\b|\baddress\b|\blocated\b|\bfloor\b|\bnext to\b|\bacross from\b|\bbehind\b|\bcorner of\b"), "~2"),
+    ("phone", re.compile(r"\b(?:phone|telephone|call|number|reach)\b"), re.compile(r"(?:\+?\d[\s().-]{0,2}){7,}|\b1-?8\d\d-"), "~3"),
+    ("email", re.compile(r"\be-?mail\b"), re.compile(r"\b[\w.+-]+@[\w-]+\.\w+"), ""),
+    ("person", re.compile(r"\b(?:who|whose|name of|doctor|dentist|manager|owner|chef)\b"), re.compile(r"\b(?:dr|mr|mrs|ms|doctor|chef|manager|owner|founder|ceo)\b\.?"), ""),
+    ("duration", re.compile(r"\bhow (?:long|soon|quick|quickly|fast)\b|\bduration\b"), re.compile(r"\b(?:\d+|one|two|three|four|five|six|seven|ten|thirty|forty|sixty)(?:\s?(?:-|to)\s?\d+)?\s?(?:minutes?|mins?|hours?|days?|weeks?|months?|years?|business days)\b"), "~35"),
+)  # fmt: skip
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """A fact and how well it fits: all between 0 and about 1."""
+
+    fact: Fact
+    score: float
+    meaning: float
+    cover: float
+    place: int
+
+
+class Index:
+    """Facts made searchable; building embeds each once."""
+
+    def __init__(self, facts: Iterable[Fact], embed: Embed) -> None:
+        self.facts = tuple(facts)
+        self._embed = embed
+        self._described = [fact.described() for fact in self.facts]
+        plain = [fact.plain() for fact in self.facts]
+        asked = [fact.question or described for fact, described in zip(self.facts, self._described, strict=True)]
+        texts = tuple(dict.fromkeys([*self._described, *plain, *asked]))
+        vectors = embed(texts) if texts else np.zeros((0, 384), np.float32)
+        row = {text: number for number, text in enumerate(texts)}
+        self._views = tuple(vectors[[row[text] for text in group]] for group in (self._described, plain, asked))
+        self._postings = self._index_terms()
+        self._by_sound: dict[str, list[str]] = {}
+        for term in self._postings:
+            if not term.startswith("~") and len(term) > 3:
+                self._by_sound.setdefault(sound(term), []).append(term)
+        lowered = [fact.plain().lower() for fact in self.facts]
+        self._kinds = {
+            kind: np.array([pattern.search(text) is not None for text in lowered], bool)
+            for kind, _, pattern, _ in _KINDS
+        }
+
+    def rank(self, question: str, vector: np.ndarray, *, limit: int = 8) -> tuple[Hit, ...]:
+        """The best facts for a question with its embedding."""
+        if not self.facts:
+            return ()
+        meaning = np.max([view @ vector for view in self._views], axis=0)
+        cover = self._cover(question)
+        bonus = np.zeros(len(self.facts))
+        for kind, asks, _, _ in _KINDS:
+            if asks.search(question.lower()):
+                bonus = np.maximum(bonus, self._kinds[kind] * KIND_BONUS)
+        score = MEANING * np.clip(meaning, 0, 1) + COVER * cover + bonus
+        best = np.argsort(-score, kind="stable")[:limit]
+        return tuple(
+            Hit(self.facts[at], float(score[at]), float(meaning[at]), float(cover[at]), int(at)) for at in best
+        )
+
+    def covers(self, question: str, place: int) -> bool:
+        """Whether every content word of the question is in the fact itself."""
+        own = set(terms(self.facts[place].plain() + " " + self.facts[place].topic + " " + self.facts[place].question))
+        asked = [term for term in terms(question) if term not in {"open", "price", "location", "time", "duration"}]
+        return bool(asked) and all(term in own or any(other in own for other in self._misheard(term)) for term in asked)
+
+    def vocabulary_has(self, term: str) -> bool:
+        """Whether any fact has this term."""
+        return term in self._postings
+
+    def _index_terms(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        found: dict[str, dict[int, float]] = {}
+        for at, fact in enumerate(self.facts):
+            lowered = fact.plain().lower()
+            own = [*terms(fact.plain()), *terms(fact.question)]
+            around = terms(fact.topic)
+            for group, weight in ((own, 1.0), (around, TOPIC_WEIGHT)):
+                for term in group:
+                    found.setdefault(term, {}).setdefault(at, weight)
+                    for family in families(term):
+                        found.setdefault(family, {}).setdefault(at, FAMILY_WEIGHT)
+            for _, _, pattern, family in _KINDS:
+                if family and pattern.search(lowered):
+                    found.setdefault(family, {}).setdefault(at, FAMILY_WEIGHT)
+        return {term: (np.array(list(at), int), np.array(list(at.values()))) for term, at in found.items()}
+
+    def _cover(self, question: str) -> np.ndarray:
+        count = len(self.facts)
+        total = 0.0
+        cover = np.zeros(count)
+        for term, times in Counter(terms(question)).items():
+            here = np.zeros(count)
+            known = self._fill(here, term, 1.0)
+            if not known:
+                for other in self._misheard(term):
+                    known = self._fill(here, other, MISHEARD_WEIGHT) or known
+            related = False
+            for family in families(term):
+                related = self._fill(here, family, 1.0) or related
+            frequency = float((here > 0).sum())
+            weight = math.log(1 + (count + 1) / (frequency + 0.5)) * min(times, 2)
+            if not known and not related:
+                weight *= 1.0 if families(term) else UNKNOWN_WEIGHT
+            total += weight
+            cover += weight * here
+        return cover / total if total else cover
+
+    def _fill(self, here: np.ndarray, term: str, factor: float) -> bool:
+        entry = self._postings.get(term)
+        if entry is None:
+            return False
+        where, weights = entry
+        here[where] = np.maximum(here[where], weights * factor)
+        return True
+
+    def _misheard(self, term: str) -> tuple[str, ...]:
+        """Terms of the facts that sound like one that is in none of them."""
+        if term in self._postings or len(term) < 4 or term[0].isdigit():
+            return ()
+        key = sound(term)
+        same = self._by_sound.get(key, []) if len(key) > 1 else []
+        if same:
+            return tuple(same)
+        return tuple(
+            other
+            for other in self._postings
+            if len(other) > 4 and abs(len(other) - len(term)) <= 1 and other[0] == term[0] and _one_apart(term, other)
+        )
+
+
+def _one_apart(first: str, second: str) -> bool:
+    """Whether one letter more, less or other makes the words equal."""
+    if len(first) > len(second):
+        first, second = second, first
+    for at, sign in enumerate(first):
+        if sign != second[at]:
+            return first[at:] == second[at + 1 :] or (len(first) == len(second) and first[at + 1 :] == second[at + 1 :])
+    return True
