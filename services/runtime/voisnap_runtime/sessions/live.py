@@ -39,12 +39,20 @@ TICK_SECONDS = 1.0
 GRACE = timedelta(seconds=30)
 """Beyond its deadline a session's lease is not renewed any more."""
 
-FAREWELL_SECONDS = 1.5
-"""What a call may take to end once it is asked to."""
-
-RECORDING_SECONDS = 2.0
-FLUSH_SECONDS = 2.0
 CLOSE_SECONDS = 1.0
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """What the steps of an end may take, in seconds: the call's last words, the recording, the journal."""
+
+    farewell: float = 1.5
+    recording: float = 2.0
+    flush: float = 2.0
+
+
+PATIENT = Patience()
+HURRIED = Patience(farewell=0.4, recording=1.0, flush=0.6)
+"""When the process has to go."""
 
 
 class LiveCall(Protocol):
@@ -73,7 +81,7 @@ class LiveTransport(Protocol):
 class LivePacer(Protocol):
     """The shared 20-ms clock, as `transports.pacing.Pacer` is one."""
 
-    def add(self, source: Any, transport: Any) -> None: ...
+    def add(self, source: Any, transport: Any, *, on_fault: Callable[[Exception], None] | None = None) -> None: ...
     def remove(self, source: Any) -> None: ...
 
 
@@ -138,6 +146,7 @@ class LiveSession:
         self._ending: asyncio.Future[EndReason] = self._loop.create_future()
         self._over = asyncio.Event()
         self._announced = asyncio.Event()
+        self._patience = PATIENT
         self._void = False
         self._away = False
         now = self._loop.time()
@@ -195,8 +204,9 @@ class LiveSession:
         await self._transport.add_candidate(candidate, sdp_mid, sdp_mline_index)
         return True
 
-    def end(self, reason: EndReason) -> None:
+    def end(self, reason: EndReason, *, patience: Patience = PATIENT) -> None:
         """Ask for the end; the first reason counts."""
+        self._patience = min(self._patience, patience, key=lambda p: p.farewell)
         if not self._ending.done():
             self._ending.set_result(reason)
 
@@ -292,13 +302,13 @@ class LiveSession:
             started_at=self._started_at,
         )
         self._parts.journal.write(self.plan.session_id, event)
-        self._parts.pacer.add(self._call, self._transport)
+        self._parts.pacer.add(self._call, self._transport, on_fault=self._faulted)
         metrics.SESSIONS_STARTED.inc()
         _log.info("session.started", session_id=self.plan.session_id, conversation_id=self.plan.conversation_id)
 
     async def _break_off(self, talk: "asyncio.Task[EndReason]", reason: EndReason) -> EndReason:
         self._call.end(reason)
-        done, _ = await asyncio.wait({talk}, timeout=FAREWELL_SECONDS)
+        done, _ = await asyncio.wait({talk}, timeout=self._patience.farewell)
         if done and talk.exception() is not None:
             _log.error("session.call_failed", session_id=self.plan.session_id, error=repr(talk.exception()))
         return reason
@@ -313,7 +323,7 @@ class LiveSession:
         recording, _ = await asyncio.gather(self._finish_recording(), self._close_transport())
         if not self._void:
             self._write_end(reason, ended_at, seconds, recording)
-            await self._parts.journal.flushed(self.plan.session_id, timeout=FLUSH_SECONDS)
+            await self._parts.journal.flushed(self.plan.session_id, timeout=self._patience.flush)
             await self._release()
         if self._audience is not None:
             await self._leave(self._audience)
@@ -325,7 +335,7 @@ class LiveSession:
             return None
         if self._void:  # the node that took over composes what is there
             return None
-        info, late = await self._recording.finish(budget=RECORDING_SECONDS)
+        info, late = await self._recording.finish(budget=self._patience.recording)
         if late:
             self._warnings.append("recording-late")
         return info
@@ -421,6 +431,11 @@ class LiveSession:
         if self._audience is not None:
             self._audience.candidate(candidate)
 
+    def _faulted(self, error: Exception) -> None:
+        _log.error("session.audio_failed", session_id=self.plan.session_id, error=repr(error))
+        self._tell_failure()
+        self.end(EndReason.ERROR)
+
     def _tell_failure(self) -> None:
         if self._audience is not None:
             self._audience.failed("INTERNAL_ERROR", "The session failed on our side.", recoverable=False)
@@ -442,7 +457,7 @@ class LiveSession:
             self._parts.pacer.remove(self._call)
             await lost.close()
             if self.is_connected:
-                self._parts.pacer.add(self._call, transport)
+                self._parts.pacer.add(self._call, transport, on_fault=self._faulted)
         return transport
 
     @property
@@ -520,9 +535,9 @@ class LiveSessions:
             live.void()
 
     async def close(self, *, timeout: float) -> None:
-        """End all sessions, as many seconds as there are."""
+        """End all sessions in a hurry: the process has to go within `timeout` seconds."""
         for live in self._live.values():
-            live.end(EndReason.NODE_LOST)
+            live.end(EndReason.NODE_LOST, patience=HURRIED)
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=timeout)
             for task in late:

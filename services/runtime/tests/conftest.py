@@ -1,0 +1,381 @@
+"""Builders for the tests of live sessions: a plan, a session, a clock that stands still, a call and a transport that do as they are told."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from voisnap_domain.agents import AgentConfig, AgentSnapshot, Llm, Persona, Recording, Transcription, Voice
+from voisnap_domain.conversations import CallQuality, Speaker, Turn, TurnLatency
+from voisnap_domain.costs import LlmUsage, Usage
+from voisnap_domain.ids import AgentId, ConversationId, EventId, NodeId, SessionId, TenantId
+from voisnap_domain.sessions import Channel, Direction, EndReason, Session, SessionPlan, SessionState
+from voisnap_domain.tenants import Environment
+from voisnap_media.pcm import Pcm
+from voisnap_media.recorder import Recorder
+from voisnap_providers.ports.blobs import BlobInfo, BlobNotFound
+from voisnap_runtime.pipeline import events as call_events
+from voisnap_runtime.recording import Recordings
+from voisnap_runtime.sessions.journal import Journal, Relay
+from voisnap_runtime.sessions.live import LiveSessions, Parts
+from voisnap_runtime.sessions.store import Progress
+from voisnap_testkit.fakes_sessions import MemoryStore
+from voisnap_testkit.memory_bus import MemoryBus
+
+NODE = NodeId("node_a")
+
+
+class Clock:
+    """A time of day that moves only when told to, or with a loop's clock."""
+
+    def __init__(self) -> None:
+        self._at = datetime(2026, 1, 2, 9, 30, tzinfo=UTC)
+        self._follows: asyncio.AbstractEventLoop | None = None
+        self._since = 0.0
+
+    def __call__(self) -> datetime:
+        if self._follows is None:
+            return self._at
+        return self._at + timedelta(seconds=self._follows.time() - self._since)
+
+    def advance(self, **amount: float) -> None:
+        self._at += timedelta(**amount)
+
+    def follow(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._follows = loop
+        self._since = loop.time()
+
+
+class FakeCall:
+    """A conversation that says what the test says and ends when the test ends it."""
+
+    def __init__(self, plan: SessionPlan, recorder: Recorder | None, notify: Callable[[Any], None]) -> None:
+        self.plan = plan
+        self.recorder = recorder
+        self.notify = notify
+        self.fed: list[Pcm] = []
+        self.digits: list[str] = []
+        self.running = asyncio.Event()
+        self.done: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
+        self.deaf = False
+        self.last_words: Callable[[], None] = lambda: None
+
+    def feed(self, audio: Pcm, arrived_at: float) -> None:
+        self.fed.append(audio)
+
+    def dtmf(self, digit: str) -> None:
+        self.digits.append(digit)
+
+    def pull(self) -> Pcm | None:
+        return None
+
+    async def run(self) -> EndReason:
+        self.running.set()
+        return await self.done
+
+    def end(self, reason: EndReason) -> None:
+        if not self.deaf and not self.done.done():
+            self.last_words()
+            self.done.set_result(reason)
+
+    def usage(self) -> Usage:
+        return Usage(llm=LlmUsage(provider="local", model="brain", input_tokens=7, output_tokens=3))
+
+    def quality(self) -> CallQuality:
+        return CallQuality(packets_received=5)
+
+    def say(self, sequence: int, text: str, *, speaker: Speaker = Speaker.AGENT) -> None:
+        latency = TurnLatency(total_ms=700, endpointing_ms=500, stt_ms=20, llm_ms=80, tts_ms=80, platform_ms=20)
+        self.notify(call_events.TurnFinished(turn=turn(sequence, text, speaker=speaker, latency=latency)))
+
+    def speak(self, seconds: float) -> None:
+        """Put sound of both sides into the recording."""
+        if self.recorder is None:
+            return
+        caller = Pcm((np.sin(np.arange(320) / 5) * 8000).astype(np.int16), 16000)
+        agent = Pcm((np.sin(np.arange(480) / 9) * 8000).astype(np.int16), 24000)
+        for _ in range(round(seconds * 50)):
+            self.recorder.write(caller, agent)
+
+
+class FakeTransport:
+    """Media that connect when the test says so."""
+
+    def __init__(self, sink: Any, on_state: Callable[[str], None], on_candidate: Callable[[Mapping], None]) -> None:
+        self.sink = sink
+        self.state = "new"
+        self.offers: list[str] = []
+        self.candidates: list[tuple[str, str | None, int | None]] = []
+        self.closed = asyncio.Event()
+        self._on_state = on_state
+        self.on_candidate = on_candidate
+
+    async def answer(self, sdp: str, type: str) -> tuple[str, str]:
+        if not sdp.startswith("v=0"):
+            raise ValueError("this is no SDP")
+        self.offers.append(sdp)
+        self.on_candidate({"candidate": "candidate:1 1 udp 1 127.0.0.1 9 typ host", "sdpMid": "0", "sdpMLineIndex": 0})
+        return f"{sdp} answered", "answer"
+
+    async def add_candidate(self, candidate: str, sdp_mid: str | None, sdp_mline_index: int | None) -> None:
+        if candidate and not candidate.startswith("candidate:"):
+            raise ValueError("this is no candidate")
+        self.candidates.append((candidate, sdp_mid, sdp_mline_index))
+
+    def send(self, audio: Pcm | None) -> None: ...
+
+    async def close(self) -> None:
+        self.become("closed")
+        self.closed.set()
+
+    def become(self, state: str) -> None:
+        self.state = state
+        self._on_state(state)
+
+
+class FakePacer:
+    def __init__(self) -> None:
+        self.pairs: dict[int, tuple[Any, Any]] = {}
+
+    def add(self, source: Any, transport: Any, *, on_fault: Callable[[Exception], None]) -> None:
+        self.pairs[id(source)] = (source, transport)
+        self.on_fault = on_fault
+
+    def remove(self, source: Any) -> None:
+        self.pairs.pop(id(source), None)
+
+
+class FakeAudience:
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, Any]] = []
+        self.left = False
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.seen]
+
+    def started(self, session: Session, *, at: datetime, resumed: bool) -> None:
+        self.seen.append(("started", resumed))
+
+    def told(self, event: Any) -> None:
+        self.seen.append(("told", event))
+
+    def candidate(self, candidate: Mapping[str, Any]) -> None:
+        self.seen.append(("candidate", candidate))
+
+    def failed(self, code: str, message: str, *, recoverable: bool) -> None:
+        self.seen.append(("failed", code))
+
+    def ended(self, plan: SessionPlan, *, reason: EndReason, seconds: float, at: datetime) -> None:
+        self.seen.append(("ended", reason))
+
+    async def leave(self) -> None:
+        self.left = True
+
+
+class FakeBlobs:
+    """Object storage in a dict that can be away, or die after some deletions."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.away = False
+        self.largest_part = 0
+
+    async def put(self, key: str, data: bytes) -> None:
+        self._reach()
+        self.objects[key] = data
+
+    async def put_stream(self, key: str, parts: Any) -> int:
+        self._reach()
+        whole = bytearray()
+        async for part in parts:
+            self.largest_part = max(self.largest_part, len(part))
+            whole += part
+        self.objects[key] = bytes(whole)
+        return len(whole)
+
+    async def get(self, key: str) -> bytes:
+        return self.objects[key]
+
+    async def read(self, key: str, *, start: int = 0, end: int | None = None) -> Any:
+        self._reach()
+        if key not in self.objects:
+            raise BlobNotFound(key)
+        yield self.objects[key][start:end]
+
+    async def head(self, key: str) -> BlobInfo | None:
+        self._reach()
+        return BlobInfo(key=key, size_bytes=len(self.objects[key])) if key in self.objects else None
+
+    async def list(self, prefix: str) -> tuple[BlobInfo, ...]:
+        self._reach()
+        found = sorted(key for key in self.objects if key.startswith(prefix))
+        return tuple(BlobInfo(key=key, size_bytes=len(self.objects[key])) for key in found)
+
+    async def delete(self, keys: tuple[str, ...]) -> None:
+        self._reach()
+        for key in keys:
+            self.objects.pop(key, None)
+
+    def signed_url(self, key: str, *, expires_in: int, content_type: str, filename: str) -> str | None:
+        return None
+
+    def _reach(self) -> None:
+        if self.away:
+            raise ConnectionError("object storage is away")
+
+
+def turn(sequence: int, text: str, *, speaker: Speaker = Speaker.AGENT, latency: TurnLatency | None = None) -> Turn:
+    return Turn(
+        sequence=sequence,
+        speaker=speaker,
+        text=text,
+        start_time=sequence - 1,
+        end_time=float(sequence),
+        confidence=1.0,
+        latency=latency,
+    )
+
+
+def make_plan(number: int = 1, *, recorded: bool = False, **changes: Any) -> SessionPlan:
+    config = AgentConfig(
+        name="Example agent",
+        persona=Persona(name="Aria"),
+        voice=Voice(provider="local", voice_id="heart"),
+        llm=Llm(provider="local", model="brain"),
+        transcription=Transcription(provider="local"),
+        system_prompt_template="You are Aria.",
+        recording=Recording(enabled=recorded, format="wav"),
+    )
+    plan = SessionPlan(
+        session_id=SessionId(f"wrtc_{number}"),
+        conversation_id=ConversationId(f"conv_{number}"),
+        tenant_id=TenantId("ten_1"),
+        environment=Environment.LIVE,
+        channel=Channel.WEBRTC,
+        direction=Direction.INBOUND,
+        agent=AgentSnapshot(agent_id=AgentId("agt_1"), version=3, config=config),
+        created_at=datetime(2026, 1, 2, 9, 30, tzinfo=UTC),
+    )
+    # As it comes over the bus, with real enumerations.
+    plan = msgspec.json.decode(msgspec.json.encode(plan), type=SessionPlan)
+    return msgspec.structs.replace(plan, **changes)
+
+
+def make_session(plan: SessionPlan | None = None, **changes: Any) -> Session:
+    plan = plan or make_plan()
+    session = Session(
+        plan=plan, state=SessionState.CREATED, revision=1, deadline=plan.created_at + timedelta(seconds=900)
+    )
+    return msgspec.structs.replace(session, **changes)
+
+
+class House:
+    """A process's worth of live sessions on fakes."""
+
+    def __init__(self, tmp_path: Path, clock: Clock) -> None:
+        self.clock = clock
+        self.store = MemoryStore(Progress, clock=clock)
+        self.bus = MemoryBus(clock=clock)
+        self.blobs = FakeBlobs()
+        self.pacer = FakePacer()
+        self.calls: dict[SessionId, FakeCall] = {}
+        self.transports: list[FakeTransport] = []
+        self.relay = Relay(self.store, self.bus)
+        ids = itertools.count(1)
+        self.new_event_id = lambda: EventId(f"evt_{next(ids):04d}")
+        self.recordings = Recordings(self.blobs, spool=tmp_path / "spool")
+        self.journal = Journal(
+            self.store,
+            NODE,
+            spool=tmp_path / "spool",
+            new_event_id=self.new_event_id,
+            written=self.relay.wake,
+            lost=lambda session_id: self.sessions.void(session_id),
+        )
+        self.sessions = LiveSessions(
+            Parts(
+                node_id=NODE,
+                store=self.store,
+                journal=self.journal,
+                pacer=self.pacer,
+                recordings=self.recordings,
+                make_call=self._make_call,
+                make_transport=self._make_transport,
+                now=clock,
+                max_sessions=2,
+            )
+        )
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    def run(self) -> None:
+        """Start what a process runs in the background, but for the ticks."""
+        self._tasks = [asyncio.create_task(work) for work in (self.journal.run(), self.relay.run())]
+
+    async def close(self) -> None:
+        await self.sessions.close(timeout=5)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.recordings.close()
+
+    async def open(self, plan: SessionPlan | None = None, *, token: str = "wrtc_tok_1") -> Session:  # noqa: S107
+        session = make_session(plan)
+        await self.store.create(session, token=token, token_until=self.clock() + timedelta(minutes=5))
+        return session
+
+    @staticmethod
+    def fake_call(plan: SessionPlan, recorder: Recorder | None) -> FakeCall:
+        """A call beside the house, for what it can do to a recorder."""
+        return FakeCall(plan, recorder, lambda _: None)
+
+    @property
+    def events(self) -> list[Any]:
+        """What JetStream has."""
+        return self.bus.published
+
+    def _make_call(self, plan: SessionPlan, recorder: Recorder | None, notify: Callable[[Any], None]) -> FakeCall:
+        self.calls[plan.session_id] = FakeCall(plan, recorder, notify)
+        return self.calls[plan.session_id]
+
+    def _make_transport(self, sink: Any, on_state: Any, on_candidate: Any) -> FakeTransport:
+        self.transports.append(FakeTransport(sink, on_state, on_candidate))
+        return self.transports[-1]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def house(tmp_path: Path, clock: Clock) -> Any:
+    made = House(tmp_path, clock)
+    made.run()
+    yield made
+    await made.close()
+
+
+@pytest.fixture(name="make_plan")
+def plan_builder() -> Callable[..., SessionPlan]:
+    return make_plan
+
+
+@pytest.fixture(name="make_session")
+def session_builder() -> Callable[..., Session]:
+    return make_session
+
+
+@pytest.fixture(name="make_turn")
+def turn_builder() -> Callable[..., Turn]:
+    return turn
+
+
+@pytest.fixture
+def make_audience() -> type[FakeAudience]:
+    return FakeAudience

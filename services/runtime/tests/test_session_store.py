@@ -1,0 +1,222 @@
+"""One suite for the store of live sessions, on the fake and on a real server."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from voisnap_domain.costs import SttUsage, Usage
+from voisnap_domain.errors import NotFound
+from voisnap_domain.ids import EventId, NodeId, SessionId, TenantId
+from voisnap_domain.sessions import EndReason, SessionState
+from voisnap_kit.redis import Redis
+from voisnap_runtime.sessions.store import Entry, Progress, RedisStore
+from voisnap_testkit.fakes_sessions import MemoryStore
+
+pytestmark = pytest.mark.conformance
+
+NODE = NodeId("node_a")
+OTHER = NodeId("node_b")
+TENANT = TenantId("ten_1")
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def store(request, clock, make_session):
+    if request.param == "memory":
+        yield MemoryStore(Progress, clock=clock)
+        return
+    from datetime import UTC, datetime
+
+    clock.advance(seconds=(datetime.now(UTC) - clock()).total_seconds())  # a server knows what time it is
+    async with await Redis.open(request.getfixturevalue("redis_url")) as redis:
+        yield RedisStore(redis)
+
+
+@pytest.fixture
+def session(make_session, clock):
+    return make_session(deadline=clock() + timedelta(minutes=15))
+
+
+@pytest.fixture
+async def opened(store, session, clock):
+    await store.create(session, token="wrtc_tok_1", token_until=clock() + timedelta(minutes=5))
+    return session
+
+
+def entry(number: int) -> Entry:
+    return Entry(id=EventId(f"evt_{number}"), tenant_id=TENANT, tag="session.ended.v1", body=b'{"n":%d}' % number)
+
+
+async def claim(store, session, node, clock):
+    return await store.change(
+        session.plan.session_id, lambda s: s.claimed(node, lease_until=clock() + timedelta(seconds=15))
+    )
+
+
+async def test_a_created_session_is_found_whole_by_id_and_by_token(store, opened):
+    session_id = opened.plan.session_id
+
+    assert await store.find_by_token("wrtc_tok_1") == session_id
+    assert await store.get(session_id) == opened
+
+
+async def test_an_unknown_token_or_session_is_nothing(store, opened):
+    assert await store.find_by_token("wrtc_tok_2") is None
+    assert await store.get(SessionId("wrtc_unknown")) is None
+    with pytest.raises(NotFound):
+        await store.change(SessionId("wrtc_unknown"), lambda s: s)
+
+
+async def test_a_second_token_opens_the_same_session(store, opened, clock):
+    await store.add_token("wrtc_tok_2", opened.plan.session_id, until=clock() + timedelta(minutes=1))
+
+    assert await store.find_by_token("wrtc_tok_2") == opened.plan.session_id
+
+
+async def test_a_change_writes_the_session_and_its_entries_together(store, opened, clock):
+    changed = await store.change(
+        opened.plan.session_id, lambda s: s.moved(SessionState.CONNECTING), entries=(entry(1), entry(2))
+    )
+
+    assert changed.state is SessionState.CONNECTING
+    assert await store.get(opened.plan.session_id) == changed
+    assert [e for _, e in await store.pending(opened.plan.session_id, limit=10)] == [entry(1), entry(2)]
+    assert await store.journals() == (opened.plan.session_id,)
+
+
+async def test_a_change_that_changes_nothing_writes_no_entries(store, opened):
+    await store.change(opened.plan.session_id, lambda s: s, entries=(entry(1),))
+
+    assert await store.pending(opened.plan.session_id, limit=10) == ()
+
+
+async def test_a_refused_change_leaves_everything_as_it_was(store, opened):
+    def refuse(session):
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await store.change(opened.plan.session_id, refuse, entries=(entry(1),))
+
+    assert await store.get(opened.plan.session_id) == opened
+    assert await store.pending(opened.plan.session_id, limit=10) == ()
+
+
+async def test_of_changes_at_once_each_sees_the_one_before(store, opened, clock):
+    until = clock() + timedelta(seconds=15)
+    nodes = [NodeId(f"node_{number}") for number in range(6)]
+
+    await asyncio.gather(
+        *(store.change(opened.plan.session_id, lambda s, n=n: s.claimed(n, lease_until=until)) for n in nodes)
+    )
+
+    assert (await store.get(opened.plan.session_id)).revision == opened.revision + len(nodes)
+
+
+async def test_the_owner_appends_entries_and_progress(store, opened, clock):
+    await claim(store, opened, NODE, clock)
+    progress = Progress(turns=2, elapsed=4.5, usage=Usage(stt=SttUsage(provider="local", audio_seconds=3.5)))
+
+    assert await store.append(opened.plan.session_id, NODE, (entry(1),), progress)
+
+    assert await store.progress(opened.plan.session_id) == progress
+    assert [e for _, e in await store.pending(opened.plan.session_id, limit=10)] == [entry(1)]
+
+
+async def test_nobody_but_the_owner_appends(store, opened, clock):
+    await claim(store, opened, OTHER, clock)
+
+    assert not await store.append(opened.plan.session_id, NODE, (entry(1),), Progress(turns=9))
+
+    assert await store.pending(opened.plan.session_id, limit=10) == ()
+    assert await store.progress(opened.plan.session_id) == Progress()
+
+
+async def test_nothing_is_appended_to_an_ended_session(store, opened, clock):
+    await claim(store, opened, NODE, clock)
+    await store.change(
+        opened.plan.session_id, lambda s: s.moved(SessionState.ENDED, reason=EndReason.ERROR, at=clock())
+    )
+
+    assert not await store.append(opened.plan.session_id, NODE, (entry(1),), None)
+
+
+async def test_entries_of_a_session_the_store_forgot_are_kept(store):
+    assert await store.append(SessionId("wrtc_forgotten"), NODE, (entry(1),), Progress(turns=1))
+
+    assert [e for _, e in await store.pending(SessionId("wrtc_forgotten"), limit=10)] == [entry(1)]
+
+
+async def test_published_entries_are_dropped_and_the_rest_stays_in_order(store, opened, clock):
+    await claim(store, opened, NODE, clock)
+    await store.append(opened.plan.session_id, NODE, tuple(entry(n) for n in range(1, 5)), None)
+    positions = [position for position, _ in await store.pending(opened.plan.session_id, limit=2)]
+
+    await store.published(opened.plan.session_id, positions)
+
+    assert [e for _, e in await store.pending(opened.plan.session_id, limit=10)] == [entry(3), entry(4)]
+    assert await store.journals() == (opened.plan.session_id,)
+    await store.published(opened.plan.session_id, [p for p, _ in await store.pending(opened.plan.session_id, limit=10)])
+    assert await store.journals() == ()
+
+
+async def test_a_session_expires_with_its_lease_and_not_before(store, opened, clock):
+    session_id = opened.plan.session_id
+    assert await store.expired(clock() + timedelta(minutes=4), limit=10) == ()
+    assert await store.expired(clock() + timedelta(minutes=6), limit=10) == (session_id,)
+
+    assert await store.renew({session_id: clock() + timedelta(minutes=10)}) == ()
+
+    assert await store.expired(clock() + timedelta(minutes=6), limit=10) == ()
+    assert await store.lease_of(session_id) == clock() + timedelta(minutes=10)
+
+
+async def test_a_session_that_left_has_no_lease_to_renew(store, opened, clock):
+    await store.leave(opened.plan.session_id)
+
+    assert await store.renew({opened.plan.session_id: clock() + timedelta(minutes=10)}) == (opened.plan.session_id,)
+    assert await store.lease_of(opened.plan.session_id) is None
+    assert await store.expired(clock() + timedelta(minutes=20), limit=10) == ()
+
+
+async def test_a_tenant_holds_no_more_sessions_than_its_limit(store, clock):
+    until = clock() + timedelta(minutes=5)
+
+    async def reserve(name: str, *, limit: int | None = 2) -> bool:
+        return await store.reserve(TENANT, SessionId(name), limit=limit, now=clock(), until=until)
+
+    assert [await reserve("a"), await reserve("b"), await reserve("c")] == [True, True, False]
+    assert await reserve("a"), "counted once"
+    assert await reserve("d", limit=None), "no limit"
+    assert await store.reserve(TenantId("ten_2"), SessionId("e"), limit=1, now=clock(), until=until), "other tenant"
+    await store.release(TENANT, SessionId("a"))
+    await store.release(TENANT, SessionId("d"))
+    assert await reserve("c")
+
+
+async def test_a_reservation_that_is_over_makes_room(store, clock):
+    soon = clock() + timedelta(minutes=1)
+    assert await store.reserve(TENANT, SessionId("a"), limit=1, now=clock(), until=soon)
+    later = clock() + timedelta(minutes=2)
+
+    assert await store.reserve(TENANT, SessionId("b"), limit=1, now=later, until=later + timedelta(minutes=1))
+
+
+async def test_of_reservations_at_once_only_as_many_as_allowed_succeed(store, clock):
+    until = clock() + timedelta(minutes=5)
+
+    results = await asyncio.gather(
+        *(store.reserve(TENANT, SessionId(f"s{n}"), limit=3, now=clock(), until=until) for n in range(10))
+    )
+
+    assert sum(results) == 3
+
+
+async def test_one_process_at_a_time_holds_the_lock(store, opened):
+    assert await store.lock(opened.plan.session_id, NODE, seconds=30)
+    assert not await store.lock(opened.plan.session_id, OTHER, seconds=30)
+
+
+async def test_a_forgotten_session_is_restored_with_its_lease(store, session, clock):
+    await store.restore(session, lease_until=clock() + timedelta(seconds=15))
+
+    assert await store.get(session.plan.session_id) == session
+    assert await store.lease_of(session.plan.session_id) == clock() + timedelta(seconds=15)

@@ -1,0 +1,42 @@
+"""Settings of the runtime, from the environment."""
+
+from pathlib import Path
+
+import msgspec
+from voisnap_kit.settings import Secret
+
+from .sessions.tokens import IceSettings
+
+
+class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One variable a field, in upper case. `spool_dir` survives a restart of the process; `node_id` is made when it is not given."""
+
+    redis_url: str
+    nats_url: str
+    blobs_url: str
+    jwks_url: str
+    models_dir: Path
+    spool_dir: Path
+    public_url: str
+    http_host: str = "127.0.0.1"
+    http_port: int = 8082
+    node_id: str | None = None
+    max_sessions: int = 50
+    stun_urls: tuple[str, ...] = ()
+    turn_urls: tuple[str, ...] = ()
+    turn_secret: Secret | None = None
+    cors_allowed_origins: tuple[str, ...] = ()
+    media_advertise_ip: str | None = None
+    log_level: str = "INFO"
+    log_format: str = "json"
+    otel_exporter_otlp_endpoint: str | None = None
+
+    @property
+    def ice(self) -> IceSettings:
+        """STUN and TURN servers for the peers of a session."""
+        return IceSettings(stun_urls=self.stun_urls, turn_urls=self.turn_urls, turn_secret=self.turn_secret)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Web origins that may open hubs: the platform's own, and those that were allowed."""
+        return (self.public_url.rstrip("/"), *self.cors_allowed_origins)
