@@ -31,7 +31,7 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 async def serve_api() -> None:
     """Serve until SIGTERM."""
     settings = load(Settings, os.environ)
-    log.configure("api", settings.log_level, settings.log_format)
+    log.configure("api", level=settings.log_level, fmt=settings.log_format)
     trace.configure("api", settings.otel_exporter_otlp_endpoint)
     signer = await asyncio.to_thread(_signer, settings.jwt_private_key_file)
     gate = DrainGate()
@@ -47,14 +47,14 @@ async def serve_api() -> None:
 async def migrate_api() -> None:
     """Bring the schema up to date."""
     settings = load(MigrationSettings, os.environ)
-    log.configure("api-migrate", settings.log_level, settings.log_format)
+    log.configure("api-migrate", level=settings.log_level, fmt=settings.log_format)
     await migrate(settings.migrate_database_url, SCHEMA, MIGRATIONS)
 
 
 async def seed() -> None:
     """Read a request on stdin, make what is missing, print the result as one line of JSON."""
     settings = load(SeedSettings, os.environ)
-    log.configure("api-seed", settings.log_level, settings.log_format)
+    log.configure("api-seed", level=settings.log_level, fmt=settings.log_format)
     request = msgspec.json.decode(await asyncio.to_thread(sys.stdin.buffer.read), type=DemoRequest)
     async with await Database.open(settings.database_url) as database:
         seeded = await seed_demo(database, request)

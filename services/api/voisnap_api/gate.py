@@ -49,8 +49,6 @@ _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 class Gate(ASGIMiddleware):
     """Identifies the caller, counts the request, and says on every answer how much of the rate is left."""
 
-    scopes = ()
-
     def __init__(self, credentials: Credentials, limiter: "Limiter", *, sandbox_host: str) -> None:
         self._credentials = credentials
         self._limiter = limiter

@@ -23,7 +23,7 @@ from .tenants import subscribers as tenant_subscribers
 async def main() -> None:
     """Work until SIGTERM."""
     settings = load(WorkerSettings, os.environ)
-    log.configure("api-worker", settings.log_level, settings.log_format)
+    log.configure("api-worker", level=settings.log_level, fmt=settings.log_format)
     trace.configure("api-worker", settings.otel_exporter_otlp_endpoint)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings.database_url))
