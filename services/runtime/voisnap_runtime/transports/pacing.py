@@ -32,20 +32,10 @@ class PacerStats(msgspec.Struct, frozen=True, kw_only=True):
     calls: int = 0
 
 
-class Pairing:
-    """A source and the transport it speaks through, until `remove`."""
-
-    __slots__ = ("_pacer", "on_fault", "source", "transport")
-
-    def __init__(self, pacer: "Pacer", source: AudioSource, transport: Transport, on_fault: Fault | None) -> None:
-        self._pacer = pacer
-        self.source = source
-        self.transport = transport
-        self.on_fault = on_fault
-
-    def remove(self) -> None:
-        """Stop pulling and sending. May be called twice, and from within `pull` or `send`."""
-        self._pacer.discard(self)
+class _Pair(msgspec.Struct, frozen=True, eq=False):
+    source: AudioSource
+    transport: Transport
+    on_fault: Fault | None
 
 
 class Pacer:
@@ -54,7 +44,7 @@ class Pacer:
     def __init__(self, *, max_catch_up: int = 5) -> None:
         """After a stall at most `max_catch_up` frames a call are sent at once; the rest is given up."""
         self._max_catch_up = max_catch_up
-        self._phases: tuple[list[Pairing], list[Pairing]] = ([], [])
+        self._phases: tuple[list[_Pair], list[_Pair]] = ([], [])
         self._clocks: tuple[PacingClock, ...] = ()
         self._hooks: list[TickHook] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -81,20 +71,17 @@ class Pacer:
             self._timer.cancel()
             self._timer = None
 
-    def add(self, source: AudioSource, transport: Transport, *, on_fault: Fault | None = None) -> Pairing:
-        """Pull from `source` and send to `transport` on every frame.
+    def add(self, source: AudioSource, transport: Transport, *, on_fault: Fault | None = None) -> None:
+        """Pull from `source` and send to `transport` on every frame, until `remove(source)`.
 
         An exception in either takes this call off the clock and is told to `on_fault`; other calls go on.
         """
-        pairing = Pairing(self, source, transport, on_fault)
-        min(self._phases, key=len).append(pairing)
-        return pairing
+        min(self._phases, key=len).append(_Pair(source, transport, on_fault))
 
-    def discard(self, pairing: Pairing) -> None:
-        """What `Pairing.remove` calls."""
+    def remove(self, source: AudioSource) -> None:
+        """Stop pulling from `source`. May be called twice, and from within `pull` or `send`."""
         for phase in self._phases:
-            if pairing in phase:
-                phase.remove(pairing)
+            phase[:] = [pair for pair in phase if pair.source is not source]
 
     def on_tick(self, hook: TickHook) -> Callable[[], None]:
         """Call `hook` with the loop's time on every beat, before audio is pulled; returns how to take it off."""
@@ -129,10 +116,10 @@ class Pacer:
         self._timer = loop.call_at(self._next_beat, self._beat)
         for hook in tuple(self._hooks):
             self._run_hook(hook, now)
-        for clock, pairings in zip(self._clocks, self._phases, strict=True):
+        for clock, pairs in zip(self._clocks, self._phases, strict=True):
             for _ in range(clock.due(now)):
-                for pairing in tuple(pairings):
-                    self._serve(pairing)
+                for pair in tuple(pairs):
+                    self._serve(pair)
 
     def _run_hook(self, hook: TickHook, now: float) -> None:
         try:
@@ -140,12 +127,12 @@ class Pacer:
         except Exception:
             _log.exception("pacer.hook_failed")
 
-    def _serve(self, pairing: Pairing) -> None:
+    def _serve(self, pair: _Pair) -> None:
         try:
-            pairing.transport.send(pairing.source.pull())
+            pair.transport.send(pair.source.pull())
         except Exception as error:
             # One broken call must not silence the others of the process.
-            self.discard(pairing)
+            self.remove(pair.source)
             _log.exception("pacer.call_failed")
-            if pairing.on_fault is not None:
-                pairing.on_fault(error)
+            if pair.on_fault is not None:
+                pair.on_fault(error)

@@ -64,6 +64,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SUPPORTED = (("opus", 48000), ("pcmu", 8000), ("pcma", 8000))
+_NAMES = {"pcmu": "PCMU", "pcma": "PCMA"}
 _STATIC = {
     0: Codec(name="pcmu", payload_type=0, clock_rate=8000),
     8: Codec(name="pcma", payload_type=8, clock_rate=8000),
@@ -250,7 +251,7 @@ def _accepted(audio: AudioOffer, answering: Answering) -> list[str]:
     lines += [f"a=setup:{answering.setup}", f"a=mid:{audio.mid}", f"a={direction}", "a=rtcp-mux"]
     for codec in codecs:
         channels = f"/{codec.channels}" if codec.channels > 1 else ""
-        lines.append(f"a=rtpmap:{codec.payload_type} {codec.name}/{codec.clock_rate}{channels}")
+        lines.append(f"a=rtpmap:{codec.payload_type} {_NAMES.get(codec.name, codec.name)}/{codec.clock_rate}{channels}")
         if codec.name == "opus":
             lines.append(f"a=fmtp:{codec.payload_type} minptime=10;useinbandfec=1;maxaveragebitrate=32000")
         elif codec.name == "telephone-event":
