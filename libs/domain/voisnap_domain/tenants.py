@@ -1,6 +1,6 @@
 """Tenants and their environments."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -70,9 +70,13 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
         """With other limits. Raises Conflict for a deleted tenant."""
         if self.status is TenantStatus.DELETED:
             raise Conflict("The tenant is deleted.", code="tenant-deleted")
-        return msgspec.structs.replace(self, usage_limits=limits, updated_at=at)
+        return msgspec.structs.replace(self, usage_limits=limits, updated_at=self._after(at))
 
     def _moved(self, to: TenantStatus, at: datetime, *, unless: tuple[TenantStatus, ...]) -> "Tenant":
         if self.status in unless:
             raise Conflict(f"The tenant is {self.status}.", code=f"tenant-{self.status}")
-        return msgspec.structs.replace(self, status=to, updated_at=at)
+        return msgspec.structs.replace(self, status=to, updated_at=self._after(at))
+
+    def _after(self, at: datetime) -> datetime:
+        """`at`, but later than the last change: who follows a tenant's changes orders them by `updated_at`."""
+        return max(at, self.updated_at + timedelta(microseconds=1))

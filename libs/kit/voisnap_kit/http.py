@@ -6,15 +6,17 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 import structlog
-from litestar import Litestar, Response, get
+from litestar import Litestar, Request, Response, get
 from litestar.config.compression import CompressionConfig
 from litestar.config.cors import CORSConfig
 from litestar.di import NamedDependency, Provide
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import QueryParameter
 from litestar.types import ASGIApp, ControllerRouterHandler, LifespanHook, Message, Receive, Scope, Send
 from opentelemetry.trace import SpanKind, Status, StatusCode
@@ -31,6 +33,9 @@ API_VERSION = "1"
 BODY_LIMIT = 1024 * 1024
 _OWN_ID = re.compile(r"^req_[A-Za-z0-9]{10,40}$")
 _SANE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:-]{7,63}$")
+_LITESTARS_OPENAPI = "/.openapi"
+"""Where Litestar's own documentation routes are put aside: they answer unknown paths below them with a page of HTML."""
+
 _QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 
 _SECONDS = Histogram(
@@ -107,17 +112,20 @@ def build_app(
 ) -> Litestar:
     """A service's application. `checks` decide `/readyz`; `gate`, once closed, makes it fail while the process drains.
 
-    The dependency `paging` is there for every handler. `options` go to Litestar.
+    `openapi` is served at its path + `/openapi.json`. The dependency `paging` is there for every handler. `options` go to Litestar.
     """
     gate = gate or DrainGate()
+    documents = (_document(f"{openapi.path}/openapi.json"),) if openapi is not None else ()
     app = Litestar(
-        route_handlers=[*_operations({"draining": gate.check, **checks}), *route_handlers],
+        route_handlers=[*_operations({"draining": gate.check, **checks}), *documents, *route_handlers],
         dependencies={"paging": Provide(page_query, sync_to_thread=False), **(dependencies or {})},
         exception_handlers=problem.handlers(),
         on_startup=list(on_startup),
         on_shutdown=list(on_shutdown),
         lifespan=[_measure_loop, *lifespan],
-        openapi_config=openapi,
+        openapi_config=replace(openapi, path=_LITESTARS_OPENAPI, render_plugins=[JsonRenderPlugin()])
+        if openapi
+        else None,
         request_max_body_size=body_limit,
         compression_config=CompressionConfig(backend="gzip", minimum_size=1024),
         cors_config=_cors(cors_origins) if cors_origins else None,
@@ -204,6 +212,15 @@ def _operations(checks: Mapping[str, Check]) -> tuple[ControllerRouterHandler, .
         return generate_latest()
 
     return (livez, readyz, metrics)
+
+
+def _document(path: str) -> ControllerRouterHandler:
+    @get(path, include_in_schema=False)
+    async def openapi_document(request: Request[Any, Any, Any]) -> dict[str, Any]:
+        """The OpenAPI document."""
+        return request.app.openapi_schema.to_schema()
+
+    return openapi_document
 
 
 def _cors(origins: Sequence[str]) -> CORSConfig:

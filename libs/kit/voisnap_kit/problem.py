@@ -138,14 +138,18 @@ def _parameter_faults(error: ValidationException) -> tuple[FieldError, ...]:
     """Faults of the query and the path, which are not part of a document: their pointer is `?name`."""
     extra = error.extra if isinstance(error.extra, list) else []
     return tuple(
-        FieldError(
-            pointer=f"?{fault.get('key', '')}",
-            code="invalid",
-            detail=f"{fault.get('key')}: {fault.get('message', '')}.",
-        )
+        _parameter_fault(str(fault.get("key", "")), str(fault.get("message", "")))
         for fault in extra
         if isinstance(fault, dict) and fault.get("source") != "body" and fault.get("key") != "data"
     )
+
+
+def _parameter_fault(key: str, message: str) -> FieldError:
+    head, *rest = key.split("_")
+    name = head + "".join(
+        part.title() for part in rest
+    )  # Litestar names the handler's parameter, the caller knows the wire's name
+    return FieldError(pointer=f"?{name}", code="invalid", detail=f"{name}: {message.replace('`', '')}.")
 
 
 def _body_faults(request: Request[Any, Any, Any]) -> tuple[FieldError, ...]:

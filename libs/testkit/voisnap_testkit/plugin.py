@@ -2,14 +2,16 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
+import structlog
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
+from . import statements
 from .databases import DatabaseFactory, TestDatabase, run_apart
 from .servers import DATABASE, NATS, REDIS, TestServers
 from .virtual_time import VirtualTimeLoop
@@ -24,6 +26,7 @@ _run_servers: pytest.StashKey[TestServers] = pytest.StashKey()
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "virtual_time: run the test on a loop whose clock jumps to the next timer")
     config.stash[_run_servers] = TestServers()
+    _log_through_pytest()
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         # Controller of a parallel run: start what all workers share and hand it on by environment, which they inherit.
         servers = config.stash[_run_servers]
@@ -31,6 +34,21 @@ def pytest_configure(config: pytest.Config) -> None:
             if not os.environ.get(variable):
                 os.environ[variable] = url
                 os.environ[_STARTED] = "1"
+
+
+def _log_through_pytest() -> None:
+    """Log lines go to pytest, which shows those of a failed test; no local variables in tracebacks."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -85,6 +103,12 @@ def database_for(_databases: DatabaseFactory) -> Iterator[Callable[..., TestData
     yield create
     for database in made:
         _databases.drop(database)
+
+
+@pytest.fixture(scope="session")
+def plan_statements() -> Callable[[TestDatabase, Path], Awaitable[int]]:
+    """`await plan_statements(database, package_folder)`: plan every statement of a service's stores; how many."""
+    return statements.plan_statements
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,9 @@ from voisnap_kit.health import Check, DrainGate
 from voisnap_kit.http import background, build_app, provide
 from voisnap_kit.outbox import Publisher, Relay
 from voisnap_kit.postgres import Database
-from voisnap_kit.tokens import Claims
 
 from .audit.routes import AuditController
-from .auth import provide_caller
+from .auth import Tokens, provide_caller
 from .settings import Settings
 from .tenants.routes import TenantController
 
@@ -29,18 +28,6 @@ class AdminBus(EventBus, Publisher, Protocol):
 
     async def check(self) -> None:
         """Raise while the bus is away."""
-        ...
-
-
-class Tokens(Protocol):
-    """What the service needs of the key set."""
-
-    async def verify(self, token: str) -> Claims:
-        """The token's claims. Raises Unauthenticated."""
-        ...
-
-    async def check(self) -> None:
-        """Raise while no key is known."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Who may come in: an access token of the platform, which the API signs and its key set verifies."""
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 from litestar import Request
@@ -8,13 +8,26 @@ from litestar.di import NamedDependency
 from voisnap_domain.errors import Unauthenticated
 from voisnap_domain.ids import TenantId, UserId
 from voisnap_domain.tenants import Environment
-from voisnap_kit.tokens import Claims, JwksClient
+from voisnap_kit.tokens import Claims
 from voisnap_kit.work import Caller
 
 InjectedCaller = NamedDependency[Caller]
 
 
-async def provide_caller(request: Request[Any, Any, Any], tokens: NamedDependency[JwksClient]) -> Caller:
+@runtime_checkable
+class Tokens(Protocol):
+    """What the service needs of the key set; `voisnap_kit.tokens.JwksClient` in production."""
+
+    async def verify(self, token: str) -> Claims:
+        """The token's claims. Raises Unauthenticated."""
+        ...
+
+    async def check(self) -> None:
+        """Raise while no key is known."""
+        ...
+
+
+async def provide_caller(request: Request[Any, Any, Any], tokens: NamedDependency[Tokens]) -> Caller:
     """The caller that the bearer token names. Raises Unauthenticated; an API key is no way in here."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
