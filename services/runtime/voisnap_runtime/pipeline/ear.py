@@ -28,6 +28,8 @@ PRE_ROLL_MS = 300
 """Audio before the first voiced window that a recogniser gets: soft consonants."""
 MISSING_AFTER_SECONDS = 0.06
 """A pause between packets after which the missing audio counts as silence."""
+COPY_DRIFT = RATE * 60 // 1000
+"""Samples a recording may be off before it jumps to the right place."""
 MAX_LEAD_MS = 25.0
 """How far audio that came late, after silence stood in for it, may run ahead of the clock."""
 
@@ -68,15 +70,19 @@ class Ear:
         self._hearing = self._continuous
         self._segments: deque[_Segment] = deque(maxlen=256)
         self._heard_samples = 0
+        self._heard_before = 0.0
+        self._copied = 0
         self._start = 0.0
         self._call_ms = 0.0
         self._arrived = 0.0
         self.lost_samples = 0
         """Audio dropped because the voice detector fell behind."""
 
-    def start(self, now: float) -> None:
-        """Call audio begins at loop time `now`."""
-        self._start = self._arrived = now
+    def start(self, now: float, *, elapsed: float = 0.0) -> None:
+        """Call audio begins at loop time `now`, after `elapsed` seconds of the call on another process."""
+        self._start = now - elapsed
+        self._arrived = now
+        self._call_ms = elapsed * 1000
 
     def listen_to(self, stream: SttStream) -> None:
         """Hand audio to another recogniser stream from now on; times of its words count from here."""
@@ -110,8 +116,6 @@ class Ear:
     def heard_seconds(self) -> float:
         """Audio handed to recognisers so far."""
         return self._heard_before + self._heard_samples / RATE
-
-    _heard_before = 0.0
 
     # --- audio
 
@@ -171,6 +175,20 @@ class Ear:
                     pass
         if not changes and gate.speaking and not gate.paused and gate.silence_ms == 0:
             self._happened(SpeechContinued(at_ms, float(gate.voiced_ms - self._burst_base)))
+
+    def copy(self, count: int, *, until_ms: float) -> Pcm | None:
+        """The next `count` samples for a recording that runs behind the call; None where there is no audio.
+
+        Goes on where the last copy ended, and jumps to the `count` samples before `until_ms` only when it is too far off.
+        """
+        wanted = self._written - round((self._call_ms - until_ms) * PER_MS) - count
+        if abs(wanted - self._copied) > COPY_DRIFT:
+            self._copied = wanted
+        start = self._copied
+        if start < 0 or start + count > self._written or start < self._written - RING:
+            return None
+        self._copied += count
+        return Pcm(np.take(self._ring, np.arange(start, start + count), mode="wrap"), RATE)
 
     # --- the recogniser
 

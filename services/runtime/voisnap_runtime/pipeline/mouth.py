@@ -53,14 +53,21 @@ class _Part(msgspec.Struct, frozen=True):
 class Mouth:
     """One utterance at a time: `begin`, `add` chunks, `close`; or `cut`.
 
-    `clock` tells the time in seconds; `started` is called at the first frame of an utterance, `finished` one frame after its last.
+    `clock` tells the time in seconds; `started` is called at the first frame of an utterance, `begun` with the text up to and including a
+    chunk when its first sample was played, `finished` one frame after the last.
     """
 
     def __init__(
-        self, *, clock: Callable[[], float], started: Callable[[], None], finished: Callable[[Heard], None]
+        self,
+        *,
+        clock: Callable[[], float],
+        started: Callable[[], None],
+        begun: Callable[[str], None],
+        finished: Callable[[Heard], None],
     ) -> None:
         self._clock = clock
         self._started = started
+        self._begun = begun
         self._finished = finished
         self._room = asyncio.Event()
         self._tail: Samples | None = None
@@ -73,6 +80,7 @@ class Mouth:
         self._offset = 0
         self._queued = 0
         self._parts: list[_Part] = []
+        self._parts_begun = 0
         self._added = 0
         self._played = 0
         self._timeline: list[tuple[int, float]] = []
@@ -188,7 +196,16 @@ class Mouth:
             self._fade_in = False
         if first:
             self._started()
+        self._tell_begun()
         return frame
+
+    def _tell_begun(self) -> None:
+        begun = self._parts_begun
+        while begun < len(self._parts) and self._parts[begun].start < self._played:
+            begun += 1
+        if begun > self._parts_begun:
+            self._parts_begun = begun
+            self._begun(" ".join(part.text for part in self._parts[:begun] if part.text))
 
     def _take(self, size: int) -> Samples:
         frame = np.zeros(size, np.int16)

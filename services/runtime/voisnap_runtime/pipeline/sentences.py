@@ -12,13 +12,37 @@ LONGEST_PIECE_CHARS = 240
 """A piece without any end is cut at its last space here."""
 
 ABBREVIATIONS = frozenset(
-    ("mr", "mrs", "ms", "dr", "prof", "st", "ave", "blvd", "rd", "no", "nos", "vs", "etc", "inc", "ltd", "co", "corp", "jr", "sr")
-    + ("dept", "est", "approx", "ext", "fig", "gen", "gov", "hon", "lt", "col", "sgt", "rep", "sen", "rev", "min", "max", "tel")
-    + ("jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "mon", "tue", "wed", "thu", "fri")
-    + ("a.m", "p.m", "e.g", "i.e", "u.s", "u.k", "d.c", "ph.d", "apt", "ste")
+    word
+    for group in (
+        ("mr", "mrs", "ms", "dr", "prof", "hon", "rev", "gen", "gov", "lt", "col", "sgt", "rep", "sen", "jr", "sr"),
+        (
+            "st",
+            "ave",
+            "blvd",
+            "rd",
+            "apt",
+            "ste",
+            "dept",
+            "no",
+            "nos",
+            "ext",
+            "fig",
+            "tel",
+            "est",
+            "approx",
+            "min",
+            "max",
+        ),
+        ("inc", "ltd", "co", "corp", "vs", "etc", "a.m", "p.m", "e.g", "i.e", "u.s", "u.k", "d.c", "ph.d"),
+        ("jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"),
+        ("mon", "tue", "wed", "thu", "fri", "sat", "sun"),
+    )
+    for word in group
 )
 """Words whose full stop does not end a sentence by itself."""
-CLOSING_ABBREVIATIONS = frozenset({"a.m", "p.m", "etc", "inc", "ltd", "jr", "sr", "u.s", "u.k", "d.c", "ph.d", "co", "corp"})
+CLOSING_ABBREVIATIONS = frozenset(
+    {"a.m", "p.m", "etc", "inc", "ltd", "jr", "sr", "u.s", "u.k", "d.c", "ph.d", "co", "corp"}
+)
 """Those which may end a sentence all the same: when a capital letter follows."""
 
 _END = re.compile(r"(?P<mark>[.!?…。！？]+)(?P<quote>[\"'”’)\]]*)(?=\s)|\n+")
@@ -62,13 +86,13 @@ def _is_end(text: str, match: re.Match[str]) -> bool:
     word = _LAST_WORD.search(text[: match.start()])
     if word is None:
         return True
-    token = word[1].lower()
+    last = word[1].lower()
     after = text[match.end() :].lstrip()
-    if token in ABBREVIATIONS:
-        return token in CLOSING_ABBREVIATIONS and bool(_CAN_START.match(after)) and not after[:1].isdigit()
-    if len(token) == 1 and token.isalpha() and token != "i":
+    if last in ABBREVIATIONS:
+        return last in CLOSING_ABBREVIATIONS and bool(_CAN_START.match(after)) and not after[:1].isdigit()
+    if len(last) == 1 and last.isalpha() and last != "i":
         return False
-    return not (token.isdigit() and _starts_a_line(text, word.start()))
+    return not (last.isdigit() and _starts_a_line(text, word.start()))
 
 
 def _starts_a_line(text: str, position: int) -> bool:

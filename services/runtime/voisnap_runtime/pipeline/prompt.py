@@ -1,0 +1,88 @@
+"""What the agent is told and what it says by itself: templates of its configuration, filled for one session."""
+
+import msgspec
+from voisnap_domain.conversations import Speaker, Turn
+from voisnap_domain.sessions import SessionPlan
+from voisnap_domain.templates import render, variables_of
+from voisnap_providers.ports.llm import LlmRequest, Message, Role
+
+MAX_HISTORY_TURNS = 60
+MAX_HISTORY_CHARS = 24_000
+GOODBYE_IDLE = "I haven't heard anything for a while, so I'll end the call here. Goodbye."
+GOODBYE_LONG = "I'm sorry, we have reached the time limit of this call. Goodbye."
+SORRY_UNHEARD = "I'm sorry, I didn't catch that. Could you say it again?"
+SORRY_BROKEN = "I'm sorry, I'm having trouble answering right now. Could you please say that again?"
+
+_ROLES = {Speaker.AGENT: Role.ASSISTANT, Speaker.USER: Role.USER, Speaker.TOOL: Role.TOOL, Speaker.SYSTEM: Role.SYSTEM}
+
+
+class Script(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent's fixed texts for one session. `unknown`: variables that had no value."""
+
+    system: str
+    disclosure: str
+    first_message: str
+    silence_message: str
+    unknown: tuple[str, ...]
+
+    @property
+    def opening(self) -> str:
+        """What is said before anything else."""
+        return " ".join(text for text in (self.disclosure, self.first_message) if text)
+
+
+def script_of(plan: SessionPlan, *, greets: bool) -> Script:
+    """The texts of a session. `greets`: the agent speaks first; its disclosure comes first in any case."""
+    config = plan.agent.config
+    variables = variables_of(plan, now=plan.created_at)
+    system = render(config.system_prompt_template, variables)
+    disclosure = render(config.ai_disclosure_message or "", variables)
+    first = render((config.first_message or "") if greets else "", variables)
+    silence = render(config.silence_detection.message, variables)
+    unknown = dict.fromkeys((*system.unknown, *disclosure.unknown, *first.unknown, *silence.unknown))
+    return Script(
+        system=_with_persona(plan, system.text),
+        disclosure=disclosure.text.strip(),
+        first_message=first.text.strip(),
+        silence_message=silence.text.strip(),
+        unknown=tuple(unknown),
+    )
+
+
+def request_of(plan: SessionPlan, script: Script, turns: list[Turn], heard: str) -> LlmRequest:
+    """The reply to make after `turns`, to the caller's words `heard`."""
+    return LlmRequest(
+        messages=(
+            Message(role=Role.SYSTEM, content=script.system),
+            *_history(turns),
+            Message(role=Role.USER, content=heard),
+        ),
+        settings=plan.agent.config.llm,
+        context={
+            "agentName": plan.agent.config.persona.name,
+            "language": plan.agent.config.transcription.language,
+            "channel": plan.channel.value,
+        },
+    )
+
+
+def _with_persona(plan: SessionPlan, prompt: str) -> str:
+    persona = plan.agent.config.persona
+    lines: list[str] = []
+    if persona.name.lower() not in prompt.lower():
+        lines.append(f"You are {persona.name}{f', {persona.role}' if persona.role else ''}.")
+    if persona.personality and persona.personality.lower() not in prompt.lower():
+        lines.append(f"Your personality: {persona.personality}.")
+    return "\n".join((*lines, prompt))
+
+
+def _history(turns: list[Turn]) -> tuple[Message, ...]:
+    kept: list[Message] = []
+    chars = 0
+    for turn in reversed(turns[-MAX_HISTORY_TURNS:]):
+        chars += len(turn.text)
+        if chars > MAX_HISTORY_CHARS:
+            break
+        if turn.text:
+            kept.append(Message(role=_ROLES[turn.speaker], content=turn.text))
+    return tuple(reversed(kept))

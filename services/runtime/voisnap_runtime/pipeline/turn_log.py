@@ -1,0 +1,154 @@
+"""The turns of a call as they come to be on record, in order and without gaps.
+
+A caller's turn stays open until the agent is heard replying to it, since the caller may go on; an agent's turn is written when its playout
+ended or was cut.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+from voisnap_domain.conversations import Speaker, Turn, TurnLatency, Word
+
+from .events import CallEvent, TranscriptionUpdated, TurnFinished
+from .mouth import Heard
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """Recognised words of the caller; times in seconds of the call."""
+
+    text: str
+    words: tuple[Word, ...]
+    start: float
+    end: float
+    confidence: float
+
+
+class TurnLog:
+    """Numbers turns, tells them, and keeps them as history."""
+
+    def __init__(self, notify: Callable[[CallEvent], None], *, first_sequence: int, history: tuple[Turn, ...]) -> None:
+        self.turns: list[Turn] = list(history)
+        self._notify = notify
+        self._next = first_sequence
+        self._pending: list[Said] = []
+        self._agent_speaks = False
+        self._agent_start = 0.0
+        self._shown = False
+
+    @property
+    def pending_text(self) -> str:
+        """The caller's open turn so far."""
+        return " ".join(said.text for said in self._pending)
+
+    # --- the caller
+
+    def guess(self, text: str, *, confidence: float, start: float, end: float) -> None:
+        """Interim words that follow what the open turn already has."""
+        if not text:
+            return
+        self._shown = True
+        first = self._pending[0].start if self._pending else start
+        self._tell_user(f"{self.pending_text} {text}".strip(), False, confidence, first, end)
+
+    def say(self, said: Said) -> None:
+        """Final words of the open turn."""
+        self._pending.append(said)
+        turn = self._user_turn()
+        self._shown = True
+        self._tell_user(turn.text, True, turn.confidence, turn.start_time, turn.end_time)
+
+    def take_back(self, at: float) -> None:
+        """The words guessed last were none."""
+        if not self._shown:
+            return
+        if self._pending:
+            turn = self._user_turn()
+            self._tell_user(turn.text, True, turn.confidence, turn.start_time, turn.end_time)
+        else:
+            self._shown = False
+            self._tell_user("", True, 0.0, at, at)
+
+    def close_user(self) -> None:
+        """Put the caller's open turn on record, if there is one."""
+        if not self._pending:
+            return
+        turn = self._user_turn()
+        self._pending = []
+        self._shown = False
+        self._record(turn)
+
+    # --- the agent
+
+    def agent_started(self, at: float) -> None:
+        """The agent is heard: the caller's turn is over."""
+        self.close_user()
+        self._agent_speaks = True
+        self._agent_start = at
+
+    def agent_says(self, text: str, at: float) -> None:
+        """What the agent is saying now, its current piece included."""
+        if self._agent_speaks:
+            self._tell(self._next, Speaker.AGENT, text, False, 1.0, self._agent_start, at)
+
+    def close_agent(self, heard: Heard, *, latency: TurnLatency | None) -> None:
+        """Put on record what was heard of the agent's words."""
+        if not self._agent_speaks:
+            return
+        self._agent_speaks = False
+        words = tuple(
+            Word(word=word.word, start_time=word.start, end_time=word.end, confidence=1.0) for word in heard.words
+        )
+        turn = Turn(
+            sequence=self._next,
+            speaker=Speaker.AGENT,
+            text=heard.text,
+            start_time=heard.start,
+            end_time=max(heard.start, heard.end),
+            confidence=1.0,
+            words=words,
+            interrupted=not heard.complete,
+            latency=latency,
+        )
+        self._tell(self._next, Speaker.AGENT, turn.text, True, 1.0, turn.start_time, turn.end_time)
+        self._record(turn)
+
+    # --- inside
+
+    def _user_turn(self) -> Turn:
+        pending = self._pending
+        return Turn(
+            sequence=self._user_sequence(),
+            speaker=Speaker.USER,
+            text=self.pending_text,
+            start_time=pending[0].start,
+            end_time=max(pending[0].start, pending[-1].end),
+            confidence=sum(said.confidence for said in pending) / len(pending),
+            words=tuple(word for said in pending for word in said.words),
+        )
+
+    def _user_sequence(self) -> int:
+        return self._next + 1 if self._agent_speaks else self._next
+
+    def _record(self, turn: Turn) -> None:
+        turn = msgspec.structs.replace(turn, sequence=self._next)
+        self._next += 1
+        self.turns.append(turn)
+        self._notify(TurnFinished(turn=turn))
+
+    def _tell_user(self, text: str, is_final: bool, confidence: float, start: float, end: float) -> None:
+        self._tell(self._user_sequence(), Speaker.USER, text, is_final, confidence, start, end)
+
+    def _tell(
+        self, sequence: int, speaker: Speaker, text: str, is_final: bool, confidence: float, start: float, end: float
+    ) -> None:
+        self._notify(
+            TranscriptionUpdated(
+                sequence=sequence,
+                speaker=speaker,
+                text=text,
+                is_final=is_final,
+                confidence=confidence,
+                start_time=start,
+                end_time=max(start, end),
+            )
+        )
