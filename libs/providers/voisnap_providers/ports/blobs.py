@@ -40,7 +40,7 @@ class Blobs(Protocol):
         """Delete; missing keys are no error."""
         ...
 
-    def signed_path(self, key: str, *, expires_in: int, content_type: str, filename: str) -> str | None:
+    def signed_url(self, key: str, *, expires_in: int, content_type: str, filename: str) -> str | None:
         """A pre-signed absolute URL valid for `expires_in` seconds where the store can sign by itself, else None (the API then signs its own route)."""
         ...
 

@@ -68,7 +68,8 @@ _BARE_NAME = re.compile(
     r"^(?:it's |its |this is |sure,? |yes,? )*([A-Za-z][\w'-]+(?:\s+[A-Za-z][\w'-]+){0,2})\W*$", re.IGNORECASE
 )
 _DIGIT_WORDS = {
-    word: str(digit) for digit, word in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
+    word: str(digit)
+    for digit, word in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 } | {"oh": "0", "o": "0"}
 _DIGIT_RUN = re.compile(
     rf"\b(?:(?:double|triple)\s+)?(?:{'|'.join(_DIGIT_WORDS)})(?:[\s,.-]+(?:(?:double|triple)\s+)?(?:{'|'.join(_DIGIT_WORDS)}|\d))*\b",
@@ -82,6 +83,7 @@ _WANTS_BOOKING = re.compile(
     r"\b(?:i(?:'d| would)? (?:like|want|need) to|i want to|can i|could i|may i|let me|i need|i'd like|please|can you|could you|help me)\s+(?:to\s+)?(?:please\s+)?(?:book|make|schedule|reserve|set up|get|arrange|have|an?)\s+(?:me\s+)?(?:an?\s+|the\s+|my\s+)?(?:\w+\s+){0,2}?(?:appointment|reservation|booking|table|room|visit|cleaning|checkup|check-up|consultation|slot|demo)\b",
     re.IGNORECASE,
 )
+_BOOKING = re.compile(r"\b(?:book|reserv|appointment|schedul)\w*", re.IGNORECASE)
 _WANTS_CALL_BACK = re.compile(
     r"\b(?:call(?:ed)? me back|call back|callback|give me a call|leave a message|take a message|have (?:someone|somebody) call)\b",
     re.IGNORECASE,
@@ -205,7 +207,7 @@ class LocalAgent:
             and score < SURE_SCORE + 0.1
         ):
             return _to_intent(intent, agent.brief.persona, _last(history, Role.ASSISTANT))
-        slot = self._slot(asked, score)
+        slot = None if best is not None and _settles_booking(best, asked) else self._slot(asked, score)
         if slot:
             return slot
         if best is not None and _is_good(best, asked, leans):
@@ -359,6 +361,13 @@ def _reply(text: str, *, source: str, ends_call: bool = False) -> Reply:
 
 
 # -- choosing
+
+
+def _settles_booking(hit: Hit, asked: str) -> bool:
+    """Whether the owner wrote how bookings are made, or that there are none."""
+    return (
+        hit.score >= GOOD_SCORE and _BOOKING.search(asked) is not None and _BOOKING.search(hit.fact.plain()) is not None
+    )
 
 
 def _is_good(hit: Hit, asked: str, leans: bool) -> bool:

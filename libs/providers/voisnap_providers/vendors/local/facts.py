@@ -79,6 +79,7 @@ _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*$")
 _BOLD_HEADING = re.compile(r"^\s*(?:\*\*|__)([^*_]{2,80}?):?(?:\*\*|__)\s*:?\s*$")
 _CAPS_HEADING = re.compile(r"^\s*([A-Z][A-Z0-9 &/'’,-]{2,60}):?\s*$")
 _COLON_HEADING = re.compile(r"^\s*([^:.!?|]{2,90}):\s*$")
+_XML_CLOSING = re.compile(r"^\s*</[a-zA-Z_ -]{2,40}>\s*$")
 _XML_HEADING = re.compile(r"^\s*<([a-zA-Z_ -]{2,40})>\s*$")
 _ITEM = re.compile(r"^\s*(?:[-*•+–]|\(?\d{1,2}[.)])\s+(.*)$")
 _PAIR = re.compile(r"^(?:\*\*|__)?([A-Za-z0-9$€£][^:|.!?]{0,60}?)(?:\*\*|__)?\s*:(?:\*\*|__)?\s+(\S.*)$")
@@ -89,6 +90,7 @@ _ANSWER = re.compile(r"^\s*(?:[-*]\s+)?(?:\*\*)?(?:A|Answer)\s*\d*\s*[:.)](?:\*\
 _INLINE_QA = re.compile(
     r"\bQ(?:uestion)?\s*:\s*(.+?\?)\s*A(?:nswer)?\s*:\s*(.+?)(?=\s*\bQ(?:uestion)?\s*:|$)", re.IGNORECASE
 )
+_CLAUSE = re.compile(r"\b(?:we|you|they|it|there|i)\s+\w+|\b(?:is|are|has|have)\b", re.IGNORECASE)
 _TABLE_RULE = re.compile(r"^[\s|:+-]+$")
 
 _ORDERS_HEADING = re.compile(
@@ -160,7 +162,7 @@ _NAMED = (
     re.compile(rf"\b[Yy]ou(?:\s+are|['’]re)\s+(?!(?:[Aa]n?|[Tt]he)\b)({_NAME})"),
 )
 _ROLE = re.compile(
-    rf"\b[Yy]ou(?:\s+are|['’]re)\s+(?:{_NAME},?\s+)?(?:an?|the)\s+([a-z][\w\s,/-]*?(?:receptionist|assistant|agent|specialist|concierge|host|operator|representative|helper|support|advisor|coordinator|clerk|secretary|dispatcher|bot))\b"
+    rf"\b[Yy]ou(?:\s+are|['’]re)\s+(?:{_NAME},?\s+)?(?:an?|the)\s+([a-z][\w\s,/-]*(?:receptionist|assistant|agent|specialist|concierge|host|operator|representative|helper|advisor|coordinator|clerk|secretary|dispatcher|bot))\b"
 )
 _WORKS_FOR = re.compile(rf"\b(?:for|at|of|from|with)\s+({_ORGANISATION})(?:,?\s+(?:which is\s+)?(an?\s+[^.;]+))?")
 
@@ -228,8 +230,12 @@ class _Reader:
             self._question = question[1].strip("* ")
         elif self._question and (answer := _ANSWER.match(line)):
             self._answer(self._question, answer[1])
-        elif heading := _heading(line, is_before_list):
-            self._enter(heading, is_before_list=is_before_list)
+        elif _XML_CLOSING.match(line):
+            self._leave()
+        elif heading := _heading(line):
+            self._enter(heading)
+        elif intro := _introduction(line, is_before_list=is_before_list):
+            self._introduce(intro)
         elif item := _ITEM.match(line):
             self._item(item[1])
         elif self._question:
@@ -237,29 +243,40 @@ class _Reader:
         else:
             self._prose(line)
 
-    def _enter(self, heading: str, *, is_before_list: bool) -> None:
+    def _enter(self, heading: str) -> None:
+        """A heading: everything below is about it, until the next one."""
         if heading.endswith("?"):
             self._question = heading
             return
-        self._question = ""
+        self._leave()
+        self._topic = _topic(heading)
+        self._in_orders = not self._trusts_all and _ORDERS_HEADING.search(self._topic) is not None
+
+    def _leave(self) -> None:
+        self._question = self._topic = self._list_topic = self._before = ""
+        self._in_orders = False
         self._group += 1
-        topic = re.sub(r"[*_#]", "", heading).strip(" :")
-        if is_before_list and _COLON_HEADING.match(heading + ":"):
-            self._list_topic = _topic(topic)
-            if _ORDER.match(topic):
-                self._in_orders = not self._trusts_all
-        else:
-            self._list_topic = ""
-            self._topic = _topic(topic)
-            self._in_orders = not self._trusts_all and _ORDERS_HEADING.search(topic) is not None
-        self._before = ""
+
+    def _introduce(self, line: str) -> None:
+        """A line that ends in a colon: it is about the list or paragraph that follows."""
+        self._question = self._before = ""
+        self._group += 1
+        if self._is_order(line):
+            self._in_orders = True
+        self._list_topic = _topic(line)
+        if not self._trusts_all and _ORDERS_HEADING.search(self._list_topic) and len(line.split()) <= 6:
+            self._in_orders = True
+        elif self._in_orders and not self._topic and not self._is_order(line):
+            self._in_orders = False
 
     def _item(self, text: str) -> None:
         if text.rstrip().endswith("?") and len(text) < 160:
             self._question = text.strip("* ")
             return
         parts = sentences(text)
-        if len(parts) == 1 and (pair := _pair(text)):
+        if not self._trusts_all and any(self._is_instruction(part) for part in parts):
+            self._prose(text)
+        elif len(parts) == 1 and (pair := _pair(text)):
             self._keyed(*pair, shape=Shape.ITEM)
         elif len(parts) == 1 and not self._is_order(text):
             self._add(text, shape=Shape.ITEM, group=self._group)
@@ -269,7 +286,7 @@ class _Reader:
             self._prose(text)
 
     def _prose(self, text: str) -> None:
-        if len(sentences(text)) >= 1 and (pair := _pair(text)) and not self._is_order(text):
+        if (pair := _pair(text)) and (self._trusts_all or not self._is_instruction(text)):
             self._keyed(*pair, shape=Shape.PAIR)
             return
         for sentence in sentences(text):
@@ -337,6 +354,10 @@ class _Reader:
             topic = ", ".join(filter(None, (self._topic, header[0], *(name for name, _ in cells))))
             self._add(spoken, shape=Shape.ROW, key=row[0], group=self._group, topic=topic)
 
+    def _is_instruction(self, sentence: str) -> bool:
+        bare = re.sub(r"[*_`]", "", sentence).strip()
+        return any(pattern.match(bare) for pattern in (_UNKNOWN_RULE, _RULE, _FORBID)) or self._is_order(bare)
+
     def _is_order(self, text: str) -> bool:
         if self._trusts_all:
             return False
@@ -373,22 +394,21 @@ class _Reader:
             self._before = text
 
 
-def _heading(line: str, is_before_list: bool) -> str:
+def _heading(line: str) -> str:
     for pattern in (_HEADING, _BOLD_HEADING, _XML_HEADING):
         if match := pattern.match(line):
-            return match[1].strip()
+            return re.sub(r"[*#]|(?<=\w)_(?=\w)", " ", match[1]).strip(" :")
     if (match := _CAPS_HEADING.match(line)) and len(match[1].split()) <= 7:
         return match[1].strip().capitalize()
-    if (
-        not _ITEM.match(line)
-        and (match := _COLON_HEADING.match(line))
-        and (is_before_list or len(match[1].split()) <= 8)
-    ):
-        return match[1].strip()
     bare = line.strip()
     if bare.endswith("?") and len(sentences(bare)) == 1 and not _ITEM.match(line):
         return bare
     return ""
+
+
+def _introduction(line: str, *, is_before_list: bool) -> str:
+    match = None if _ITEM.match(line) else _COLON_HEADING.match(line)
+    return match[1].strip() if match and (is_before_list or len(match[1].split()) <= 8) else ""
 
 
 def _topic(heading: str) -> str:
@@ -421,7 +441,9 @@ def _prescribed(action: str, condition: str) -> str:
     if match := _TELL.match(action):
         what = match["what"].strip()
         quoted = re.match(r"^[\"“'‘](.+?)[\"”'’]\.?$", what)
-        return quoted[1] if quoted else _to_caller(what)
+        if quoted:
+            return quoted[1]
+        return f"Please {_to_caller(what[3:], capital=False)}" if what.lower().startswith("to ") else _to_caller(what)
     if match := _ASK.match(action):
         return f"Sure. Could you tell me {_to_caller(match['what'], capital=False).rstrip('.')}, please?"
     if match := _OFFER.match(action):
@@ -435,6 +457,9 @@ def _prescribed(action: str, condition: str) -> str:
 def _to_caller(text: str, *, capital: bool = True) -> str:
     """Talk about the caller turned into talk to the caller."""
     for pattern, word in (
+        (r"\byou (will|would|do not|don['’]t|are unable|are not able|cannot|can['’]t|have to)\b", r"I \1"),
+        (r"\byou['’]ll\b", "I'll"),
+        (r"\bI are\b", "I am"),
         (r"\b(?:the |a )?(?:caller|customer|guest|patient|client|user)['’]s\b", "your"),
         (r"\bthey are\b|\bthey['’]re\b", "you are"),
         (r"\bthey have\b|\bthey['’]ve\b", "you have"),
@@ -449,10 +474,11 @@ def _to_caller(text: str, *, capital: bool = True) -> str:
 
 
 def _persona(prompt: str) -> tuple[Persona, Fact | None]:
-    name = next((match[1] for pattern in _NAMED if (match := pattern.search(prompt))), "")
+    opening = tuple(_opening(prompt))
+    name = next((match[1] for pattern in _NAMED for sentence in opening if (match := pattern.search(sentence))), "")
     role = _ROLE.search(prompt)
     organisation, about = "", None
-    for sentence in _opening(prompt):
+    for sentence in opening:
         works_for = _WORKS_FOR.search(sentence, role.end() - role.start() if role and role[0] in sentence else 0)
         if works_for and not re.match(r"^(?:You|If|When|Always|Never|English|Monday|The)\b", works_for[1]):
             organisation = works_for[1].rstrip(".,")

@@ -14,7 +14,7 @@ _YES_NO = re.compile(
     re.IGNORECASE,
 )
 _NEGATIVE = re.compile(
-    r"\b(?:no|not|never|none|cannot|can['’]t|don['’]t|doesn['’]t|isn['’]t|aren['’]t|won['’]t|unavailable|closed|except|unfortunately|without|only|unless)\b",
+    r"\b(?:no|not|never|none|cannot|can['’]t|don['’]t|doesn['’]t|isn['’]t|aren['’]t|won['’]t|unavailable|closed|except|unfortunately|without|only|unless)\b|\bnon-",
     re.IGNORECASE,
 )
 _STARTS_AS_ANSWER = re.compile(
@@ -69,8 +69,7 @@ def with_yes(answer: str, question: str, *, is_covered: bool) -> str:
         not is_covered
         or not _YES_NO.match(question.strip())
         or _NEGATIVE.search(answer)
-        or (_STARTS_AS_ANSWER.match(answer)
-        and answer[:3].lower() in {"yes", "no,", "no."})
+        or (_STARTS_AS_ANSWER.match(answer) and answer[:3].lower() in {"yes", "no,", "no."})
     ):
         return answer
     if re.match(r"^(?:unfortunately|sorry|sure|of course|absolutely|i can|i'm)\b", answer, re.IGNORECASE):
@@ -131,6 +130,8 @@ def _keyed(fact: Fact) -> str:
     if re.match(r"^(?:is|are|costs?|takes?|included|available|starts?|from|at|free)\b", value, re.IGNORECASE):
         joint = " " if re.match(r"^(?:is|are|costs?|takes?|starts?)\b", value, re.IGNORECASE) else f" {verb} "
         return finished(f"{key}{joint}{_lower_first(value)}")
+    if re.fullmatch(r"(?:accepted )?payments?(?: methods?| options?)?", key, re.IGNORECASE):
+        return finished(f"We accept {_lower_first(value)}")
     if _OWNED_KEYS.search(key) and not _NOT_OWNED.match(key):
         return finished(f"Our {_lower_first(key)} {verb} {shortened(value)}")
     if fact.shape is Shape.ROW and not re.match(r"^[$£€\d]", value):
@@ -156,5 +157,92 @@ def _lowerable(word: str) -> bool:
 
 
 _COMMON = frozenset(
-    ["the", "a", "an", "we", "our", "you", "your", "all", "it", "its", "they", "there", "this", "that", "these", "those", "both", "most", "each", "every", "parking", "breakfast", "delivery", "children", "kids", "pets", "dogs", "guests", "free", "closed", "open", "yes", "no", "on", "in", "for", "from", "at", "to", "with", "address", "phone", "hours", "opening", "price", "prices", "email", "website", "location", "check", "late", "early", "cleaning", "cancellation", "refunds", "payment", "shipping", "please", "appointments", "walk-ins", "new", "patients", "customers", "orders", "rooms", "included", "available", "some", "any", "if", "when", "wi-fi", "cash", "credit", "cards", "returns", "everything", "delivery's", "standard", "same", "smoking", "payments", "bookings", "reservations", "vegetarian", "vegan"]
+    [
+        "the",
+        "a",
+        "an",
+        "we",
+        "our",
+        "you",
+        "your",
+        "all",
+        "it",
+        "its",
+        "they",
+        "there",
+        "this",
+        "that",
+        "these",
+        "those",
+        "both",
+        "most",
+        "each",
+        "every",
+        "parking",
+        "breakfast",
+        "delivery",
+        "children",
+        "kids",
+        "pets",
+        "dogs",
+        "guests",
+        "free",
+        "closed",
+        "open",
+        "yes",
+        "no",
+        "on",
+        "in",
+        "for",
+        "from",
+        "at",
+        "to",
+        "with",
+        "address",
+        "phone",
+        "hours",
+        "opening",
+        "price",
+        "prices",
+        "email",
+        "website",
+        "location",
+        "check",
+        "late",
+        "early",
+        "cleaning",
+        "cancellation",
+        "refunds",
+        "payment",
+        "shipping",
+        "please",
+        "appointments",
+        "walk-ins",
+        "new",
+        "patients",
+        "customers",
+        "orders",
+        "rooms",
+        "included",
+        "available",
+        "some",
+        "any",
+        "if",
+        "when",
+        "wi-fi",
+        "cash",
+        "credit",
+        "cards",
+        "returns",
+        "everything",
+        "delivery's",
+        "standard",
+        "same",
+        "smoking",
+        "payments",
+        "bookings",
+        "reservations",
+        "vegetarian",
+        "vegan",
+    ]
 )

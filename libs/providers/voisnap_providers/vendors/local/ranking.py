@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 import numpy as np
 
-from .facts import Fact
+from .facts import Fact, Shape
 from .terms import families, sound, terms
 
 Embed = Callable[[tuple[str, ...]], np.ndarray]
@@ -17,7 +17,11 @@ MEANING, COVER = 0.62, 0.38
 FAMILY_WEIGHT = 0.6
 MISHEARD_WEIGHT = 0.85
 TOPIC_WEIGHT = 0.8
-KIND_BONUS = 0.07
+KIND_BONUS = 0.1
+KEY_BONUS = 0.07
+SUBJECT_BONUS = 0.04
+RULE_BONUS = 0.05
+SUBJECT_WORDS = 4
 UNKNOWN_WEIGHT = 0.7
 
 _KINDS: tuple[tuple[str, re.Pattern[str], re.Pattern[str], str], ...] = (
@@ -29,6 +33,10 @@ _KINDS: tuple[tuple[str, re.Pattern[str], re.Pattern[str], str], ...] = (
     ("person", re.compile(r"\b(?:who|whose|name of|doctor|dentist|manager|owner|chef)\b"), re.compile(r"\b(?:dr|mr|mrs|ms|doctor|chef|manager|owner|founder|ceo)\b\.?"), ""),
     ("duration", re.compile(r"\bhow (?:long|soon|quick|quickly|fast)\b|\bduration\b"), re.compile(r"\b(?:\d+|one|two|three|four|five|six|seven|ten|thirty|forty|sixty)(?:\s?(?:-|to)\s?\d+)?\s?(?:minutes?|mins?|hours?|days?|weeks?|months?|years?|business days)\b"), "~35"),
 )  # fmt: skip
+
+
+QUESTION_TERMS = frozenset({"open", "price", "location", "time", "duration", "distance", "cost"})
+"""Terms that say what kind of answer is wanted, not what about."""
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -49,12 +57,19 @@ class Index:
         self._embed = embed
         self._described = [fact.described() for fact in self.facts]
         plain = [fact.plain() for fact in self.facts]
-        asked = [fact.question or described for fact, described in zip(self.facts, self._described, strict=True)]
+        asked = [
+            fact.question or _usual_question(fact) or described
+            for fact, described in zip(self.facts, self._described, strict=True)
+        ]
         texts = tuple(dict.fromkeys([*self._described, *plain, *asked]))
         vectors = embed(texts) if texts else np.zeros((0, 384), np.float32)
         row = {text: number for number, text in enumerate(texts)}
         self._views = tuple(vectors[[row[text] for text in group]] for group in (self._described, plain, asked))
         self._postings = self._index_terms()
+        self._heads = [
+            (frozenset(terms(fact.key)), frozenset(terms(" ".join(fact.text.split()[:SUBJECT_WORDS]))))
+            for fact in self.facts
+        ]
         self._by_sound: dict[str, list[str]] = {}
         for term in self._postings:
             if not term.startswith("~") and len(term) > 3:
@@ -75,6 +90,14 @@ class Index:
         for kind, asks, _, _ in _KINDS:
             if asks.search(question.lower()):
                 bonus = np.maximum(bonus, self._kinds[kind] * KIND_BONUS)
+        asked = {term for term in terms(question) if term not in QUESTION_TERMS}
+        for at, (key, subject) in enumerate(self._heads):
+            if asked & key:
+                bonus[at] += KEY_BONUS
+            elif asked & subject:
+                bonus[at] += SUBJECT_BONUS
+            if self.facts[at].shape is Shape.RULE:
+                bonus[at] += RULE_BONUS
         score = MEANING * np.clip(meaning, 0, 1) + COVER * cover + bonus
         best = np.argsort(-score, kind="stable")[:limit]
         return tuple(
@@ -84,7 +107,7 @@ class Index:
     def covers(self, question: str, place: int) -> bool:
         """Whether every content word of the question is in the fact itself."""
         own = set(terms(self.facts[place].plain() + " " + self.facts[place].topic + " " + self.facts[place].question))
-        asked = [term for term in terms(question) if term not in {"open", "price", "location", "time", "duration"}]
+        asked = [term for term in terms(question) if term not in QUESTION_TERMS]
         return bool(asked) and all(term in own or any(other in own for other in self._misheard(term)) for term in asked)
 
     def vocabulary_has(self, term: str) -> bool:
@@ -149,6 +172,30 @@ class Index:
             for other in self._postings
             if len(other) > 4 and abs(len(other) - len(term)) <= 1 and other[0] == term[0] and _one_apart(term, other)
         )
+
+
+_USUAL_QUESTIONS = tuple(
+    (re.compile(pattern, re.IGNORECASE), question)
+    for pattern, question in (
+        (
+            r"\b(?:address|location|located at|directions)\b|^we are (?:at|on|in)\b",
+            "Where are you located? Where is it?",
+        ),
+        (r"\b(?:phone|telephone|hotline)\b", "What is your phone number?"),
+        (r"\be-?mail\b", "What is your e-mail address?"),
+        (r"\b(?:opening |business |office )?hours\b|^(?:we are )?open\b", "What are your hours? When are you open?"),
+        (r"\bpayments?\b", "How can I pay? Which payment methods do you accept?"),
+        (r"\b(?:website|web site)\b", "What is your website?"),
+        (r"\bparking\b", "Where can I park my car?"),
+        (r"\b(?:owner|founder)\b", "Who owns the business?"),
+    )
+)
+
+
+def _usual_question(fact: Fact) -> str:
+    """What people ask when they want this fact, for the few that every business has."""
+    head = fact.key or " ".join(fact.text.split()[:5])
+    return next((question for pattern, question in _USUAL_QUESTIONS if pattern.search(head)), "")
 
 
 def _one_apart(first: str, second: str) -> bool:
