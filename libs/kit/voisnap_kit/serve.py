@@ -50,7 +50,7 @@ async def serve(
     """Serve an ASGI application until SIGTERM or SIGINT; a second signal ends at once.
 
     `on_drain` runs first and may wait (a runtime hands its calls over there). WebSockets still open then are closed with 1012.
-    `on_ready` gets the port once it listens, which matters for port 0.
+    `on_ready` gets the port once it listens, which matters for port 0. Cancelling it is a graceful stop too, without `on_drain`.
     """
     server = _Server(
         uvicorn.Config(
@@ -74,7 +74,13 @@ async def serve(
         on_drain=on_drain,
         on_ready=on_ready,
     )
-    await server.serve()
+    serving = asyncio.ensure_future(server.serve())
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True  # uvicorn, cancelled itself, would leave its sockets open
+        await asyncio.wait({serving}, timeout=GRACE_SECONDS + 1)
+        raise
 
 
 async def run_worker(

@@ -181,6 +181,8 @@ class JwksClient:
     """
 
     REFETCH_SECONDS = 10.0
+    RETRY_SECONDS = 0.5
+    """The pause while no key is known at all."""
 
     def __init__(self, url: str, *, http: httpx.AsyncClient, clock: Callable[[], float] = time.monotonic) -> None:
         self._url = url
@@ -234,8 +236,9 @@ class JwksClient:
         await self._http.aclose()
 
     async def _refresh_if_due(self) -> None:
+        pause = self.REFETCH_SECONDS if self._keys else self.RETRY_SECONDS
         async with self._lock:
-            if self._fetched_at is None or self._clock() - self._fetched_at >= self.REFETCH_SECONDS:
+            if self._fetched_at is None or self._clock() - self._fetched_at >= pause:
                 await self.refresh()
 
 

@@ -24,7 +24,7 @@ from .settings import MigrationSettings, SeedSettings, Settings
 
 SCHEMA = "admin"
 MIGRATIONS = Path(__file__).with_name("migrations")
-_JWKS_PATIENCE = 3.0
+_JWKS_PATIENCE = 1.0
 """Seconds to wait for the key set at start; while it is missing the service is not ready and asks again."""
 
 
