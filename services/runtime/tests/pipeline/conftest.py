@@ -236,3 +236,9 @@ async def lines():
     yield connect
     for line in made:
         await line.close()
+
+
+@pytest.fixture
+def agent() -> Callable[..., AgentConfig]:
+    """`agent(first_message=…)`: a configuration with these changes."""
+    return config_of

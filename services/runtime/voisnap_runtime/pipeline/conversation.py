@@ -176,6 +176,8 @@ class Conversation:
             self._note_words(before, after, happened)
         elif after.words.startswith(before.words) and (added := after.words[len(before.words) :].strip()):
             self._log.say(self._unspoken(added))
+        elif before.words and not after.words:
+            self._log.close_user()
         self._tell_state(after)
 
     def _note_words(self, before: TurnState, after: TurnState, heard: WordsHeard) -> None:
