@@ -24,6 +24,7 @@ from voisnap_runtime.recording import Recordings
 from voisnap_runtime.sessions.journal import Journal, Relay
 from voisnap_runtime.sessions.live import LiveSessions, Parts
 from voisnap_runtime.sessions.store import Progress
+from voisnap_runtime.transports.port import LinkQuality
 from voisnap_testkit.fakes_sessions import MemoryStore
 from voisnap_testkit.memory_bus import MemoryBus
 
@@ -128,6 +129,9 @@ class FakeTransport:
         self.candidates.append((candidate, sdp_mid, sdp_mline_index))
 
     def send(self, audio: Pcm | None) -> None: ...
+
+    def quality(self) -> LinkQuality:
+        return LinkQuality(packets_received=50, packets_lost=1)
 
     async def close(self) -> None:
         self.become("closed")

@@ -61,6 +61,7 @@ async def test_a_call_is_told_from_its_start_to_its_end(house, talking):
     assert end.started_at == events[0].started_at
     assert end.ended_at - end.started_at == timedelta(seconds=12)
     assert end.usage.llm.output_tokens == 3
+    assert (end.quality.packets_received, end.quality.packets_lost) == (50, 1)
     assert audience.names == ["started", "candidate", "told", "told", "ended"]
     assert audience.left
     assert transport.closed.is_set()

@@ -9,7 +9,10 @@ from .sessions.tokens import IceSettings
 
 
 class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One variable a field, in upper case. `spool_dir` survives a restart of the process; `node_id` is made when it is not given."""
+    """One variable a field, in upper case. `spool_dir` survives a restart of the process; `node_id` is made when it is not given.
+
+    Media sockets bind `media_bind` (`*` for every address of the machine) and are announced as `media_advertise_ip` behind a one-to-one NAT.
+    """
 
     redis_url: str
     nats_url: str
@@ -26,6 +29,7 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     turn_urls: tuple[str, ...] = ()
     turn_secret: Secret | None = None
     cors_allowed_origins: tuple[str, ...] = ()
+    media_bind: tuple[str, ...] = ("127.0.0.1",)
     media_advertise_ip: str | None = None
     log_level: str = "INFO"
     log_format: str = "json"

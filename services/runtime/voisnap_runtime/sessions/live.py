@@ -26,6 +26,7 @@ from voisnap_runtime import metrics
 from voisnap_runtime.pipeline import events as call_events
 from voisnap_runtime.pipeline.events import CallEvent
 from voisnap_runtime.recording import Recordings
+from voisnap_runtime.transports.port import LinkQuality
 
 from .journal import Journal
 from .presence import Presence, Sighting, presence
@@ -72,8 +73,9 @@ class LiveTransport(Protocol):
 
     @property
     def state(self) -> str: ...
-    async def answer(self, sdp: str, type: str) -> tuple[str, str]: ...
-    async def add_candidate(self, candidate: str, sdp_mid: str | None, sdp_mline_index: int | None) -> None: ...
+    async def answer(self, sdp: str, type: str, /) -> tuple[str, str]: ...
+    async def add_candidate(self, candidate: str, sdp_mid: str | None, sdp_mline_index: int | None, /) -> None: ...
+    def quality(self) -> LinkQuality: ...
     def send(self, audio: Pcm | None) -> None: ...
     async def close(self) -> None: ...
 
@@ -353,7 +355,7 @@ class LiveSession:
             reason=reason,
             turns=self._turns,
             usage=self._call.usage(),
-            quality=self._call.quality(),
+            quality=self._quality(),
             recording=recording,
             warnings=tuple(self._warnings),
         )
@@ -411,9 +413,16 @@ class LiveSession:
             turns=self._turns,
             elapsed=self._elapsed(),
             usage=self._call.usage(),
-            quality=self._call.quality(),
+            quality=self._quality(),
             warnings=tuple(self._warnings),
         )
+
+    def _quality(self) -> CallQuality:
+        quality = self._call.quality()
+        if self._transport is None:
+            return quality
+        link = self._transport.quality()
+        return msgspec.structs.replace(quality, packets_received=link.packets_received, packets_lost=link.packets_lost)
 
     def _elapsed(self) -> float:
         return self._loop.time() - self._started if self._started_at is not None else 0.0
@@ -503,11 +512,15 @@ class LiveSessions:
             finally:
                 self._claims.pop(session_id, None)
 
-    async def run(self) -> None:
-        """Look after all sessions once a second until cancelled."""
+    async def run(self, touch: Callable[[], None] = lambda: None) -> None:
+        """Look after all sessions once a second until cancelled; `touch` is called after each round."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            await self.tick()
+            try:
+                await self.tick()
+            except Exception:  # one broken session must not leave the others without a lease
+                _log.exception("sessions.tick_failed")
+            touch()
 
     async def tick(self) -> None:
         """Renew the leases when due and look after every caller."""

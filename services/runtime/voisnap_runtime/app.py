@@ -1,0 +1,253 @@
+"""The runtime process: everything it is made of, in the order it is made."""
+
+import asyncio
+import gc
+import os
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from voisnap_domain.errors import LimitReached
+from voisnap_domain.ids import EventId, NodeId
+from voisnap_domain.sessions import SessionPlan
+from voisnap_kit import log
+from voisnap_kit.bus import Bus
+from voisnap_kit.health import Beat, DrainGate, LoopLag
+from voisnap_kit.http import background, build_app
+from voisnap_kit.ids import new_id
+from voisnap_kit.reconcile import Reconciler
+from voisnap_kit.redis import Redis
+from voisnap_kit.tokens import JwksClient
+from voisnap_media.recorder import Recorder
+from voisnap_media.vad import VadModel
+from voisnap_proto.requests import IceServer
+from voisnap_providers.registry import ProviderSettings, Registry
+from voisnap_providers.vendors.blobs import blobs_from_url
+from voisnap_signalr import HubApp, router
+
+from .hubs.auth import authenticator
+from .hubs.connection_tokens import RedisConnectionTokens
+from .hubs.webrtc import Reception, WebRtcHub
+from .pipeline.call import Call
+from .pipeline.ear import VadTicker
+from .pipeline.events import CallEvent
+from .recording import Recordings
+from .sessions.desk import Desk, DeskSettings
+from .sessions.journal import Journal, Relay
+from .sessions.live import LiveSessions, Parts
+from .sessions.nodes import Node, Nodes
+from .sessions.reaper import Reaper
+from .sessions.store import RedisStore
+from .settings import RuntimeSettings
+from .transports.ice import MediaNetwork
+from .transports.pacing import Pacer
+from .transports.webrtc import WebRtcTransport
+
+_log = log.get(__name__)
+
+SESSIONS_SECONDS = 2.4
+"""What the sessions may take to end when the process has to go; all in all it is gone within 4 s."""
+
+RELAY_SECONDS = 0.7
+REAP_SECONDS = 2.0
+REGISTER_SECONDS = 5.0
+JWKS_PATIENCE_SECONDS = 10.0
+
+
+class Runtime(msgspec.Struct, frozen=True, kw_only=True):
+    """A running runtime: the ASGI application, and what to do before it stops."""
+
+    app: Any
+    drain: Callable[[], Any]
+    sessions: LiveSessions
+    node_id: NodeId
+
+
+@asynccontextmanager
+async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
+    """Load the models, reach the servers, wire everything; at the end of the block all of it is closed."""
+    async with AsyncExitStack() as stack:
+        node_id = NodeId(settings.node_id or new_id("node"))
+
+        # What needs nobody: models, clocks.
+        registry = Registry(ProviderSettings(models_dir=settings.models_dir))
+        stack.push_async_callback(registry.aclose)
+        vad, _, jwks = await asyncio.gather(
+            asyncio.to_thread(VadModel.load, settings.models_dir / "silero-vad" / "silero_vad.onnx"),
+            registry.warm(),
+            JwksClient.open(settings.jwks_url, patience=JWKS_PATIENCE_SECONDS),
+        )
+        stack.push_async_callback(jwks.close)
+        ticker = VadTicker(vad)
+        pacer = Pacer()
+        pacer.on_tick(ticker.tick)
+        lag = LoopLag()
+
+        # The servers.
+        redis = await stack.enter_async_context(await Redis.open(settings.redis_url))
+        bus = await stack.enter_async_context(await Bus.connect(settings.nats_url, f"runtime {node_id}"))
+        blobs = blobs_from_url(settings.blobs_url)
+
+        # Sessions.
+        store = RedisStore(redis)
+        relay = Relay(store, bus)
+        recordings = Recordings(blobs, spool=settings.spool_dir)
+        stack.push_async_callback(recordings.close)
+        journal = Journal(
+            store,
+            node_id,
+            spool=settings.spool_dir,
+            new_event_id=lambda: EventId(new_id("evt")),
+            written=relay.wake,
+            lost=lambda session_id: sessions.void(session_id),
+        )
+        sessions = LiveSessions(
+            Parts(
+                node_id=node_id,
+                store=store,
+                journal=journal,
+                pacer=pacer,
+                recordings=recordings,
+                make_call=_call_maker(registry, ticker),
+                make_transport=_transport_maker(settings),
+                now=_now,
+                max_sessions=settings.max_sessions,
+            )
+        )
+        desk = Desk(
+            DeskSettings(node_id=node_id, max_sessions=settings.max_sessions, ice=settings.ice),
+            store,
+            bus,
+            sessions,
+            check_providers=lambda plan: _check_providers(registry, plan),
+            now=_now,
+            random_bytes=os.urandom,
+            lag=lambda: lag.worst,
+        )
+        gate = DrainGate()
+        nodes = Nodes(
+            redis,
+            lambda: Node(
+                id=node_id,
+                sessions=len(sessions),
+                capacity=settings.max_sessions,
+                lag_seconds=lag.worst,
+                draining=gate.draining,
+                seen_at=_now(),
+            ),
+        )
+        reaper = Reaper(
+            store,
+            node_id,
+            recordings,
+            publish=relay.wake,
+            now=_now,
+            new_event_id=lambda: EventId(new_id("evt")),
+        )
+
+        # HTTP and hubs.
+        reception = Reception(store=store, sessions=sessions, now=_now, random_bytes=os.urandom)
+        hubs = HubApp(
+            {"webrtc": lambda: WebRtcHub(reception)},
+            authenticate=authenticator(jwks),
+            allowed_origins=settings.origins,
+            tokens=RedisConnectionTokens(redis),
+            logger=log.get("voisnap_runtime.hubs"),
+        )
+        beat = Beat(limit=5.0)
+        checks = {
+            "redis": redis.ping,
+            "nats": bus.check,
+            "jwks": jwks.check,
+            "room": _room_check(desk),
+            "sessions": beat.check,
+        }
+        http: Any = build_app([], service="runtime", checks=checks, gate=gate)
+        app = router(http, hubs)
+
+        # What runs in the background.
+        journal.recover()
+        reaping = Reconciler("sessions.reaper", REAP_SECONDS, reaper.reap)
+        registering = Reconciler("sessions.nodes", REGISTER_SECONDS, nodes.register)
+        await stack.enter_async_context(
+            background(
+                journal.run(),
+                relay.run(),
+                recordings.run(),
+                sessions.run(beat.touch),
+                lag.run(),
+                reaping.run(),
+                registering.run(),
+            )
+        )
+        pacer.start()
+        stack.callback(pacer.stop)
+        await desk.listen()
+
+        async def drain() -> None:
+            """Take nothing new, end every session properly, tell what they did."""
+            gate.close()
+            await desk.close()
+            await sessions.close(timeout=SESSIONS_SECONDS)
+            await relay.drained(timeout=RELAY_SECONDS)
+            await hubs.drain(timeout_s=0.3)
+            async with asyncio.timeout(0.3):
+                await nodes.leave()
+
+        gc.collect()
+        gc.freeze()  # models and code are for ever: later collections need not walk them
+        _log.info("runtime.ready", node_id=node_id, max_sessions=settings.max_sessions)
+        yield Runtime(app=app, drain=drain, sessions=sessions, node_id=node_id)
+
+
+def _call_maker(registry: Registry, ticker: VadTicker) -> Callable[..., Call]:
+    def make(plan: SessionPlan, recorder: Recorder | None, notify: Callable[[CallEvent], None]) -> Call:
+        config = plan.agent.config
+        return Call(
+            plan,
+            stt=registry.stt(config.transcription.provider),
+            tts=registry.tts(config.voice.provider),
+            llm=registry.llm(config.llm.provider),
+            vad=ticker,
+            recorder=recorder,
+            notify=notify,
+        )
+
+    return make
+
+
+def _transport_maker(settings: RuntimeSettings) -> Callable[..., WebRtcTransport]:
+    """Our own side needs no relay: a caller who does brings his."""
+    servers = (IceServer(urls=settings.stun_urls),) if settings.stun_urls else ()
+    network = MediaNetwork(bind=settings.media_bind, advertise_ip=settings.media_advertise_ip)
+
+    def make(
+        sink: Any, on_state: Callable[[str], None], on_candidate: Callable[[Mapping[str, Any]], None]
+    ) -> WebRtcTransport:
+        return WebRtcTransport(servers, sink=sink, on_state=on_state, on_local_candidate=on_candidate, network=network)
+
+    return make
+
+
+def _check_providers(registry: Registry, plan: SessionPlan) -> None:
+    """Raises DomainError for a provider that is not set up here."""
+    config = plan.agent.config
+    registry.stt(config.transcription.provider)
+    registry.tts(config.voice.provider)
+    registry.llm(config.llm.provider)
+
+
+def _room_check(desk: Desk) -> Callable[[], Any]:
+    async def check() -> None:
+        try:
+            desk.check_room()
+        except LimitReached as error:
+            raise RuntimeError(error.detail) from None
+
+    return check
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
