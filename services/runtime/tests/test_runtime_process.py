@@ -1,0 +1,265 @@
+"""The whole runtime on real servers: a session is opened over NATS, a caller comes over WebRtcHub and WebRTC, and everything is told."""
+
+import asyncio
+import contextlib
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import AudioStreamTrack
+from litestar import get
+from voisnap_domain.agents import LlmProvider
+from voisnap_domain.sessions import EndReason
+from voisnap_kit.bus import Bus
+from voisnap_kit.http import build_app
+from voisnap_kit.serve import serve
+from voisnap_kit.tokens import TokenSigner
+from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
+from voisnap_proto.requests import END_SESSION, OPEN_SESSION, EndSession, OpenSession, SessionEnding, SessionOpened
+from voisnap_runtime.app import open_runtime
+from voisnap_runtime.settings import RuntimeSettings
+from websockets.asyncio.client import connect
+
+pytestmark = pytest.mark.media
+
+MODELS = Path.home() / ".cache" / "voisnap" / "models"
+
+
+@contextlib.asynccontextmanager
+async def served(app: Any):
+    """An application on a port of its own."""
+    listening = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(serve(app, "127.0.0.1", 0, on_ready=listening.set_result))
+    try:
+        yield await asyncio.wait_for(listening, 10)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class HubClient:
+    """Speaks just enough SignalR to make a call."""
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+        self._count = 0
+        self.seen: list[tuple[str, Any]] = []
+
+    async def shake_hands(self) -> None:
+        await self._socket.send('{"protocol":"json","version":1}\x1e')
+        assert await self._socket.recv() == "{}\x1e"
+
+    async def invoke(self, target: str, *arguments: Any) -> str:
+        self._count += 1
+        message = {"type": 1, "invocationId": str(self._count), "target": target, "arguments": arguments}
+        await self._socket.send(json.dumps(message) + "\x1e")
+        return str(self._count)
+
+    async def until(self, target: str, *, seconds: float = 10, where: Any = lambda _: True) -> Any:
+        """The argument of the next call of `target` that matches."""
+        async with asyncio.timeout(seconds):
+            while True:
+                for message in (await self._socket.recv()).split("\x1e"):
+                    if not message:
+                        continue
+                    body = json.loads(message)
+                    if body.get("error"):
+                        raise AssertionError(body["error"])
+                    if body["type"] == 1:
+                        self.seen.append((body["target"], (body["arguments"] or [None])[0]))
+                for index, (name, value) in enumerate(self.seen):
+                    if name == target and where(value):
+                        del self.seen[: index + 1]
+                        return value
+
+
+@pytest.fixture
+def signer():
+    return TokenSigner.generate()
+
+
+@pytest.fixture
+async def jwks_url(signer):
+    @get("/.well-known/jwks.json")
+    async def jwks() -> dict[str, Any]:
+        return signer.jwks()
+
+    async with served(build_app([jwks], service="test", checks={})) as port:
+        yield f"http://127.0.0.1:{port}/.well-known/jwks.json"
+
+
+@pytest.fixture
+def settings(redis_url, nats_url, jwks_url, tmp_path):
+    if not (MODELS / "silero-vad").is_dir():
+        pytest.skip("the speech models are not there: voisnap models fetch")
+    (tmp_path / "blobs").mkdir()
+    return RuntimeSettings(
+        redis_url=redis_url,
+        nats_url=nats_url,
+        jwks_url=jwks_url,
+        blobs_url=f"file://{tmp_path}/blobs",
+        models_dir=MODELS,
+        spool_dir=tmp_path / "spool",
+        public_url="http://127.0.0.1:8080",
+        node_id="node_a",
+    )
+
+
+@pytest.fixture
+async def runtime(settings):
+    async with open_runtime(settings) as running, served(running.app) as port:
+        yield running, port
+
+
+@pytest.fixture
+def token(signer):
+    return signer.sign(
+        subject="usr_1",
+        tenant_id="ten_1",
+        environment="live",
+        role="TenantOwner",
+        scopes=frozenset({"hub"}),
+        now=datetime.now(UTC),
+        lifetime=timedelta(minutes=15),
+        token_id="jti_1",
+    )
+
+
+@pytest.fixture
+async def bus(nats_url):
+    async with await Bus.connect(nats_url, "test") as connected:
+        yield connected
+
+
+@pytest.fixture
+async def published(bus):
+    """What JetStream gets: a queue of events."""
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def take(event, _meta) -> None:
+        queue.put_nowait(event)
+
+    subscription = await bus.subscribe("test", ["evt.session.>"], take, max_in_flight=1)
+    yield queue
+    await subscription.close()
+
+
+@pytest.fixture
+def plan(make_plan):
+    plan = make_plan(recorded=True, created_at=datetime.now(UTC))
+    config = msgspec.structs.replace(
+        plan.agent.config,
+        first_message="Hello, this is Aria.",
+        llm=msgspec.structs.replace(plan.agent.config.llm, provider=LlmProvider.LOCAL),
+    )
+    return msgspec.structs.replace(plan, agent=msgspec.structs.replace(plan.agent, config=config))
+
+
+@contextlib.asynccontextmanager
+async def hub(port: int, session_token: str, access_token: str):
+    url = f"ws://127.0.0.1:{port}/hubs/webrtc?sessionToken={session_token}&access_token={access_token}"
+    async with connect(url) as socket:
+        client = HubClient(socket)
+        await client.shake_hands()
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def media(client: HubClient):
+    """A browser's side of the call, silent."""
+    peer = RTCPeerConnection()
+    peer.addTrack(AudioStreamTrack())
+    try:
+        await peer.setLocalDescription(await peer.createOffer())
+        await client.invoke("SendOfferAsync", {"sdp": peer.localDescription.sdp, "type": "offer"})
+        answer = await client.until("SdpAnswerReceived")
+        await peer.setRemoteDescription(RTCSessionDescription(**answer))
+        yield peer
+    finally:
+        await peer.close()
+
+
+async def test_a_call_from_its_opening_to_its_recording(runtime, bus, published, plan, token, tmp_path):
+    running, port = runtime
+    opened = await bus.request(OPEN_SESSION, OpenSession(plan=plan), SessionOpened)
+
+    async with hub(port, opened.session_token, token) as client:
+        started = await client.until("SessionStarted")
+        assert (started["sessionId"], started["conversationId"]) == ("wrtc_1", "conv_1")
+        assert (started["agentName"], started["channel"], started["resumed"]) == ("Example agent", "webrtc", False)
+        assert started["audio"] == {"inputSampleRate": 16000, "outputSampleRate": 24000}
+        async with media(client):
+            said = await client.until("Transcription", where=lambda t: t["isFinal"] and t["speaker"] == "agent")
+            assert "Aria" in said["text"]
+            assert said["turnId"] == "turn_01"
+            await client.invoke("EndSessionAsync", "user_ended")
+            ended = await client.until("SessionEnded")
+    hung_up = asyncio.get_running_loop().time()
+    assert (ended["conversationId"], ended["reason"]) == ("conv_1", "user_ended")
+
+    events = [await asyncio.wait_for(published.get(), 3) for _ in range(3)]
+    assert asyncio.get_running_loop().time() - hung_up < 3
+    assert [type(event) for event in events] == [SessionStarted, TurnFinished, SessionEnded]
+    _, turn, end = events
+    assert "Aria" in turn.turn.text
+    assert (end.reason, end.turns) == (EndReason.USER_ENDED, 1)
+    assert end.duration_seconds == pytest.approx(ended["durationSeconds"])
+    assert end.recording.duration_seconds == pytest.approx(end.duration_seconds, abs=0.2)
+    recording = tmp_path / "blobs" / end.recording.key
+    assert recording.stat().st_size == end.recording.size_bytes
+    assert len(running.sessions) == 0
+
+
+async def test_another_tenant_cannot_use_the_session_token(runtime, bus, plan, signer):
+    _, port = runtime
+    opened = await bus.request(OPEN_SESSION, OpenSession(plan=plan), SessionOpened)
+    stranger = signer.sign(
+        subject="usr_2",
+        tenant_id="ten_2",
+        environment="live",
+        role="TenantOwner",
+        scopes=frozenset({"hub"}),
+        now=datetime.now(UTC),
+        lifetime=timedelta(minutes=15),
+        token_id="jti_2",
+    )
+
+    async with hub(port, opened.session_token, stranger) as client:
+        error = await client.until("Error")
+
+    assert (error["code"], error["recoverable"]) == ("AUTH_FAILED", False)
+
+
+async def test_a_session_is_ended_over_the_bus(runtime, bus, plan, token):
+    _, port = runtime
+    opened = await bus.request(OPEN_SESSION, OpenSession(plan=plan), SessionOpened)
+
+    async with hub(port, opened.session_token, token) as client, media(client):
+        await client.until("Transcription")
+        request = EndSession(session_id=plan.session_id, reason=EndReason.TRANSFER_COMPLETE)
+        answer = await bus.request(END_SESSION, request, SessionEnding)
+        ended = await client.until("SessionEnded")
+
+    assert answer.found
+    assert ended["reason"] == "transfer_complete"
+
+
+async def test_a_process_that_stops_ends_its_calls_properly_and_in_time(runtime, bus, published, plan, token):
+    running, port = runtime
+    opened = await bus.request(OPEN_SESSION, OpenSession(plan=plan), SessionOpened)
+
+    async with hub(port, opened.session_token, token) as client, media(client):
+        await client.until("Transcription")
+        before = asyncio.get_running_loop().time()
+        await running.drain()
+        assert asyncio.get_running_loop().time() - before < 3.5
+        ended = await client.until("SessionEnded")
+
+    assert ended["reason"] == "node_lost"
+    events = [await asyncio.wait_for(published.get(), 3) for _ in range(3)]
+    assert [type(event) for event in events] == [SessionStarted, TurnFinished, SessionEnded]
+    assert events[-1].recording is not None
