@@ -1,0 +1,1 @@
+"""The voisnap command: run the whole platform on one machine."""
