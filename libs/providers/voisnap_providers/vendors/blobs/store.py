@@ -6,12 +6,12 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
-from obstore.store import LocalStore, MemoryStore, S3Store
+from obstore.store import ClientConfig, LocalStore, MemoryStore, S3Store
 
 from voisnap_providers.errors import ProviderError, ProviderTimeout
 from voisnap_providers.ports.blobs import BlobInfo, BlobNotFound
@@ -143,8 +143,7 @@ class ObjectBlobs:
         require_key(key)
         if not self._can_sign:
             return None
-        url = obstore.sign(self._store, "GET", key, timedelta(seconds=expires_in))  # pyright: ignore[reportArgumentType]
-        return str(url)
+        return obstore.sign(cast(S3Store, self._store), "GET", key, timedelta(seconds=expires_in))
 
     async def _call(self, awaitable: Any, key: str) -> Any:
         try:
@@ -173,7 +172,7 @@ def require_key(key: str) -> None:
 
 def _s3(bucket: str, prefix: str, options: dict[str, str]) -> S3Store:
     config: dict[str, Any] = {"region": options.get("region") or os.environ.get("AWS_REGION", "us-east-1")}
-    client: dict[str, Any] = {"timeout": f"{CALL_TIMEOUT_SECONDS:g} seconds", "connect_timeout": "5 seconds"}
+    client: ClientConfig = {"timeout": f"{CALL_TIMEOUT_SECONDS:g} seconds", "connect_timeout": "5 seconds"}
     if endpoint := options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL"):
         config["endpoint"] = endpoint
         config["virtual_hosted_style_request"] = False

@@ -491,7 +491,7 @@ def _digits(text: str) -> str:
             if word in {"double", "triple"}:
                 times = 2 if word == "double" else 3
                 continue
-            out.append(_DIGIT_WORDS.get(word, word) * times)
+            out.append(_DIGIT_WORDS.get(str(word), str(word)) * times)
             times = 1
         return "".join(out) if len(out) > 1 else match[0]
 

@@ -75,7 +75,8 @@ class HibariVoice:
         *parts, lengths = self._session.run(
             None, {"ids": np.asarray([ids], np.int64), "speed": np.asarray([speed], np.float32)}
         )
-        audio = dsp.synth(*(np.asarray(part)[0] for part in parts), np.random.default_rng(0))
+        lh, theta, ln, lr, phi, f0 = (np.asarray(part)[0] for part in parts)
+        audio = dsp.synth(lh, theta, ln, lr, phi, f0, np.random.default_rng(0))
         edges = np.concatenate([[0.0], np.cumsum(np.asarray(lengths).ravel())]) * SECONDS_PER_LENGTH
         timed = [
             (token.text, float(edges[first]), float(edges[end]))
