@@ -6,15 +6,18 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
-from obstore.store import ClientConfig, LocalStore, MemoryStore, S3Store
+from obstore.store import LocalStore, MemoryStore, S3Store
 
 from voisnap_providers.errors import ProviderError, ProviderTimeout
 from voisnap_providers.ports.blobs import BlobInfo, BlobNotFound
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
 
 CALL_TIMEOUT_SECONDS = 30.0
 PART_BYTES = 8 * 1024 * 1024
@@ -172,7 +175,7 @@ def require_key(key: str) -> None:
 
 def _s3(bucket: str, prefix: str, options: dict[str, str]) -> S3Store:
     config: dict[str, Any] = {"region": options.get("region") or os.environ.get("AWS_REGION", "us-east-1")}
-    client: ClientConfig = {"timeout": f"{CALL_TIMEOUT_SECONDS:g} seconds", "connect_timeout": "5 seconds"}
+    client: "ClientConfig" = {"timeout": f"{CALL_TIMEOUT_SECONDS:g} seconds", "connect_timeout": "5 seconds"}
     if endpoint := options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL"):
         config["endpoint"] = endpoint
         config["virtual_hosted_style_request"] = False
