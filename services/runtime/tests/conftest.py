@@ -1,7 +1,9 @@
 """Builders for the tests of live sessions: a plan, a session, a clock that stands still, a call and a transport that do as they are told."""
 
 import asyncio
+import contextlib
 import itertools
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ from voisnap_domain.costs import LlmUsage, Usage
 from voisnap_domain.ids import AgentId, ConversationId, EventId, NodeId, SessionId, TenantId
 from voisnap_domain.sessions import Channel, Direction, EndReason, Session, SessionPlan, SessionState
 from voisnap_domain.tenants import Environment
+from voisnap_kit.serve import serve
 from voisnap_media.pcm import Pcm
 from voisnap_media.recorder import Recorder
 from voisnap_providers.ports.blobs import BlobInfo, BlobNotFound
@@ -27,6 +30,8 @@ from voisnap_runtime.sessions.store import Progress
 from voisnap_runtime.transports.port import LinkQuality
 from voisnap_testkit.fakes_sessions import MemoryStore
 from voisnap_testkit.memory_bus import MemoryBus
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 NODE = NodeId("node_a")
 
@@ -279,6 +284,81 @@ def make_session(plan: SessionPlan | None = None, **changes: Any) -> Session:
     return msgspec.structs.replace(session, **changes)
 
 
+@contextlib.asynccontextmanager
+async def served(app: Any):
+    """An application on a port of its own."""
+    listening = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(serve(app, "127.0.0.1", 0, on_ready=listening.set_result))
+    try:
+        yield await asyncio.wait_for(listening, 10)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class HubClient:
+    """Speaks just enough SignalR to make a call. Raises AssertionError for what the server refuses, or when it closes."""
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+        self._count = 0
+        self._results: dict[str, Any] = {}
+        self.seen: list[tuple[str, Any]] = []
+
+    async def shake_hands(self) -> None:
+        await self._socket.send('{"protocol":"json","version":1}\x1e')
+        reply = await self._socket.recv()
+        first, _, rest = reply.partition("\x1e")
+        assert first == "{}"
+        self._take(rest)
+
+    async def invoke(self, target: str, *arguments: Any) -> None:
+        self._count += 1
+        message = {"type": 1, "invocationId": str(self._count), "target": target, "arguments": arguments}
+        await self._socket.send(json.dumps(message) + "\x1e")
+
+    async def until(self, target: str, *, seconds: float = 10, where: Any = lambda _: True, keep: bool = False) -> Any:
+        """The argument of the next call of `target` that matches; what came before it is forgotten unless kept."""
+        async with asyncio.timeout(seconds):
+            while True:
+                for index, (name, value) in enumerate(self.seen):
+                    if name == target and where(value):
+                        if not keep:
+                            del self.seen[: index + 1]
+                        return value
+                self._take(await self._received())
+
+    async def answered(self, number: int, *, seconds: float = 10) -> Any:
+        """The result of the invocation of that number."""
+        async with asyncio.timeout(seconds):
+            while str(number) not in self._results:
+                self._take(await self._received())
+            return self._results[str(number)]
+
+    async def _received(self) -> str:
+        try:
+            return await self._socket.recv()
+        except ConnectionClosed:
+            raise AssertionError("the connection is closed") from None
+
+    def _take(self, frame: str) -> None:
+        for message in filter(None, frame.split("\x1e")):
+            body = json.loads(message)
+            if body["type"] == 1:
+                self.seen.append((body["target"], (body["arguments"] or [None])[0]))
+            elif body["type"] == 3:
+                assert "error" not in body, body["error"]
+                self._results[body["invocationId"]] = body.get("result")
+
+
+@contextlib.asynccontextmanager
+async def hub_connection(port: int, query: str):
+    async with connect(f"ws://127.0.0.1:{port}/hubs/webrtc?{query}") as socket:
+        client = HubClient(socket)
+        await client.shake_hands()
+        yield client
+
+
 class House:
     """A process's worth of live sessions on fakes."""
 
@@ -363,6 +443,18 @@ async def house(tmp_path: Path, clock: Clock) -> Any:
     made.run()
     yield made
     await made.close()
+
+
+@pytest.fixture(name="served")
+def app_server() -> Any:
+    """`async with served(app) as port`."""
+    return served
+
+
+@pytest.fixture
+def connect_hub() -> Any:
+    """`async with connect_hub(port, query) as client`."""
+    return hub_connection
 
 
 @pytest.fixture(name="make_plan")

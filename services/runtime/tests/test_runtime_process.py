@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,65 +15,15 @@ from voisnap_domain.agents import LlmProvider
 from voisnap_domain.sessions import EndReason
 from voisnap_kit.bus import Bus
 from voisnap_kit.http import build_app
-from voisnap_kit.serve import serve
 from voisnap_kit.tokens import TokenSigner
 from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
 from voisnap_proto.requests import END_SESSION, OPEN_SESSION, EndSession, OpenSession, SessionEnding, SessionOpened
 from voisnap_runtime.app import open_runtime
 from voisnap_runtime.settings import RuntimeSettings
-from websockets.asyncio.client import connect
 
 pytestmark = pytest.mark.media
 
 MODELS = Path.home() / ".cache" / "voisnap" / "models"
-
-
-@contextlib.asynccontextmanager
-async def served(app: Any):
-    """An application on a port of its own."""
-    listening = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(serve(app, "127.0.0.1", 0, on_ready=listening.set_result))
-    try:
-        yield await asyncio.wait_for(listening, 10)
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-class HubClient:
-    """Speaks just enough SignalR to make a call."""
-
-    def __init__(self, socket: Any) -> None:
-        self._socket = socket
-        self._count = 0
-        self.seen: list[tuple[str, Any]] = []
-
-    async def shake_hands(self) -> None:
-        await self._socket.send('{"protocol":"json","version":1}\x1e')
-        assert await self._socket.recv() == "{}\x1e"
-
-    async def invoke(self, target: str, *arguments: Any) -> str:
-        self._count += 1
-        message = {"type": 1, "invocationId": str(self._count), "target": target, "arguments": arguments}
-        await self._socket.send(json.dumps(message) + "\x1e")
-        return str(self._count)
-
-    async def until(self, target: str, *, seconds: float = 10, where: Any = lambda _: True) -> Any:
-        """The argument of the next call of `target` that matches."""
-        async with asyncio.timeout(seconds):
-            while True:
-                for message in (await self._socket.recv()).split("\x1e"):
-                    if not message:
-                        continue
-                    body = json.loads(message)
-                    if body.get("error"):
-                        raise AssertionError(body["error"])
-                    if body["type"] == 1:
-                        self.seen.append((body["target"], (body["arguments"] or [None])[0]))
-                for index, (name, value) in enumerate(self.seen):
-                    if name == target and where(value):
-                        del self.seen[: index + 1]
-                        return value
 
 
 @pytest.fixture
@@ -83,7 +32,7 @@ def signer():
 
 
 @pytest.fixture
-async def jwks_url(signer):
+async def jwks_url(signer, served):
     @get("/.well-known/jwks.json")
     async def jwks() -> dict[str, Any]:
         return signer.jwks()
@@ -110,7 +59,7 @@ def settings(redis_url, nats_url, jwks_url, tmp_path):
 
 
 @pytest.fixture
-async def runtime(settings):
+async def runtime(settings, served):
     async with open_runtime(settings) as running, served(running.app) as port:
         yield running, port
 
@@ -159,17 +108,18 @@ def plan(make_plan):
     return msgspec.structs.replace(plan, agent=msgspec.structs.replace(plan.agent, config=config))
 
 
-@contextlib.asynccontextmanager
-async def hub(port: int, session_token: str, access_token: str):
-    url = f"ws://127.0.0.1:{port}/hubs/webrtc?sessionToken={session_token}&access_token={access_token}"
-    async with connect(url) as socket:
-        client = HubClient(socket)
-        await client.shake_hands()
-        yield client
+@pytest.fixture
+def hub(connect_hub):
+    """A hub connection of (port, session token, access token)."""
+
+    def connect(port: int, session_token: str, access_token: str):
+        return connect_hub(port, f"sessionToken={session_token}&access_token={access_token}")
+
+    return connect
 
 
 @contextlib.asynccontextmanager
-async def media(client: HubClient):
+async def media(client: Any):
     """A browser's side of the call, silent."""
     peer = RTCPeerConnection()
     peer.addTrack(AudioStreamTrack())
@@ -183,7 +133,7 @@ async def media(client: HubClient):
         await peer.close()
 
 
-async def test_a_call_from_its_opening_to_its_recording(runtime, bus, published, plan, token, tmp_path):
+async def test_a_call_from_its_opening_to_its_recording(runtime, hub, bus, published, plan, token, tmp_path):
     running, port = runtime
     opened = await bus.request(OPEN_SESSION, OpenSession(plan=plan), SessionOpened)
 
@@ -214,7 +164,7 @@ async def test_a_call_from_its_opening_to_its_recording(runtime, bus, published,
     assert len(running.sessions) == 0
 
 
-async def test_another_tenant_cannot_use_the_session_token(runtime, bus, plan, signer):
+async def test_another_tenant_cannot_use_the_session_token(runtime, hub, bus, plan, signer):
     _, port = runtime
     opened = await bus.request(OPEN_SESSION, OpenSession(plan=plan), SessionOpened)
     stranger = signer.sign(
@@ -234,7 +184,7 @@ async def test_another_tenant_cannot_use_the_session_token(runtime, bus, plan, s
     assert (error["code"], error["recoverable"]) == ("AUTH_FAILED", False)
 
 
-async def test_a_session_is_ended_over_the_bus(runtime, bus, plan, token):
+async def test_a_session_is_ended_over_the_bus(runtime, hub, bus, plan, token):
     _, port = runtime
     opened = await bus.request(OPEN_SESSION, OpenSession(plan=plan), SessionOpened)
 
@@ -248,7 +198,7 @@ async def test_a_session_is_ended_over_the_bus(runtime, bus, plan, token):
     assert ended["reason"] == "transfer_complete"
 
 
-async def test_a_process_that_stops_ends_its_calls_properly_and_in_time(runtime, bus, published, plan, token):
+async def test_a_process_that_stops_ends_its_calls_properly_and_in_time(runtime, hub, bus, published, plan, token):
     running, port = runtime
     opened = await bus.request(OPEN_SESSION, OpenSession(plan=plan), SessionOpened)
 
