@@ -127,7 +127,7 @@ def build_app(
         if openapi
         else None,
         request_max_body_size=body_limit,
-        compression_config=CompressionConfig(backend="gzip", minimum_size=1024),
+        compression_config=CompressionConfig(backend="gzip", minimum_size=1024, exclude_opt_key="uncompressed"),
         cors_config=_cors(cors_origins) if cors_origins else None,
         logging_config=None,
         debug=False,

@@ -75,7 +75,9 @@ class MemoryBlobs:
 
     async def list(self, prefix: str) -> tuple[BlobInfo, ...]:
         return tuple(
-            BlobInfo(key=key, size_bytes=len(data)) for key, data in sorted(self.objects.items()) if key.startswith(prefix)
+            BlobInfo(key=key, size_bytes=len(data))
+            for key, data in sorted(self.objects.items())
+            if key.startswith(prefix)
         )
 
     async def delete(self, keys: tuple[str, ...]) -> None:
@@ -225,7 +227,8 @@ async def running(app: Litestar) -> AsyncGenerator[None]:
         yield
     finally:
         stop.set()
-        await task
+        async with asyncio.timeout(10):
+            await task
 
 
 @pytest.fixture
@@ -253,6 +256,7 @@ async def database(database_for: Callable[..., Any]) -> AsyncGenerator[Database]
 @pytest.fixture
 def start_api(settings: Settings, database: Database) -> Callable[..., Any]:
     """`start_api(rate_limit_factor=1)`: an API with other settings."""
+
     @asynccontextmanager
     async def start(**changes: Any) -> AsyncGenerator[Api]:
         changed = msgspec.structs.replace(settings, **changes)

@@ -19,7 +19,38 @@ BODY: dict[str, Any] = {
     "firstMessage": "Hello! How can I help you today?",
     "firstMessageMode": "assistant_speaks_first",
 }
-SEED_FIELDS = ["id", "name", "description", "status", "version", "publishedVersion", "persona", "voice", "llm", "transcription", "systemPromptTemplate", "firstMessage", "firstMessageMode", "endCallPhrases", "maxDurationSeconds", "maxIdleTimeSeconds", "dtmfEnabled", "hipaaCompliant", "aiDisclosureMessage", "silenceDetection", "endpointing", "interruption", "voicemailDetection", "recording", "costTracking", "analysisConfig", "knowledgeBaseIds", "tags", "createdAt", "updatedAt"]
+SEED_FIELDS = [
+    "id",
+    "name",
+    "description",
+    "status",
+    "version",
+    "publishedVersion",
+    "persona",
+    "voice",
+    "llm",
+    "transcription",
+    "systemPromptTemplate",
+    "firstMessage",
+    "firstMessageMode",
+    "endCallPhrases",
+    "maxDurationSeconds",
+    "maxIdleTimeSeconds",
+    "dtmfEnabled",
+    "hipaaCompliant",
+    "aiDisclosureMessage",
+    "silenceDetection",
+    "endpointing",
+    "interruption",
+    "voicemailDetection",
+    "recording",
+    "costTracking",
+    "analysisConfig",
+    "knowledgeBaseIds",
+    "tags",
+    "createdAt",
+    "updatedAt",
+]
 
 
 async def test_created_agent_has_the_documented_shape_and_defaults(api):
@@ -41,7 +72,11 @@ async def test_created_agent_has_the_documented_shape_and_defaults(api):
 
 
 async def test_every_wrong_field_is_named_at_once(api):
-    wrong = BODY | {"nickname": "x", "voice": {"provider": "tape", "voiceId": "v", "speed": "fast"}, "maxDurationSeconds": "long"}
+    wrong = BODY | {
+        "nickname": "x",
+        "voice": {"provider": "tape", "voiceId": "v", "speed": "fast"},
+        "maxDurationSeconds": "long",
+    }
     del wrong["persona"]
     answer = await api.client.post("/api/v1/agents", json=wrong, headers=api.token("ten_a"))
     assert answer.status_code == 422
@@ -62,7 +97,11 @@ async def test_values_out_of_range_are_named_at_once(api):
     wrong = BODY | {"name": "", "maxDurationSeconds": 5, "llm": BODY["llm"] | {"temperature": 3}}
     answer = await api.client.post("/api/v1/agents", json=wrong, headers=api.token("ten_a"))
     assert answer.status_code == 422
-    assert {fault["pointer"] for fault in answer.json()["errors"]} == {"/name", "/maxDurationSeconds", "/llm/temperature"}
+    assert {fault["pointer"] for fault in answer.json()["errors"]} == {
+        "/name",
+        "/maxDurationSeconds",
+        "/llm/temperature",
+    }
 
 
 async def test_malformed_json_is_a_400(api):

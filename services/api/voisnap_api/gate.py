@@ -13,10 +13,11 @@ from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import ASGIMiddleware
+from litestar.params import SkipValidation
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from voisnap_domain.errors import Forbidden, TooManyRequests
 from voisnap_domain.tenants import Environment
-from voisnap_kit import ratelimit
+from voisnap_kit import problem, ratelimit
 from voisnap_kit.postgres import Database
 from voisnap_kit.redis import Redis
 from voisnap_kit.work import Caller
@@ -55,7 +56,7 @@ class Gate(ASGIMiddleware):
         self._sandbox_host = sandbox_host
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Let the request through, or raise Unauthenticated or TooManyRequests."""
+        """Let the request through, refuse it with 429, or raise Unauthenticated."""
         if scope["type"] != "http" or not scope["path"].startswith(("/api/", "/.well-known/")):
             await next_app(scope, receive, send)
             return
@@ -81,9 +82,12 @@ class Gate(ASGIMiddleware):
             await send(message)
 
         if not state.allowed:
-            raise TooManyRequests(
+            error = TooManyRequests(
                 f"More than {state.limit} requests a minute under the policy {policy}.", retry_after=state.retry_after
             )
+            refusal = problem.response(*problem.of_domain_error(error))
+            await refusal.to_asgi_response(app=None, request=request)(scope, receive, send_with_headers)
+            return
         await next_app(scope, receive, send_with_headers)
 
     def _wanted_environment(self, request: Request[Any, Any, Any]) -> Environment | None:
@@ -159,9 +163,9 @@ async def provide_caller(request: Request[Any, Any, Any]) -> Caller:
     return identity_of(request).caller
 
 
-InjectedCaller = NamedDependency[Caller]
-InjectedIdentity = NamedDependency[Identity]
-InjectedDatabase = NamedDependency[Database]
+InjectedCaller = NamedDependency[SkipValidation[Caller]]
+InjectedIdentity = NamedDependency[SkipValidation[Identity]]
+InjectedDatabase = NamedDependency[SkipValidation[Database]]
 
 
 def _headers(state: ratelimit.RateLimit, policy: str) -> list[tuple[bytes, bytes]]:

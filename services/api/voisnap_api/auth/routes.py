@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import JSONBody, SkipValidation
 from voisnap_domain.errors import FieldError, Invalid, Unauthenticated
 from voisnap_domain.ids import TenantId
 from voisnap_domain.tenants import Environment
@@ -18,7 +18,7 @@ from . import usecases
 from .schemas import HubTokenBody, HubTokenView, LoginBody, LoginView, RefreshBody, UserView
 from .scopes import HUB
 
-InjectedSigner = NamedDependency[TokenSigner]
+InjectedSigner = NamedDependency[SkipValidation[TokenSigner]]
 
 _NOBODY = Caller.system(TenantId(""), Environment.LIVE)
 """Before a log-in no tenant is known."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from litestar import Controller, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
 from voisnap_domain.conversations import ConversationStatus
 from voisnap_domain.errors import FieldError, Invalid
 from voisnap_domain.ids import ConversationId
@@ -30,8 +30,8 @@ from .schemas import (
     TranscriptView,
 )
 
-InjectedLinks = NamedDependency[RecordingLinks]
-InjectedBlobs = NamedDependency[Blobs]
+InjectedLinks = NamedDependency[SkipValidation[RecordingLinks]]
+InjectedBlobs = NamedDependency[SkipValidation[Blobs]]
 
 _DAY = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from litestar import Request, Response, get, head
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, SkipValidation
 from litestar.response import Stream
 from voisnap_domain.errors import NotFound
 from voisnap_kit.work import utc_now
@@ -16,11 +16,11 @@ from .ranges import Unsatisfiable, parse
 
 _CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "ogg": "audio/ogg"}
 
-InjectedLinks = NamedDependency[RecordingLinks]
-InjectedBlobs = NamedDependency[Blobs]
+InjectedLinks = NamedDependency[SkipValidation[RecordingLinks]]
+InjectedBlobs = NamedDependency[SkipValidation[Blobs]]
 
 
-@get(PATH + "/{address:path}", opt={"public": True}, include_in_schema=False)
+@get(PATH + "/{address:path}", opt={"public": True, "uncompressed": True}, include_in_schema=False)
 async def download(
     address: FromPath[str],
     token: FromQuery[str],
@@ -43,14 +43,13 @@ async def download(
     return Stream(body, status_code=206, media_type=media_type, headers=headers)
 
 
-@head(PATH + "/{address:path}", opt={"public": True}, include_in_schema=False)
+@head(PATH + "/{address:path}", opt={"public": True, "uncompressed": True}, include_in_schema=False)
 async def look(
     address: FromPath[str], token: FromQuery[str], links: InjectedLinks, blobs: InjectedBlobs
 ) -> Response[None]:
     """What a download would bring."""
     _, size, headers = await _found(address, token, links, blobs)
-    media_type = headers.pop("Content-Type")
-    return Response(None, status_code=200, media_type=media_type, headers={**headers, "Content-Length": str(size)})
+    return Response(None, status_code=200, headers={**headers, "Content-Length": str(size)})
 
 
 async def _found(address: str, token: str, links: RecordingLinks, blobs: Blobs) -> tuple[str, int, dict[str, str]]:

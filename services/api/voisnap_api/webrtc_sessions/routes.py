@@ -2,7 +2,7 @@
 
 from litestar import Controller, Response, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import JSONBody, SkipValidation
 from voisnap_domain.ids import AgentId
 from voisnap_kit.bus import Bus
 from voisnap_kit.work import begin
@@ -12,7 +12,7 @@ from voisnap_api.gate import InjectedDatabase, InjectedIdentity, requires
 from . import clients, usecases
 from .schemas import WebRtcSessionBody, WebRtcSessionView
 
-InjectedBus = NamedDependency[Bus]
+InjectedBus = NamedDependency[SkipValidation[Bus]]
 
 
 class WebRtcSessionController(Controller):

@@ -1,0 +1,517 @@
+"""Conversations: stored from events, read over HTTP in the documented shapes."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from voisnap_api.conversations.records import opened_at
+from voisnap_domain.agents import (
+    AgentConfig,
+    AgentSnapshot,
+    Llm,
+    LlmProvider,
+    Persona,
+    Recording,
+    Transcription,
+    TranscriptionProvider,
+    Voice,
+    VoiceProvider,
+)
+from voisnap_domain.conversations import CallQuality, RecordingInfo, Speaker, Turn, TurnLatency, Word
+from voisnap_domain.costs import LlmUsage, SttUsage, TelephonyUsage, TtsUsage, Usage
+from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, TenantId
+from voisnap_domain.sessions import Channel, Direction, EndReason, SessionPlan
+from voisnap_domain.tenants import Environment
+from voisnap_kit.ids import new_id
+from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
+
+pytestmark = pytest.mark.slice
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+SEED_FIELDS = [
+    "id",
+    "agentId",
+    "agentName",
+    "channel",
+    "status",
+    "direction",
+    "startedAt",
+    "endedAt",
+    "durationSeconds",
+    "caller",
+    "metadata",
+    "cost",
+    "analysis",
+    "recording",
+    "tags",
+    "outcome",
+]
+WORDS = (
+    Word(word="Hello!", start_time=0.0, end_time=0.38, confidence=0.99),
+    Word(word="Thanks", start_time=0.5, end_time=0.82, confidence=0.98),
+)
+AGENT_TURN = Turn(
+    sequence=1, speaker=Speaker.AGENT, text="Hello! Thanks", start_time=0.0, end_time=3.2, confidence=0.99, words=WORDS
+)
+USER_TURN = Turn(
+    sequence=2,
+    speaker=Speaker.USER,
+    text="Hi.",
+    start_time=3.8,
+    end_time=6.4,
+    confidence=0.96,
+    latency=TurnLatency(total_ms=700, endpointing_ms=500, stt_ms=20, llm_ms=80, tts_ms=80, platform_ms=20),
+)
+USAGE = Usage(
+    llm=LlmUsage(provider="openai", model="gpt-4o", input_tokens=1840, output_tokens=620),
+    tts=TtsUsage(provider="elevenlabs", characters=2340),
+    stt=SttUsage(provider="deepgram", model="nova-2", audio_seconds=108),
+    telephony=TelephonyUsage(provider="twilio", seconds=227),
+)
+
+
+class Call:
+    """The events of one conversation."""
+
+    def __init__(self, *, tenant_id: str = "ten_a", started_at: datetime = NOW, **config: Any) -> None:
+        self.started_at = started_at
+        values: dict[str, Any] = {
+            "name": "Aria",
+            "persona": Persona(name="Aria"),
+            "voice": Voice(provider=VoiceProvider.LOCAL, voice_id="heart"),
+            "llm": Llm(provider=LlmProvider.LOCAL, model="brain"),
+            "transcription": Transcription(provider=TranscriptionProvider.LOCAL),
+            "system_prompt_template": "You are Aria.",
+        }
+        self.plan = SessionPlan(
+            session_id=SessionId(new_id("wrtc")),
+            conversation_id=ConversationId(new_id("conv")),
+            tenant_id=TenantId(tenant_id),
+            environment=Environment.LIVE,
+            channel=Channel.WEBRTC,
+            direction=Direction.INBOUND,
+            agent=AgentSnapshot(agent_id=AgentId("agt_1"), version=3, config=AgentConfig(**(values | config))),
+            metadata={"customerId": "cust_1", "campaignId": None},
+            created_at=started_at,
+        )
+        self.id = self.plan.conversation_id
+        self.url = f"/api/v1/conversations/{self.id}"
+
+    @property
+    def started(self) -> SessionStarted:
+        return SessionStarted(
+            tenant_id=self.plan.tenant_id,
+            session_id=self.plan.session_id,
+            conversation_id=self.id,
+            node_id=NodeId("node_1"),
+            plan=self.plan,
+            started_at=self.started_at,
+        )
+
+    def turn(self, turn: Turn) -> TurnFinished:
+        return TurnFinished(
+            tenant_id=self.plan.tenant_id,
+            environment=self.plan.environment,
+            session_id=self.plan.session_id,
+            conversation_id=self.id,
+            turn=turn,
+        )
+
+    def ended(self, **changes: Any) -> SessionEnded:
+        values: dict[str, Any] = {
+            "tenant_id": self.plan.tenant_id,
+            "environment": self.plan.environment,
+            "session_id": self.plan.session_id,
+            "conversation_id": self.id,
+            "plan": self.plan,
+            "started_at": self.started_at,
+            "ended_at": self.started_at + timedelta(seconds=227),
+            "duration_seconds": 227.4,
+            "reason": EndReason.USER_ENDED,
+            "turns": 2,
+            "usage": USAGE,
+            "quality": CallQuality(packets_received=100),
+            "recording": RecordingInfo(
+                key=f"recordings/{self.plan.tenant_id}/{self.id}.mp3",
+                format="mp3",
+                duration_seconds=227.4,
+                size_bytes=20,
+            ),
+        }
+        return SessionEnded(**(values | changes))
+
+
+async def store(api, call: Call, **ended: Any) -> None:
+    await api.tell(call.started)
+    await api.tell(call.turn(AGENT_TURN))
+    await api.tell(call.turn(USER_TURN))
+    await api.tell(call.ended(**ended))
+
+
+async def read(api, url: str, tenant_id: str = "ten_a") -> Any:
+    answer = await api.client.get(url, headers=api.token(tenant_id))
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_finished_conversation_has_the_documented_shape(api):
+    await api.follow()
+    call = Call()
+    await store(api, call)
+    conversation = await read(api, call.url)
+    assert set(SEED_FIELDS) <= set(conversation)
+    assert conversation["cost"] == {
+        "totalUsd": 0.289422,
+        "llmUsd": 0.0108,
+        "ttsUsd": 0.234,
+        "sttUsd": 0.01062,
+        "telephonyUsd": 0.034,
+    } or conversation["cost"]["totalUsd"] == pytest.approx(0.0108 + 0.234 + 0.01062 + 0.034)
+    start = NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
+    expected = {
+        "id": call.id,
+        "agentId": "agt_1",
+        "agentName": "Aria",
+        "channel": "webrtc",
+        "status": "completed",
+        "direction": "inbound",
+        "startedAt": start,
+        "durationSeconds": 227,
+        "caller": {"phoneNumber": None, "country": None},
+        "metadata": {"customerId": "cust_1", "campaignId": None},
+        "analysis": None,
+        "tags": [],
+        "outcome": None,
+    }
+    assert {key: conversation[key] for key in expected} == expected
+    expires = (NOW.replace(hour=0, minute=0, second=0) + timedelta(days=90)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert conversation["recording"] == {
+        "available": True,
+        "durationSeconds": 227,
+        "format": "mp3",
+        "expiresAt": expires,
+    }
+
+
+async def test_messages_and_transcript(api):
+    await api.follow()
+    call = Call()
+    await store(api, call)
+    messages = await read(api, f"{call.url}/messages")
+    at = (NOW + timedelta(seconds=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert messages["conversationId"] == call.id
+    assert [set(message) for message in messages["messages"]] == [
+        {"id", "role", "content", "timestamp", "durationMs"}
+    ] * 2
+    assert messages["messages"][1] == {
+        "id": "msg_02",
+        "role": "user",
+        "content": "Hi.",
+        "timestamp": at,
+        "durationMs": 2600,
+    }
+    transcript = await read(api, f"{call.url}/transcript")
+    assert (transcript["language"], transcript["durationSeconds"]) == ("en-US", 227)
+    assert transcript["turns"][0]["id"] == "turn_01"
+    assert transcript["turns"][0]["words"][1] == {
+        "word": "Thanks",
+        "startTime": 0.5,
+        "endTime": 0.82,
+        "confidence": 0.98,
+    }
+    assert transcript["turns"][1]["words"] == []
+
+
+async def test_costs_sum_up_and_come_from_the_catalogue(api):
+    await api.follow()
+    call = Call()
+    await store(api, call)
+    costs = await read(api, f"{call.url}/costs")
+    breakdown = costs["breakdown"]
+    assert breakdown["llm"] == {
+        "provider": "openai",
+        "model": "gpt-4o",
+        "inputTokens": 1840,
+        "outputTokens": 620,
+        "cost": 0.0108,
+    }
+    assert breakdown["telephony"] == {"provider": "twilio", "minutes": 4, "cost": 0.034}
+    assert breakdown["stt"]["audioSeconds"] == 108
+    assert costs["total"] == round(sum(part["cost"] for part in breakdown.values()), 6)
+    assert costs["currency"] == "USD"
+
+
+async def test_prices_are_those_of_the_day(api):
+    await api.follow()
+    old = Call(started_at=datetime(2024, 7, 20, tzinfo=UTC))
+    usage = Usage(llm=LlmUsage(provider="openai", model="gpt-4o", input_tokens=1_000_000))
+    await store(api, old, usage=usage, recording=None)
+    assert (await read(api, f"{old.url}/costs"))["total"] == 0, "gpt-4o is listed from October 2024 on"
+
+
+async def test_running_conversation_is_readable(api):
+    await api.follow()
+    call = Call()
+    await api.tell(call.started)
+    await api.tell(call.turn(AGENT_TURN))
+    conversation = await read(api, call.url)
+    assert (conversation["status"], conversation["endedAt"], conversation["durationSeconds"]) == (
+        "in_progress",
+        None,
+        None,
+    )
+    assert conversation["recording"] == {"available": False, "durationSeconds": None, "format": None, "expiresAt": None}
+    assert len((await read(api, f"{call.url}/messages"))["messages"]) == 1
+    assert (await read(api, f"{call.url}/costs"))["total"] == 0
+
+
+async def test_events_out_of_order_and_twice_give_the_same_conversation(api):
+    await api.follow()
+    straight, mixed = Call(), Call()
+    await store(api, straight)
+    for event_id, event in (
+        ("e4", mixed.ended()),
+        ("e3", mixed.turn(USER_TURN)),
+        ("e2", mixed.turn(AGENT_TURN)),
+        ("e1", mixed.started),
+    ):
+        await api.bus.publish(event, event_id=event_id, tenant_id="ten_a")
+    await api.bus.settle()
+    await api.tell(mixed.turn(AGENT_TURN), event_id="e5")
+    await api.tell(mixed.started, event_id="e6")
+    different = {"id", "sessionId"}
+    first, second = await read(api, straight.url), await read(api, mixed.url)
+    assert {k: v for k, v in first.items() if k not in different} == {
+        k: v for k, v in second.items() if k not in different
+    }
+    assert len((await read(api, f"{mixed.url}/messages"))["messages"]) == 2
+    assert api.bus.dead == []
+
+
+async def test_end_without_its_turns_waits_and_at_last_completes_with_a_warning(api, monkeypatch):
+    monkeypatch.setattr("voisnap_api.conversations.subscribers._BACKOFF", (0.0,))
+    monkeypatch.setattr("voisnap_api.conversations.subscribers.PATIENCE", 4)
+    await api.follow()
+    call = Call()
+    await api.tell(call.started)
+    await api.tell(call.ended())
+    conversation = await read(api, call.url)
+    assert conversation["status"] == "abandoned"
+    assert conversation["warnings"] == ["2 of 2 turns were lost"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "turns", "status"),
+    [
+        (EndReason.USER_ENDED, (AGENT_TURN, USER_TURN), "completed"),
+        (EndReason.USER_ENDED, (AGENT_TURN,), "abandoned"),
+        (EndReason.AGENT_ENDED, (AGENT_TURN,), "completed"),
+        (EndReason.NODE_LOST, (AGENT_TURN, USER_TURN), "failed"),
+    ],
+)
+async def test_status_follows_from_the_end(api, reason, turns, status):
+    await api.follow()
+    call = Call()
+    await api.tell(call.started)
+    for turn in turns:
+        await api.tell(call.turn(turn))
+    await api.tell(call.ended(reason=reason, turns=len(turns)))
+    conversation = await read(api, call.url)
+    assert (conversation["status"], conversation["endReason"]) == (status, reason.value)
+
+
+async def test_hipaa_conversation_keeps_nothing_that_was_said(api):
+    await api.follow()
+    call = Call(hipaa_compliant=True)
+    await store(api, call)
+    assert (await read(api, call.url))["status"] == "completed"
+    assert (await read(api, f"{call.url}/messages"))["messages"] == []
+    assert (await read(api, f"{call.url}/transcript"))["turns"] == []
+    refused = await api.client.get(f"{call.url}/recording", headers=api.token("ten_a"))
+    assert (refused.status_code, "hipaa" in refused.json()["detail"]) == (404, True)
+    async with api.database.transaction_as_system() as tx:
+        stored = await tx.all(
+            str, "SELECT text || words::text || coalesce(latency::text, '') FROM turns ORDER BY sequence"
+        )
+    assert "Hi" not in "".join(stored)
+    assert "Thanks" not in "".join(stored)
+
+
+async def test_list_filters_and_pages(api):
+    await api.follow()
+    first = Call(started_at=NOW - timedelta(days=3))
+    second = Call(started_at=NOW - timedelta(days=1))
+    running = Call()
+    await store(api, first, duration_seconds=30.0)
+    await store(api, second, reason=EndReason.NODE_LOST)
+    await api.tell(running.started)
+    await api.client.post(f"{first.url}/tags", json={"tags": ["billing", "vip"]}, headers=api.token("ten_a"))
+    await api.client.put(f"{first.url}/outcome", json={"outcome": "resolved"}, headers=api.token("ten_a"))
+
+    async def ids(query: str) -> list[str]:
+        return [item["id"] for item in (await read(api, f"/api/v1/conversations?{query}"))["data"]]
+
+    day = (NOW - timedelta(days=1)).strftime("%Y-%m-%d")
+    exact = (NOW - timedelta(days=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert await ids("") == [running.id, second.id, first.id]
+    assert await ids("sortOrder=asc") == [first.id, second.id, running.id]
+    assert await ids(f"dateFrom={day}") == [running.id, second.id]
+    assert await ids(f"dateTo={exact}") == [first.id]
+    assert await ids(f"dateFrom={day}&dateTo={day}") == [second.id]
+    assert await ids("status=failed") == [second.id]
+    assert await ids("tags=vip,billing") == [first.id]
+    assert await ids("outcome=resolved") == [first.id]
+    assert await ids("minDuration=100") == [second.id]
+    assert await ids("channel=phone") == []
+    assert await ids("agentId=agt_1&direction=inbound&page=2&pageSize=2") == [first.id]
+    assert (await read(api, "/api/v1/conversations?pageSize=2"))["totalPages"] == 2
+    for query in ("channel=smoke", "dateFrom=yesterday", "minDuration=-1", "sortBy=mood"):
+        answer = await api.client.get(f"/api/v1/conversations?{query}", headers=api.token("ten_a"))
+        assert answer.status_code == 422, query
+
+
+async def test_tags_and_outcome(api):
+    await api.follow()
+    call = Call()
+    await store(api, call)
+    headers = api.token("ten_a")
+    await api.client.post(f"{call.url}/tags", json={"tags": ["b", "a"]}, headers=headers)
+    tagged = await api.client.post(f"{call.url}/tags", json={"tags": ["a", "c", "c"]}, headers=headers)
+    assert tagged.json()["tags"] == ["b", "a", "c"]
+    assert (await api.client.delete(f"{call.url}/tags/a", headers=headers)).status_code == 204
+    body = {"outcome": "resolved", "notes": "Billing question answered."}
+    outcome = await api.client.put(f"{call.url}/outcome", json=body, headers=headers)
+    assert (outcome.json()["outcome"], outcome.json()["tags"]) == ("resolved", ["b", "c"])
+    assert (await api.client.post(f"{call.url}/tags", json={"tags": [""]}, headers=headers)).status_code == 422
+
+
+async def test_another_tenant_sees_nothing(api):
+    await api.follow()
+    call = Call()
+    await store(api, call)
+    headers = api.token("ten_b")
+    for path in ("", "/messages", "/transcript", "/costs", "/recording"):
+        assert (await api.client.get(call.url + path, headers=headers)).status_code == 404
+    assert (await api.client.post(f"{call.url}/tags", json={"tags": ["x"]}, headers=headers)).status_code == 404
+    assert (await api.client.delete(call.url, headers=headers)).status_code == 404
+    assert (await read(api, "/api/v1/conversations", "ten_b"))["total"] == 0
+
+
+async def test_recording_plays_whole_and_in_parts_without_a_credential(api):
+    await api.follow()
+    call = Call()
+    await store(api, call)
+    audio = bytes(range(20))
+    api.blobs.objects[f"recordings/ten_a/{call.id}.mp3"] = audio
+    link = await read(api, f"{call.url}/recording")
+    assert set(link) == {"url", "format", "durationSeconds", "expiresAt"}
+    assert (link["format"], link["durationSeconds"]) == ("mp3", 227)
+    assert link["url"].startswith(f"http://127.0.0.1:8080/api/v1/recordings/ten_a/{call.id}.mp3?token=")
+    whole = await api.client.get(link["url"])
+    assert (whole.status_code, whole.content, whole.headers["content-type"]) == (200, audio, "audio/mpeg")
+    assert (whole.headers["content-length"], whole.headers["accept-ranges"]) == ("20", "bytes")
+    for asked, status, content, content_range in (
+        ("bytes=0-4", 206, audio[:5], "bytes 0-4/20"),
+        ("bytes=15-", 206, audio[15:], "bytes 15-19/20"),
+        ("bytes=-3", 206, audio[-3:], "bytes 17-19/20"),
+        ("bytes=5-999", 206, audio[5:], "bytes 5-19/20"),
+        ("bytes=20-", 416, b"", "bytes */20"),
+        ("pages=1-2", 200, audio, None),
+    ):
+        part = await api.client.get(link["url"], headers={"Range": asked})
+        assert (part.status_code, part.content, part.headers.get("content-range")) == (status, content, content_range)
+    head = await api.client.head(link["url"])
+    assert (head.status_code, head.headers["content-length"], head.content) == (200, "20", b"")
+
+
+async def test_tampered_and_expired_links_are_refused(api, monkeypatch):
+    await api.follow()
+    call, other = Call(), Call()
+    await store(api, call)
+    for one in (call, other):
+        api.blobs.objects[f"recordings/ten_a/{one.id}.mp3"] = b"audio"
+    url = (await read(api, f"{call.url}/recording"))["url"]
+    base, _, token = url.partition("?token=")
+    expires, _, signature = token.partition(".")
+    wrong = (
+        f"{base}?token={int(expires) + 1}.{signature}",
+        f"{base}?token={expires}.{'A' + signature[1:] if signature[0] != 'A' else 'B' + signature[1:]}",
+        f"{base}?token={expires}.",
+        f"{base}?token=",
+        f"{base}?token=²³.x",
+        url.replace(call.id, other.id),
+    )
+    for address in wrong:
+        assert (await api.client.get(address)).status_code in {404, 422}, address
+    assert (await api.client.get(base)).status_code == 422
+    later = datetime.now(UTC) + timedelta(minutes=61)
+    monkeypatch.setattr("voisnap_api.recordings.routes.utc_now", lambda: later)
+    assert (await api.client.get(url)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("config", "ended", "reason"),
+    [
+        ({"recording": Recording(enabled=False)}, {"recording": None}, "disabled"),
+        ({}, None, "processing"),
+        ({}, {"recording": None}, "not_recorded"),
+    ],
+)
+async def test_missing_recording_says_why(api, config, ended, reason):
+    await api.follow()
+    call = Call(**config)
+    await api.tell(call.started)
+    if ended is not None:
+        await api.tell(call.turn(AGENT_TURN))
+        await api.tell(call.ended(turns=1, **ended))
+    answer = await api.client.get(f"{call.url}/recording", headers=api.token("ten_a"))
+    assert answer.status_code == 404
+    assert answer.json()["type"].endswith("/recording-not-available")
+    assert reason in answer.json()["detail"]
+
+
+async def test_expired_recording_says_so(api):
+    await api.follow()
+    call = Call(started_at=NOW - timedelta(days=100))
+    await store(api, call)
+    answer = await api.client.get(f"{call.url}/recording", headers=api.token("ten_a"))
+    assert "expired" in answer.json()["detail"]
+    assert (await read(api, call.url))["recording"]["available"] is False
+
+
+async def test_delete_removes_transcript_and_recording(api):
+    await api.follow()
+    call, running = Call(), Call()
+    await store(api, call)
+    await api.tell(running.started)
+    key = f"recordings/ten_a/{call.id}.mp3"
+    api.blobs.objects[key] = b"audio"
+    headers = api.token("ten_a")
+    assert (await api.client.delete(running.url, headers=headers)).status_code == 409
+    assert (await api.client.delete(call.url, headers=headers)).status_code == 204
+    assert (await api.client.get(call.url, headers=headers)).status_code == 404
+    assert key not in api.blobs.objects
+    async with api.database.transaction_as_system() as tx:
+        assert await tx.one(int, "SELECT count(*) FROM turns") == 0
+
+
+async def test_an_id_names_its_partition(api):
+    await api.follow()
+    call = Call()
+    await api.tell(call.started)
+    assert abs(opened_at(call.id) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert opened_at("conv_01HXDEF456GHI").year == 2024
+    assert opened_at("conv_1").year == opened_at("nonsense").year == 1970
+    month = datetime.now(UTC).strftime("conversations_%Y_%m")
+    async with api.database.transaction_as_system() as tx:
+        assert await tx.one(str, "SELECT tableoid::regclass::text FROM conversations") == month
+
+
+async def test_an_id_that_is_no_ulid_is_kept_too(api):
+    await api.follow()
+    call = Call()
+    call.plan = msgspec.structs.replace(call.plan, conversation_id=ConversationId("conv_test"))
+    call.id, call.url = ConversationId("conv_test"), "/api/v1/conversations/conv_test"
+    await store(api, call)
+    assert (await read(api, call.url))["status"] == "completed"
