@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import redis
@@ -122,7 +123,7 @@ def _redis_numbers(worker_name: str) -> list[int]:
 def redis_url(servers: TestServers, _redis_numbers: list[int]) -> str:
     """An empty Redis database of the test's own."""
     _redis_numbers.append(_redis_numbers.pop(0))
-    url = f"{servers.redis_url.rstrip('/')}/{_redis_numbers[0]}"
+    url = urlunsplit(urlsplit(servers.redis_url)._replace(path=f"/{_redis_numbers[0]}"))
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url
