@@ -1,0 +1,416 @@
+"""One call to an agent over WebRTC, from the log-in to the hang-up, as a browser does it."""
+
+import asyncio
+import contextlib
+import ipaddress
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import aioice.ice
+import httpx
+import msgspec
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
+from aiortc.jitterbuffer import JitterBuffer
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from aiortc.sdp import candidate_from_sdp
+from av import AudioFrame
+from voisnap_media.pcm import Pcm
+
+from .call_hub import HubClient, HubEvent, HubRefused
+from .call_media import Hearing, Voice, mono
+
+HTTP_SECONDS = 15.0
+CONNECT_SECONDS = 20.0
+FIRST_MESSAGE_SECONDS = 8.0
+"""How long the agent may take to greet before the caller speaks first."""
+ANSWER_SECONDS = 30.0
+QUIET_SECONDS = 0.8
+"""The agent has finished when nothing was heard for so long and he says that he listens."""
+HANG_UP_SECONDS = 5.0
+
+
+class CallFailed(Exception):
+    """The call could not be made or was cut off; the text is for the person at the keyboard."""
+
+
+class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom to call and what to say."""
+
+    base_url: str
+    agent_id: str
+    token: str | None = None
+    email: str | None = None
+    password: str | None = None
+    sounds: tuple[Pcm, ...] = ()
+    """Spoken one after the other, each when the agent has finished."""
+    microphone: bool = False
+    pause_seconds: float = 0.6
+    """Between the end of an answer and what is said next."""
+    max_seconds: float = 600.0
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the transcript."""
+
+    turn_id: str
+    speaker: str
+    text: str
+    is_final: bool
+
+
+class ServerLatency(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The server's own account of a turn, in milliseconds."""
+
+    total_ms: float = 0.0
+    endpointing_ms: float = 0.0
+    stt_ms: float = 0.0
+    llm_ms: float = 0.0
+    tts_ms: float = 0.0
+    platform_ms: float = 0.0
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer of the agent with both latencies; either may be unknown."""
+
+    turn_id: str
+    heard_ms: float | None
+    """End of the caller's voice to the agent's first sound, measured at the caller."""
+    server: ServerLatency | None
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """The session is there."""
+
+    conversation_id: str
+    session_id: str
+    agent_name: str
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """The platform reported an error."""
+
+    code: str
+    message: str
+    recoverable: bool
+
+
+CallEvent = Started | Line | Turn | Trouble
+Told = Callable[[CallEvent], None]
+
+
+class CallReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How it went."""
+
+    conversation_id: str
+    session_id: str
+    agent_name: str
+    reason: str
+    duration_seconds: float
+    lines: tuple[Line, ...]
+    turns: tuple[Turn, ...]
+    heard_latencies_ms: tuple[float, ...]
+    heard: Pcm
+
+    def percentile(self, share: float) -> float | None:
+        """A percentile of the measured answer latencies, None without any."""
+        ordered = sorted(self.heard_latencies_ms)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else None
+
+
+async def place_call(plan: CallPlan, told: Told, hang_up: asyncio.Event) -> CallReport:
+    """Make the call; `told` hears of everything as it happens, setting `hang_up` ends it.
+
+    Raises `CallFailed` with a sentence that says what to do.
+    """
+    plan = msgspec.structs.replace(plan, base_url=plan.base_url.rstrip("/"))
+    if _is_loopback(plan.base_url):
+        # Without another network interface aioice would find no address at all, and local media belong on loopback.
+        aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+    try:
+        async with httpx.AsyncClient(timeout=HTTP_SECONDS, trust_env=False) as http:
+            http.headers["Authorization"] = f"Bearer {plan.token or await _log_in(http, plan)}"
+            session = await _create_session(http, plan)
+            query = {"sessionToken": session["sessionToken"]}
+            async with HubClient.opened(http, f"{plan.base_url}/hubs/webrtc", query) as hub:
+                return await _Conversation(plan, session, hub, told, hang_up).held()
+    except httpx.ConnectError as error:
+        raise CallFailed(f"nothing answers at {plan.base_url}: is the platform running (make up)?") from error
+    except httpx.HTTPError as error:
+        raise CallFailed(f"{plan.base_url} did not answer properly: {error or type(error).__name__}") from error
+    except HubRefused as error:
+        raise CallFailed(str(error)) from error
+    except OSError as error:
+        raise CallFailed(f"the connection to {plan.base_url} broke: {error}") from error
+
+
+async def _log_in(http: httpx.AsyncClient, plan: CallPlan) -> str:
+    if not plan.email or not plan.password:
+        raise CallFailed(
+            "no login: give --token, or --email and --password, or run it where `make up` left its demo.json"
+        )
+    body = {"email": plan.email, "password": plan.password}
+    answer = await http.post(f"{plan.base_url}/api/v1/auth/login", json=body)
+    if answer.status_code == 401:
+        raise CallFailed(f"the login of {plan.email} was refused: check --email and --password")
+    return _answered(answer, "the login failed")["accessToken"]
+
+
+async def _create_session(http: httpx.AsyncClient, plan: CallPlan) -> dict[str, Any]:
+    answer = await http.post(f"{plan.base_url}/api/v1/webrtc/sessions", json={"agentId": plan.agent_id})
+    if answer.status_code == 401:
+        raise CallFailed("the token was refused: it may have run out; log in again")
+    if answer.status_code == 404:
+        raise CallFailed(f"there is no agent {plan.agent_id} here: check --agent")
+    return _answered(answer, f"agent {plan.agent_id} cannot be called")
+
+
+def _answered(answer: httpx.Response, complaint: str) -> dict[str, Any]:
+    try:
+        body = answer.json()
+    except ValueError:
+        body = {}
+    if answer.is_success and isinstance(body, dict) and body:
+        return body
+    if answer.status_code in (502, 503, 504):
+        complaint = f"{complaint} (the platform is not ready)"
+    detail = body.get("detail") or body.get("title") if isinstance(body, dict) else None
+    raise CallFailed(f"{complaint}: {detail or f'status {answer.status_code}'}")
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _ice_servers(servers: Sequence[dict[str, Any]]) -> list[RTCIceServer]:
+    return [
+        RTCIceServer(urls=list(one["urls"]), username=one.get("username"), credential=one.get("credential"))
+        for one in servers
+    ]
+
+
+class _Conversation:
+    """A connected call: what is said, heard and told."""
+
+    def __init__(
+        self, plan: CallPlan, session: dict[str, Any], hub: HubClient, told: Told, hang_up: asyncio.Event
+    ) -> None:
+        self._plan = plan
+        self._hub = hub
+        self._told = told
+        self._hang_up = hang_up
+        self._voice = Voice()
+        self._hearing = Hearing()
+        self._hearing.on_loud = self._agent_began
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=_ice_servers(session.get("iceServers", ()))))
+        self._started = Started(
+            conversation_id=session.get("conversationId", ""), session_id=session["sessionId"], agent_name=""
+        )
+        self._state = "listening"
+        self._connected = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._end: dict[str, Any] = {}
+        self._failure: str | None = None
+        self._lines: dict[tuple[str, str], Line] = {}
+        self._turns: list[Turn] = []
+        self._latencies: list[float] = []
+        self._unclaimed: float | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._began_at = self._loop.time()
+
+    async def held(self) -> CallReport:
+        """Connect, talk, hang up."""
+        self._spawn(self._follow_hub())
+        try:
+            await self._connect()
+            talk = self._spawn(self._talk())
+            enders = [talk, self._spawn(_wait(self._hang_up)), self._spawn(_wait(self._ended))]
+            await asyncio.wait(enders, timeout=self._plan.max_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if talk.done() and not talk.cancelled() and (error := talk.exception()) is not None:
+                raise error
+            await self._say_goodbye()
+        finally:
+            await self._close()
+        if self._failure is not None and not self._latencies and not self._lines:
+            raise CallFailed(self._failure)
+        return self._report()
+
+    async def _connect(self) -> None:
+        self._peer.addTrack(self._voice)
+        self._peer.on("track", lambda track: self._spawn(self._listen(track)))
+        self._peer.on("connectionstatechange", self._peer_changed)
+        if self._plan.microphone:
+            self._hearing.open_loudspeaker()
+        await self._peer.setLocalDescription(await self._peer.createOffer())
+        offer = self._peer.localDescription
+        await self._hub.invoke("SendOfferAsync", {"sdp": offer.sdp, "type": offer.type})
+        waiting = [self._spawn(_wait(event)) for event in (self._connected, self._ended, self._hang_up)]
+        await asyncio.wait(waiting, timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if not self._connected.is_set() and not self._hang_up.is_set():
+            raise CallFailed(
+                self._failure or "no way was found for the audio (ICE): `voisnap doctor` checks the candidates"
+            )
+        self._began_at = self._loop.time()
+
+    async def _talk(self) -> None:
+        if self._plan.microphone:
+            self._voice.open_microphone()
+            await _wait(self._ended)
+            return
+        await self._until_agent_spoke(FIRST_MESSAGE_SECONDS)
+        for sound in self._plan.sounds:
+            await asyncio.sleep(self._plan.pause_seconds)
+            await self._voice.say(sound)
+            await self._until_agent_spoke(ANSWER_SECONDS)
+
+    async def _until_agent_spoke(self, patience: float) -> None:
+        """Wait until the agent has said something and finished; give up if nothing comes for `patience` seconds."""
+        asked_at = self._loop.time()
+        while True:
+            now = self._loop.time()
+            last = self._hearing.last_loud_at
+            spoke = last is not None and last > asked_at
+            if spoke and self._state == "listening" and self._hearing.settle(now, QUIET_SECONDS):
+                return
+            if now - max(asked_at, last or 0.0) > patience:
+                return
+            await asyncio.sleep(0.02)
+
+    def _agent_began(self, at: float) -> None:
+        own = self._voice.last_voiced_at
+        if own is None or at < own:
+            return
+        latency = (at - own) * 1000
+        # Only the first sound after the caller's last word is an answer to it.
+        self._voice.last_voiced_at = None
+        self._latencies.append(latency)
+        self._unclaimed = latency
+
+    async def _listen(self, track: MediaStreamTrack) -> None:
+        # aiortc's receiver would hold everything back by 80 ms; what is measured here is the agent, not the caller.
+        for receiver in self._peer.getReceivers():
+            setattr(receiver, "_RTCRtpReceiver__jitter_buffer", JitterBuffer(capacity=16, prefetch=0))  # noqa: B010 - private
+        first: int | None = None
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                frame = await track.recv()
+                if isinstance(frame, AudioFrame) and frame.pts is not None:
+                    first = frame.pts if first is None else first
+                    self._hearing.frame(mono(frame), max(0, frame.pts - first), self._loop.time())
+
+    def _peer_changed(self) -> None:
+        if self._peer.connectionState == "connected":
+            self._connected.set()
+        elif self._peer.connectionState == "failed":
+            self._failure = self._failure or "the audio connection was lost (ICE)"
+            self._ended.set()
+
+    async def _follow_hub(self) -> None:
+        async for event in self._hub.events():
+            await self._heard_of(event)
+        self._failure = self._failure or "the hub closed the connection"
+        self._ended.set()
+
+    async def _heard_of(self, event: HubEvent) -> None:
+        value = event.value
+        match event.target:
+            case "SdpAnswerReceived":
+                await self._peer.setRemoteDescription(RTCSessionDescription(value["sdp"], value["type"]))
+            case "IceCandidateReceived" if value.get("candidate"):
+                candidate = candidate_from_sdp(value["candidate"].removeprefix("candidate:"))
+                candidate.sdpMid, candidate.sdpMLineIndex = value.get("sdpMid"), value.get("sdpMLineIndex")
+                await self._peer.addIceCandidate(candidate)
+            case "SessionStarted":
+                self._started = Started(
+                    conversation_id=value.get("conversationId", ""),
+                    session_id=value.get("sessionId", self._started.session_id),
+                    agent_name=value.get("agentName", ""),
+                )
+                self._told(self._started)
+            case "SessionEnded":
+                self._end = value
+                self._ended.set()
+            case "Transcription":
+                self._wrote(value)
+            case "AgentStateChanged":
+                self._state = value.get("state", self._state)
+            case "TurnCompleted":
+                self._completed(value)
+            case "Error":
+                self._troubled(value)
+            case _:
+                pass
+
+    def _wrote(self, value: dict[str, Any]) -> None:
+        line = Line(
+            turn_id=value.get("turnId", ""),
+            speaker=value.get("speaker", ""),
+            text=value.get("text", ""),
+            is_final=bool(value.get("isFinal")),
+        )
+        if line.is_final:
+            self._lines[line.turn_id, line.speaker] = line
+        self._told(line)
+
+    def _completed(self, value: dict[str, Any]) -> None:
+        latency = value.get("latency")
+        server = msgspec.convert(latency, ServerLatency, strict=False) if isinstance(latency, dict) else None
+        heard, self._unclaimed = self._unclaimed, None
+        turn = Turn(turn_id=value.get("turnId", ""), heard_ms=heard, server=server)
+        self._turns.append(turn)
+        self._told(turn)
+
+    def _troubled(self, value: dict[str, Any]) -> None:
+        trouble = Trouble(
+            code=value.get("code", ""),
+            message=value.get("message", ""),
+            recoverable=bool(value.get("recoverable", True)),
+        )
+        self._told(trouble)
+        if not trouble.recoverable:
+            self._failure = f"{trouble.message} ({trouble.code})"
+            self._ended.set()
+
+    async def _say_goodbye(self) -> None:
+        if self._ended.is_set():
+            return
+        with contextlib.suppress(HubRefused, OSError):
+            async with asyncio.timeout(HANG_UP_SECONDS):
+                await self._hub.invoke("EndSessionAsync", "user_ended")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HANG_UP_SECONDS):
+                await self._ended.wait()
+
+    async def _close(self) -> None:
+        self._hearing.close()
+        await self._peer.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _report(self) -> CallReport:
+        return CallReport(
+            conversation_id=self._started.conversation_id,
+            session_id=self._started.session_id,
+            agent_name=self._started.agent_name,
+            reason=self._end.get("reason", "unknown"),
+            duration_seconds=float(self._end.get("durationSeconds", self._loop.time() - self._began_at)),
+            lines=tuple(self._lines.values()),
+            turns=tuple(self._turns),
+            heard_latencies_ms=tuple(round(latency, 1) for latency in self._latencies),
+            heard=self._hearing.sound(),
+        )
+
+    def _spawn(self, work: Any) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        return task
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
