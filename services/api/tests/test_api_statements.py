@@ -1,0 +1,173 @@
+"""Every statement of every store is planned on the migrated schema, as the service's own role; and what row-level security hides."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import voisnap_api
+from voisnap_domain.tenants import Environment
+from voisnap_kit.postgres import DatabaseError
+
+pytestmark = pytest.mark.slice
+
+PACKAGE = Path(voisnap_api.__file__).parent
+STORES = sorted(PACKAGE.glob("*/store.py"))
+
+
+def statements(path: Path) -> list[tuple[str, str]]:
+    """(function, SQL) of every call on `tx` in a store."""
+    found = []
+    for function in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(function, ast.AsyncFunctionDef):
+            continue
+        for call in ast.walk(function):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
+                continue
+            if isinstance(call.func.value, ast.Name) and call.func.value.id == "tx":
+                texts = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
+                assert len(texts) == 1, f"{path}:{call.lineno} has no literal statement"
+                found.append((f"{path.parent.name}.{function.name}", texts[0]))
+    return found
+
+
+ALL = [statement for path in STORES for statement in statements(path)]
+
+
+def numbered(sql: str) -> str:
+    """Named parameters as $1, $2 …, as psycopg sends them."""
+    names: list[str] = []
+
+    def number(match: re.Match[str]) -> str:
+        if match[1] not in names:
+            names.append(match[1])
+        return f"${names.index(match[1]) + 1}"
+
+    return re.sub(r"%\((\w+)\)s", number, sql)
+
+
+def test_every_store_function_has_one_statement():
+    assert len(ALL) >= 40
+    names = [name for name, _ in ALL]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("path", STORES, ids=lambda path: path.parent.name)
+def test_every_statement_on_a_tenants_table_names_the_tenant_or_is_the_systems(path):
+    system = {
+        "auth.user_by_email",
+        "auth.refresh_token_for_change",
+        "auth.spend",
+        "auth.revoke_family",
+        "auth.delete_expired",
+        "api_keys.by_hash",
+        "api_keys.note_uses",
+        "conversations.ensure_partitions",
+        "prices.in_force",
+    }
+    for name, sql in statements(path):
+        assert name in system or "tenant_id" in sql, name
+
+
+async def test_every_statement_can_be_planned(database):
+    for name, sql in ALL:
+        async with database.transaction_as_system() as tx:
+            try:
+                await tx.exec("EXPLAIN (GENERIC_PLAN) " + numbered(sql))
+            except DatabaseError as error:
+                pytest.fail(f"{name}: {error}")
+
+
+async def test_a_conversation_is_looked_up_in_one_partition(database):
+    sql = dict(ALL)["conversations.get"]
+    plan = ""
+    async with database.transaction_as_system() as tx:
+        for line in await tx.all(
+            str,
+            "EXPLAIN " + sql,
+            tenant_id="ten_a",
+            environment="live",
+            id="conv_1",
+            opened_at="2026-01-01T00:00:00Z",
+        ):
+            plan += line + "\n"
+    assert plan.count("Scan on") == 1 or plan.count("Index Scan using") == 1, plan
+
+
+TABLES = {
+    "tenants": "INSERT INTO tenants VALUES ('ten_a', 'n', 's', 'active', 'p', '{}', now())",
+    "users": "INSERT INTO users (id, tenant_id, email, password_hash, first_name, last_name, role, created_at)"
+    " VALUES ('usr_1', 'ten_a', 'e', 'h', 'f', 'l', 'Admin', now())",
+    "refresh_tokens": "INSERT INTO refresh_tokens VALUES ('\\x00', 'fam', 'ten_a', 'live', 'usr_1', now(), now())",
+    "api_keys": "INSERT INTO api_keys (id, tenant_id, environment, name, prefix, key_hash, scopes, created_at)"
+    " VALUES ('key_1', 'ten_a', 'live', 'n', 'p', '\\x00', '{}', now())",
+    "idempotency_keys": "INSERT INTO idempotency_keys (tenant_id, environment, key, request_hash, created_at)"
+    " VALUES ('ten_a', 'live', 'k', '\\x00', now())",
+    "agents": "INSERT INTO agents (id, tenant_id, environment, status, version, config, created_at, updated_at)"
+    """ VALUES ('agt_1', 'ten_a', 'live', 'draft', 1, '{"name": "n", "tags": []}', now(), now())""",
+    "agent_versions": "INSERT INTO agent_versions (agent_id, version, tenant_id, environment, config, changes_summary, created_at)"
+    " VALUES ('agt_1', 1, 'ten_a', 'live', '{}', 's', now())",
+    "conversations": "INSERT INTO conversations (id, opened_at, tenant_id, environment, session_id, agent_id, agent_name,"
+    " agent_version, channel, direction, status, language, hipaa, recording_wanted, retention_days, started_at, caller, metadata)"
+    " VALUES ('conv_1', now(), 'ten_a', 'live', 's', 'a', 'n', 1, 'webrtc', 'inbound', 'in_progress', 'en', false, true, 90,"
+    " now(), '{}', '{}')",
+    "turns": "INSERT INTO turns VALUES (now(), 'conv_1', 1, 'ten_a', 'live', 'user', 't', 0, 1, 1, '[]', false, null)",
+}
+"""A row of tenant `ten_a` for every table that belongs to tenants, in an order that foreign keys allow."""
+
+BOTH_ENVIRONMENTS = {"tenants", "users"}
+
+
+async def test_no_table_of_tenants_is_missing_here(database):
+    async with database.transaction_as_system() as tx:
+        found = await tx.all(
+            str,
+            """
+            SELECT c.relname
+              FROM pg_class c
+              JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
+             WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+               AND c.relname <> 'outbox'
+            """,
+        )
+    assert set(found) == set(TABLES)
+
+
+async def test_a_forgotten_where_shows_nothing_of_others(database):
+    for sql in TABLES.values():
+        async with database.transaction("ten_a", Environment.LIVE) as tx:
+            await tx.exec(sql)
+    for table in TABLES:
+        everything = f"SELECT count(*) FROM {table}"  # noqa: S608
+        async with database.transaction("ten_a", Environment.LIVE) as tx:
+            assert await tx.one(int, everything) == 1, table
+        async with database.transaction("ten_b", Environment.LIVE) as tx:
+            assert await tx.one(int, everything) == 0, table
+            assert await tx.exec(f"DELETE FROM {table}") == 0, table  # noqa: S608
+        async with database.transaction("ten_a", Environment.SANDBOX) as tx:
+            assert await tx.one(int, everything) == (1 if table in BOTH_ENVIRONMENTS else 0), table
+        async with database.transaction("", "") as tx:
+            assert await tx.one(int, everything) == 0, table
+
+
+async def test_a_row_can_not_be_written_for_another_tenant(database):
+    for table, sql in TABLES.items():
+        with pytest.raises(Exception, match="row-level security"):
+            async with database.transaction("ten_b", Environment.LIVE) as tx:
+                await tx.exec(sql)
+        async with database.transaction_as_system() as tx:
+            assert await tx.one(int, f"SELECT count(*) FROM {table}") == 0  # noqa: S608
+
+
+async def test_partitions_can_not_be_reached_past_their_parent(database):
+    async with database.transaction("ten_a", Environment.LIVE) as tx:
+        await tx.exec(TABLES["conversations"])
+        partition = await tx.one(str, "SELECT tableoid::regclass::text FROM conversations")
+        assert await tx.one(int, f"SELECT count(*) FROM {partition}") == 0  # noqa: S608
+
+
+async def test_missing_months_are_created_by_the_services_role(database):
+    async with database.transaction_as_system() as tx:
+        again = await tx.one(int, "SELECT ensure_partitions(now(), 3)")
+        later = await tx.one(int, "SELECT ensure_partitions(now() + interval '1 month', 3)")
+    assert (again, later) == (0, 2)
