@@ -291,6 +291,38 @@ TABLE: dict[str, tuple[TurnRules, tuple[TurnInput, ...], list[TurnCommand], Floo
         [SayGoodbye(EndReason.IDLE_TIMEOUT), Pause(), Cut(True), PrepareTranscript(), FinishTurn(), Answer("wait")],
         Floor.THINKING,
     ),
+    "an interrupted idle goodbye does not end the call later": (
+        msgspec.structs.replace(RULES, prompt_after_ms=None),
+        (
+            BEGIN,
+            TimePassed(15_000),
+            AgentStarted(15_100),
+            *says(15_200, 15_800),
+            final(16_530, "wait"),
+            AgentStarted(16_600),
+            AgentFinished(17_000, "Yes?"),
+        ),
+        [SayGoodbye(EndReason.IDLE_TIMEOUT), Pause(), Cut(True), PrepareTranscript(), FinishTurn(), Answer("wait")],
+        Floor.LISTENING,
+    ),
+    "a caller who said goodbye may think better of it": (
+        msgspec.structs.replace(RULES, end_phrases=(("your", "hours"),)),
+        (*SPEAKING, *says(4000, 4800), final(5530, "one more thing"), AgentStarted(5600), AgentFinished(6000, "Yes?")),
+        [*ASKED_DOES, Pause(), Cut(True), PrepareTranscript(), FinishTurn(), Answer("one more thing")],
+        Floor.LISTENING,
+    ),
+    "a single voiced window does not hold the agent": (
+        RULES,
+        (*SPEAKING, SpeechStarted(4032, 32)),
+        ASKED_DOES,
+        Floor.SPEAKING,
+    ),
+    "two pieces asked for one after the other are answered together": (
+        RULES,
+        (BEGIN, *says(1000, 2000), *says(2750, 3250), final(3960, "my name is"), final(3970, "john")),
+        [PrepareTranscript(), FinishTurn(), PrepareTranscript(), FinishTurn(), Answer("my name is john")],
+        Floor.THINKING,
+    ),
     "the maximum duration": (
         msgspec.structs.replace(RULES, max_duration_ms=30_000.0, prompt_after_ms=None, idle_after_ms=60_000.0),
         (BEGIN, TimePassed(25_000), AgentStarted(25_100), *says(25_200, 26_000), AgentFinished(28_000, "Bye")),

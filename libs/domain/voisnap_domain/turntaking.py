@@ -474,8 +474,8 @@ def _voice(rules: TurnRules, state: TurnState, voiced_ms: float) -> Step:
 
 
 def _may_interrupt(rules: TurnRules, state: TurnState) -> bool:
-    """A reply in the making is always held: the caller has not finished. Leave-taking for good is never."""
-    if state.burst_ms < HOLD_AFTER_MS or state.ending not in {None, EndReason.IDLE_TIMEOUT}:
+    """A reply in the making is always held: the caller has not finished. Leave-taking because time is up is never."""
+    if state.burst_ms < HOLD_AFTER_MS or state.ending is EndReason.MAX_DURATION:
         return False
     return rules.interruptible or state.floor is Floor.THINKING
 
@@ -658,7 +658,7 @@ def _ended(state: TurnState, reason: EndReason) -> Step:
 
 
 def _key(rules: TurnRules, state: TurnState, digit: str) -> Step:
-    if not rules.keys_enabled or state.ending not in {None, EndReason.IDLE_TIMEOUT}:
+    if not rules.keys_enabled or state.ending is EndReason.MAX_DURATION:
         return Step(state)
     if digit != "#" or not state.keys:
         state = _with(state, keys=(state.keys + digit)[:MAX_KEYS])

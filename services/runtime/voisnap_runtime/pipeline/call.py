@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import structlog
 from voisnap_domain.conversations import CallQuality, Speaker, Turn
@@ -10,6 +11,7 @@ from voisnap_domain.sessions import EndReason, SessionPlan
 from voisnap_domain.turntaking import CallerConnected, KeyPressed, TurnRules
 from voisnap_media.pcm import Pcm
 from voisnap_media.recorder import Recorder
+from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.llm import LanguageModel
 from voisnap_providers.ports.stt import SpeechToText
 from voisnap_providers.ports.tts import TextToSpeech
@@ -30,6 +32,15 @@ LINGER_SECONDS = 0.3
 LINGERING = frozenset({EndReason.AGENT_ENDED, EndReason.USER_ENDED, EndReason.IDLE_TIMEOUT, EndReason.MAX_DURATION})
 
 log = structlog.get_logger()
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """A language model that answers sooner when it knows the prompt beforehand."""
+
+    async def prepare(self, prompt: str) -> None:
+        """Work out the prompt. Raises ProviderError."""
+        ...
 
 
 class Call:
@@ -57,6 +68,7 @@ class Call:
         self._loop = asyncio.get_running_loop()
         self._notify = notify
         self._vad = vad
+        self._llm = llm
         self._elapsed = elapsed
         self._began: float | None = None
         self._ended: asyncio.Future[EndReason] = self._loop.create_future()
@@ -137,6 +149,7 @@ class Call:
             self._notify(Warned(text=f"The variable {name} has no value."))
         self._vad.add(self._ear)
         reader = asyncio.create_task(self._hear(), name="hearing")
+        preparation = asyncio.create_task(self._prepare(), name="preparation")
         try:
             self._conversation.turns.happen(CallerConnected(self._ear.now_ms(now)))
             reason = await asyncio.shield(self._ended)
@@ -147,8 +160,9 @@ class Call:
             if not self._ended.done():
                 self._ended.set_result(EndReason.ERROR)
             reader.cancel()
+            preparation.cancel()
             await self._conversation.aclose()
-            await asyncio.gather(reader, return_exceptions=True)
+            await asyncio.gather(reader, preparation, return_exceptions=True)
             await self._hearing.aclose()
             if self._sides is not None:
                 self._sides.end(self._clock())
@@ -184,6 +198,14 @@ class Call:
 
     def _end_said(self, reason: EndReason) -> None:
         self.end(reason)
+
+    async def _prepare(self) -> None:
+        """A model that can work the prompt out beforehand does so while the agent greets."""
+        if isinstance(self._llm, Preparable):
+            try:
+                await self._llm.prepare(self._script.system)
+            except ProviderError as error:
+                log.info("llm.not_prepared", reason=error.detail)
 
     async def _hear(self) -> None:
         try:

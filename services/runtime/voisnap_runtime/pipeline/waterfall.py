@@ -2,9 +2,10 @@
 
 import time
 
-from opentelemetry import trace
+from opentelemetry import context, trace
 from voisnap_domain.conversations import TurnLatency
 
+context.get_current()  # finds its implementation by entry points, tens of milliseconds that must not fall into the first call
 _tracer = trace.get_tracer("voisnap.runtime.pipeline")
 
 
