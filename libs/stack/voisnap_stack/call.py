@@ -234,6 +234,9 @@ class _Conversation:
             if talk.done() and not talk.cancelled() and (error := talk.exception()) is not None:
                 raise error
             await self._say_goodbye()
+        except HubRefused as error:
+            # An `Error` event before the refusal knows better why.
+            raise CallFailed(self._failure or str(error)) from error
         finally:
             await self._close()
         if self._failure is not None and not self._latencies and not self._lines:
@@ -311,10 +314,14 @@ class _Conversation:
             self._ended.set()
 
     async def _follow_hub(self) -> None:
-        async for event in self._hub.events():
-            await self._heard_of(event)
-        self._failure = self._failure or "the hub closed the connection"
-        self._ended.set()
+        try:
+            async for event in self._hub.events():
+                await self._heard_of(event)
+        except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
+            self._failure = f"the platform said something that cannot be understood: {error!r}"
+        if not self._ended.is_set():
+            self._failure = self._failure or "the hub closed the connection"
+            self._ended.set()
 
     async def _heard_of(self, event: HubEvent) -> None:
         value = event.value

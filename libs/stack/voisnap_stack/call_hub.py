@@ -56,6 +56,8 @@ class HubClient:
         Raises `HubRefused` when the hub refuses, and `OSError` or `httpx.HTTPError` when it cannot be reached.
         """
         answer = await http.post(f"{url}/negotiate?{urlencode({**query, 'negotiateVersion': '1'})}")
+        if answer.status_code == 401:
+            raise HubRefused("the token was refused: it may have run out; log in again")
         if answer.status_code != 200:
             raise HubRefused(f"the hub refused the connection (status {answer.status_code})")
         token = answer.json().get("connectionToken", "")
@@ -124,7 +126,7 @@ class HubClient:
 
     async def _read(self, rest: str) -> None:
         try:
-            self._take(rest)
+            rest = self._take(rest)
             async for frame in self._socket:
                 rest = self._take(rest + _text(frame))
         except ConnectionClosed:
