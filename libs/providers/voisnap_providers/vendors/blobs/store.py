@@ -175,7 +175,7 @@ def require_key(key: str) -> None:
 
 def _s3(bucket: str, prefix: str, options: dict[str, str]) -> S3Store:
     config: dict[str, Any] = {"region": options.get("region") or os.environ.get("AWS_REGION", "us-east-1")}
-    client: "ClientConfig" = {"timeout": f"{CALL_TIMEOUT_SECONDS:g} seconds", "connect_timeout": "5 seconds"}
+    client: ClientConfig = {"timeout": f"{CALL_TIMEOUT_SECONDS:g} seconds", "connect_timeout": "5 seconds"}
     if endpoint := options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL"):
         config["endpoint"] = endpoint
         config["virtual_hosted_style_request"] = False

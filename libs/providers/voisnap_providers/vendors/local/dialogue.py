@@ -21,7 +21,7 @@ AGENTS_KEPT = 32
 PASSAGES_KEPT = 64
 VECTORS_KEPT = 6000
 
-GOOD_SCORE = 0.40
+GOOD_SCORE = 0.35
 SURE_SCORE = 0.56
 LEAST_MEANING = 0.22
 INTENT_SCORE = 0.60
@@ -41,13 +41,14 @@ _FOLLOW_UP = re.compile(
 )
 _POINTS_BACK = re.compile(r"\b(?:it|that|this|they|them|those|these|there|one|ones|he|she)\b", re.IGNORECASE)
 _SPLIT = re.compile(
-    r"(?<=[?.!])\s+|,?\s+(?:and|also)\s+(?=(?:what|where|when|how|who|which|do|does|are|is|can|could|will)\b)|,\s+(?=(?:what|where|when|how|who|which)\b)",
+    r"(?<=[?.!])\s+|,?\s+(?:and|also)\s+(?=(?:what|where|when|how|who|which|do|does|are|is|can|could|will)\b)|,\s+(?=(?:what|where|when|how|who|which|do you|are you|can you|can i|is there|are there)\b)",
     re.IGNORECASE,
 )
 _ASKS = re.compile(
     r"\?|^\W*(?:\w+\W+){0,3}?(?:what|where|when|how|who|which|why|do|does|did|are|is|can|could|will|would|should|may|have|tell me)\b",
     re.IGNORECASE,
 )
+_TELLS = re.compile(r"^\W*(?:my \w+(?: \w+)?(?: is|'s)|it's|it is|the (?:number|name|code) is)\b[^?]*$", re.IGNORECASE)
 _LEAD_IN = re.compile(
     r"^(?:(?:hi|hello|hey|good (?:morning|afternoon|evening)|okay|ok|so|um+|uh+|well|oh|yes|yeah|great|perfect|thanks|thank you|please|sorry|excuse me|actually|alright|all right|right|there|no)\b[,.!]*\s*)+",
     re.IGNORECASE,
@@ -239,7 +240,7 @@ class LocalAgent:
                 return _reply(f"Sure, {_moment(heard)}. {ASK_NAME}", source="slot")
             if score < SURE_SCORE:
                 return _reply(f"Sure, I can take that down. {ASK_TIME}", source="slot")
-        if _ASKS.search(heard) and score >= GOOD_SCORE:
+        if score >= GOOD_SCORE and _ASKS.search(heard) and not _TELLS.match(heard):
             return None
         if order := _ORDER.search(_digits(heard)):
             return _reply(
@@ -347,7 +348,8 @@ def _to_yes_no(intent: Intent, last: str) -> Reply:
 
 def _unknown(asked: str, history: list[Message], brief: Briefing) -> Reply:
     if brief.unknown:
-        return _reply(brief.unknown, source="unknown")
+        honest = "I'm sorry, I'm not sure about that. " if re.match(r"^(?:I|Please)\b", brief.unknown) else ""
+        return _reply(honest + brief.unknown, source="unknown")
     before = sum(
         message.role is Role.ASSISTANT and "don't have" in message.content.replace("’", "'") for message in history
     )

@@ -72,7 +72,7 @@ class Briefing(msgspec.Struct, frozen=True, kw_only=True):
 
 _CALLER = r"(?:(?:a|an|the|any|your|our)\s+)?(?:callers?|customers?|guests?|patients?|users?|clients?|visitors?|someone|somebody|anyone|people|they|he or she)"
 _LEANS_BACK = re.compile(
-    r"^(?:it|they|these|this|that|those|there|he|she|both|otherwise|however|also|in that case|after that|please)\b",
+    r"^(?:it|they|these|this|that|those|there|he|she|both|otherwise|however|also|in that case|after that)\b",
     re.IGNORECASE,
 )
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*$")
@@ -154,6 +154,10 @@ _FORBID = re.compile(
     re.IGNORECASE,
 )
 
+_LABELS = re.compile(
+    r"^[\s*-]*(?:agent |your |assistant |persona |our )?(name|company|business|organi[sz]ation)(?: name)?\**:\**[ \t]+(\S.*)$",
+    re.IGNORECASE | re.MULTILINE,
+)
 _NAME = r"[A-Z][\w'’-]+(?:\s+[A-Z][\w'’-]+)?"
 _ORGANISATION = r"(?:the\s+)?[A-Z0-9][\w'’&.-]*(?:\s+(?:[A-Z0-9][\w'’&.-]*|and|of|the|&|de|la)(?=\s+[A-Z0-9]|\b))*"
 _NAMED = (
@@ -301,6 +305,11 @@ class _Reader:
         if key.endswith("?"):
             self._answer(key, value)
             return
+        parts = sentences(value)
+        if len(parts) > 1 and len(value.split()) > 25:
+            for part in parts:
+                self._add(part, topic=", ".join(filter(None, (self._topic, self._list_topic, key))))
+            return
         self._add(value, shape=shape, key=key, group=self._group if shape is Shape.ITEM else -1)
 
     def _sentence(self, sentence: str) -> None:
@@ -388,7 +397,7 @@ class _Reader:
                     question=question,
                     group=group,
                     topic=topic if topic is not None else ", ".join(filter(None, (self._topic, self._list_topic))),
-                    before=self._before,
+                    before=self._before if shape is Shape.SENTENCE else "",
                 )
             )
             self._before = text
@@ -469,13 +478,23 @@ def _to_caller(text: str, *, capital: bool = True) -> str:
         (r"\b(?:the )?callers?\b", "you"),
     ):
         text = re.sub(pattern, word, text, flags=re.IGNORECASE)
-    text = text.strip()
+    text = re.sub(r"\band that\b", "and", text.strip())
     return text[:1].upper() + text[1:] if capital else text
 
 
 def _persona(prompt: str) -> tuple[Persona, Fact | None]:
     opening = tuple(_opening(prompt))
-    name = next((match[1] for pattern in _NAMED for sentence in opening if (match := pattern.search(sentence))), "")
+    labels = {match[1].lower(): match[2] for match in _LABELS.finditer(prompt[:3000])}
+    labelled = (
+        labels.get("company")
+        or labels.get("business")
+        or labels.get("organisation")
+        or labels.get("organization")
+        or ""
+    )
+    name = labels.get("name") or next(
+        (match[1] for pattern in _NAMED for sentence in opening if (match := pattern.search(sentence))), ""
+    )
     role = _ROLE.search(prompt)
     organisation, about = "", None
     for sentence in opening:
@@ -485,6 +504,10 @@ def _persona(prompt: str) -> tuple[Persona, Fact | None]:
             if works_for[2]:
                 about = Fact(text=f"{organisation} is {works_for[2].rstrip('.')}.", topic="about us, who we are")
             break
+    if labelled and not organisation:
+        organisation, _, what = labelled.partition(",")
+        if re.match(r"\s+an?\s", what):
+            about = Fact(text=f"{organisation} is{what.rstrip('.')}.", topic="about us, who we are")
     if name and organisation and name == organisation:
         name = ""
     return Persona(name=name, role=role[1].strip() if role else "", organisation=organisation), about

@@ -55,7 +55,7 @@ _NAMED_ID = re.compile(
     rf"\b((?:{_ID_WORDS})\b\.?(?:\s+(?:number|code|id|is|no\.?))*[\s:#]+)([A-Z0-9][A-Z0-9-]*)(?![\w-]|[.:]\d)",
     re.IGNORECASE,
 )
-_LONG_NUMBER = re.compile(r"(?<![\w.,$£€#-])(0\d+|\d{5,})(?![\w,-]|\.\d)")
+_LONG_NUMBER = re.compile(r"(?<![\w.,:$£€#-])(0\d+|\d{5,})(?![\w,-]|\.\d)")
 _MIXED_ID = re.compile(
     r"(?<![\w$£€-])(?=[A-Z0-9-]*\d)(?=[A-Z0-9-]*[A-Z])([A-Z]{1,5}-?\d{3,}[A-Z0-9-]*|\d+[A-Z]{1,3}-?\d+[A-Z0-9-]*)(?![\w-])"
 )

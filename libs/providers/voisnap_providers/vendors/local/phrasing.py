@@ -132,7 +132,7 @@ def _keyed(fact: Fact) -> str:
         return finished(f"{key}{joint}{_lower_first(value)}")
     if re.fullmatch(r"(?:accepted )?payments?(?: methods?| options?)?", key, re.IGNORECASE):
         return finished(f"We accept {_lower_first(value)}")
-    if _OWNED_KEYS.search(key) and not _NOT_OWNED.match(key):
+    if fact.shape is not Shape.ROW and _OWNED_KEYS.search(key) and not _NOT_OWNED.match(key):
         return finished(f"Our {_lower_first(key)} {verb} {shortened(value)}")
     if fact.shape is Shape.ROW and not re.match(r"^[$£€\d]", value):
         return finished(f"{key}: {value}")

@@ -30,7 +30,7 @@ _KINDS: tuple[tuple[str, re.Pattern[str], re.Pattern[str], str], ...] = (
     ("place", re.compile(r"\b(?:where|address|location|located|directions|find you)\b"), re.compile(r"\b\d+\s+(?:\w+\s+){1,3}(?:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|square|way|plaza|place|highway)\b|\baddress\b|\blocated\b|\bfloor\b|\bnext to\b|\bacross from\b|\bbehind\b|\bcorner of\b"), "~2"),
     ("phone", re.compile(r"\b(?:phone|telephone|call|number|reach)\b"), re.compile(r"(?:\+?\d[\s().-]{0,2}){7,}|\b1-?8\d\d-"), "~3"),
     ("email", re.compile(r"\be-?mail\b"), re.compile(r"\b[\w.+-]+@[\w-]+\.\w+"), ""),
-    ("person", re.compile(r"\b(?:who|whose|name of|doctor|dentist|manager|owner|chef)\b"), re.compile(r"\b(?:dr|mr|mrs|ms|doctor|chef|manager|owner|founder|ceo)\b\.?"), ""),
+    ("person", re.compile(r"\b(?:who|who's|whose|name of|doctor|dentist|manager|owner|chef)\b"), re.compile(r"\b(?:dr|mr|mrs|ms|doctor|chef|manager|owner|founder|ceo|run by|owned by|head)\b\.?"), ""),
     ("duration", re.compile(r"\bhow (?:long|soon|quick|quickly|fast)\b|\bduration\b"), re.compile(r"\b(?:\d+|one|two|three|four|five|six|seven|ten|thirty|forty|sixty)(?:\s?(?:-|to)\s?\d+)?\s?(?:minutes?|mins?|hours?|days?|weeks?|months?|years?|business days)\b"), "~35"),
 )  # fmt: skip
 
@@ -56,7 +56,11 @@ class Index:
         self.facts = tuple(facts)
         self._embed = embed
         self._described = [fact.described() for fact in self.facts]
-        plain = [fact.plain() for fact in self.facts]
+        self._described = [
+            fact.question if _is_conditional(fact) else described
+            for fact, described in zip(self.facts, self._described, strict=True)
+        ]
+        plain = [fact.question if _is_conditional(fact) else fact.plain() for fact in self.facts]
         asked = [
             fact.question or _usual_question(fact) or described
             for fact, described in zip(self.facts, self._described, strict=True)
@@ -118,8 +122,9 @@ class Index:
         found: dict[str, dict[int, float]] = {}
         for at, fact in enumerate(self.facts):
             lowered = fact.plain().lower()
-            own = [*terms(fact.plain()), *terms(fact.question)]
-            around = terms(fact.topic)
+            own, around = [*terms(fact.plain()), *terms(fact.question)], terms(fact.topic)
+            if _is_conditional(fact):
+                own, around = [*terms(fact.question)], (*around, *terms(fact.plain()))
             for group, weight in ((own, 1.0), (around, TOPIC_WEIGHT)):
                 for term in group:
                     found.setdefault(term, {}).setdefault(at, weight)
@@ -172,6 +177,11 @@ class Index:
             for other in self._postings
             if len(other) > 4 and abs(len(other) - len(term)) <= 1 and other[0] == term[0] and _one_apart(term, other)
         )
+
+
+def _is_conditional(fact: Fact) -> bool:
+    """Whether the fact is true only in the case that its question describes, so that only the case may find it."""
+    return fact.shape is Shape.RULE and bool(fact.question)
 
 
 _USUAL_QUESTIONS = tuple(

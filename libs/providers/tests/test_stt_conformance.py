@@ -1,0 +1,128 @@
+"""What every recogniser must do: the fake on hidden texts, the local one on real speech."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from voisnap_media.pcm import Pcm
+from voisnap_providers.ports.stt import SpeechToText, SttStream, Transcript
+from voisnap_testkit.fakes_speech import FakeStt, spoken
+
+pytestmark = pytest.mark.conformance
+
+FIRST, SECOND = "We are open on Monday.", "Where can I park my car?"
+
+
+@pytest.fixture(params=["fake", "local"])
+def stt(request: pytest.FixtureRequest) -> SpeechToText:
+    return FakeStt() if request.param == "fake" else request.getfixturevalue("registry").stt("local")
+
+
+@pytest.fixture
+def speech(stt: SpeechToText, request: pytest.FixtureRequest) -> Callable[[str], Pcm]:
+    return spoken if isinstance(stt, FakeStt) else request.getfixturevalue("say")
+
+
+async def finals(stream: SttStream, count: int) -> list[Transcript]:
+    found = []
+    async with asyncio.timeout(20):
+        async for transcript in stream:
+            if transcript.is_final:
+                found.append(transcript)
+            if len(found) == count:
+                return found
+    return found
+
+
+def bare(text: str) -> str:
+    return "".join(sign for sign in text.lower() if sign.isalnum() or sign == " ")
+
+
+def push(stream: SttStream, audio: Pcm, *, ms: int = 20) -> None:
+    for start in range(0, round(audio.duration_ms), ms):
+        stream.push(audio.slice(start, start + ms))
+
+
+async def test_each_flush_gives_one_final_in_order(stt: SpeechToText, speech: Callable[[str], Pcm]):
+    stream = stt.open(language="en-US")
+    for text in (FIRST, SECOND):
+        push(stream, speech(text))
+        stream.flush()
+    transcripts = await finals(stream, 2)
+    assert [bare(item.text) for item in transcripts] == [bare(FIRST), bare(SECOND)]
+    assert [item.utterance for item in transcripts] == [0, 1]
+    await stream.aclose()
+
+
+async def test_words_are_in_order_inside_their_audio_and_count_from_the_first_sample(stt, speech):
+    stream = stt.open(language="en")
+    total = 0.0
+    for text in (FIRST, SECOND):
+        audio = speech(text)
+        push(stream, audio)
+        stream.flush()
+        (final,) = await finals(stream, 1)
+        assert final.audio_seconds == pytest.approx(audio.seconds, abs=0.01)
+        assert " ".join(word.word for word in final.words) == final.text
+        moments = [moment for word in final.words for moment in (word.start_time, word.end_time)]
+        assert moments == sorted(moments)
+        assert total <= moments[0]
+        assert moments[-1] <= total + audio.seconds + 0.001
+        assert all(0 < word.confidence <= 1 for word in final.words)
+        total += audio.seconds
+    await stream.aclose()
+
+
+async def test_a_flush_without_speech_gives_an_empty_final(stt, speech):
+    stream = stt.open(language="en")
+    stream.flush()
+    stream.push(Pcm.silence(16000, 700))
+    stream.flush()
+    assert [item.text for item in await finals(stream, 2)] == ["", ""]
+    await stream.aclose()
+
+
+async def test_a_pause_changes_nothing_whether_speech_goes_on_or_not(stt, speech):
+    stream = stt.open(language="en")
+    push(stream, speech(FIRST))
+    stream.pause()
+    push(stream, Pcm.silence(16000, 300))
+    stream.flush()
+    push(stream, speech(FIRST))
+    stream.pause()
+    push(stream, speech(SECOND))
+    stream.flush()
+    only, both = await finals(stream, 2)
+    assert bare(only.text) == bare(FIRST)
+    assert bare(both.text) == bare(f"{FIRST} {SECOND}")
+    await stream.aclose()
+
+
+async def test_a_reset_forgets_the_audio_and_no_final_follows(stt, speech):
+    stream = stt.open(language="en")
+    push(stream, speech(FIRST))
+    stream.pause()
+    stream.reset()
+    push(stream, speech(SECOND))
+    stream.flush()
+    (final,) = await finals(stream, 1)
+    assert bare(final.text) == bare(SECOND)
+    assert final.utterance == 0
+    await stream.aclose()
+
+
+async def test_closing_ends_the_iteration_and_later_calls_do_nothing(stt, speech):
+    stream = stt.open(language="en")
+    push(stream, speech(FIRST))
+    await stream.aclose()
+    stream.push(Pcm.silence(16000, 20))
+    stream.flush()
+    assert [item async for item in stream if item.is_final] == []
+    await stream.aclose()
+
+
+async def test_audio_of_another_rate_is_refused(stt, speech):
+    stream = stt.open(language="en")
+    with pytest.raises(ValueError, match="16000 Hz"):
+        stream.push(Pcm.silence(8000, 20))
+    await stream.aclose()
