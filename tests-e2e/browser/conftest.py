@@ -6,15 +6,20 @@ import json
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+import wave
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 SCRIPTS = Path(__file__).parent
 NODE_MODULES = SCRIPTS.parent / "node_modules"
+AUDIO = SCRIPTS.parent / "fixtures" / "audio"
+RATE = 16_000
+MICROPHONE_SECONDS = 60
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -59,3 +64,27 @@ def run_script() -> Callable[..., Any]:
         return json.loads(done.stdout)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def microphone() -> Callable[[Path, Sequence[tuple[float, str]]], float]:
+    """Write what a fake microphone says: silence with the named recordings at their seconds. Gives the last one's end."""
+
+    def write(path: Path, says: Sequence[tuple[float, str]]) -> float:
+        track = np.zeros(MICROPHONE_SECONDS * RATE, dtype="<i2")
+        end = 0
+        for at, name in says:
+            with wave.open(str(AUDIO / name), "rb") as sound:
+                assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (RATE, 1, 2)
+                voice = np.frombuffer(sound.readframes(sound.getnframes()), dtype="<i2")
+            start = int(at * RATE)
+            end = start + len(voice)
+            track[start:end] = voice
+        with wave.open(str(path), "wb") as sound:
+            sound.setnchannels(1)
+            sound.setsampwidth(2)
+            sound.setframerate(RATE)
+            sound.writeframes(track.tobytes())
+        return end / RATE
+
+    return write

@@ -57,35 +57,20 @@ def example_page(base_url: str, agent_id: str, access_token: str) -> str:
     return page
 
 
-def microphone(path: Path) -> float:
-    """Write what the fake microphone says; gives the second at which its question ends."""
-    human = _samples(FIXTURES / "audio" / "human-go-forward.wav")
-    question = _samples(FIXTURES / "audio" / "question-teeth-cleaning.wav")
-    track = np.zeros(int(LONGEST_CALL * RATE), dtype="<i2")
-    for at, voice in ((HUMAN_AT, human), (QUESTION_AT, question)):
-        start = int(at * RATE)
-        track[start : start + len(voice)] = voice
-    with wave.open(str(path), "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(RATE)
-        sound.writeframes(track.tobytes())
-    return QUESTION_AT + len(question) / RATE
-
-
 @pytest.fixture(scope="module")
-def call(platform: Any, run_script: Any, tmp_path_factory: pytest.TempPathFactory) -> Call:
+def call(platform: Any, run_script: Any, microphone: Any, tmp_path_factory: pytest.TempPathFactory) -> Call:
     """One call, from the button to the hang-up."""
     folder = tmp_path_factory.mktemp("seed")
     page = folder / "example.html"
     page.write_text(example_page(platform.base_url, platform.demo["agentId"], platform.login()))
     recording = folder / "both-sides.wav"
+    says = [(HUMAN_AT, "human-go-forward.wav"), (QUESTION_AT, "question-teeth-cleaning.wav")]
     plan = {
         "baseUrl": platform.base_url,
         "html": str(page),
         "microphoneWav": str(folder / "microphone.wav"),
         "recordingWav": str(recording),
-        "questionEndS": microphone(folder / "microphone.wav"),
+        "questionEndS": microphone(folder / "microphone.wav", says),
         "quietS": 1.5,
         "timeoutS": LONGEST_CALL,
     }
@@ -220,9 +205,3 @@ def heard(ears: Moonshine, samples: np.ndarray, spans: list[Span]) -> str:
         start, end = max(0, int((span.start - 0.2) * RATE)), int((span.end + 0.2) * RATE)
         texts.append(ears(samples[start:end].astype(np.float32) / 32768).text)
     return " ".join(texts).lower()
-
-
-def _samples(path: Path) -> np.ndarray:
-    with wave.open(str(path), "rb") as sound:
-        assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (RATE, 1, 2)
-        return np.frombuffer(sound.readframes(sound.getnframes()), dtype="<i2")

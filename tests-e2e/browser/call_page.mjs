@@ -1,0 +1,62 @@
+// A caller uses the call page of a running platform. Usage: node call_page.mjs <plan.json>, with
+// {baseUrl, email, password, microphoneWav, timeoutS, screenshots?}. Prints what the page showed.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { launch } from "./chromium.mjs";
+
+const plan = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const shot = (page, name) => (plan.screenshots ? page.screenshot({ path: join(plan.screenshots, `${name}.png`), fullPage: true }) : null);
+
+const browser = await launch({ microphoneWav: plan.microphoneWav });
+try {
+  const page = await (await browser.newContext({ viewport: { width: 900, height: 900 } })).newPage();
+  page.setDefaultTimeout(plan.timeoutS * 1000);
+  const problems = [];
+  page.on("pageerror", (error) => problems.push(error.message));
+  page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+  const answer = await page.goto(plan.baseUrl);
+  await page.getByLabel("E-mail").fill(plan.email);
+  await page.getByLabel("Password").fill(plan.password);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.locator("#start:enabled").waitFor();
+  const agents = await page.locator("#agent option").allInnerTexts();
+  await page.getByRole("button", { name: "Start call" }).click();
+
+  const lines = page.locator("#lines li");
+  const answered = lines.filter({ hasText: "Agent" }).filter({ hasText: /110|one hundred/ }).filter({ hasText: "Answered in" });
+  const failure = await answered.waitFor().then(() => null, (error) => error.message.split("\n")[0]);
+  await shot(page, "real-call");
+  const partialsSeen = await page.locator("#partials").count();
+  await page.getByRole("button", { name: "Hang up" }).click({ timeout: 3000 }).catch(() => {});
+  await page.getByRole("heading", { name: "Call ended" }).waitFor({ timeout: 5000 }).catch(() => {});
+  const recording = page.locator("#recording");
+  await recording.waitFor({ timeout: 10_000 }).catch(() => {});
+  const plays = await recording
+    .evaluate((audio) =>
+      Promise.race([
+        new Promise((resolve) => {
+          audio.addEventListener("timeupdate", () => audio.currentTime > 0.3 && resolve(audio.duration));
+          audio.play().catch(() => resolve(null));
+        }),
+        new Promise((resolve) => setTimeout(resolve, 5000, null)),
+      ]),
+    )
+    .catch(() => null);
+  await shot(page, "real-summary");
+  console.log(
+    JSON.stringify({
+      policy: answer.headers()["content-security-policy"] ?? null,
+      agents,
+      failure,
+      partialsSeen,
+      lines: await lines.allInnerTexts(),
+      facts: await page.locator(".facts dd").allInnerTexts(),
+      fault: (await page.locator("#alert").isVisible()) ? await page.locator("#alert").innerText() : null,
+      recordingSeconds: plays,
+      problems,
+    }),
+  );
+} finally {
+  await browser.close();
+}

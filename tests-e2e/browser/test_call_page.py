@@ -1,0 +1,65 @@
+"""The call page in a real browser against the whole platform: what a person sees from log-in to recording."""
+
+import json
+import os
+import re
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def shown(platform: Any, run_script: Any, microphone: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the page showed during and after one call. SCREENSHOTS names a folder for pictures."""
+    folder = tmp_path_factory.mktemp("call-page")
+    microphone(folder / "microphone.wav", [(7.0, "question-teeth-cleaning.wav")])
+    plan = {
+        "baseUrl": platform.base_url,
+        "email": platform.demo["email"],
+        "password": platform.demo["password"],
+        "microphoneWav": str(folder / "microphone.wav"),
+        "timeoutS": 40,
+        "screenshots": os.environ.get("SCREENSHOTS"),
+    }
+    (folder / "plan.json").write_text(json.dumps(plan))
+    return run_script("call_page.mjs", str(folder / "plan.json"), timeout=120)
+
+
+def test_both_sides_are_written_down_with_the_answer_time(shown) -> None:
+    assert shown["failure"] is None, shown
+    assert any("Harbor Street Dental" in agent for agent in shown["agents"])
+    greeting, question, answer = shown["lines"]
+    assert greeting.startswith("Agent\n\nHello! This is Aria")
+    assert question.startswith("You\n\n")
+    assert "cleaning cost" in question
+    assert "110" in answer
+    assert re.search(
+        r"Answered in \d+ ms \(end of turn \d+ · speech to text \d+ · model \d+ · voice \d+ · platform \d+\)", answer
+    )
+
+
+def test_summary_has_figures_and_a_recording_that_plays(shown) -> None:
+    ended_by, duration, turns, median, cost, conversation = shown["facts"]
+    assert ended_by == "You"
+    assert re.fullmatch(r"0:\d\d", duration)
+    assert turns == "3"
+    assert re.fullmatch(r"\d+ ms", median)
+    assert cost.startswith("$")
+    assert conversation.startswith("conv_")
+    minutes, seconds = duration.split(":")
+    assert shown["recordingSeconds"] == pytest.approx(int(minutes) * 60 + int(seconds), abs=1.5)
+
+
+def test_nothing_went_wrong_in_the_page(shown) -> None:
+    assert shown["problems"] == []
+    assert shown["fault"] is None
+
+
+def test_proxy_sends_a_strict_policy(shown) -> None:
+    policy = shown["policy"]
+    assert policy is not None
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
