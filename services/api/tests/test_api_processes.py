@@ -63,7 +63,9 @@ async def run(*arguments: str, environ: dict[str, str], stdin: bytes = b"") -> b
 
 @asynccontextmanager
 async def running(*arguments: str, environ: dict[str, str]) -> AsyncGenerator[None]:
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, env=environ, stderr=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, env=environ, stderr=asyncio.subprocess.PIPE
+    )
     log = asyncio.create_task(process.stderr.read())
     try:
         yield
@@ -181,9 +183,7 @@ async def test_from_seed_to_recording_and_through_restarts_of_the_servers(platfo
     seeded = await seed(platform)
     again = await seed(platform)
     assert (again["agentId"], again["userId"]) == (seeded["agentId"], seeded["userId"])
-    login = await platform.http.post(
-        "/api/v1/auth/login", json={"email": SEED["email"], "password": SEED["password"]}
-    )
+    login = await platform.http.post("/api/v1/auth/login", json={"email": SEED["email"], "password": SEED["password"]})
     assert login.status_code == 200, login.text
     assert login.json()["user"]["platformAdmin"] is True
     headers = {"Authorization": f"Bearer {login.json()['accessToken']}"}

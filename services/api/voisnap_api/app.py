@@ -26,6 +26,7 @@ from .auth.credentials import Credentials
 from .auth.routes import AuthController, jwks
 from .conversations.routes import ConversationController
 from .gate import Gate, Limiter, provide_caller, provide_identity
+from .idempotency.middleware import Idempotency
 from .recordings.links import RecordingLinks, signing_key_of
 from .recordings.routes import download, look
 from .settings import Settings
@@ -98,7 +99,10 @@ def build(
             "links": provide(links),
             "signer": provide(signer),
         },
-        middleware=[Gate(credentials, limiter, sandbox_host=settings.sandbox_host)],
+        middleware=[
+            Gate(credentials, limiter, sandbox_host=settings.sandbox_host),
+            Idempotency(database, (settings.secrets_key or settings.blobs_signing_key).value.encode()),
+        ],
         lifespan=(at_work,),
         openapi=openapi_config(),
         gate=gate,

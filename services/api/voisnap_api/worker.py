@@ -15,6 +15,7 @@ from voisnap_kit.settings import load
 from .auth.reconcilers import expired_refresh_tokens
 from .conversations import reconcilers as conversation_reconcilers
 from .conversations import subscribers as conversation_subscribers
+from .idempotency.reconcilers import old_idempotency_keys
 from .inbox_upkeep import old_inbox_notes
 from .settings import WorkerSettings
 from .tenants import subscribers as tenant_subscribers
@@ -47,6 +48,7 @@ async def work(database: Database, bus: Bus) -> None:
         conversation_reconcilers.partitions(database),
         expired_refresh_tokens(database),
         old_inbox_notes(database),
+        old_idempotency_keys(database),
     ]
     try:
         async with asyncio.TaskGroup() as group:
