@@ -12,13 +12,19 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import AudioStreamTrack
+from litestar import get
 from voisnap_domain.agents import AgentConfig, AgentSnapshot, Llm, Persona, Recording, Transcription, Voice
 from voisnap_domain.conversations import CallQuality, Speaker, Turn, TurnLatency
 from voisnap_domain.costs import LlmUsage, Usage
 from voisnap_domain.ids import AgentId, ConversationId, EventId, NodeId, SessionId, TenantId
 from voisnap_domain.sessions import Channel, Direction, EndReason, Session, SessionPlan, SessionState
 from voisnap_domain.tenants import Environment
+from voisnap_kit.bus import Bus
+from voisnap_kit.http import build_app
 from voisnap_kit.serve import serve
+from voisnap_kit.tokens import TokenSigner
 from voisnap_media.pcm import Pcm
 from voisnap_media.recorder import Recorder
 from voisnap_providers.ports.blobs import BlobInfo, BlobNotFound
@@ -475,3 +481,93 @@ def turn_builder() -> Callable[..., Turn]:
 @pytest.fixture
 def make_audience() -> type[FakeAudience]:
     return FakeAudience
+
+
+@pytest.fixture
+def signer():
+    return TokenSigner.generate()
+
+
+@pytest.fixture
+async def jwks_url(signer, served):
+    @get("/.well-known/jwks.json")
+    async def jwks() -> dict[str, Any]:
+        return signer.jwks()
+
+    async with served(build_app([jwks], service="test", checks={})) as port:
+        yield f"http://127.0.0.1:{port}/.well-known/jwks.json"
+
+
+@pytest.fixture
+def token(signer):
+    return signer.sign(
+        subject="usr_1",
+        tenant_id="ten_1",
+        environment="live",
+        role="TenantOwner",
+        scopes=frozenset({"hub"}),
+        now=datetime.now(UTC),
+        lifetime=timedelta(minutes=15),
+        token_id="jti_1",
+    )
+
+
+@pytest.fixture
+async def bus(nats_url):
+    async with await Bus.connect(nats_url, "test") as connected:
+        yield connected
+
+
+@pytest.fixture
+async def published(bus: Bus):
+    """What JetStream gets: a queue of events."""
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def take(event: Any, _meta: Any) -> None:
+        queue.put_nowait(event)
+
+    subscription = await bus.subscribe("test", ["evt.session.>"], take, max_in_flight=1)
+    yield queue
+    await subscription.close()
+
+
+@pytest.fixture
+def spoken_plan() -> SessionPlan:
+    """An agent that greets with its name and is recorded."""
+    plan = make_plan(recorded=True, created_at=datetime.now(UTC))
+    config = msgspec.structs.replace(
+        plan.agent.config,
+        first_message="Hello, this is Aria.",
+    )
+    return msgspec.structs.replace(plan, agent=msgspec.structs.replace(plan.agent, config=config))
+
+
+@pytest.fixture
+def hub(connect_hub):
+    """A hub connection of (port, session token, access token)."""
+
+    def connect(port: int, session_token: str, access_token: str):
+        return connect_hub(port, f"sessionToken={session_token}&access_token={access_token}")
+
+    return connect
+
+
+@contextlib.asynccontextmanager
+async def media_of(client: HubClient):
+    """A browser's side of the call, silent."""
+    peer = RTCPeerConnection()
+    peer.addTrack(AudioStreamTrack())
+    try:
+        await peer.setLocalDescription(await peer.createOffer())
+        await client.invoke("SendOfferAsync", {"sdp": peer.localDescription.sdp, "type": "offer"})
+        answer = await client.until("SdpAnswerReceived")
+        await peer.setRemoteDescription(RTCSessionDescription(**answer))
+        yield peer
+    finally:
+        await peer.close()
+
+
+@pytest.fixture
+def media() -> Any:
+    """`async with media(client)`: the media of a hub client's session."""
+    return media_of

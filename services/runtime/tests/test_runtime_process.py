@@ -1,21 +1,11 @@
 """The whole runtime on real servers: a session is opened over NATS, a caller comes over WebRtcHub and WebRTC, and everything is told."""
 
 import asyncio
-import contextlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
-from aiortc import RTCPeerConnection, RTCSessionDescription
-from aiortc.mediastreams import AudioStreamTrack
-from litestar import get
-from voisnap_domain.agents import LlmProvider
 from voisnap_domain.sessions import EndReason
-from voisnap_kit.bus import Bus
-from voisnap_kit.http import build_app
-from voisnap_kit.tokens import TokenSigner
 from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
 from voisnap_proto.requests import END_SESSION, OPEN_SESSION, EndSession, OpenSession, SessionEnding, SessionOpened
 from voisnap_runtime.app import open_runtime
@@ -24,21 +14,6 @@ from voisnap_runtime.settings import RuntimeSettings
 pytestmark = pytest.mark.media
 
 MODELS = Path.home() / ".cache" / "voisnap" / "models"
-
-
-@pytest.fixture
-def signer():
-    return TokenSigner.generate()
-
-
-@pytest.fixture
-async def jwks_url(signer, served):
-    @get("/.well-known/jwks.json")
-    async def jwks() -> dict[str, Any]:
-        return signer.jwks()
-
-    async with served(build_app([jwks], service="test", checks={})) as port:
-        yield f"http://127.0.0.1:{port}/.well-known/jwks.json"
 
 
 @pytest.fixture
@@ -64,78 +39,11 @@ async def runtime(settings, served):
         yield running, port
 
 
-@pytest.fixture
-def token(signer):
-    return signer.sign(
-        subject="usr_1",
-        tenant_id="ten_1",
-        environment="live",
-        role="TenantOwner",
-        scopes=frozenset({"hub"}),
-        now=datetime.now(UTC),
-        lifetime=timedelta(minutes=15),
-        token_id="jti_1",
-    )
-
-
-@pytest.fixture
-async def bus(nats_url):
-    async with await Bus.connect(nats_url, "test") as connected:
-        yield connected
-
-
-@pytest.fixture
-async def published(bus):
-    """What JetStream gets: a queue of events."""
-    queue: asyncio.Queue[Any] = asyncio.Queue()
-
-    async def take(event, _meta) -> None:
-        queue.put_nowait(event)
-
-    subscription = await bus.subscribe("test", ["evt.session.>"], take, max_in_flight=1)
-    yield queue
-    await subscription.close()
-
-
-@pytest.fixture
-def plan(make_plan):
-    plan = make_plan(recorded=True, created_at=datetime.now(UTC))
-    config = msgspec.structs.replace(
-        plan.agent.config,
-        first_message="Hello, this is Aria.",
-        llm=msgspec.structs.replace(plan.agent.config.llm, provider=LlmProvider.LOCAL),
-    )
-    return msgspec.structs.replace(plan, agent=msgspec.structs.replace(plan.agent, config=config))
-
-
-@pytest.fixture
-def hub(connect_hub):
-    """A hub connection of (port, session token, access token)."""
-
-    def connect(port: int, session_token: str, access_token: str):
-        return connect_hub(port, f"sessionToken={session_token}&access_token={access_token}")
-
-    return connect
-
-
-@contextlib.asynccontextmanager
-async def media(client: Any):
-    """A browser's side of the call, silent."""
-    peer = RTCPeerConnection()
-    peer.addTrack(AudioStreamTrack())
-    try:
-        await peer.setLocalDescription(await peer.createOffer())
-        await client.invoke("SendOfferAsync", {"sdp": peer.localDescription.sdp, "type": "offer"})
-        answer = await client.until("SdpAnswerReceived")
-        await peer.setRemoteDescription(RTCSessionDescription(**answer))
-        yield peer
-    finally:
-        await peer.close()
-
-
-async def test_a_call_from_its_opening_to_its_recording(runtime, hub, bus, published, plan, token, tmp_path):
+async def test_a_call_from_its_opening_to_its_recording(
+    runtime, hub, media, bus, published, spoken_plan, token, tmp_path
+):
     running, port = runtime
-    opened = await bus.request(OPEN_SESSION, OpenSession(plan=plan), SessionOpened)
+    opened = await bus.request(OPEN_SESSION, OpenSession(plan=spoken_plan), SessionOpened)
 
     async with hub(port, opened.session_token, token) as client:
         started = await client.until("SessionStarted")
@@ -164,9 +72,9 @@ async def test_a_call_from_its_opening_to_its_recording(runtime, hub, bus, publi
     assert len(running.sessions) == 0
 
 
-async def test_another_tenant_cannot_use_the_session_token(runtime, hub, bus, plan, signer):
+async def test_another_tenant_cannot_use_the_session_token(runtime, hub, bus, spoken_plan, signer):
     _, port = runtime
-    opened = await bus.request(OPEN_SESSION, OpenSession(plan=plan), SessionOpened)
+    opened = await bus.request(OPEN_SESSION, OpenSession(plan=spoken_plan), SessionOpened)
     stranger = signer.sign(
         subject="usr_2",
         tenant_id="ten_2",
@@ -184,13 +92,13 @@ async def test_another_tenant_cannot_use_the_session_token(runtime, hub, bus, pl
     assert (error["code"], error["recoverable"]) == ("AUTH_FAILED", False)
 
 
-async def test_a_session_is_ended_over_the_bus(runtime, hub, bus, plan, token):
+async def test_a_session_is_ended_over_the_bus(runtime, hub, media, bus, spoken_plan, token):
     _, port = runtime
-    opened = await bus.request(OPEN_SESSION, OpenSession(plan=plan), SessionOpened)
+    opened = await bus.request(OPEN_SESSION, OpenSession(plan=spoken_plan), SessionOpened)
 
     async with hub(port, opened.session_token, token) as client, media(client):
         await client.until("Transcription")
-        request = EndSession(session_id=plan.session_id, reason=EndReason.TRANSFER_COMPLETE)
+        request = EndSession(session_id=spoken_plan.session_id, reason=EndReason.TRANSFER_COMPLETE)
         answer = await bus.request(END_SESSION, request, SessionEnding)
         ended = await client.until("SessionEnded")
 
@@ -198,9 +106,11 @@ async def test_a_session_is_ended_over_the_bus(runtime, hub, bus, plan, token):
     assert ended["reason"] == "transfer_complete"
 
 
-async def test_a_process_that_stops_ends_its_calls_properly_and_in_time(runtime, hub, bus, published, plan, token):
+async def test_a_process_that_stops_ends_its_calls_properly_and_in_time(
+    runtime, hub, media, bus, published, spoken_plan, token
+):
     running, port = runtime
-    opened = await bus.request(OPEN_SESSION, OpenSession(plan=plan), SessionOpened)
+    opened = await bus.request(OPEN_SESSION, OpenSession(plan=spoken_plan), SessionOpened)
 
     async with hub(port, opened.session_token, token) as client, media(client):
         await client.until("Transcription")

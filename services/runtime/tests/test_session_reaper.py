@@ -81,6 +81,21 @@ async def test_a_session_is_left_alone_while_its_lease_lasts(house, orphan, make
     assert (await house.store.get(orphan.plan.session_id)).state is SessionState.ACTIVE
 
 
+async def test_an_owner_that_comes_back_at_the_last_moment_keeps_its_session(house, orphan, make_reaper, monkeypatch):
+    real = house.store.lock
+
+    async def lock(session_id, node_id, *, seconds):
+        await house.store.renew({session_id: house.clock() + timedelta(seconds=15)})
+        return await real(session_id, node_id, seconds=seconds)
+
+    monkeypatch.setattr(house.store, "lock", lock)
+    house.clock.advance(seconds=20)
+
+    assert (await make_reaper().reap()).ended == 0
+
+    assert (await house.store.get(orphan.plan.session_id)).state is SessionState.ACTIVE
+
+
 async def test_a_lost_session_ends_with_everything_it_had(house, orphan, make_reaper, composer):
     house.clock.advance(seconds=20)
 

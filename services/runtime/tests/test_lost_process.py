@@ -1,0 +1,101 @@
+"""A runtime process that is killed in the middle of a call: another one tells how it ended, with everything that was said."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from voisnap_domain.sessions import EndReason
+from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
+from voisnap_proto.requests import OPEN_SESSION, OpenSession, SessionOpened
+
+pytestmark = pytest.mark.e2e
+
+MODELS = Path.home() / ".cache" / "voisnap" / "models"
+
+
+class Process:
+    """`python -m voisnap_runtime` with a node id."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+        self._process = process
+        self.port = port
+
+    @classmethod
+    async def start(cls, environment: dict[str, str], node_id: str, port: int) -> "Process":
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "voisnap_runtime",
+            env={**os.environ, **environment, "NODE_ID": node_id, "HTTP_PORT": str(port)},
+        )
+        started = cls(process, port)
+        async with asyncio.timeout(30), httpx.AsyncClient() as http:
+            while not await started._is_ready(http):  # noqa: ASYNC110 - another process gets ready
+                await asyncio.sleep(0.1)
+        return started
+
+    async def kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def _is_ready(self, http: httpx.AsyncClient) -> bool:
+        try:
+            return (await http.get(f"http://127.0.0.1:{self.port}/readyz")).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+@pytest.fixture
+async def start(redis_url, nats_url, jwks_url, tmp_path, unused_tcp_port_factory):
+    if not (MODELS / "silero-vad").is_dir():
+        pytest.skip("the speech models are not there: voisnap models fetch")
+    (tmp_path / "blobs").mkdir()
+    environment = {
+        "REDIS_URL": redis_url,
+        "NATS_URL": nats_url,
+        "JWKS_URL": jwks_url,
+        "BLOBS_URL": f"file://{tmp_path}/blobs",
+        "MODELS_DIR": str(MODELS),
+        "PUBLIC_URL": "http://127.0.0.1:8080",
+        "LOG_LEVEL": "WARNING",
+    }
+    running: list[Process] = []
+
+    async def start_process(node_id: str) -> Process:
+        spool = {"SPOOL_DIR": str(tmp_path / node_id)}
+        running.append(await Process.start(environment | spool, node_id, unused_tcp_port_factory()))
+        return running[-1]
+
+    yield start_process
+    for process in running:
+        await process.kill()
+
+
+async def test_a_killed_process_does_not_take_the_conversation_with_it(
+    start: Any, hub, media, bus, published, spoken_plan, token, tmp_path
+):
+    first = await start("node_a")
+    opened = await bus.request(OPEN_SESSION, OpenSession(plan=spoken_plan), SessionOpened)
+    async with hub(first.port, opened.session_token, token) as client, media(client):
+        assert isinstance(await asyncio.wait_for(published.get(), 10), SessionStarted)
+        assert isinstance(await asyncio.wait_for(published.get(), 10), TurnFinished)
+        async with asyncio.timeout(10):
+            while not list((tmp_path / "blobs").rglob("seg-*")):  # noqa: ASYNC110 - another process writes them
+                await asyncio.sleep(0.1)
+        second = await start("node_b")
+        await first.kill()
+
+        end = await asyncio.wait_for(published.get(), 25)
+
+    assert isinstance(end, SessionEnded)
+    assert (end.reason, end.turns) == (EndReason.NODE_LOST, 1)
+    assert end.usage.tts.characters > 0
+    assert end.recording.duration_seconds >= 4
+    assert (tmp_path / "blobs" / end.recording.key).stat().st_size == end.recording.size_bytes
+    assert not list((tmp_path / "blobs").rglob("seg-*"))
+    assert second.port
