@@ -1,6 +1,7 @@
 """One suite for the bus over NATS and the bus in memory, and what only NATS can show: reconnecting and lost servers."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -348,3 +349,49 @@ async def test_consumers_and_responders_go_on_after_the_server_was_killed_and_ca
             assert sorted(event.lamp for event, _ in seen) == [1, 2]
     finally:
         servers.stop()
+
+
+async def test_a_consumer_recovers_from_a_server_that_lost_its_streams(nats_url: str) -> None:
+    async with await Bus.connect(nats_url, "test", events=EVENTS) as bus:
+        inbox = Inbox()
+        await bus.subscribe("watch", (LampLit,), inbox)
+        await bus.publish(LampLit(tenant_id="ten_a", lamp=1), event_id="evt_1", tenant_id="ten_a")
+        await inbox.take(1)
+        await bus._js.delete_stream("EVENTS")
+        async with asyncio.timeout(15):
+            while len(inbox.seen) < 2:
+                with contextlib.suppress(BusError):
+                    await bus.publish(LampLit(tenant_id="ten_a", lamp=2), event_id="evt_2", tenant_id="ten_a")
+                await asyncio.sleep(0.02)
+    assert [event.lamp for event, _ in inbox.seen] == [1, 2]
+
+
+async def test_a_consumer_that_is_told_other_subjects_follows_them(bus: EventBus) -> None:
+    first, second = Inbox(), Inbox()
+    subscription = await bus.subscribe("watch", (LampLit,), first)
+    await subscription.close()
+    await bus.subscribe("watch", (LampLit, LampBroken), second)
+    await bus.publish(LampBroken(tenant_id="ten_a", lamp=1), event_id="evt_1", tenant_id="ten_a")
+    assert [type(event) for event, _ in await second.take(1)] == [LampBroken]
+
+
+async def test_a_closing_subscription_lets_the_event_in_hand_finish(bus: EventBus) -> None:
+    begun, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(_: LampLit, meta: Meta) -> None:
+        begun.set()
+        await go_on.wait()
+        done.set()
+
+    subscription = await bus.subscribe("watch", (LampLit,), slow)
+    await bus.publish(LampLit(tenant_id="ten_a", lamp=1), event_id="evt_1", tenant_id="ten_a")
+    await begun.wait()
+    closing = asyncio.create_task(subscription.close())
+    await asyncio.sleep(0)
+    go_on.set()
+    await closing
+    assert done.is_set()
+    again = Inbox()
+    await bus.subscribe("watch", (LampLit,), again)
+    await bus.publish(LampLit(tenant_id="ten_a", lamp=2), event_id="evt_2", tenant_id="ten_a")
+    assert [event.lamp for event, _ in await again.take(1)] == [2]

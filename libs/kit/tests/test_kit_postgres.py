@@ -18,6 +18,7 @@ from voisnap_kit.postgres import (
     UniqueViolated,
 )
 from voisnap_testkit.databases import TestDatabase
+from voisnap_testkit.embedded import EmbeddedTestServers
 
 pytestmark = pytest.mark.slice
 
@@ -211,3 +212,27 @@ async def test_a_lock_held_elsewhere_is_contention(database: Database) -> None:
         with pytest.raises(Contention):
             async with database.transaction("ten_a", "live") as other:
                 await other.one(str, "SELECT id FROM things FOR UPDATE NOWAIT")
+
+
+async def test_a_server_that_was_killed_and_came_back_later_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voisnap_kit.postgres.ACQUIRE_TIMEOUT", 0.3)
+    servers = EmbeddedTestServers()
+    try:
+        async with await Database.open(servers.start_postgres(), max_size=2) as database:
+            await database.check()
+            servers.kill("postgres")
+            loop = asyncio.get_running_loop()
+            gone_at = loop.time()
+            while loop.time() - gone_at < 2.5:  # longer than the pool goes on trying by itself
+                with pytest.raises(DatabaseUnavailable):
+                    await database.check()
+            servers.revive("postgres")
+            async with asyncio.timeout(5):
+                while True:
+                    try:
+                        await database.check()
+                        break
+                    except DatabaseUnavailable:
+                        continue
+    finally:
+        servers.stop()

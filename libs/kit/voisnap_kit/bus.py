@@ -261,6 +261,7 @@ class Bus:
         filters = tuple(subject if isinstance(subject, str) else subject_of(subject) for subject in subjects)
         subscription = _Consumer(
             js=self._js,
+            ensure_stream=self.ensure_stream,
             name=consumer.replace(".", "-"),
             filters=filters,
             handler=handler,
@@ -348,6 +349,7 @@ class _Consumer:
         self,
         *,
         js: JetStreamContext,
+        ensure_stream: Callable[[], Awaitable[None]],
         name: str,
         filters: tuple[str, ...],
         handler: Handler,
@@ -358,6 +360,7 @@ class _Consumer:
         ack_wait: float,
     ) -> None:
         self._js = js
+        self._ensure_stream = ensure_stream
         self._name = name
         self._filters = filters
         self._handler = handler
@@ -411,16 +414,22 @@ class _Consumer:
                 await self._fetch()
             except (nats.errors.TimeoutError, TimeoutError):
                 pauses.reset()
-            except nats.js.errors.NotFoundError:
-                _log.warning("consumer.missing", consumer=self._name)
-                await asyncio.sleep(pauses.next())
-                with contextlib.suppress(nats.errors.Error, nats.js.errors.Error, TimeoutError):
-                    await self._bind()
             except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
                 _log.debug("consumer.fetch_failed", consumer=self._name, error=repr(error))
                 await asyncio.sleep(pauses.next())
+                await self._recover()
             else:
                 pauses.reset()
+
+    async def _recover(self) -> None:
+        """Make sure that stream and consumer exist: a server that lost its disk has neither."""
+        try:
+            await self._ensure_stream()
+            if self._pull is not None:
+                await self._pull.unsubscribe()
+            await self._bind()
+        except (BusError, nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError) as error:
+            _log.warning("consumer.away", consumer=self._name, error=repr(error))
 
     async def _fetch(self) -> None:
         """Wait for a free hand, then for an event to put into it.

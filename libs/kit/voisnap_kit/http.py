@@ -1,7 +1,6 @@
 """The HTTP application every service is built from: problem documents, request ids, traces, metrics, health, body limit, CORS."""
 
 import asyncio
-import contextlib
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -22,12 +21,13 @@ from litestar.types import ASGIApp, ControllerRouterHandler, LifespanHook, Messa
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 
-from . import problem, trace
+from . import log, problem, trace
 from .health import Check, DrainGate, LoopLag, readiness
 from .ids import new_id
 
+_log = log.get(__name__)
+
 T = TypeVar("T")
-U = TypeVar("U")
 
 API_VERSION = "1"
 BODY_LIMIT = 1024 * 1024
@@ -242,13 +242,18 @@ async def _measure_loop(_app: Litestar) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def background(*work: Any) -> AsyncGenerator[None]:
-    """Run endless coroutines beside a block; they are cancelled and awaited at its end."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in work]
+    """Run endless coroutines beside a block; they are cancelled and awaited at its end. One that fails before is logged and stays dead."""
+    tasks = [asyncio.create_task(coroutine, name=getattr(coroutine, "__qualname__", None)) for coroutine in work]
+    for task in tasks:
+        task.add_done_callback(_report)
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _report(task: "asyncio.Task[Any]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("background.failed", task=task.get_name(), exc_info=error)

@@ -101,6 +101,10 @@ class Relay:
                 "outbox.relay_failed", error=repr(error), attempts=self._backoff.attempts, retry_in=round(delay, 2)
             )
             return delay
+        except Exception:
+            # A bug; but a relay that ends would hold back every event of this process without a word.
+            _log.exception("outbox.relay_broken")
+            return self._backoff.next()
         self._backoff.reset()
         if published is None:
             return min(0.05, self._poll)  # another relay is at work and may have looked before our commit

@@ -183,6 +183,8 @@ class _MemoryConsumer:
         if handle in self._handles:
             self._handles.remove(handle)
         if not self._handles:
+            if self._hands:
+                await asyncio.wait(self._hands, timeout=3)
             await self.stop()
 
     async def stop(self) -> None:
