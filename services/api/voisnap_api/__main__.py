@@ -19,9 +19,8 @@ from voisnap_kit.settings import SettingsError, load
 from voisnap_kit.tokens import TokenSigner
 from voisnap_providers.vendors.blobs import blobs_from_url
 
-from .app import build
+from .app import build, openapi_document
 from .demo import DemoRequest, seed_demo
-from .openapi import document
 from .settings import MigrationSettings, SeedSettings, Settings
 
 SCHEMA = "api"
@@ -71,7 +70,7 @@ def main() -> None:
     commands.add_parser("openapi", help="print the OpenAPI document")
     command = parser.parse_args().command
     if command == "openapi":
-        sys.stdout.write(document())
+        sys.stdout.write(openapi_document())
         return
     run({None: serve_api, "migrate": migrate_api, "seed-demo": seed}[command])
 

@@ -1,5 +1,6 @@
 """The API's HTTP application: everything it is made of, in one list each."""
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -7,12 +8,9 @@ from typing import Protocol
 import msgspec
 from litestar import Litestar
 from litestar.di import Provide
-from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme, Server
 from voisnap_kit.bus import EventBus
 from voisnap_kit.health import DrainGate
-from voisnap_kit.http import background, build_app, provide
+from voisnap_kit.http import background, build_app, page_query, provide
 from voisnap_kit.outbox import Publisher, Relay
 from voisnap_kit.postgres import Database
 from voisnap_kit.reconcile import Reconciler
@@ -20,6 +18,7 @@ from voisnap_kit.redis import Redis
 from voisnap_kit.tokens import TokenSigner
 from voisnap_providers.ports.blobs import Blobs
 
+from . import openapi
 from .agents.routes import AgentController
 from .api_keys.routes import ApiKeyController
 from .auth.credentials import Credentials
@@ -104,27 +103,22 @@ def build(
             Idempotency(database, (settings.secrets_key or settings.blobs_signing_key).value.encode()),
         ],
         lifespan=(at_work,),
-        openapi=openapi_config(),
+        openapi=openapi.config(),
         gate=gate,
     )
 
 
-def openapi_config() -> OpenAPIConfig:
-    """The document at `/api/v1/openapi.json`."""
-    return OpenAPIConfig(
-        title="Voisnap API",
-        version="1",
-        description="Voice agents, conversations, sessions. Times are ISO 8601 in UTC; errors are problem documents (RFC 9457).",
-        path="/api/v1",
-        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
-        servers=[Server(url="/")],
-        use_handler_docstrings=True,
-        security=[{"bearer": []}],
-        components=Components(
-            security_schemes={
-                "bearer": SecurityScheme(
-                    type="http", scheme="bearer", description="An API key (vsnp_live_…, vsnp_sb_…) or an access token."
-                )
-            }
-        ),
+def openapi_document() -> str:
+    """The OpenAPI document of all routes as text, made without any connection."""
+    names = ("caller", "identity", "database", "bus", "blobs", "links", "signer")
+    app = Litestar(
+        route_handlers=list(ROUTES),
+        dependencies={
+            "paging": Provide(page_query, sync_to_thread=False),
+            **{name: provide(None) for name in names},
+        },
+        openapi_config=openapi.config(),
+        logging_config=None,
     )
+    document = openapi.completed(app.openapi_schema.to_schema())
+    return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n"

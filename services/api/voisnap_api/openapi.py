@@ -1,25 +1,91 @@
-"""The OpenAPI document as a text to commit: `python -m voisnap_api openapi > proto/openapi/api.json`."""
+"""The OpenAPI 3.1 document: what Litestar finds in the handlers, and what it can't know (merge patches, problem documents)."""
 
-import json
+from typing import Any
 
-from litestar import Litestar
-from litestar.di import Provide
-from voisnap_kit.http import page_query, provide
+import msgspec
+from litestar import Request
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme, Server
+from litestar.types import Method
+from voisnap_kit.problem import MEDIA_TYPE, Problem
 
-from .app import ROUTES, openapi_config
+PATH = "/api/v1/openapi.json"
+
+_PROBLEM = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+_AGENT = {"$ref": "#/components/schemas/AgentBody"}
+_OPEN = frozenset({"/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout"})
+"""Paths that need no credential."""
 
 
-def document() -> str:
-    """The document of all routes, without any connection."""
-    names = ("caller", "identity", "database", "bus", "blobs", "links", "signer")
-    app = Litestar(
-        route_handlers=list(ROUTES),
-        dependencies={"paging": Provide(page_query, sync_to_thread=False), **{name: _nothing() for name in names}},
-        openapi_config=openapi_config(),
-        logging_config=None,
+class _Plugin(JsonRenderPlugin):
+    """Serves the completed document."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return super().render(request, completed(openapi_schema))
+
+
+def config() -> OpenAPIConfig:
+    """What to say beside the handlers, and where to serve it."""
+    return OpenAPIConfig(
+        title="Voisnap API",
+        version="1",
+        description=(
+            "Voice agents, conversations, sessions. Times are ISO 8601 in UTC; errors are problem documents (RFC 9457). "
+            "Every POST honours Idempotency-Key for 24 hours."
+        ),
+        path=PATH.rpartition("/")[0],
+        render_plugins=[_Plugin(path=PATH[PATH.rindex("/") :])],
+        servers=[Server(url="/")],
+        use_handler_docstrings=True,
+        operation_id_creator=_operation_id,
+        security=[{"bearer": []}],
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(
+                    type="http", scheme="bearer", description="An API key (vsnp_live_…, vsnp_sb_…) or an access token."
+                )
+            }
+        ),
     )
-    return json.dumps(app.openapi_schema.to_schema(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def _nothing() -> Provide:
-    return provide(None)
+def completed(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the bodies of agents, problem documents as the default answer, and paths that need no credential marked."""
+    document = dict(document)
+    schemas = {**document["components"]["schemas"], **_problem_schemas()}
+    document["components"] = {**document["components"], "schemas": schemas}
+    document["paths"] = {
+        path: {method: _operation(path, method, operation) for method, operation in operations.items()}
+        for path, operations in document["paths"].items()
+    }
+    return document
+
+
+def _operation(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
+    operation = dict(operation)
+    responses = {status: answer for status, answer in operation["responses"].items() if status != "400"}
+    operation["responses"] = {**responses, "default": {"description": "A problem document", **_PROBLEM}}
+    if path in _OPEN:
+        operation["security"] = []
+    if (path, method) == ("/api/v1/agents", "post"):
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _AGENT}}}
+    if (path, method) == ("/api/v1/agents/{agent_id}", "patch"):
+        patch = {"type": "object", "description": "A JSON merge patch (RFC 7396) of AgentBody."}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": patch}, "application/merge-patch+json": {"schema": patch}},
+        }
+    return operation
+
+
+def _problem_schemas() -> dict[str, Any]:
+    _, components = msgspec.json.schema_components([Problem], ref_template="#/components/schemas/{name}")
+    return components
+
+
+def _operation_id(handler: HTTPRouteHandler, _method: Method, path_components: list[Any]) -> str:
+    """`agents.create`: the resource and the handler's name."""
+    resource = next((str(part) for part in path_components[2:] if isinstance(part, str)), "api")
+    return f"{resource}.{handler.handler_name}"
