@@ -347,6 +347,37 @@ async def test_a_process_that_has_to_go_ends_its_sessions_properly(house, talkin
     assert audience.left
 
 
+async def test_a_process_that_has_to_go_takes_no_more_sessions(house):
+    await house.open()
+    await house.sessions.close(timeout=1)
+
+    with pytest.raises(LimitReached):
+        await house.sessions.claim(SessionId("wrtc_1"))
+
+
+async def test_a_hundred_calls_leave_nothing_behind(house, make_plan, make_audience):
+    tasks = len(asyncio.all_tasks())
+    for number in range(100):
+        await house.open(make_plan(number), token=f"t{number}")
+        live = await house.sessions.claim(SessionId(f"wrtc_{number}"))
+        live.attach(make_audience(), resumed=False)
+        if number % 3:
+            await live.answer(SDP, "offer")
+            house.transports[-1].become("connected")
+            await house.calls[live.plan.session_id].running.wait()
+        live.end(EndReason.USER_ENDED)
+        await live.over()
+    await house.relay.drained(timeout=60)
+
+    assert len(house.sessions) == 0
+    assert len(asyncio.all_tasks()) == tasks
+    assert (house.journal.backlog, house.relay.backlog) == (0, 0)
+    assert not house.journal._waiting
+    assert not house.sessions._claims
+    assert house.pacer.pairs == {}
+    assert house.store.journal == house.store.leases == {}
+
+
 async def test_a_call_that_cannot_be_made_ends_its_session(house, monkeypatch):
     session = await house.open()
 

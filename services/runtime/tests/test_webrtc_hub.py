@@ -382,6 +382,23 @@ async def test_a_reconnection_token_opens_the_session_after_a_loss(house, sessio
         assert (await client.until("SessionStarted"))["resumed"] is True
 
 
+async def test_a_reconnection_token_takes_over_from_a_connection_that_only_seems_alive(house, session, hub):
+    async with hub() as stale:
+        call, _ = await connected(house, stale)
+        await stale.invoke("RequestReconnectionAsync")
+        token = (await stale.answered(2))["resumeToken"]
+
+        async with hub(token) as fresh:
+            assert (await fresh.until("SessionStarted"))["resumed"] is True
+            with pytest.raises(AssertionError, match="closed"):
+                await stale.until("SessionEnded")
+            await asyncio.sleep(0)
+            call.notify(call_events.AudioCleared())
+            await fresh.until("AudioCleared")
+
+    assert house.sessions.get(session.plan.session_id) is not None
+
+
 async def test_a_negotiated_connection_opens_once_on_any_process(redis_url):
     promised = NegotiatedConnection(connection_id="id", connection_token="secret", hub="/hubs/webrtc")
     async with await Redis.open(redis_url) as one, await Redis.open(redis_url) as other:

@@ -17,7 +17,7 @@ from voisnap_signalr import Hub, HubConnection, HubError, hub_method
 from voisnap_runtime.pipeline.events import CallEvent
 from voisnap_runtime.sessions.live import GRACE, LiveSession, LiveSessions, SessionGone, SessionInUse
 from voisnap_runtime.sessions.store import Store
-from voisnap_runtime.sessions.tokens import new_session_token
+from voisnap_runtime.sessions.tokens import RESUME_PREFIX, new_resume_token
 
 from . import wire
 from .auth import HubUser
@@ -180,9 +180,9 @@ class WebRtcHub(Hub):
 
     @hub_method("RequestReconnectionAsync")
     async def request_reconnection(self) -> Reconnection:
-        """A token to come back with after a loss of the connection."""
+        """A token to come back with after a loss of the connection, also when the server has not noticed the loss yet."""
         live, _ = self._present()
-        token = new_session_token(self._reception.random_bytes)
+        token = new_resume_token(self._reception.random_bytes)
         try:
             await self._reception.store.add_token(token, live.plan.session_id, until=live.session.deadline)
         except RedisError:
@@ -212,7 +212,7 @@ class WebRtcHub(Hub):
             live = await self._reception.sessions.claim(session.plan.session_id)
             await self._reception.store.add_token(token, session.plan.session_id, until=session.deadline)
             audience = WebRtcAudience(self.connection)
-            live.attach(audience, resumed=resumed)
+            displaced = live.attach(audience, resumed=resumed, takes_over=token.startswith(RESUME_PREFIX))
         except LimitReached as error:
             raise Refusal("SESSION_LIMIT_REACHED", error.detail) from None
         except SessionInUse as error:
@@ -225,6 +225,8 @@ class WebRtcHub(Hub):
         except RedisError as error:
             _log.error("hub.store_away", error=repr(error))
             raise Refusal("RECONNECT_FAILED", "Sessions can't be opened at the moment.") from None
+        if displaced is not None:
+            await displaced.leave()
         return live, audience
 
     async def _admitted(self, token: str) -> Session:

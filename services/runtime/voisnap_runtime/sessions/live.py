@@ -172,15 +172,19 @@ class LiveSession:
 
     # The hub
 
-    def attach(self, audience: Audience, *, resumed: bool) -> None:
-        """Let a hub watch; it is told at once that the session has started. Raises SessionInUse while another one watches."""
-        if self._audience is not None:
-            raise SessionInUse("This session is in use by another connection.")
+    def attach(self, audience: Audience, *, resumed: bool, takes_over: bool = False) -> Audience | None:
+        """Let a hub watch; it is told at once that the session has started.
+
+        Answers the hub that it took over from, if any. Raises SessionInUse while another one watches that is not to be taken over from.
+        """
         if self._ending.done():
             raise SessionGone("The session has ended.")
-        self._audience = audience
+        if self._audience is not None and not takes_over:
+            raise SessionInUse("This session is in use by another connection.")
+        displaced, self._audience = self._audience, audience
         self._hub_lost_at = None
         audience.started(self.session, at=self._started_at or self._parts.now(), resumed=resumed)
+        return displaced
 
     def detach(self, audience: Audience) -> None:
         """The hub is gone; the call goes on as long as its media do."""
@@ -493,6 +497,7 @@ class LiveSessions:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._claims: dict[SessionId, asyncio.Lock] = {}
         self._renewed_at = float("-inf")
+        self._closing = False
 
     def __len__(self) -> int:
         return len(self._live)
@@ -549,6 +554,7 @@ class LiveSessions:
 
     async def close(self, *, timeout: float) -> None:
         """End all sessions in a hurry: the process has to go within `timeout` seconds."""
+        self._closing = True
         for live in self._live.values():
             live.end(EndReason.NODE_LOST, patience=HURRIED)
         if self._tasks:
@@ -557,7 +563,7 @@ class LiveSessions:
                 await _cancelled(task)
 
     async def _claim(self, session_id: SessionId) -> LiveSession:
-        if len(self._live) >= self._parts.max_sessions:
+        if self._closing or len(self._live) >= self._parts.max_sessions:
             raise LimitReached("This node takes no more sessions.", code="node-full", retry_after=2)
         lease_until = self._parts.now() + LEASE
         elsewhere = await self._owned_elsewhere(session_id)

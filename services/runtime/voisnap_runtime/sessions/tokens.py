@@ -12,12 +12,22 @@ from voisnap_kit.settings import Secret
 from voisnap_proto.requests import IceServer
 
 TOKEN_PREFIX = "wrtc_tok_"  # noqa: S105 - the visible part
+RESUME_PREFIX = "wrtc_res_"  # noqa: S105 - the visible part
 _TOKEN_BYTES = 32
 
 
 def new_session_token(random_bytes: Callable[[int], bytes]) -> str:
     """A token of 256 random bits."""
-    return TOKEN_PREFIX + base64.urlsafe_b64encode(random_bytes(_TOKEN_BYTES)).rstrip(b"=").decode()
+    return TOKEN_PREFIX + _opaque(random_bytes)
+
+
+def new_resume_token(random_bytes: Callable[[int], bytes]) -> str:
+    """A token that takes a session over from a connection which may seem alive and is not."""
+    return RESUME_PREFIX + _opaque(random_bytes)
+
+
+def _opaque(random_bytes: Callable[[int], bytes]) -> str:
+    return base64.urlsafe_b64encode(random_bytes(_TOKEN_BYTES)).rstrip(b"=").decode()
 
 
 class IceSettings(msgspec.Struct, frozen=True, kw_only=True):
