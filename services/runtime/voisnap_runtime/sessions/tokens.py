@@ -12,7 +12,7 @@ from voisnap_kit.settings import Secret
 from voisnap_proto.requests import IceServer
 
 TOKEN_PREFIX = "wrtc_tok_"  # noqa: S105 - the visible part
-RESUME_PREFIX = "wrtc_res_"  # noqa: S105 - the visible part
+RESUME_PREFIX = "wrtc_res_"
 _TOKEN_BYTES = 32
 
 
