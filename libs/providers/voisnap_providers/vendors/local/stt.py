@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import numpy.ma  # noqa: F401  np.percentile imports it at its first call: 100 ms that must not fall into a caller's first words
+import numpy.ma  # np.percentile imports it at its first call: 100 ms that must not fall into a caller's first words
 import structlog
 from voisnap_domain.conversations import Word
 from voisnap_media.pcm import Pcm
