@@ -1,12 +1,14 @@
 """The API's HTTP application: everything it is made of, in one list each."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Protocol
 
 import msgspec
-from litestar import Litestar
+from litestar import Litestar, MediaType, get
 from litestar.di import Provide
 from voisnap_kit.bus import EventBus
 from voisnap_kit.health import DrainGate
@@ -24,7 +26,7 @@ from .api_keys.routes import ApiKeyController
 from .auth.credentials import Credentials
 from .auth.routes import AuthController, jwks
 from .conversations.routes import ConversationController
-from .gate import Gate, Limiter, provide_caller, provide_identity
+from .gate import PUBLIC, Gate, Limiter, provide_caller, provide_identity
 from .idempotency.middleware import Idempotency
 from .recordings.links import RecordingLinks, signing_key_of
 from .recordings.routes import download, look
@@ -85,7 +87,7 @@ def build(
         await credentials.flush_uses()
 
     return build_app(
-        ROUTES,
+        [*ROUTES, openapi_json],
         service="api",
         checks={"database": database.check, "redis": redis.ping, "nats": bus.check},
         cors_origins=(settings.public_url.rstrip("/"), *settings.cors_origins),
@@ -103,11 +105,17 @@ def build(
             Idempotency(database, (settings.secrets_key or settings.blobs_signing_key).value.encode()),
         ],
         lifespan=(at_work,),
-        openapi=openapi.config(),
         gate=gate,
     )
 
 
+@get("/api/v1/openapi.json", opt=PUBLIC, include_in_schema=False, media_type=MediaType.JSON)
+async def openapi_json() -> bytes:
+    """The OpenAPI document of this API."""
+    return (await asyncio.to_thread(openapi_document)).encode()
+
+
+@cache
 def openapi_document() -> str:
     """The OpenAPI document of all routes as text, made without any connection."""
     names = ("caller", "identity", "database", "bus", "blobs", "links", "signer")

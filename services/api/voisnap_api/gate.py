@@ -22,7 +22,6 @@ from voisnap_kit.postgres import Database
 from voisnap_kit.redis import Redis
 from voisnap_kit.work import Caller
 
-from . import openapi
 from .auth.credentials import Credentials, Identity, check_environment
 from .tenants.usecases import find_tenant
 
@@ -58,8 +57,7 @@ class Gate(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let the request through, refuse it with 429, or raise Unauthenticated."""
-        path = scope["path"]
-        if scope["type"] != "http" or path == openapi.PATH or not path.startswith(("/api/", "/.well-known/")):
+        if scope["type"] != "http" or not scope["path"].startswith(("/api/", "/.well-known/")):
             await next_app(scope, receive, send)
             return
         request: Request[Any, Any, Any] = Request(scope)

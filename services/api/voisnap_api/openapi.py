@@ -3,15 +3,11 @@
 from typing import Any
 
 import msgspec
-from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Server
 from litestar.types import Method
 from voisnap_kit.problem import MEDIA_TYPE, Problem
-
-PATH = "/api/v1/openapi.json"
 
 _PROBLEM = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 _AGENT = {"$ref": "#/components/schemas/AgentBody"}
@@ -19,15 +15,8 @@ _OPEN = frozenset({"/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/l
 """Paths that need no credential."""
 
 
-class _Plugin(JsonRenderPlugin):
-    """Serves the completed document."""
-
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return super().render(request, completed(openapi_schema))
-
-
 def config() -> OpenAPIConfig:
-    """What to say beside the handlers, and where to serve it."""
+    """What the document says beside the handlers."""
     return OpenAPIConfig(
         title="Voisnap API",
         version="1",
@@ -35,8 +24,6 @@ def config() -> OpenAPIConfig:
             "Voice agents, conversations, sessions. Times are ISO 8601 in UTC; errors are problem documents (RFC 9457). "
             "Every POST honours Idempotency-Key for 24 hours."
         ),
-        path=PATH.rpartition("/")[0],
-        render_plugins=[_Plugin(path=PATH[PATH.rindex("/") :])],
         servers=[Server(url="/")],
         use_handler_docstrings=True,
         operation_id_creator=_operation_id,
