@@ -238,3 +238,19 @@ def _target(path: str) -> str:
         return os.readlink(path)
     except OSError:
         return ""
+
+
+async def test_error_correction_is_spent_only_on_a_network_that_loses(line):
+    await line.connect()
+    encoder = line.transport._media.outgoing._encoder
+    await line.caller.until(lambda caller: len(caller.heard) > 20)
+    assert encoder._loss == 0
+    receiver = line.caller.pc.getReceivers()[0]
+    for lost in (64, 0):
+        block = struct.pack("!IIIIII", line.transport._ssrc, lost << 24 | 20, 5000, 0, 0, 0)
+        report = struct.pack("!BBHI", 0x81, 201, 7, 4711) + block
+        await receiver.transport._send_rtp(report)
+    sent = line.transport.quality().packets_sent
+    await line.ear.until(lambda _: line.transport.quality().packets_sent > sent + 5)
+    # The stock peer's own reports of no loss may already have let it fade.
+    assert 5 <= encoder._loss <= 25

@@ -27,6 +27,10 @@ class SpeechEncoder(Protocol):
         """A new talk spurt begins after silence that was not sent."""
         ...
 
+    def expect_loss(self, percent: int) -> None:
+        """The share of packets the caller says he misses."""
+        ...
+
 
 class SpeechDecoder(Protocol):
     """The caller's packets to sound."""
@@ -44,13 +48,19 @@ class OpusSpeechEncoder:
     """Opus at 24 kHz mono."""
 
     def __init__(self) -> None:
-        self._encoder = OpusEncoder(SOURCE_RATE, bitrate=32000, complexity=5, expected_loss=5)
+        self._encoder = OpusEncoder(SOURCE_RATE, bitrate=32000, complexity=5)
+        self._loss = 0
 
     def encode(self, audio: Pcm) -> bytes:
         return self._encoder.encode(audio)
 
     def restart(self) -> None:
         self._encoder.reset()
+
+    def expect_loss(self, percent: int) -> None:
+        if percent != self._loss:
+            self._loss = percent
+            self._encoder.expect_loss(percent)
 
 
 class OpusSpeechDecoder:
@@ -83,6 +93,10 @@ class G711SpeechEncoder:
 
     def restart(self) -> None:
         self._resampler = Resampler(SOURCE_RATE, g711.RATE)
+
+    def expect_loss(self, percent: int) -> None:
+        """G.711 has nothing to add."""
+        del percent
 
 
 class G711SpeechDecoder:

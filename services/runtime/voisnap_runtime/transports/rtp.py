@@ -243,6 +243,8 @@ class ReportBlock(msgspec.Struct, frozen=True, kw_only=True):
     """What the other side received of our stream."""
 
     ssrc: int
+    fraction_lost: float
+    """Share of packets lost since the report before, 0 to 1."""
     packets_lost: int
     last_sender_report: int
     delay_since: float
@@ -283,7 +285,13 @@ def _reports(kind: int, count: int, body: bytes) -> Iterator[SenderReport | Repo
         ssrc, lost, _, _, last, delay = _REPORT.unpack_from(body, blocks + index * _REPORT.size)
         # The count is signed in 24 bits: duplicates make it negative.
         total = (lost & 0xFFFFFF) - ((lost & 0x800000) << 1)
-        yield ReportBlock(ssrc=ssrc, packets_lost=max(0, total), last_sender_report=last, delay_since=delay / 65536)
+        yield ReportBlock(
+            ssrc=ssrc,
+            fraction_lost=(lost >> 24) / 256,
+            packets_lost=max(0, total),
+            last_sender_report=last,
+            delay_since=delay / 65536,
+        )
 
 
 class DtmfEvents:

@@ -53,6 +53,8 @@ _KEEPALIVE_FRAMES = 20
 _REPORT_FRAMES = (100, 250)
 """Reports are sent every 2 to 5 seconds, at random (RFC 3550 §6.2)."""
 
+_LOSS_FADING = 0.7
+
 _SILENCE = Pcm.silence(SOURCE_RATE, FRAME_MS)
 _FINAL = (TransportState.FAILED, TransportState.CLOSED)
 
@@ -179,6 +181,10 @@ class _Outgoing:
         """20 ms pass without a packet."""
         self._timestamp = (self._timestamp + self._step) & 0xFFFFFFFF
 
+    def expect_loss(self, share: float) -> None:
+        """Spend error correction only on a network that loses packets."""
+        self._encoder.expect_loss(min(30, round(share * 100)))
+
     def frame(self, audio: Pcm | None) -> bytes | None:
         """The packet for the next 20 ms, or None when silence needs none."""
         if audio is None:
@@ -209,6 +215,8 @@ class _Reports:
 
     def __init__(self) -> None:
         self.remote_lost = 0
+        self.remote_loss = 0.0
+        """Share of our packets lost on the way, the worst of late; fades over several reports."""
         self.round_trip: float | None = None
         self._due_in = _REPORT_FRAMES[0] // 4
         self._last_received = 0
@@ -246,6 +254,7 @@ class _Reports:
                     self._last_received, self._received_at = item.middle_ntp, now
                 case rtp.ReportBlock() if item.ssrc == ssrc:
                     self.remote_lost = item.packets_lost
+                    self.remote_loss = max(item.fraction_lost, self.remote_loss * _LOSS_FADING)
                     sent_at = self._sent_at.get(item.last_sender_report)
                     if sent_at is not None:
                         self.round_trip = max(0.0, now - sent_at - item.delay_since)
@@ -556,6 +565,7 @@ class WebRtcTransport:
         if rtp.is_rtcp(data):
             with suppress(pylibsrtp.Error, ValueError):
                 self._reports.read(srtp.unprotect_rtcp(data), self._ssrc, now)
+                media.outgoing.expect_loss(self._reports.remote_loss)
             return
         try:
             packet = rtp.parse(srtp.unprotect(data))
