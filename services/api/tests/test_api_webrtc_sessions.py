@@ -126,6 +126,26 @@ async def test_suspended_tenant_gets_no_session_until_it_is_resumed(api):
     assert api.opened[-1].plan.max_concurrent == 3
 
 
+async def test_a_plan_allows_so_many_agents(api):
+    await api.follow()
+    limited = msgspec.structs.replace(TENANT, usage_limits=UsageLimits(max_agents=1))
+    await api.tell(TenantCreated(tenant_id=TENANT.id, tenant=limited))
+    agent = await api.add_agent(api.token("ten_a"))
+    refused = await api.client.post(f"/api/v1/agents/{agent['id']}/duplicate", headers=api.token("ten_a"))
+    assert refused.status_code == 429
+    assert refused.json()["type"].endswith("/agent-limit-reached")
+    assert (await api.client.get("/api/v1/agents", headers=api.token("ten_a"))).json()["total"] == 1
+
+
+async def test_the_plan_decides_the_rate(start_api):
+    async with start_api(rate_limit_factor=1) as api:
+        await api.follow()
+        business = msgspec.structs.replace(TENANT, plan="business")
+        await api.tell(TenantCreated(tenant_id=TENANT.id, tenant=business))
+        answer = await api.client.get("/api/v1/agents/agt_x", headers=api.token("ten_a"))
+        assert (answer.headers["x-ratelimit-policy"], answer.headers["x-ratelimit-limit"]) == ("api-standard", "300")
+
+
 async def test_refusals_of_the_runtime(api):
     headers = api.token("ten_a")
     agent = await api.add_agent(headers)

@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import msgspec
 from voisnap_domain.agents import Agent, AgentConfig, AgentSnapshot, AgentStatus
-from voisnap_domain.errors import Conflict, NotFound, PreconditionFailed
+from voisnap_domain.errors import Conflict, LimitReached, NotFound, PreconditionFailed
 from voisnap_domain.ids import AgentId, UserId
 from voisnap_kit.work import Work
 from voisnap_proto.events import AgentChanged
+
+from voisnap_api.tenants.usecases import find_tenant
 
 from . import store
 from .changes import summary
@@ -146,6 +148,7 @@ def entity_tag(agent: Agent) -> str:
 
 
 async def _created(work: Work, config: AgentConfig, *, status: AgentStatus, summary: str, change: str) -> Agent:
+    await _check_room(work)
     agent = Agent(
         id=AgentId(work.new_id("agt")),
         tenant_id=work.caller.tenant_id,
@@ -161,6 +164,16 @@ async def _created(work: Work, config: AgentConfig, *, status: AgentStatus, summ
     await store.insert_version(work.tx, agent, changes_summary=summary, created_by=work.caller.user_id)
     _tell(work, agent, change)
     return agent
+
+
+async def _check_room(work: Work) -> None:
+    """Raise LimitReached when the tenant's plan allows no further agent in this environment."""
+    tenant = await find_tenant(work.tx, work.caller.tenant_id)
+    most = tenant.usage_limits.max_agents if tenant else None
+    if most is None:
+        return
+    if await store.count(work.tx, work.caller.tenant_id, work.caller.environment, AgentFilter()) >= most:
+        raise LimitReached(f"Your plan allows {most} agents.", code="agent-limit-reached")
 
 
 async def _for_change(work: Work, agent_id: AgentId) -> Agent:
