@@ -94,8 +94,8 @@ class HubStub {
     this.raw({ type: 1, target, arguments: values });
   }
 
-  started() {
-    this.send("SessionStarted", { sessionId: "wrtc_1", conversationId: CONVERSATION, agentId: "agt_1", agentName: "Demo agent – Bella’s Bakery", channel: "webrtc", startedAt: "2026-01-01T00:00:00Z", resumed: false });
+  started(resumed = false) {
+    this.send("SessionStarted", { sessionId: "wrtc_1", conversationId: CONVERSATION, agentId: "agt_1", agentName: "Demo agent – Bella’s Bakery", channel: "webrtc", startedAt: "2026-01-01T00:00:00Z", resumed });
   }
 
   says(turnId, speaker, text, isFinal) {
@@ -344,6 +344,23 @@ const scenarios = {
     await page.hub.ready;
     page.hub.raw({ type: 7, error: "gone" });
     return { text: await alertText(page) };
+  },
+
+  async signallingLost(browser) {
+    let connections = 0;
+    const page = await openPage(browser, { onConnect: (hub) => hub.started(++connections > 1) });
+    await logIn(page);
+    await startCall(page);
+    await page.hub.ready;
+    await page.getByText("Connected", { exact: true }).first().waitFor();
+    page.hub.socket.close({ code: 1011, reason: "gone" });
+    await page.waitForFunction(() => document.getElementById("status").textContent === "Reconnecting…");
+    await page.waitForFunction(() => document.getElementById("status").textContent === "Connected");
+    page.hub.says("turn_9", "agent", "I am still here.", true);
+    await page.getByText("I am still here.").waitFor();
+    await page.getByRole("button", { name: "Hang up" }).click();
+    await page.getByRole("heading", { name: "Call ended" }).waitFor();
+    return { connections, offers: page.hub.calls.filter((call) => call === "SendOfferAsync").length, alert: await page.locator("#alert").isVisible() };
   },
 
   async expiredLogIn(browser) {

@@ -78,6 +78,10 @@ def test_keyboard_alone_makes_a_call(seen) -> None:
     }
 
 
+def test_call_goes_on_when_only_signalling_was_lost(seen) -> None:
+    assert seen["signallingLost"] == {"connections": 2, "offers": 1, "alert": False}
+
+
 def test_empty_form_says_what_is_missing(seen) -> None:
     expected = {"errors": ["Enter your e-mail address.", "Enter your password."], "focus": "email"}
     assert seen["emptyForm"] == expected

@@ -4,6 +4,7 @@ import json
 import os
 import time
 import wave
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ RATE = 16_000
 HUMAN_AT = 8.0
 QUESTION_AT = 20.0
 LONGEST_CALL = 60.0
+
+# Over the greeting. Here the browser's capture and jitter buffers come on top of the platform's 200 ms.
+BARGE_IN_AT = 1.5
+SILENT_WITHIN = 0.3
+SILENT_FOR_GOOD_WITHIN = 0.6
 
 REPLACEMENTS = (
     ("https://cdn.jsdelivr.net/npm/@microsoft/signalr@latest/dist/browser/signalr.min.js", "/vendor/signalr.min.js"),
@@ -58,27 +64,38 @@ def example_page(base_url: str, agent_id: str, access_token: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def call(platform: Any, run_script: Any, microphone: Any, tmp_path_factory: pytest.TempPathFactory) -> Call:
+def make_call(
+    platform: Any, run_script: Any, microphone: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Sequence[tuple[float, str]]], Call]:
+    """Make a call that says these recordings at these seconds, and hangs up when the last one is answered."""
+
+    def make(says: Sequence[tuple[float, str]]) -> Call:
+        folder = tmp_path_factory.mktemp("seed")
+        page = folder / "example.html"
+        page.write_text(example_page(platform.base_url, platform.demo["agentId"], platform.login()))
+        recording = folder / "both-sides.wav"
+        plan = {
+            "baseUrl": platform.base_url,
+            "html": str(page),
+            "microphoneWav": str(folder / "microphone.wav"),
+            "recordingWav": str(recording),
+            "questionEndS": microphone(folder / "microphone.wav", says),
+            "quietS": 1.5,
+            "timeoutS": LONGEST_CALL,
+        }
+        (folder / "plan.json").write_text(json.dumps(plan))
+        shown = run_script("seed_call.mjs", str(folder / "plan.json"), timeout=LONGEST_CALL + 60)
+        with wave.open(str(recording), "rb") as sound:
+            both = np.frombuffer(sound.readframes(sound.getnframes()), dtype="<i2").reshape(-1, 2)
+        return Call(page=shown, caller=both[:, 0], agent=both[:, 1])
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def call(make_call: Any) -> Call:
     """One call, from the button to the hang-up."""
-    folder = tmp_path_factory.mktemp("seed")
-    page = folder / "example.html"
-    page.write_text(example_page(platform.base_url, platform.demo["agentId"], platform.login()))
-    recording = folder / "both-sides.wav"
-    says = [(HUMAN_AT, "human-go-forward.wav"), (QUESTION_AT, "question-teeth-cleaning.wav")]
-    plan = {
-        "baseUrl": platform.base_url,
-        "html": str(page),
-        "microphoneWav": str(folder / "microphone.wav"),
-        "recordingWav": str(recording),
-        "questionEndS": microphone(folder / "microphone.wav", says),
-        "quietS": 1.5,
-        "timeoutS": LONGEST_CALL,
-    }
-    (folder / "plan.json").write_text(json.dumps(plan))
-    shown = run_script("seed_call.mjs", str(folder / "plan.json"), timeout=LONGEST_CALL + 60)
-    with wave.open(str(recording), "rb") as sound:
-        both = np.frombuffer(sound.readframes(sound.getnframes()), dtype="<i2").reshape(-1, 2)
-    return Call(page=shown, caller=both[:, 0], agent=both[:, 1])
+    return make_call([(HUMAN_AT, "human-go-forward.wav"), (QUESTION_AT, "question-teeth-cleaning.wav")])
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +200,21 @@ def test_recording_holds_both_sides(
     assert "harbor street dental" in heard(ears, agent.samples, voices(agent.samples))
 
 
+def test_speaking_over_the_agent_silences_it_and_history_holds_what_was_heard(
+    platform: Any, make_call: Any, ears: Moonshine
+) -> None:
+    call = make_call([(BARGE_IN_AT, "question-teeth-cleaning.wav")])
+    caller = voices(call.caller)[0]
+    greeting, *answer = voices(call.agent)
+    assert greeting.start < caller.start < greeting.end, "the agent was speaking"
+    assert silence_from(call.agent, caller.start) - caller.start < SILENT_WITHIN
+    assert greeting.end - caller.start < SILENT_FOR_GOOD_WITHIN
+    assert "110" in heard(ears, call.agent, answer) or "one hundred" in heard(ears, call.agent, answer)
+    messages = platform.get(f"/conversations/{call.page['conversationId']}/messages").json()["messages"]
+    assert messages[0]["role"] == "agent"
+    assert "help you today" not in messages[0]["content"], "this was never heard"
+
+
 def voices(samples: np.ndarray) -> list[Span]:
     """Where somebody speaks: 20-ms frames above the noise, with pauses up to 0.4 s bridged."""
     frame = RATE // 50
@@ -196,6 +228,18 @@ def voices(samples: np.ndarray) -> list[Span]:
         else:
             spans.append(Span(start, start + 0.02))
     return [span for span in spans if span.end - span.start > 0.1]
+
+
+def silence_from(samples: np.ndarray, start: float) -> float:
+    """The first moment from `start` on after which nothing is heard for 100 ms."""
+    frame = RATE // 50
+    frames = samples[int(start * RATE) :]
+    frames = frames[: len(frames) // frame * frame].reshape(-1, frame).astype(np.float64)
+    loud = np.sqrt((frames**2).mean(axis=1)) > 300
+    for index in range(len(loud) - 5):
+        if not loud[index : index + 5].any():
+            return start + index / 50
+    return start + len(loud) / 50
 
 
 def heard(ears: Moonshine, samples: np.ndarray, spans: list[Span]) -> str:
