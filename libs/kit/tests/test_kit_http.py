@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 from litestar import get, post
-from litestar.exceptions import TooManyRequestsException
+from litestar.exceptions import InternalServerException, TooManyRequestsException
 from litestar.params import FromPath, JSONBody
 from voisnap_domain import errors
 from voisnap_kit import trace
@@ -48,6 +48,7 @@ ERRORS: dict[str, Exception] = {
     "database": DatabaseUnavailable("secret host is away"),
     "contention": Contention("deadlock"),
     "framework": TooManyRequestsException(),
+    "framework-bug": InternalServerException("secret detail"),
     "bug": ZeroDivisionError("secret detail"),
 }
 
@@ -131,6 +132,7 @@ async def http(state: State, gate: DrainGate) -> AsyncIterator[httpx.AsyncClient
         ("database", 503, "temporarily-unavailable", "1"),
         ("contention", 503, "temporarily-unavailable", "1"),
         ("framework", 429, "rate-limit-exceeded", None),
+        ("framework-bug", 500, "internal-error", None),
         ("bug", 500, "internal-error", None),
     ],
 )

@@ -139,15 +139,15 @@ async def test_two_relays_do_not_publish_beside_each_other(database: Database) -
 
 
 async def test_a_running_relay_is_woken_by_a_commit_of_its_process(database: Database) -> None:
-    bus = RecordingBus()
+    bus, new_id = RecordingBus(), ids()
     async with background(Relay(database, bus, poll=60).run()):
-        await asyncio.sleep(0)
-        await light(database, 1, new_id=ids())
-        async with asyncio.timeout(2):
-            while not bus.taken:
-                bus.changed.clear()
-                await bus.changed.wait()
-    assert [event_id for event_id, _ in bus.taken] == ["evt_1"]
+        for lamp in (1, 2, 3):
+            await light(database, lamp, new_id=new_id)
+            async with asyncio.timeout(2):
+                while len(bus.taken) < lamp:
+                    bus.changed.clear()
+                    await bus.changed.wait()
+    assert [event_id for event_id, _ in bus.taken] == ["evt_1", "evt_2", "evt_3"]
 
 
 async def test_a_running_relay_outlives_an_absent_bus(database: Database) -> None:

@@ -98,10 +98,10 @@ async def test_settings_of_one_transaction_do_not_reach_the_next_on_its_connecti
     async with await Database.open(kit_database.url, max_size=1) as database:
         async with database.transaction_as_system() as tx:
             await insert(tx, "t1")
-        async with database.transaction("", "") as tx:
-            assert await ids(tx) == []
         async with database._pool.connection() as connection:
             rows = await (await connection.execute("SELECT count(*) FROM things")).fetchone()
+        async with database.transaction("", "") as tx:
+            assert await ids(tx) == []
         assert rows == (0,)
 
 
