@@ -69,7 +69,7 @@ def is_usable() -> bool:
     """Whether the environment's Python runs, and is the version that runs this."""
     probe = [str(VENV / "bin" / "python"), "-c", "import sys; print(sys.version)"]
     try:
-        answer = subprocess.run(probe, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
+        answer = subprocess.run(probe, capture_output=True, text=True, timeout=30, check=False)
     except OSError:
         return False
     return answer.stdout.strip() == sys.version
@@ -152,7 +152,7 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
-        )  # noqa: S603
+        )
     except subprocess.TimeoutExpired:
         fail(
             f"Installing took longer than {INSTALL_SECONDS // 60} minutes. Check the connection to the package index and try again."

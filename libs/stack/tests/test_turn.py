@@ -49,11 +49,11 @@ async def test_two_peers_that_know_only_relays_talk(server: TurnServer) -> None:
     async with asyncio.timeout(10):
         await asyncio.gather(caller.connect(), agent.connect())
         await caller.send(b"hello")
-        assert b"hello" == await agent.recv()
+        assert await agent.recv() == b"hello"
         await agent.send(b"hello yourself")
-        assert b"hello yourself" == await caller.recv()
+        assert await caller.recv() == b"hello yourself"
     await asyncio.gather(caller.close(), agent.close())
-    assert 0 == server.allocations
+    assert server.allocations == 0
 
 
 async def test_wrong_password_is_refused(server: TurnServer) -> None:
@@ -61,7 +61,7 @@ async def test_wrong_password_is_refused(server: TurnServer) -> None:
 
     with pytest.raises(stun.TransactionFailed, match="401"):
         await relay(server, username, "guess")
-    assert 0 == server.allocations
+    assert server.allocations == 0
 
 
 async def test_expired_credential_is_refused(server: TurnServer) -> None:
@@ -93,12 +93,12 @@ async def test_forgotten_allocations_are_swept() -> None:
     server = await TurnServer.start(SECRET, clock=lambda: now)
     username, password = credentials(SECRET, "session", expires_at=now + 60)
     transport, _ = await relay(server, username, password)
-    assert 1 == server.allocations
+    assert server.allocations == 1
 
     now += 3700
     server.sweep()
 
-    assert 0 == server.allocations
+    assert server.allocations == 0
     transport.close()
     await server.stop()
 
@@ -121,7 +121,7 @@ async def test_noise_is_ignored(server: TurnServer) -> None:
     username, password = credentials(SECRET, "session", expires_at=time.time() + 60)
     transport, _ = await relay(server, username, password)
 
-    assert 1 == server.allocations
+    assert server.allocations == 1
     transport.close()
     noise.close()
 

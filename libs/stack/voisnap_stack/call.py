@@ -18,7 +18,7 @@ from av import AudioFrame
 from voisnap_media.pcm import Pcm
 
 from .call_hub import HubClient, HubEvent, HubRefused
-from .call_media import Hearing, Voice, mono
+from .call_media import FRAME_SECONDS, Hearing, Voice, mono
 
 HTTP_SECONDS = 15.0
 CONNECT_SECONDS = 20.0
@@ -40,6 +40,8 @@ class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     agent_id: str
     token: str | None = None
+    api_key: str | None = None
+    """Exchanged for a hub token; hubs take no keys."""
     email: str | None = None
     password: str | None = None
     sounds: tuple[Pcm, ...] = ()
@@ -47,6 +49,8 @@ class CallPlan(msgspec.Struct, frozen=True, kw_only=True):
     microphone: bool = False
     pause_seconds: float = 0.6
     """Between the end of an answer and what is said next."""
+    interrupt_after: float | None = None
+    """Speak the sounds into the agent's speech, so many seconds after it began, instead of waiting for its end."""
     max_seconds: float = 600.0
 
 
@@ -95,7 +99,14 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     recoverable: bool
 
 
-CallEvent = Started | Line | Turn | Trouble
+class Silenced(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent fell silent under the caller's words."""
+
+    after_ms: float
+    """First sound of the caller's voice sent to the agent's last sound received."""
+
+
+CallEvent = Started | Line | Turn | Trouble | Silenced
 Told = Callable[[CallEvent], None]
 
 
@@ -110,6 +121,8 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[Line, ...]
     turns: tuple[Turn, ...]
     heard_latencies_ms: tuple[float, ...]
+    silenced_ms: tuple[float, ...]
+    """For each interruption: how long the agent was still heard after the caller had begun to speak."""
     heard: Pcm
 
     def percentile(self, share: float) -> float | None:
@@ -129,8 +142,10 @@ async def place_call(plan: CallPlan, told: Told, hang_up: asyncio.Event) -> Call
         aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
     try:
         async with httpx.AsyncClient(timeout=HTTP_SECONDS, trust_env=False) as http:
-            http.headers["Authorization"] = f"Bearer {plan.token or await _log_in(http, plan)}"
+            http.headers["Authorization"] = f"Bearer {plan.token or plan.api_key or await _log_in(http, plan)}"
             session = await _create_session(http, plan)
+            if plan.api_key and not plan.token:
+                http.headers["Authorization"] = f"Bearer {await _hub_token(http, plan, session['sessionId'])}"
             query = {"sessionToken": session["sessionToken"]}
             async with HubClient.opened(http, f"{plan.base_url}/hubs/webrtc", query) as hub:
                 return await _Conversation(plan, session, hub, told, hang_up).held()
@@ -154,6 +169,11 @@ async def _log_in(http: httpx.AsyncClient, plan: CallPlan) -> str:
     if answer.status_code == 401:
         raise CallFailed(f"the login of {plan.email} was refused: check --email and --password")
     return _answered(answer, "the login failed")["accessToken"]
+
+
+async def _hub_token(http: httpx.AsyncClient, plan: CallPlan, session_id: str) -> str:
+    answer = await http.post(f"{plan.base_url}/api/v1/auth/hub-token", json={"sessionId": session_id})
+    return _answered(answer, "no hub token was given")["accessToken"]
 
 
 async def _create_session(http: httpx.AsyncClient, plan: CallPlan) -> dict[str, Any]:
@@ -218,6 +238,7 @@ class _Conversation:
         self._lines: dict[tuple[str, str], Line] = {}
         self._turns: list[Turn] = []
         self._latencies: list[float] = []
+        self._silenced: list[float] = []
         self._unclaimed: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -265,11 +286,37 @@ class _Conversation:
             self._voice.open_microphone()
             await _wait(self._ended)
             return
+        if self._plan.interrupt_after is not None:
+            for sound in self._plan.sounds:
+                await self._interrupt(sound, self._plan.interrupt_after)
+            return
         await self._until_agent_spoke(FIRST_MESSAGE_SECONDS)
         for sound in self._plan.sounds:
             await asyncio.sleep(self._plan.pause_seconds)
             await self._voice.say(sound)
             await self._until_agent_spoke(ANSWER_SECONDS)
+
+    async def _interrupt(self, sound: Pcm, after: float) -> None:
+        """Speak into the agent's speech and measure how long it is still heard."""
+        asked_at = self._loop.time()
+        while not (self._hearing.loud_since and self._loop.time() - self._hearing.loud_since >= after):
+            if self._loop.time() - asked_at > ANSWER_SECONDS:
+                raise CallFailed("the agent said nothing that could be interrupted")
+            await asyncio.sleep(0.005)
+        self._voice.voiced_since = None
+        saying = self._spawn(self._voice.say(sound))
+        while not self._hearing.settle(self._loop.time(), QUIET_SECONDS) or self._voice.voiced_since is None:
+            if self._loop.time() - asked_at > ANSWER_SECONDS:
+                break
+            await asyncio.sleep(0.005)
+        if self._voice.voiced_since is not None and self._hearing.last_loud_at is not None:
+            # The last loud frame still sounds for its own length.
+            silent_at = self._hearing.last_loud_at + FRAME_SECONDS
+            silenced = Silenced(after_ms=round((silent_at - self._voice.voiced_since) * 1000, 1))
+            self._silenced.append(silenced.after_ms)
+            self._told(silenced)
+        await saying
+        await self._until_agent_spoke(ANSWER_SECONDS)
 
     async def _until_agent_spoke(self, patience: float) -> None:
         """Wait until the agent has said something and finished; give up if nothing comes for `patience` seconds."""
@@ -410,6 +457,7 @@ class _Conversation:
             lines=tuple(self._lines.values()),
             turns=tuple(self._turns),
             heard_latencies_ms=tuple(round(latency, 1) for latency in self._latencies),
+            silenced_ms=tuple(self._silenced),
             heard=self._hearing.sound(),
         )
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from voisnap_media import files
 
-from .call import CallEvent, CallFailed, CallPlan, CallReport, Line, Started, Trouble, Turn, place_call
+from .call import CallEvent, CallFailed, CallPlan, CallReport, Line, Silenced, Started, Trouble, Turn, place_call
 from .call_media import MicrophoneMissing
 
 _DESCRIPTION = """\
@@ -50,6 +50,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--save", type=Path, metavar="FILE.wav", help="write what the agent said to a WAV file")
     parser.add_argument(
         "--pause", type=float, default=0.6, metavar="SECONDS", help="between an answer and the next file"
+    )
+    parser.add_argument(
+        "--interrupt",
+        type=float,
+        metavar="SECONDS",
+        help="speak into the agent's speech, so long after it began, and measure when it falls silent",
     )
     parser.add_argument("--max-seconds", type=float, default=600.0, metavar="SECONDS", help="hang up after so long")
     parser.add_argument("--json", action="store_true", help="print one JSON document at the end and nothing else")
@@ -95,15 +101,19 @@ def _plan(args: argparse.Namespace) -> CallPlan:
             "no platform known: run `make up` first, set VOISNAP_HOME to its state folder, or give --base-url and --agent"
         )
     own = bool(args.email)
+    token = args.token or os.environ.get("VOISNAP_TOKEN") or None
     return CallPlan(
         base_url=base_url,
         agent_id=agent,
-        token=args.token or os.environ.get("VOISNAP_TOKEN") or None,
+        token=token,
+        # The demo key needs no login, of which a minute allows only a few (rate policy `auth-strict`).
+        api_key=None if own or token or args.base_url else demo.get("apiKeyLive"),
         email=args.email or demo.get("email"),
         password=args.password or os.environ.get("VOISNAP_PASSWORD") or (None if own else demo.get("password")),
         sounds=tuple(_sound(path) for path in args.wav),
         microphone=args.mic,
         pause_seconds=args.pause,
+        interrupt_after=args.interrupt,
         max_seconds=args.max_seconds,
     )
 
@@ -162,6 +172,8 @@ class _Shown:
                 self._pending = True
             case Turn():
                 self._write(f"        {_latency(event)}")
+            case Silenced(after_ms=after):
+                self._write(f"        the agent fell silent {after:.0f} ms after you began to speak")
             case Trouble(code=code, message=message):
                 self._write(f"{self._clock()} error  {message} ({code})")
             case _:
@@ -225,6 +237,7 @@ def _document(report: CallReport) -> dict[str, Any]:
             "p95": report.percentile(0.95),
             "all": list(report.heard_latencies_ms),
         },
+        "silencedMs": list(report.silenced_ms),
         "transcript": [{"turnId": line.turn_id, "speaker": line.speaker, "text": line.text} for line in report.lines],
         "turns": [
             {"turnId": turn.turn_id, "heardMs": turn.heard_ms, "server": msgspec.to_builtins(turn.server)}

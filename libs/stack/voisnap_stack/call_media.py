@@ -32,6 +32,8 @@ class Voice(MediaStreamTrack):
         super().__init__()
         self.last_voiced_at: float | None = None
         """Event-loop time at which the last frame with voice had been sent."""
+        self.voiced_since: float | None = None
+        """Event-loop time at which the first frame with voice was sent; whoever wants the next one clears it."""
         self._queued: deque[np.ndarray] = deque()
         self._spoken = asyncio.Event()
         self._spoken.set()
@@ -79,6 +81,7 @@ class Voice(MediaStreamTrack):
             samples = np.zeros(FRAME, np.int16)
         elif Pcm(samples, RATE).rms_dbfs() > VOICE_DBFS:
             self.last_voiced_at = loop.time()
+            self.voiced_since = self.voiced_since or self.last_voiced_at
         frame = AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = RATE, self._frame * FRAME, fractions.Fraction(1, RATE)
         self._frame += 1

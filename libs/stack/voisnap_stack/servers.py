@@ -50,7 +50,7 @@ class EmbeddedServers:
         cls, home: Path, *, fsync: bool = True, parts: tuple[str, ...] = SERVERS
     ) -> "AsyncIterator[EmbeddedServers]":
         """Run the named servers with their state in `home` until the block ends. Raises StackError with one line."""
-        folder = Home(root=home.absolute())
+        folder = Home(root=await asyncio.to_thread(home.absolute))
         folder.prepare()
         locks = Locks(folder)
         locks.acquire()
@@ -205,7 +205,7 @@ class EmbeddedServers:
         _write_config(
             config,
             f'listen: "{LOOPBACK}:{self._ports["nats"]}"',
-            f'jetstream {{ store_dir: {_quoted(store / "data")}{", sync_interval: always" if self._fsync else ""} }}',
+            f"jetstream {{ store_dir: {_quoted(store / 'data')}{', sync_interval: always' if self._fsync else ''} }}",
             f'authorization {{ token: "{self._secrets["nats_token"]}" }}',
             "max_payload: 8MB",
             'lame_duck_duration: "30s"',
@@ -261,7 +261,9 @@ def unprivileged_user() -> str:
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name).pw_name
-    raise StackError("root cannot run PostgreSQL, and there is neither a user postgres nor nobody: run as an ordinary user")
+    raise StackError(
+        "root cannot run PostgreSQL, and there is neither a user postgres nor nobody: run as an ordinary user"
+    )
 
 
 def _found(path: Path | None, package: str, title: str) -> Path:

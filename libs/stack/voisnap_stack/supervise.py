@@ -122,15 +122,6 @@ class Part:
 
     async def _spawn(self) -> None:
         self._become(PartState.STARTING)
-        orphan_signal, parent = int(self.spec.orphan_signal), os.getpid()
-
-        def follow_parent() -> None:
-            # After the change of user, which would clear it (prctl(2)). The parent may be gone already.
-            if _libc is not None:
-                _libc.prctl(PR_SET_PDEATHSIG, orphan_signal)
-                if os.getppid() != parent:
-                    os._exit(1)
-
         try:
             with self.spec.log.open("ab") as log:
                 self.process = await asyncio.create_subprocess_exec(
@@ -143,13 +134,13 @@ class Part:
                     user=self.spec.user,
                     start_new_session=True,
                     pass_fds=self.spec.keep_open,
-                    preexec_fn=follow_parent,  # noqa: PLW1509 - the only way to set it after the change of user
+                    preexec_fn=ends_with_parent(self.spec.orphan_signal),
                 )
         except OSError as error:
             raise StackError(f"{self.spec.name} cannot be started: {error}") from error
 
     async def _until_ready(self) -> None:
-        assert self.process is not None  # noqa: S101 - _spawn has run
+        assert self.process is not None
         deadline = time.monotonic() + self.spec.start_seconds
         missing: str | None = "no answer"
         pause = 0.01
@@ -175,7 +166,7 @@ class Part:
     async def _keep_running(self) -> None:
         pause = FIRST_PAUSE
         while True:
-            assert self.process is not None  # noqa: S101 - it was started
+            assert self.process is not None
             status = await self.process.wait()
             now = time.monotonic()
             self._crashes = [at for at in self._crashes if now - at < CRASH_WINDOW] + [now]
@@ -210,7 +201,7 @@ class Part:
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
-            assert self.process is not None  # noqa: S101 - callers looked
+            assert self.process is not None
             self.process.send_signal(number)
 
     def _kill_group(self) -> None:
@@ -222,6 +213,26 @@ class Part:
     def _become(self, state: PartState, detail: str | None = None) -> None:
         self.state, self.detail = state, detail
         self.on_change(self)
+
+
+def ends_with_parent(number: signal.Signals) -> Callable[[], None]:
+    """For `preexec_fn`: the child gets `number` when the thread that started it is gone."""
+    parent = os.getpid()
+
+    def ask_kernel() -> None:
+        # Runs after the change of user, which would clear it (prctl(2)). The parent may be gone already.
+        if _libc is not None:
+            _libc.prctl(PR_SET_PDEATHSIG, int(number))
+            if os.getppid() != parent:
+                os._exit(1)
+
+    return ask_kernel
+
+
+def follow_parent() -> None:
+    """Have this process itself terminated when its parent is gone."""
+    if _libc is not None:
+        _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
 def rotate(log: Path) -> None:

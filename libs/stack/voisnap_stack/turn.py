@@ -115,7 +115,7 @@ class _Allocation(asyncio.DatagramProtocol):
 
     @property
     def relayed(self) -> Address:
-        assert self._transport is not None  # noqa: S101 - set before the allocation is handed out
+        assert self._transport is not None
         return self._transport.get_extra_info("sockname")[:2]
 
     def datagram_received(self, data: bytes, addr: Any) -> None:

