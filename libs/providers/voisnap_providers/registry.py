@@ -31,8 +31,6 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     models_dir: Path
     threads: int = min(2, os.cpu_count() or 1)
     scripts: Mapping[str, str] = msgspec.field(default_factory=dict)
-    phrase: bool = False
-    """Let the local language model phrase what plain rules cannot (slower, see vendors.local.llm)."""
 
 
 class Registry:

@@ -27,6 +27,7 @@ LEAST_MEANING = 0.22
 INTENT_SCORE = 0.60
 FORBIDDEN_SCORE = 0.52
 SIBLING_MARGIN = 0.12
+LONGEST_LIST_WORDS = 90
 MAX_QUESTION_CHARS = 600
 
 ANYTHING_ELSE = "Is there anything else I can help you with?"
@@ -80,10 +81,12 @@ _MOMENT = re.compile(
     r"\b(?:today|tomorrow|tonight|monday|tuesday|wednesday|thursday|friday|saturday|sunday|next week|morning|afternoon|evening|noon|\d{1,2}(?::\d{2})?\s?(?:[ap]\.?\s?m\.?|o'clock)|(?:january|february|march|april|may|june|july|august|september|october|november|december)\s+\w+|at (?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d{1,2}))\b",
     re.IGNORECASE,
 )
-_WANTS_BOOKING = re.compile(
+_WANTS_OFFERED_MESSAGE = re.compile(r"\btake a message\b|\bcall (?:you )?back\b", re.IGNORECASE)
+_BOOKING = re.compile(
     r"\b(?:i(?:'d| would)? (?:like|want|need) to|i want to|can i|could i|may i|let me|i need|i'd like|please|can you|could you|help me)\s+(?:to\s+)?(?:please\s+)?(?:book|make|schedule|reserve|set up|get|arrange|have|an?)\s+(?:me\s+)?(?:an?\s+|the\s+|my\s+)?(?:\w+\s+){0,2}?(?:appointment|reservation|booking|table|room|visit|cleaning|checkup|check-up|consultation|slot|demo)\b",
     re.IGNORECASE,
 )
+_OFFERED_MESSAGE = re.compile(r"\btake a message\b|\bcall (?:you )?back\b", re.IGNORECASE)
 _BOOKING = re.compile(r"\b(?:book|reserv|appointment|schedul)\w*", re.IGNORECASE)
 _WANTS_CALL_BACK = re.compile(
     r"\b(?:call(?:ed)? me back|call back|callback|give me a call|leave a message|take a message|have (?:someone|somebody) call)\b",
@@ -335,7 +338,7 @@ def _to_intent(intent: Intent, persona: Persona, last: str) -> Reply:
 def _to_yes_no(intent: Intent, last: str) -> Reply:
     asked = sentences(last)[-1] if sentences(last) else ""
     yes = intent is Intent.YES
-    if asked == CALL_BACK_OFFER:
+    if asked == CALL_BACK_OFFER or (yes and _OFFERED_MESSAGE.search(asked)):
         return _reply(f"Great. {ASK_NUMBER}" if yes else f"All right. {ANYTHING_ELSE}", source="slot")
     if asked == "Is that right?":
         return _reply(f"Perfect. {ASK_NAME}" if yes else "Sorry about that. Could you say it once more?", source="slot")
@@ -348,7 +351,8 @@ def _to_yes_no(intent: Intent, last: str) -> Reply:
 
 def _unknown(asked: str, history: list[Message], brief: Briefing) -> Reply:
     if brief.unknown:
-        honest = "I'm sorry, I'm not sure about that. " if re.match(r"^(?:I|Please)\b", brief.unknown) else ""
+        is_honest = re.search(r"\b(?:sorry|not sure|don['’]t (?:have|know)|check)\b", brief.unknown, re.IGNORECASE)
+        honest = "" if is_honest else "I'm sorry, I'm not sure about that. "
         return _reply(honest + brief.unknown, source="unknown")
     before = sum(
         message.role is Role.ASSISTANT and "don't have" in message.content.replace("’", "'") for message in history
@@ -425,9 +429,7 @@ def _siblings(best: Hit, hits: tuple[Hit, ...], question: str, index: Index) -> 
         return ()
     if any(day in asked for day in _DAY_NAMES):
         return ()
-    if sum(len(other.plain().split()) for other in group) > 90:
-        return tuple(hit.fact for hit in close[:3])
-    return tuple(group)
+    return tuple(group) if sum(len(other.plain().split()) for other in group) <= LONGEST_LIST_WORDS else ()
 
 
 def _continuation(best: Hit, index: Index) -> str:

@@ -124,8 +124,12 @@ _RULE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _UNKNOWN_RULE = re.compile(
-    r"^(?:if|when|whenever)\s+(?:you\s+(?:do not|don['’]t|cannot|can['’]t|are (?:unsure|not sure)|are unable)|unsure|(?:the\s+)?(?:answer|information|question)\s+is\s+(?:not|un))"
-    r".*?(?:,\s*(?:then\s+)?|:\s+)(?P<action>.+)$",
+    r"^(?:if|when|whenever)\s+(?:"
+    r"you(?:\s+are|['’]re)?\s+(?:(?:do not|don['’]t|cannot|can['’]t)\s+(?:know|have|find|answer|help|understand|see)|unsure|not sure|unable|uncertain)"
+    r"|unsure|in doubt"
+    r"|(?:an?\s+|the\s+|any\s+)?(?:answer|information|question|request|topic|it)\s+(?:is|isn['’]t|can(?:not|['’]t))\s*(?:not|un|outside|be|covered|in|listed|available)"
+    rf"|{_CALLER}\s+asks?\s+(?:about\s+|for\s+)?(?:something|anything|a question|questions)\b[^,:]*?\b(?:you (?:can['’]t|cannot|don['’]t|do not)|not (?:covered|listed|in|on|mentioned)|n['’]t|outside|else)"
+    r").*?(?:,\s*(?:then\s+)?|:\s+)(?P<action>.+)$",
     re.IGNORECASE | re.DOTALL,
 )
 _TELL = re.compile(
@@ -147,6 +151,7 @@ _PASS_ON = re.compile(
 _SORRY = re.compile(
     r"^(?:please\s+|politely\s+|sincerely\s+)*apologi[sz]e\b[^,.]*?(?:\band\b|,|$)\s*(?P<rest>.*)$", re.IGNORECASE
 )
+_AND_THEN = re.compile(r",?\s+and\s+(?:then\s+)?(?=(?:offer|ask|tell|transfer|suggest|say|inform)\b)", re.IGNORECASE)
 _FORBID = re.compile(
     r"^(?:please\s+)?(?:never|do not|don['’]t|you (?:must|should|may|can) ?not|you (?:mustn|shouldn|can)['’]t|avoid|refrain from|under no circumstances)\s+"
     r"(?:ever\s+)?(?:give|giving|provide|providing|discuss(?:ing)?|mention(?:ing)?|reveal(?:ing)?|shar(?:e|ing)|talk(?:ing)? about|quot(?:e|ing)|"
@@ -223,10 +228,13 @@ class _Reader:
                 at = end
             else:
                 is_before_list = at + 1 < len(lines) and _ITEM.match(lines[at + 1]) is not None
-                self._line(line, is_before_list=is_before_list)
+                is_before_gap = (
+                    at + 2 < len(lines) and not lines[at + 1].strip() and (at == 0 or not lines[at - 1].strip())
+                )
+                self._line(line, is_before_list=is_before_list, is_before_gap=is_before_gap)
                 at += 1
 
-    def _line(self, line: str, *, is_before_list: bool) -> None:
+    def _line(self, line: str, *, is_before_list: bool, is_before_gap: bool) -> None:
         if inline := _INLINE_QA.findall(line):
             for question, answer in inline:
                 self._answer(question, answer)
@@ -236,7 +244,7 @@ class _Reader:
             self._answer(self._question, answer[1])
         elif _XML_CLOSING.match(line):
             self._leave()
-        elif heading := _heading(line):
+        elif heading := _heading(line) or (_bare_heading(line) if is_before_gap else ""):
             self._enter(heading)
         elif intro := _introduction(line, is_before_list=is_before_list):
             self._introduce(intro)
@@ -415,6 +423,13 @@ def _heading(line: str) -> str:
     return ""
 
 
+def _bare_heading(line: str) -> str:
+    """A few words alone between blank lines, without a full stop."""
+    bare = line.strip()
+    is_title = len(bare.split()) <= 6 and bare[:1].isupper() and bare[-1].isalnum() and not _PAIR.match(bare)
+    return bare if is_title and not _ITEM.match(line) and not _CLAUSE.search(bare) else ""
+
+
 def _introduction(line: str, *, is_before_list: bool) -> str:
     match = None if _ITEM.match(line) else _COLON_HEADING.match(line)
     return match[1].strip() if match and (is_before_list or len(match[1].split()) <= 8) else ""
@@ -444,6 +459,9 @@ def _pair(text: str) -> tuple[str, str] | None:
 def _prescribed(action: str, condition: str) -> str:
     """What an order to the agent makes it say: "tell them that X" → "X"; "" when it is not an order to speak."""
     action = action.strip()
+    parts = _AND_THEN.split(action)
+    if len(parts) > 1 and not action.startswith(('"', "“")):
+        return " ".join(filter(None, (_with_stop(_prescribed(part, condition)) for part in parts)))
     if match := _SORRY.match(action):
         rest = _prescribed(match["rest"], condition) if match["rest"] else ""
         return f"I'm sorry about that. {rest}".strip()
@@ -461,6 +479,10 @@ def _prescribed(action: str, condition: str) -> str:
     if _PASS_ON.match(action):
         return "I'll have one of our team help you with that."
     return ""
+
+
+def _with_stop(text: str) -> str:
+    return text if not text or text[-1] in ".!?" else f"{text}."
 
 
 def _to_caller(text: str, *, capital: bool = True) -> str:

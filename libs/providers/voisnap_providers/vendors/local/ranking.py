@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from .facts import Fact, Shape
-from .terms import families, sound, terms
+from .terms import families, sound, stem, terms
 
 Embed = Callable[[tuple[str, ...]], np.ndarray]
 
@@ -18,6 +18,9 @@ FAMILY_WEIGHT = 0.6
 MISHEARD_WEIGHT = 0.85
 TOPIC_WEIGHT = 0.8
 KIND_BONUS = 0.1
+KIND_MALUS = 0.06
+MEASURED_KINDS = frozenset({"price", "count"})
+"""Kinds of question that only a fact with an amount answers."""
 KEY_BONUS = 0.07
 SUBJECT_BONUS = 0.04
 RULE_BONUS = 0.05
@@ -25,11 +28,17 @@ SUBJECT_WORDS = 4
 UNKNOWN_WEIGHT = 0.7
 
 _KINDS: tuple[tuple[str, re.Pattern[str], re.Pattern[str], str], ...] = (
-    ("price", re.compile(r"\b(?:how (?:much|expensive)|price|prices|pricing|cost|costs|fee|fees|charge|rate|rates)\b"), re.compile(r"[$£€]\s?\d|\b\d+(?:\.\d+)?\s?(?:dollars|euros|pounds|usd|eur|cents|bucks)\b|\bfree\b|\bno (?:extra )?(?:charge|cost|fee)\b|\bcomplimentary\b|\bper (?:night|month|person|hour|user)\b"), "~0"),
+    ("price", re.compile(r"\b(?:how (?:much|expensive)|price|prices|pricing|cost|costs|fee|fees|charge|rate|rates|fine|penalty)\b"), re.compile(r"[$£€]\s?\d|\b\d+(?:\.\d+)?\s?(?:dollars|euros|pounds|usd|eur|cents|bucks)\b|\bfree\b|\bno (?:extra )?(?:charge|cost|fee)\b|\bcomplimentary\b|\bper (?:night|month|person|hour|user)\b"), "~0"),
     ("hours", re.compile(r"\b(?:what time|when|hours|ours|open|opening|close|closing|closed|until)\b"), re.compile(r"\b\d{1,2}(?::\d{2})?\s?(?:[ap]\.?m\b|o'clock)|\b\d{1,2}:\d{2}\b|\bnoon\b|\bmidnight\b|\b24/7\b|\b24 hours\b|\bclosed\b|\b(?:\w+day)s?\b"), "~1"),
     ("place", re.compile(r"\b(?:where|address|location|located|directions|find you)\b"), re.compile(r"\b\d+\s+(?:\w+\s+){1,3}(?:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|square|way|plaza|place|highway)\b|\baddress\b|\blocated\b|\bfloor\b|\bnext to\b|\bacross from\b|\bbehind\b|\bcorner of\b"), "~2"),
     ("phone", re.compile(r"\b(?:phone|telephone|call|number|reach)\b"), re.compile(r"(?:\+?\d[\s().-]{0,2}){7,}|\b1-?8\d\d-"), "~3"),
     ("email", re.compile(r"\be-?mail\b"), re.compile(r"\b[\w.+-]+@[\w-]+\.\w+"), ""),
+    (
+        "count",
+        re.compile(r"\bhow many\b|\b(?:limit|maximum)\b"),
+        re.compile(r"\bup to \w+|\bat most\b|\bmaximum\b|\bat a time\b|\blimit\b|\bunlimited\b"),
+        "",
+    ),
     ("person", re.compile(r"\b(?:who|who's|whose|name of|doctor|dentist|manager|owner|chef)\b"), re.compile(r"\b(?:dr|mr|mrs|ms|doctor|chef|manager|owner|founder|ceo|run by|owned by|head)\b\.?"), ""),
     ("duration", re.compile(r"\bhow (?:long|soon|quick|quickly|fast)\b|\bduration\b"), re.compile(r"\b(?:\d+|one|two|three|four|five|six|seven|ten|thirty|forty|sixty)(?:\s?(?:-|to)\s?\d+)?\s?(?:minutes?|mins?|hours?|days?|weeks?|months?|years?|business days)\b"), "~35"),
 )  # fmt: skip
@@ -91,9 +100,12 @@ class Index:
         meaning = np.max([view @ vector for view in self._views], axis=0)
         cover = self._cover(question)
         bonus = np.zeros(len(self.facts))
+        malus = np.zeros(len(self.facts))
         for kind, asks, _, _ in _KINDS:
             if asks.search(question.lower()):
                 bonus = np.maximum(bonus, self._kinds[kind] * KIND_BONUS)
+                if kind in MEASURED_KINDS:
+                    malus = np.where(self._kinds[kind], malus, KIND_MALUS)
         asked = {term for term in terms(question) if term not in QUESTION_TERMS}
         for at, (key, subject) in enumerate(self._heads):
             if asked & key:
@@ -102,7 +114,7 @@ class Index:
                 bonus[at] += SUBJECT_BONUS
             if self.facts[at].shape is Shape.RULE:
                 bonus[at] += RULE_BONUS
-        score = MEANING * np.clip(meaning, 0, 1) + COVER * cover + bonus
+        score = MEANING * np.clip(meaning, 0, 1) + COVER * cover + bonus - malus
         best = np.argsort(-score, kind="stable")[:limit]
         return tuple(
             Hit(self.facts[at], float(score[at]), float(meaning[at]), float(cover[at]), int(at)) for at in best
@@ -139,7 +151,7 @@ class Index:
         count = len(self.facts)
         total = 0.0
         cover = np.zeros(count)
-        for term, times in Counter(terms(question)).items():
+        for term, times in Counter(self._joined(terms(question))).items():
             here = np.zeros(count)
             known = self._fill(here, term, 1.0)
             if not known:
@@ -155,6 +167,16 @@ class Index:
             total += weight
             cover += weight * here
         return cover / total if total else cover
+
+    def _joined(self, asked: tuple[str, ...]) -> list[str]:
+        """Two terms that the facts write as one ("met life") as one."""
+        joined: list[str] = []
+        for term in asked:
+            if joined and len(term) > 1 and stem(joined[-1] + term) in self._postings:
+                joined[-1] = stem(joined[-1] + term)
+            else:
+                joined.append(term)
+        return joined
 
     def _fill(self, here: np.ndarray, term: str, factor: float) -> bool:
         entry = self._postings.get(term)

@@ -174,11 +174,12 @@ _PHRASES = (
     (re.compile(r"\b(?:the|your|this) (?:shop|store|restaurant|hotel|clinic|office|company|business|place|salon|practice|building)\b(?=\s*(?:$|[?.!,]|located|open|closed?|address|is|are|at|in|and)\b|\s*$|\s*[?.!,])"), " "),
     (re.compile(r"\b(?:run|owned|founded|led) by\b|\bwho (?:runs|owns)\b"), "owner"),
     (re.compile(r"\b(?:send|bring|give|take) (?:it |them |the \w+ )?back\b"), "return"),
+    (re.compile(r"\b(?:take|bring) (?:it |them )?home\b|\bcheck out (?=\w+ ?books?)"), "borrow"),
     (re.compile(r"\bmoney back\b|\bget my money\b"), "refund"),
     (re.compile(r"\bweek[ -]?ends?\b"), "saturday sunday weekend"),
     (re.compile(r"\bweek[ -]?days?\b"), "monday tuesday wednesday thursday friday weekday"),
     (re.compile(r"\bevery ?day\b|\bdaily\b|\b7 days\b|\bseven days\b"), "monday tuesday wednesday thursday friday saturday sunday daily"),
-    (re.compile(r"\b24/7\b|\btwenty[ -]four seven\b"), "24 hour day night monday tuesday wednesday thursday friday saturday sunday"),
+    (re.compile(r"\b24/7\b|\btwenty[ -]four seven\b|\baround the clock\b|\bday and night\b|\b24 hours a day\b"), "24 hour day night monday tuesday wednesday thursday friday saturday sunday"),
 )  # fmt: skip
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAY = r"(mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun)[a-z]*"
@@ -217,7 +218,7 @@ _NUMBERS = {
 }
 
 _FAMILIES = (
-    "price cost fee charge rate expensive cheap pay fare tariff pricing quote money dollar",
+    "price cost fee charge fine penalty rate expensive cheap pay fare tariff pricing quote money dollar",
     "open hour close opening closing opened closed shut schedule time",
     "location address located find situated street place direction",
     "phone call telephone reach contact number line",
@@ -274,6 +275,12 @@ _FAMILIES = (
     "job career hiring vacancy apply",
     "warranty guarantee",
     "license licence certificate",
+    "borrow lend loan",
+    "extend renew renewal prolong",
+    "movie film dvd video",
+    "wife husband partner spouse second additional",
+    "seat person passenger",
+    "tank fuel petrol gas diesel",
     "annual year",
     "nonprofit charity ngo",
     "dessert sweet cake tiramisu icecream brownie cheesecake",
@@ -338,7 +345,11 @@ def stem(word: str) -> str:
         return word[:-2]
     if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
         word = word[:-1]
-    return word[:-1] if len(word) > 4 and word.endswith("e") else word
+        if word in _IRREGULAR:
+            return _IRREGULAR[word]
+    if len(word) > 5 and word.endswith("er"):
+        return word[:-2]
+    return word[:-1] if len(word) > 4 and word.endswith("e") and word[-2] not in "cg" else word
 
 
 _FAMILY_OF: dict[str, tuple[str, ...]] = {}
@@ -385,6 +396,7 @@ def sound(term: str) -> str:
         ("x", "ks"),
     ):
         term = term.replace(written, heard)
+    term = re.sub(r"c(?=[eiy])", "s", term)
     term = term.translate(
         str.maketrans({"c": "k", "q": "k", "z": "s", "v": "f", "d": "t", "b": "p", "g": "k", "j": "k"})
     )
