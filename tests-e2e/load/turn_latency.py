@@ -9,6 +9,7 @@ longest stall of the event loop.
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -116,6 +117,8 @@ async def measure(models: Path, turns: int, silence_ms: int) -> dict[str, object
     """Run the call and gather the figures."""
     registry = Registry(ProviderSettings(models_dir=models))
     await registry.warm(("stt", "tts", "llm"))
+    gc.collect()
+    gc.freeze()  # as the runtime does
     vad = VadTicker(VadModel.load(models / "silero-vad" / "silero_vad.onnx"))
     plan = plan_of(silence_ms)
     questions = [await spoken(registry.tts("local"), plan.agent.config.voice, text) for text in QUESTIONS]
