@@ -29,7 +29,7 @@ def configure(service: str, endpoint: str | None = None) -> TracerProvider:
         return current
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     if endpoint:
-        exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=5)
+        exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=2)
         provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=2048))
     trace.set_tracer_provider(provider)
     return provider

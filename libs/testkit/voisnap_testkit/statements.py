@@ -24,8 +24,12 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 def statements_in(folder: Path) -> Iterator[Statement]:
     """Every SQL literal in the `store.py` files below a folder."""
     for path in sorted(folder.rglob("store.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and _VERB.match(node.value):
+        nodes = tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
+            if id(node) in docstrings or not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+                continue
+            if _VERB.match(node.value):
                 yield Statement(place=f"{path.parent.name}/{path.name}:{node.lineno}", sql=node.value)
 
 
