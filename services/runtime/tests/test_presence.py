@@ -25,6 +25,8 @@ def seen(**changes) -> Sighting:
         (seen(media="disconnected", media_changed_at=100), 130, EndReason.DISCONNECTED),
         (seen(hub_lost_at=100, heard_at=100), 105, Presence.AWAY),  # the browser was killed
         (seen(hub_lost_at=100, heard_at=100), 108, EndReason.DISCONNECTED),
+        (seen(hub_lost_at=100, heard_at=100, media="disconnected", media_changed_at=106), 107, Presence.AWAY),
+        (seen(hub_lost_at=100, heard_at=100, media="disconnected", media_changed_at=106), 108, EndReason.DISCONNECTED),
         (seen(hub_lost_at=100, media="closed", media_changed_at=100), 101, Presence.AWAY),
         (seen(hub_lost_at=100, media="closed", media_changed_at=100), 102, EndReason.DISCONNECTED),
         (seen(hub_lost_at=100, media="failed", media_changed_at=100), 108, EndReason.DISCONNECTED),

@@ -71,8 +71,10 @@ def _before_media(seen: Sighting, now: float) -> Presence | EndReason:
 
 
 def _media_lost_at(seen: Sighting, now: float) -> float | None:
+    """Since when the media are gone; the transport notices silence later than we do."""
+    signs: list[float] = []
     if seen.media in _GONE:
-        return seen.media_changed_at
+        signs.append(seen.media_changed_at)
     if seen.hub_lost_at is not None and now - seen.heard_at >= SILENT_SECONDS:
-        return seen.heard_at
-    return None
+        signs.append(seen.heard_at)
+    return min(signs, default=None)
