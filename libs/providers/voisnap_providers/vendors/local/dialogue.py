@@ -81,8 +81,7 @@ _MOMENT = re.compile(
     r"\b(?:today|tomorrow|tonight|monday|tuesday|wednesday|thursday|friday|saturday|sunday|next week|morning|afternoon|evening|noon|\d{1,2}(?::\d{2})?\s?(?:[ap]\.?\s?m\.?|o'clock)|(?:january|february|march|april|may|june|july|august|september|october|november|december)\s+\w+|at (?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d{1,2}))\b",
     re.IGNORECASE,
 )
-_WANTS_OFFERED_MESSAGE = re.compile(r"\btake a message\b|\bcall (?:you )?back\b", re.IGNORECASE)
-_BOOKING = re.compile(
+_WANTS_BOOKING = re.compile(
     r"\b(?:i(?:'d| would)? (?:like|want|need) to|i want to|can i|could i|may i|let me|i need|i'd like|please|can you|could you|help me)\s+(?:to\s+)?(?:please\s+)?(?:book|make|schedule|reserve|set up|get|arrange|have|an?)\s+(?:me\s+)?(?:an?\s+|the\s+|my\s+)?(?:\w+\s+){0,2}?(?:appointment|reservation|booking|table|room|visit|cleaning|checkup|check-up|consultation|slot|demo)\b",
     re.IGNORECASE,
 )
