@@ -299,11 +299,30 @@ async def test_invocations_run_one_at_a_time_in_order(opened, made) -> None:
 
 
 async def test_method_that_never_ends_is_cut_off(hub_app, connect) -> None:
-    settings = HubAppSettings(session=SessionSettings(method_timeout_s=0.02))
+    settings = HubAppSettings(tick_s=0.005, session=SessionSettings(method_timeout_s=0.02))
     socket = await connect(hub_app({"echo": Echo}, settings=settings), "/hubs/echo").open()
     await socket.message()
     socket.invoke("Wait", invocation_id="1")
     assert "error" in await socket.message()
+    socket.invoke("Echo", "alive", invocation_id="2")
+    assert (await socket.message())["result"] == "alive"
+
+
+async def test_method_that_swallows_its_cancellation_leaves_the_connection_usable(hub_app, connect) -> None:
+    class Stubborn(Echo):
+        @hub_method("Cling")
+        async def cling(self) -> str:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return "clung"
+            return "never"
+
+    settings = HubAppSettings(tick_s=0.005, session=SessionSettings(method_timeout_s=0.02))
+    socket = await connect(hub_app({"echo": Stubborn}, settings=settings), "/hubs/echo").open()
+    await socket.message()
+    socket.invoke("Cling", invocation_id="1")
+    assert (await socket.message())["result"] == "clung"
     socket.invoke("Echo", "alive", invocation_id="2")
     assert (await socket.message())["result"] == "alive"
 
@@ -444,7 +463,9 @@ async def test_hub_that_fails_to_connect_closes_and_still_says_goodbye(hub_app, 
 
 
 async def test_slow_reader_is_dropped_when_its_buffer_is_full(hub_app, connect, made, kept_log) -> None:
-    settings = HubAppSettings(session=SessionSettings(outbox_bytes=1000, send_timeout_s=0.05, close_timeout_s=0.05))
+    settings = HubAppSettings(
+        tick_s=0.005, session=SessionSettings(outbox_bytes=1000, send_timeout_s=0.05, close_timeout_s=0.05)
+    )
     socket = await connect(hub_app({"echo": made}, settings=settings), "/hubs/echo").open()
     await socket.message()
     socket.can_write.clear()
@@ -458,7 +479,7 @@ async def test_slow_reader_is_dropped_when_its_buffer_is_full(hub_app, connect, 
 
 
 async def test_write_that_hangs_ends_the_connection(hub_app, connect, made) -> None:
-    settings = HubAppSettings(session=SessionSettings(send_timeout_s=0.05, close_timeout_s=0.05))
+    settings = HubAppSettings(tick_s=0.005, session=SessionSettings(send_timeout_s=0.05, close_timeout_s=0.05))
     socket = await connect(hub_app({"echo": made}, settings=settings), "/hubs/echo").open()
     await socket.message()
     socket.can_write.clear()

@@ -84,8 +84,8 @@ class HubApp:
         self._allowed_origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
         self._log = logger or StdlibLog(logging.getLogger("voisnap_signalr"))
         self._settings = settings or HubAppSettings()
-        self._clock = clock or _loop_time
-        self._tokens = tokens or MemoryConnectionTokens(clock=self._clock)
+        self._clock = clock
+        self._tokens = tokens or MemoryConnectionTokens(clock=clock or _loop_time)
         self._random_bytes = random_bytes
         self._codecs = (JsonCodec(),)
         self._methods: dict[type[Hub], HubMethods] = {}
@@ -202,16 +202,17 @@ class HubApp:
         return promised
 
     async def _run(self, hub: Hub, connection_id: str, request: HubRequest, user: Any, wire: "WebSocketWire") -> None:
+        clock = self._clock or asyncio.get_running_loop().time
         session = HubSession(
             hub,
             methods=self._methods_of(type(hub)),
             connection_id=connection_id,
             request=request,
             user=user,
-            connection=Connection(self._codecs, now=self._clock(), settings=self._settings.connection),
+            connection=Connection(self._codecs, now=clock(), settings=self._settings.connection),
             wire=wire,
             settings=self._settings.session,
-            clock=self._clock,
+            clock=clock,
             log=self._log,
         )
         self._sessions.add(session)
@@ -264,9 +265,10 @@ class HubApp:
             self._ticker = asyncio.create_task(self._tick())
 
     async def _tick(self) -> None:
+        clock = self._clock or asyncio.get_running_loop().time
         while self._sessions:
             await asyncio.sleep(self._settings.tick_s)
-            now = self._clock()
+            now = clock()
             for session in tuple(self._sessions):
                 session.tick(now)
 

@@ -1,7 +1,8 @@
 """One live hub connection: reads a wire, runs the hub's methods in order, writes what the hub sends.
 
 Three parts at most run at a time: the reader (which also runs the hub), the writer, and the ticker that the whole
-process shares. Whoever wants the connection to end calls `_end` once; `run` then takes it down in one place.
+process shares and that watches over both: a timer a frame would cost more than the frame. Whoever wants the connection
+to end calls `_end` once; `run` then takes it down in one place.
 """
 
 import asyncio
@@ -96,8 +97,11 @@ class HubSession:
         self._log = log
         self._outbox = Outbox(max_bytes=settings.outbox_bytes)
         self._reader: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
         self._error: str | None = None
-        self._is_hub_running = False
+        self._hub_since: float | None = None
+        self._is_hub_overdue = False
+        self._sending_since: float | None = None
         self._hub_has_begun = False
         self._close_after_method: Close | None = None
         self._taken_down = asyncio.Event()
@@ -115,7 +119,7 @@ class HubSession:
 
     async def close(self, error: str | None = None, allow_reconnect: bool = False) -> None:
         message = Close(error=error, allow_reconnect=allow_reconnect)
-        if self._is_hub_running and asyncio.current_task() is self._reader:
+        if self._hub_since is not None and asyncio.current_task() is self._reader:
             self._close_after_method = message
             return
         self._end(error or "The server closed the connection.", self._encode_close(message))
@@ -125,7 +129,7 @@ class HubSession:
         """Serve the connection until it has ended and the hub knows."""
         self._hub.connection = self
         self._reader = asyncio.create_task(self._read())
-        writer = asyncio.create_task(self._write_out())
+        writer = self._writer = asyncio.create_task(self._write_out())
         try:
             await self.closed.wait()
             await asyncio.wait({writer}, timeout=self._settings.send_timeout_s)
@@ -135,7 +139,9 @@ class HubSession:
 
     def tick(self, now: float) -> None:
         """Once a second: keep-alive and timeouts."""
-        match self._connection.due(now=now, is_busy=self._is_hub_running):
+        self._watch_hub(now)
+        self._watch_writer(now)
+        match self._connection.due(now=now, is_busy=self._hub_since is not None):
             case Due.PING:
                 self._write(Ping())
             case Due.HANDSHAKE_TIMEOUT:
@@ -144,6 +150,23 @@ class HubSession:
                 self._end(_CLIENT_TIMED_OUT, self._encode_close(Close(error=_CLIENT_TIMED_OUT, allow_reconnect=True)))
             case Due.NOTHING:
                 pass
+
+    def _watch_hub(self, now: float) -> None:
+        if self._hub_since is None or self._reader is None or self._is_hub_overdue:
+            return
+        if now - self._hub_since >= self._settings.method_timeout_s:
+            self._is_hub_overdue = True
+            self._reader.cancel()
+
+    def _watch_writer(self, now: float) -> None:
+        if self._sending_since is None or self._writer is None:
+            return
+        if now - self._sending_since >= self._settings.send_timeout_s:
+            self._log.warning(
+                "hub.connection_dropped", hub=self._hub_name, connection_id=self.id, reason="send timeout"
+            )
+            self._writer.cancel()
+            self._end("The client reads too slowly.")
 
     # Ending
 
@@ -162,13 +185,20 @@ class HubSession:
             async with asyncio.timeout(self._settings.close_timeout_s):
                 await self._wire.close()
         self._taken_down.set()
-        if self._is_hub_running:
+        if self._hub_since is not None:
             # The method that runs is bounded by its own timeout and may finish its work.
             await asyncio.wait({reader}, timeout=self._settings.method_timeout_s)
         reader.cancel()
         await asyncio.wait({reader, writer})
         if self._hub_has_begun:
-            await self._run_hub("on_disconnected", self._hub.on_disconnected(self._error))
+            await self._say_goodbye()
+
+    async def _say_goodbye(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.method_timeout_s):
+                await self._hub.on_disconnected(self._error)
+        except Exception as error:
+            self._log_failure("on_disconnected", error)
 
     def _encode_close(self, message: Close) -> bytes:
         if self._connection.state is not ConnectionState.OPEN:
@@ -247,18 +277,29 @@ class HubSession:
 
     async def _run_hub(self, name: str, work: Coroutine[Any, Any, None]) -> Exception | None:
         """Run the hub's code within its time; what it raised is logged (unless meant for the client) and returned."""
-        self._is_hub_running = True
+        self._hub_since = self._clock()
         try:
-            async with asyncio.timeout(self._settings.method_timeout_s):
-                await work
+            await work
         except HubError as error:
             return error
+        except asyncio.CancelledError:
+            if not self._is_hub_overdue:
+                raise
+            failure = TimeoutError(f"'{name}' took longer than {self._settings.method_timeout_s} s")
+            self._log_failure(name, failure)
+            return failure
         except Exception as error:
-            self._log.error("hub.method_failed", hub=self._hub_name, method=name, connection_id=self.id, exc_info=error)
+            self._log_failure(name, error)
             return error
         finally:
-            self._is_hub_running = False
+            self._hub_since = None
+            if self._is_hub_overdue and self._reader is not None:
+                self._is_hub_overdue = False
+                self._reader.uncancel()
         return None
+
+    def _log_failure(self, name: str, error: Exception) -> None:
+        self._log.error("hub.method_failed", hub=self._hub_name, method=name, connection_id=self.id, exc_info=error)
 
     def _refuse_stream(self, call: StreamInvocation) -> None:
         method = self._methods.find(call.target)
@@ -302,15 +343,13 @@ class HubSession:
     async def _write_out(self) -> None:
         try:
             while (frames := await self._outbox.take()) is not None:
-                async with asyncio.timeout(self._settings.send_timeout_s):
-                    await self._wire.send(b"".join(frames), self._connection.transfer_format)
-        except TimeoutError:
-            self._log.warning(
-                "hub.connection_dropped", hub=self._hub_name, connection_id=self.id, reason="send timeout"
-            )
-            self._end("The client reads too slowly.")
+                self._sending_since = self._clock()
+                await self._wire.send(b"".join(frames), self._connection.transfer_format)
+                self._sending_since = None
         except OSError:
             self._end(_LOST)
+        finally:
+            self._sending_since = None
 
 
 async def _collect(work: Coroutine[Any, Any, Any], results: list[Any]) -> None:

@@ -266,5 +266,8 @@ $("hangup").addEventListener("click", () => call?.hangUp());
 $("mute").addEventListener("click", () => setMuted($("mute").getAttribute("aria-pressed") !== "true"));
 addEventListener("pagehide", () => call?.hangUp());
 
+// The demo tenant exists where the platform was started by hand.
+$("demo-hint").hidden = !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+
 if (session.isOpen) showCall();
 else showLogIn(false);
