@@ -65,6 +65,21 @@ def test_a_batch_says_what_single_runs_say(model: VadModel):
         np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
+def test_the_network_is_asked_as_its_makers_ask_it(model: VadModel):
+    """Each window is preceded by the last 64 samples of the one before, and the state goes in and out."""
+    speech = windows_of(files.read(SPEECH, 16000))[20:60]
+    hidden, context, expected = np.zeros((2, 1, 128), np.float32), np.zeros(64, np.float32), []
+    for window in speech:
+        inputs = {"input": np.concatenate([context, window])[None], "state": hidden, "sr": np.array(16000)}
+        chance, hidden = model._session.run(None, inputs)
+        context = window[-64:]
+        expected.append(float(chance[0, 0]))
+    state = VadState()
+    heard = [float(model.probabilities(window[None], [state])[0]) for window in speech]
+    np.testing.assert_allclose(heard, expected, atol=1e-5)
+    assert max(heard) > 0.9
+
+
 def test_a_reset_stream_starts_like_a_new_one(model: VadModel):
     speech = windows_of(files.read(SPEECH, 16000))[30:50]
     state = VadState()
