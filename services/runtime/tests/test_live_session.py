@@ -373,7 +373,6 @@ async def test_a_hundred_calls_leave_nothing_behind(house, make_plan, make_audie
     assert len(asyncio.all_tasks()) == tasks
     assert (house.journal.backlog, house.relay.backlog) == (0, 0)
     assert not house.journal._waiting
-    assert not house.sessions._claims
     assert house.pacer.pairs == {}
     assert house.store.journal == house.store.leases == {}
 

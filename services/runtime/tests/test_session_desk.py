@@ -138,6 +138,15 @@ async def test_a_full_or_late_node_refuses(open_session, room, lag, make_plan):
     assert refusal.value.code == "node-full"
 
 
+async def test_while_the_store_is_away_callers_are_asked_to_come_back(house, open_session, make_plan):
+    house.store.away = True
+
+    with pytest.raises(LimitReached) as refusal:
+        await open_session(make_plan())
+
+    assert (refusal.value.code, refusal.value.retry_after) == ("node-full", 2)
+
+
 async def test_an_agent_whose_providers_are_not_set_up_is_refused_and_counts_nothing(
     house, open_session, refuse, make_plan
 ):

@@ -27,6 +27,7 @@ from voisnap_providers.registry import ProviderSettings, Registry
 from voisnap_providers.vendors.blobs import blobs_from_url
 from voisnap_signalr import HubApp, router
 
+from . import metrics
 from .hubs.auth import authenticator
 from .hubs.connection_tokens import RedisConnectionTokens
 from .hubs.webrtc import Reception, WebRtcHub
@@ -83,6 +84,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
         ticker = VadTicker(vad)
         pacer = Pacer()
         pacer.on_tick(ticker.tick)
+        metrics.watch_pacer(pacer.stats)
         lag = LoopLag()
 
         # The servers.

@@ -1,5 +1,8 @@
 """What Prometheus is told about live sessions."""
 
+from collections.abc import Callable
+from typing import Protocol
+
 from prometheus_client import Counter, Gauge, Histogram
 from voisnap_domain.conversations import Turn
 
@@ -7,6 +10,11 @@ ACTIVE_SESSIONS = Gauge("voisnap_active_sessions", "Sessions that live in this p
 SESSIONS_STARTED = Counter("voisnap_sessions_started_total", "Sessions whose caller was connected")
 SESSIONS_ENDED = Counter("voisnap_sessions_ended_total", "Sessions that ended", ["reason"])
 SESSIONS_REFUSED = Counter("voisnap_sessions_refused_total", "Sessions that were refused", ["code"])
+
+PACER_LATE = Gauge(
+    "voisnap_pacer_late_seconds", "How late the 20-ms clock beats, 95th percentile of the last ten seconds"
+)
+PACER_SKIPPED = Gauge("voisnap_pacer_skipped_frames", "Frames given up after stalls since the start")
 
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0)
 
@@ -16,6 +24,21 @@ TURN_LATENCY = Histogram(
     ["part"],
     buckets=_BUCKETS,
 )
+
+
+class Punctuality(Protocol):
+    """What a pacer tells of its beats."""
+
+    @property
+    def late_p95_ms(self) -> float: ...
+    @property
+    def skipped_frames(self) -> int: ...
+
+
+def watch_pacer(stats: Callable[[], Punctuality]) -> None:
+    """Report how punctual the process's pacer is whenever somebody asks."""
+    PACER_LATE.set_function(lambda: stats().late_p95_ms / 1000)
+    PACER_SKIPPED.set_function(lambda: float(stats().skipped_frames))
 
 
 def observe_turn(turn: Turn) -> None:

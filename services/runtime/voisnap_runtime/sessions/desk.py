@@ -11,6 +11,7 @@ from voisnap_domain.ids import NodeId, SessionId
 from voisnap_domain.sessions import EndReason, Session, SessionPlan, SessionState
 from voisnap_kit import log
 from voisnap_kit.bus import BusError, Subscription
+from voisnap_kit.redis import RedisError
 from voisnap_proto.requests import (
     END_SESSION,
     OPEN_SESSION,
@@ -120,6 +121,9 @@ class Desk:
             self.check_room()
             self._check_providers(plan)
             return await self._open(plan)
+        except RedisError as error:
+            _log.error("session.not_opened", session_id=plan.session_id, error=repr(error))
+            raise LimitReached("Sessions can't be opened at the moment.", code="node-full", retry_after=2) from None
         except LimitReached as error:
             metrics.SESSIONS_REFUSED.labels(error.code).inc()
             _log.info("session.refused", session_id=plan.session_id, code=error.code)

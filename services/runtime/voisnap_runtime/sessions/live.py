@@ -495,7 +495,7 @@ class LiveSessions:
         self._parts = parts
         self._live: dict[SessionId, LiveSession] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._claims: dict[SessionId, asyncio.Lock] = {}
+        self._claiming = asyncio.Lock()
         self._renewed_at = float("-inf")
         self._closing = False
 
@@ -511,11 +511,8 @@ class LiveSessions:
 
         Raises SessionGone when it is over or another node's, LimitReached when this node is full, NotFound, RedisError.
         """
-        async with self._claims.setdefault(session_id, asyncio.Lock()):
-            try:
-                return self._live.get(session_id) or await self._claim(session_id)
-            finally:
-                self._claims.pop(session_id, None)
+        async with self._claiming:  # one at a time: a claim takes milliseconds, two of one session would make two calls
+            return self._live.get(session_id) or await self._claim(session_id)
 
     async def run(self, touch: Callable[[], None] = lambda: None) -> None:
         """Look after all sessions once a second until cancelled; `touch` is called after each round."""
