@@ -249,9 +249,16 @@ async def background(*work: Any) -> AsyncGenerator[None]:
     try:
         yield
     finally:
+        await _end(set(tasks))
+
+
+async def _end(tasks: "set[asyncio.Task[Any]]") -> None:
+    """Cancel until all have ended: `asyncio.wait_for` of Python 3.11, which the connection pool uses, can swallow a cancellation that
+    comes as its wait is over."""
+    while tasks:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, tasks = await asyncio.wait(tasks, timeout=0.5)
 
 
 def _report(task: "asyncio.Task[Any]") -> None:
