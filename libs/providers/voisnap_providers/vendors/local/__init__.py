@@ -1,1 +1,1 @@
-"""Speech and language on this machine: Moonshine (ears), hibari (voice), MiniLM (meaning), SmolLM2 (phrasing). No network, English only."""
+"""Speech and language on this machine: Moonshine (ears), hibari (voice), MiniLM (meaning). No network, English only."""

@@ -43,6 +43,9 @@ END_TOKEN = 2
 
 SHORTEST_VOICED_SECONDS = 0.2
 LEAST_CONFIDENCE = 0.45
+SHORT_TEXT_TOKENS = 4
+LEAST_LONG_CONFIDENCE = 0.3
+"""Noise becomes a word or two; whole sentences are believed sooner."""
 NOISE_TEXTS = {"you", "thank you", "thanks for watching", "bye", "so", "oh", "mm", "hmm"}
 """What the model says of noise; believed only with the confidence of real speech."""
 NOISE_TEXT_CONFIDENCE = 0.65
@@ -410,7 +413,8 @@ class LocalSttStream:
 def accepted(decoded: Decoded) -> str:
     """The text, or "" when the model was only guessing at noise."""
     text = decoded.text
-    if decoded.confidence < LEAST_CONFIDENCE or not any(letter.isalnum() for letter in text):
+    least = LEAST_CONFIDENCE if len(decoded.tokens) <= SHORT_TEXT_TOKENS else LEAST_LONG_CONFIDENCE
+    if decoded.confidence < least or not any(letter.isalnum() for letter in text):
         return ""
     if text.lower().strip(" .!?,") in NOISE_TEXTS and decoded.confidence < NOISE_TEXT_CONFIDENCE:
         return ""

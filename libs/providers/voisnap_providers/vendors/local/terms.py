@@ -175,6 +175,7 @@ _PHRASES = (
     (re.compile(r"\b(?:run|owned|founded|led) by\b|\bwho (?:runs|owns)\b"), "owner"),
     (re.compile(r"\b(?:send|bring|give|take) (?:it |them |the \w+ )?back\b"), "return"),
     (re.compile(r"\b(?:take|bring) (?:it |them )?home\b|\bcheck out (?=\w+ ?books?)"), "borrow"),
+    (re.compile(r"\bwhat (?:hours?|ours?)\b"), "time open"),
     (re.compile(r"\bmoney back\b|\bget my money\b"), "refund"),
     (re.compile(r"\bweek[ -]?ends?\b"), "saturday sunday weekend"),
     (re.compile(r"\bweek[ -]?days?\b"), "monday tuesday wednesday thursday friday weekday"),
