@@ -17,6 +17,7 @@ from voisnap_domain.turntaking import (
     FinishTurn,
     FixedSilence,
     Floor,
+    ForgetSpeech,
     KeyPressed,
     Pause,
     PrepareTranscript,
@@ -311,11 +312,29 @@ TABLE: dict[str, tuple[TurnRules, tuple[TurnInput, ...], list[TurnCommand], Floo
         [*ASKED_DOES, Pause(), Cut(True), PrepareTranscript(), FinishTurn(), Answer("one more thing")],
         Floor.LISTENING,
     ),
-    "a single voiced window does not hold the agent": (
+    "less than a voiced window does not hold the agent": (
         RULES,
-        (*SPEAKING, SpeechStarted(4032, 32)),
+        (*SPEAKING, SpeechStarted(4032, 20)),
         ASKED_DOES,
         Floor.SPEAKING,
+    ),
+    "a click over the agent's words only makes them stumble": (
+        RULES,
+        (*SPEAKING, SpeechStarted(4032, 32), SpeechEnded(4128, 4032)),
+        [*ASKED_DOES, Pause(), ForgetSpeech(), Resume()],
+        Floor.SPEAKING,
+    ),
+    "a click in silence is no turn": (
+        RULES,
+        (BEGIN, SpeechStarted(4032, 32), SpeechEnded(4128, 4032), TimePassed(7000)),
+        [ForgetSpeech()],
+        Floor.LISTENING,
+    ),
+    "a click while the words are awaited does not delay the answer": (
+        RULES,
+        (BEGIN, *says(1000, 2000), SpeechStarted(2720, 32), final(2730, "hello"), SpeechEnded(2816, 2720)),
+        [PrepareTranscript(), FinishTurn(), ForgetSpeech(), Answer("hello")],
+        Floor.THINKING,
     ),
     "two pieces asked for one after the other are answered together": (
         RULES,
@@ -506,7 +525,7 @@ class World:
             case End(reason):
                 self.ended.append(reason)
             case _:
-                assert command == PrepareTranscript()
+                assert command in (PrepareTranscript(), ForgetSpeech())
 
     def say(self, text: str) -> None:
         assert self.speech is None
@@ -521,7 +540,7 @@ class World:
             case "speak":
                 started = not self.caller_speaks
                 self.caller_speaks = True
-                self.happen(SpeechStarted(self.now) if started else SpeechContinued(self.now, 64 + ms))
+                self.happen(SpeechStarted(self.now, 32.0) if started else SpeechContinued(self.now, 64 + ms))
             case "stop" if self.caller_speaks:
                 self.caller_speaks = False
                 self.happen(SpeechEnded(self.now, self.now - 96))

@@ -23,8 +23,10 @@ import msgspec
 from .agents import AgentConfig, Endpointing, EndpointingProvider, FirstMessageMode, Sensitivity
 from .sessions import EndReason
 
-HOLD_AFTER_MS = 64.0
-"""Voice over the agent's speech that holds the agent (phase 1): two windows of the voice detector."""
+HOLD_AFTER_MS = 32.0
+"""Voice over the agent's speech that holds the agent (phase 1): one window of the voice detector, so that he is silent soon enough."""
+NOISE_MS = 64.0
+"""Less voice than this, alone, is a click: it is forgotten as if it had never been."""
 JUDGE_AFTER_MS = 250.0
 """Silence after such voice before its words are asked for, to decide what it was."""
 PREPARE_AFTER_MS = 200.0
@@ -57,14 +59,57 @@ MAX_KEYS = 64
 CUT_AFTER_MS: dict[Sensitivity, float] = {Sensitivity.LOW: 500.0, Sensitivity.MEDIUM: 300.0, Sensitivity.HIGH: 200.0}
 """Voice that cuts the agent without further evidence (phase 2)."""
 
-BACKCHANNELS = frozenset(
-    "uh huh uhhuh uhuh mm hmm mhm mmhmm mmhm hm mmm um umm ah aha ahh oh ooh uh okay ok yeah yep yup yes right sure cool great gotcha "
-    "alright i see got it all good nice wow really".split()
+HUMS = frozenset(
+    (
+        "uh",
+        "huh",
+        "uhhuh",
+        "uhuh",
+        "um",
+        "umm",
+        "mm",
+        "mmm",
+        "hm",
+        "hmm",
+        "mhm",
+        "mmhm",
+        "mmhmm",
+        "ah",
+        "ahh",
+        "aha",
+        "oh",
+        "ooh",
+        "wow",
+        "really",
+    )
 )
-"""Words that say no more than "I am listening"; a text of nothing else is a backchannel."""
-
-HUMS = frozenset("uh huh uhhuh uhuh mm hmm mhm mmhmm mmhm hm mmm um umm ah aha ahh oh ooh wow".split())
 """Backchannels that answer nothing, not even a question asked at the same moment."""
+NODS = frozenset(
+    (
+        "okay",
+        "ok",
+        "yeah",
+        "yep",
+        "yup",
+        "yes",
+        "right",
+        "sure",
+        "cool",
+        "great",
+        "good",
+        "nice",
+        "alright",
+        "all",
+        "gotcha",
+        "got",
+        "it",
+        "i",
+        "see",
+    )
+)
+"""Backchannels that agree."""
+BACKCHANNELS = HUMS | NODS
+"""Words that say no more than "I am listening"; a short text of nothing else is a backchannel."""
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
@@ -199,6 +244,10 @@ class PrepareTranscript(msgspec.Struct, frozen=True):
     """The caller may be done: let the recogniser prepare (`pause`)."""
 
 
+class ForgetSpeech(msgspec.Struct, frozen=True):
+    """What was heard since the last flush was no speech (`reset`)."""
+
+
 class FinishTurn(msgspec.Struct, frozen=True):
     """Ask the recogniser for its final words (`flush`)."""
 
@@ -235,6 +284,7 @@ TurnCommand = (
     | Resume
     | Cut
     | PrepareTranscript
+    | ForgetSpeech
     | FinishTurn
     | Answer
     | SaySilencePrompt
@@ -510,6 +560,8 @@ def _cut(state: TurnState) -> Step:
 def _silence(rules: TurnRules, state: TurnState, ended: SpeechEnded) -> Step:
     if not state.caller_speaks:
         return Step(state)
+    if state.voiced_ms < NOISE_MS:
+        return _then(_click(rules, state), lambda state: _time(rules, state))
     state = _with(
         state,
         caller_speaks=False,
@@ -518,6 +570,13 @@ def _silence(rules: TurnRules, state: TurnState, ended: SpeechEnded) -> Step:
         burst_ms=0.0,
     )
     return _time(rules, state)
+
+
+def _click(rules: TurnRules, state: TurnState) -> Step:
+    forgotten = Step(_forget_speech(state), (ForgetSpeech(),))
+    if state.floor is Floor.HELD:
+        return forgotten if state.finals_due else _then(forgotten, _resume)
+    return _then(forgotten, lambda state: _turn_over(rules, state))
 
 
 # --- the caller's words

@@ -27,7 +27,7 @@ from voisnap_domain.tenants import Environment
 from voisnap_media.pcm import Pcm
 from voisnap_media.vad import VadState
 from voisnap_runtime.pipeline.call import Call
-from voisnap_runtime.pipeline.ear import VadTicker
+from voisnap_runtime.pipeline.ear import VadTicker, VoiceModel
 from voisnap_runtime.pipeline.events import AgentStateChanged, CallEvent, TurnFinished
 from voisnap_testkit.fakes_speech import FakeStt, FakeTts, ScriptedLlm, spoken
 
@@ -81,12 +81,12 @@ def config_of(**changes: Any) -> AgentConfig:
 class Line:
     """A caller on the line. `frames` are what the caller received, one entry each 20 ms."""
 
-    def __init__(self, make: Callable[[Callable[[CallEvent], None], VadTicker], Call]) -> None:
+    def __init__(self, make: Callable[[Callable[[CallEvent], None], VadTicker], Call], voice_model: VoiceModel) -> None:
         self.events: list[CallEvent] = []
         self.event_times: list[float] = []
         self.frames: list[Pcm | None] = []
         self.packets_come = True
-        self.vad = VadTicker(LoudnessVad())
+        self.vad = VadTicker(voice_model)
         self.call = make(self._note, self.vad)
         self.reason: EndReason | None = None
         self._loop = asyncio.get_running_loop()
@@ -222,13 +222,14 @@ async def lines():
 
     async def connect(config: AgentConfig | None = None, **parts: Any) -> Line:
         plan = parts.pop("plan", None) or plan_of(config or config_of())
+        voice_model = parts.pop("voice_model", None) or LoudnessVad()
         parts = {
             "stt": FakeStt(delay_ms=30),
             "tts": FakeTts(delay_ms=40),
             "llm": ScriptedLlm(),
             "recorder": None,
         } | parts
-        line = Line(lambda notify, vad: Call(plan, vad=vad, notify=notify, **parts))
+        line = Line(lambda notify, vad: Call(plan, vad=vad, notify=notify, **parts), voice_model)
         made.append(line)
         await line.connect()
         return line

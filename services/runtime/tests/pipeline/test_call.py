@@ -460,6 +460,13 @@ async def test_a_failing_model_is_apologised_for_and_the_call_goes_on(lines):
     assert line.turns[3].text == "We are open from nine to five."
 
 
+async def test_a_model_that_says_nothing_does_not_leave_the_caller_in_silence(lines):
+    line = await lines(llm=ScriptedLlm({"prompt": "when: nothing of this -> x"}))
+    line.says("what are your hours")
+    await line.until_turns(2)
+    assert "trouble" in line.turns[1].text
+
+
 async def test_a_hanging_model_is_given_up(lines):
     line = await lines(llm=HangingLlm())
     line.says("what are your hours")

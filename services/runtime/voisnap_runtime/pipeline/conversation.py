@@ -20,6 +20,7 @@ from voisnap_domain.turntaking import (
     End,
     FinishTurn,
     Floor,
+    ForgetSpeech,
     Pause,
     PrepareTranscript,
     Resume,
@@ -241,6 +242,8 @@ class Conversation:
                 self._cut()
             case PrepareTranscript():
                 self._ear.prepare()
+            case ForgetSpeech():
+                self._ear.forget()
             case FinishTurn():
                 self._flushed, self._final = self._loop.time(), None
                 self._ear.flush()
@@ -350,6 +353,9 @@ class Conversation:
                             self._meter.tokens(delta.input_tokens, delta.output_tokens)
                         case _:
                             assert_never(delta)
+            if not reply_chars and not self._wants_end:
+                log.warning("reply.empty", provider=self._llm.provider)
+                yield SORRY_BROKEN
         finally:
             if not counted:
                 self._meter.tokens_of(prompt_chars, reply_chars)

@@ -33,7 +33,7 @@ COPY_DRIFT = RATE * 60 // 1000
 MAX_LEAD_MS = 25.0
 """How far audio that came late, after silence stood in for it, may run ahead of the clock."""
 
-GATE = endpointing.GateSettings(min_speech_ms=64, pause_ms=96, silence_duration_ms=400, pre_roll_ms=PRE_ROLL_MS)
+GATE = endpointing.GateSettings(min_speech_ms=32, pause_ms=96, silence_duration_ms=400, pre_roll_ms=PRE_ROLL_MS)
 
 
 class VoiceModel(Protocol):
@@ -200,6 +200,11 @@ class Ear:
     def flush(self) -> None:
         """The caller's turn is over."""
         self._stream.flush()
+        self._hearing = self._continuous
+
+    def forget(self) -> None:
+        """What was handed on since the last flush was no speech."""
+        self._stream.reset()
         self._hearing = self._continuous
 
     def _hear_from(self, sample: int) -> None:

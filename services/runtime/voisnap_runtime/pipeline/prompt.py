@@ -72,7 +72,7 @@ def _with_persona(plan: SessionPlan, prompt: str) -> str:
     if persona.name.lower() not in prompt.lower():
         lines.append(f"You are {persona.name}{f', {persona.role}' if persona.role else ''}.")
     if persona.personality and persona.personality.lower() not in prompt.lower():
-        lines.append(f"Your personality: {persona.personality}.")
+        lines.append(f"You are {persona.personality}.")
     return "\n".join((*lines, prompt))
 
 

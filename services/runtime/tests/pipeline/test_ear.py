@@ -1,0 +1,236 @@
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+from voisnap_domain.conversations import Word
+from voisnap_domain.turntaking import SpeechContinued, SpeechEnded, SpeechStarted, TurnInput
+from voisnap_media.pcm import Pcm
+from voisnap_providers.ports.stt import SttCapabilities, Transcript
+from voisnap_runtime.pipeline.ear import RING, Ear, VadTicker
+
+pytestmark = pytest.mark.unit
+
+LOUD = 5000
+
+
+class Stream:
+    """A recogniser that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.pushed: list[np.ndarray] = []
+        self.calls: list[str] = []
+
+    def push(self, audio: Pcm) -> None:
+        self.pushed.append(audio.samples)
+
+    def pause(self) -> None:
+        self.calls.append("pause")
+
+    def flush(self) -> None:
+        self.calls.append("flush")
+
+    def reset(self) -> None:
+        self.calls.append("reset")
+
+    def __aiter__(self) -> AsyncIterator[Transcript]:
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        return
+
+    @property
+    def audio(self) -> np.ndarray:
+        return np.concatenate(self.pushed or [np.zeros(0, np.int16)])
+
+
+class Counting:
+    """Loud is voice; counts runs and their width."""
+
+    def __init__(self) -> None:
+        self.widths: list[int] = []
+
+    def probabilities(self, windows, states):
+        self.widths.append(len(windows))
+        return (np.abs(windows).max(axis=1) > 0.05).astype(np.float32)
+
+
+class Rig:
+    """An ear fed by hand: `hear` feeds packets of 20 ms in step with the clock."""
+
+    def __init__(
+        self, *, continuous: bool = False, model: Counting | None = None, ticker: VadTicker | None = None
+    ) -> None:
+        self.stream = Stream()
+        self.events: list[TurnInput] = []
+        capabilities = SttCapabilities(interim_results=True, word_timings=True, continuous=continuous)
+        self.ear = Ear(self.stream, capabilities, self.events.append)
+        self.vad = VadTicker(model or Counting()) if ticker is None else ticker
+        self.vad.add(self.ear)
+        self.now = 100.0
+        self.ear.start(self.now)
+
+    def hear(self, ms: int, level: int = 0) -> None:
+        for _ in range(ms // 20):
+            self.now += 0.02
+            self.ear.feed(Pcm(np.full(320, level, np.int16), 16000), self.now)
+            self.vad.tick(self.now)
+
+    def nothing_comes(self, ms: int) -> None:
+        for _ in range(ms // 10):
+            self.now += 0.01
+            self.vad.tick(self.now)
+
+    def of(self, kind: type) -> list:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def test_voice_is_told_with_its_times():
+    rig = Rig()
+    rig.hear(1000)
+    rig.hear(640, LOUD)
+    rig.hear(500)
+    (started,) = rig.of(SpeechStarted)
+    (ended,) = rig.of(SpeechEnded)
+    assert started.at_ms == pytest.approx(1032, abs=33)
+    assert ended.ended_ms == pytest.approx(1640, abs=32)
+    assert ended.at_ms - ended.ended_ms == pytest.approx(96, abs=1)
+    assert rig.of(SpeechContinued)[-1].voiced_ms == pytest.approx(640, abs=33)
+
+
+def test_the_recogniser_gets_speech_with_its_pre_roll_and_no_silence():
+    rig = Rig()
+    rig.hear(2000)
+    assert not rig.stream.pushed
+    rig.hear(500, LOUD)
+    audio = rig.stream.audio
+    first = np.flatnonzero(audio)[0]
+    assert first / 16 == pytest.approx(300, abs=33)
+    assert (audio != 0).sum() == 500 * 16
+
+
+def test_silence_after_the_preparation_is_kept_back_until_voice_comes_again():
+    rig = Rig()
+    rig.hear(500, LOUD)
+    rig.hear(200)
+    rig.ear.prepare()
+    held = len(rig.stream.audio)
+    rig.hear(300)
+    assert len(rig.stream.audio) == held
+    rig.hear(100, LOUD)
+    assert (rig.stream.audio != 0).sum() == 600 * 16
+    assert len(rig.stream.audio) == 1100 * 16
+    assert rig.stream.calls == ["pause"]
+
+
+def test_a_flush_starts_a_new_piece_that_does_not_repeat_the_old():
+    rig = Rig()
+    rig.hear(300, LOUD)
+    rig.hear(200)
+    rig.ear.flush()
+    before = len(rig.stream.audio)
+    rig.hear(100)
+    rig.hear(100, LOUD)
+    assert len(rig.stream.audio) - before <= 200 * 16
+    assert (rig.stream.audio != 0).sum() == 400 * 16
+
+
+def test_a_continuous_recogniser_gets_everything():
+    rig = Rig(continuous=True)
+    rig.hear(1000)
+    rig.ear.prepare()
+    rig.ear.flush()
+    rig.hear(1000)
+    assert len(rig.stream.audio) == 2000 * 16
+
+
+def test_words_get_the_times_of_the_call():
+    rig = Rig()
+    rig.hear(2000)
+    rig.hear(1000, LOUD)
+    word = Word(word="a", start_time=0.3, end_time=0.5, confidence=1.0)
+    (placed,) = rig.ear.words_in_call((word,))
+    assert placed.start_time == pytest.approx(2.0, abs=0.04)
+    rig.ear.flush()
+    rig.hear(3000)
+    pushed = len(rig.stream.audio) / 16000
+    rig.hear(500, LOUD)
+    later = Word(word="b", start_time=pushed + 0.3, end_time=pushed + 0.5, confidence=1.0)
+    (placed,) = rig.ear.words_in_call((later,))
+    assert placed.start_time == pytest.approx(6.0, abs=0.04)
+
+
+def test_silence_passes_when_nothing_comes():
+    rig = Rig()
+    rig.hear(500, LOUD)
+    rig.nothing_comes(500)
+    (ended,) = rig.of(SpeechEnded)
+    assert ended.ended_ms == pytest.approx(500, abs=33)
+    assert rig.ear.now_ms(rig.now) == pytest.approx(1000, abs=1)
+
+
+def test_audio_that_comes_late_in_a_burst_is_heard_and_does_not_move_the_clock():
+    rig = Rig()
+    rig.hear(500, LOUD)
+    for _ in range(10):
+        rig.nothing_comes(200)
+        for _ in range(10):
+            rig.ear.feed(Pcm(np.full(320, LOUD, np.int16), 16000), rig.now)
+        rig.vad.tick(rig.now)
+    assert rig.ear.now_ms(rig.now) == pytest.approx((rig.now - 100) * 1000, abs=30)
+    assert (rig.stream.audio != 0).sum() >= 2000 * 16
+
+
+def test_call_audio_and_the_loops_clock_translate_into_each_other():
+    rig = Rig()
+    rig.hear(400)
+    assert rig.ear.loop_time(rig.ear.now_ms(rig.now)) == pytest.approx(rig.now)
+    assert rig.ear.loop_time(100) == pytest.approx(100.1)
+    assert rig.ear.now_ms(rig.now + 0.05) == pytest.approx(450)
+
+
+def test_one_inference_a_tick_for_all_ears():
+    model = Counting()
+    ticker = VadTicker(model)
+    rigs = [Rig(ticker=ticker) for _ in range(5)]
+    now = 100.0
+    for _ in range(8):
+        now += 0.02
+        for rig in rigs:
+            rig.ear.feed(Pcm(np.zeros(320, np.int16), 16000), now)
+        ticker.tick(now)
+    assert set(model.widths) == {5}
+    assert len(model.widths) == 5
+    ticker.remove(rigs[0].ear)
+    ticker.remove(rigs[0].ear)
+    assert len(ticker) == 4
+
+
+def test_an_ear_that_falls_behind_stays_bounded_and_goes_on():
+    rig = Rig()
+    for _ in range(400):
+        rig.now += 0.02
+        rig.ear.feed(Pcm(np.zeros(320, np.int16), 16000), rig.now)
+    assert rig.ear.lost_samples == 400 * 320 - RING
+    rig.hear(6000)
+    rig.hear(500, LOUD)
+    rig.hear(500)
+    assert len(rig.of(SpeechEnded)) == 1
+
+
+def test_other_rates_are_refused():
+    rig = Rig()
+    with pytest.raises(ValueError, match="16000"):
+        rig.ear.feed(Pcm.silence(8000, 20), rig.now)
+
+
+def test_a_recording_gets_the_samples_in_order_and_silence_where_there_are_none():
+    rig = Rig()
+    copies = []
+    for number in range(100):
+        rig.now += 0.02
+        rig.ear.feed(Pcm(np.full(320, number + 1, np.int16), 16000), rig.now)
+        copy = rig.ear.copy(320, until_ms=rig.ear.now_ms(rig.now) - 80)
+        if copy is not None:
+            copies.append(copy.samples[0])
+    assert copies == list(range(1, 97))
+    assert rig.ear.copy(320, until_ms=rig.ear.now_ms(rig.now) + 500) is None
