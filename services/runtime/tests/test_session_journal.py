@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from voisnap_domain.ids import NodeId, SessionId
 from voisnap_domain.sessions import EndReason, SessionState
+from voisnap_kit import trace
 from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
 from voisnap_runtime.sessions.journal import Journal
 from voisnap_runtime.sessions.store import Progress
@@ -66,6 +67,23 @@ async def test_events_are_published_in_the_order_they_were_written(house, owned,
     assert texts(house.events) == [f"turn {number}" for number in range(1, 200)]
     assert house.store.journal == {}
     assert (await house.store.progress(owned.plan.session_id)).turns == 199
+
+
+async def test_an_event_is_published_within_the_trace_it_was_written_in(house, owned, turn_finished, monkeypatch):
+    seen: list[str] = []
+    real = house.bus.publish
+
+    async def publish(event, *, event_id, tenant_id):
+        seen.append(trace.trace_id())
+        await real(event, event_id=event_id, tenant_id=tenant_id)
+
+    monkeypatch.setattr(house.bus, "publish", publish)
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    house.journal.write(owned.plan.session_id, turn_finished(owned, 1), trace=parent)
+
+    assert await house.journal.flushed(owned.plan.session_id, timeout=5)
+    assert await house.relay.drained(timeout=5)
+    assert seen == ["trace_0af7651916cd43dd8448eb211c80319c"]
 
 
 async def test_a_started_session_becomes_active_with_its_event(house, owned, clock):

@@ -43,7 +43,13 @@ async def opened(store, session, clock):
 
 
 def entry(number: int) -> Entry:
-    return Entry(id=EventId(f"evt_{number}"), tenant_id=TENANT, tag="session.ended.v1", body=b'{"n":%d}' % number)
+    return Entry(
+        id=EventId(f"evt_{number}"),
+        tenant_id=TENANT,
+        tag="session.ended.v1",
+        body=b'{"n":%d}' % number,
+        trace=f"00-{number}",
+    )
 
 
 async def claim(store, session, node, clock):

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
+from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Gauge
 from voisnap_domain.errors import NotFound
 from voisnap_domain.ids import EventId, NodeId, SessionId
 from voisnap_domain.sessions import TRANSITIONS, Session, SessionState
-from voisnap_kit import log
+from voisnap_kit import log, trace
 from voisnap_kit.backoff import Backoff
 from voisnap_kit.bus import BusError, PublishRefused
 from voisnap_kit.redis import RedisError
@@ -52,9 +53,10 @@ class LostSession(Exception):
     """The session is over or belongs to another node: what this node would write about it is void."""
 
 
-def entry_of(event: Event, event_id: EventId) -> Entry:
+def entry_of(event: Event, event_id: EventId, trace: str = "") -> Entry:
     """An event as a journal keeps it."""
-    return Entry(id=event_id, tenant_id=event.tenant_id, tag=tag_of(event), body=msgspec.json.encode(event))
+    body = msgspec.json.encode(event)
+    return Entry(id=event_id, tenant_id=event.tenant_id, tag=tag_of(event), body=body, trace=trace)
 
 
 class Journal:
@@ -87,9 +89,12 @@ class Journal:
         """Notes that are not in the store yet."""
         return len(self._pending)
 
-    def write(self, session_id: SessionId, event: Event, progress: Progress | None = None) -> None:
-        """Note an event. Never blocks and never fails; the order of calls is the order of the journal."""
-        entry = entry_of(event, self._new_event_id())
+    def write(self, session_id: SessionId, event: Event, progress: Progress | None = None, *, trace: str = "") -> None:
+        """Note an event, which belongs to the trace of that `traceparent`.
+
+        Never blocks and never fails; the order of calls is the order of the journal.
+        """
+        entry = entry_of(event, self._new_event_id(), trace)
         self._add(Note(session_id=session_id, node_id=self._node_id, entry=entry, progress=progress))
 
     def move(self, session_id: SessionId, to: SessionState) -> None:
@@ -318,6 +323,8 @@ class Relay:
     async def _publish_entry(self, entry: Entry) -> None:
         try:
             event = msgspec.json.decode(entry.body, type=EVENTS[entry.tag])
-            await self._bus.publish(event, event_id=entry.id, tenant_id=entry.tenant_id)
+            parent = trace.extract({"traceparent": entry.trace} if entry.trace else None)
+            with trace.span(f"publish {entry.tag}", kind=SpanKind.PRODUCER, parent=parent):
+                await self._bus.publish(event, event_id=entry.id, tenant_id=entry.tenant_id)
         except (KeyError, msgspec.MsgspecError, PublishRefused) as error:
             _log.error("journal.entry_unpublishable", event_id=entry.id, tag=entry.tag, error=repr(error))

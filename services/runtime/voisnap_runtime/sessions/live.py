@@ -16,7 +16,7 @@ from voisnap_domain.costs import Usage
 from voisnap_domain.errors import Conflict, LimitReached, NotFound
 from voisnap_domain.ids import NodeId, SessionId
 from voisnap_domain.sessions import EndReason, Session, SessionPlan, SessionState
-from voisnap_kit import log
+from voisnap_kit import log, trace
 from voisnap_kit.redis import RedisError
 from voisnap_media.pcm import Pcm
 from voisnap_media.recorder import Recorder
@@ -159,6 +159,7 @@ class LiveSession:
         self._started = 0.0
         self._turns = 0
         self._warnings: list[str] = []
+        self._trace = ""
 
     @property
     def is_watched(self) -> bool:
@@ -246,6 +247,14 @@ class LiveSession:
 
     async def run(self) -> EndReason:
         """From the claim to the last word written. Ends when somebody asks for it or the conversation is over."""
+        ids = {"voisnap.session_id": self.plan.session_id, "voisnap.conversation_id": self.plan.conversation_id}
+        with trace.span("session", parent=trace.extract(None), **ids):
+            headers: dict[str, str] = {}
+            trace.inject(headers)
+            self._trace = headers.get("traceparent", "")
+            return await self._run()
+
+    async def _run(self) -> EndReason:
         reason = EndReason.ERROR
         try:
             reason = await self._converse()
@@ -307,7 +316,7 @@ class LiveSession:
             plan=self.plan,
             started_at=self._started_at,
         )
-        self._parts.journal.write(self.plan.session_id, event)
+        self._parts.journal.write(self.plan.session_id, event, trace=self._trace)
         self._parts.pacer.add(self._call, self._transport, on_fault=self._faulted)
         metrics.SESSIONS_STARTED.inc()
         _log.info("session.started", session_id=self.plan.session_id, conversation_id=self.plan.conversation_id)
@@ -363,7 +372,7 @@ class LiveSession:
             recording=recording,
             warnings=tuple(self._warnings),
         )
-        self._parts.journal.write(self.plan.session_id, event)
+        self._parts.journal.write(self.plan.session_id, event, trace=self._trace)
 
     async def _close_transport(self) -> None:
         if self._transport is None:
@@ -403,6 +412,7 @@ class LiveSession:
                         turn=turn,
                     ),
                     self._progress(),
+                    trace=self._trace,
                 )
             case call_events.Warned(text=text):
                 if len(self._warnings) < 50:

@@ -34,12 +34,13 @@ _ATTEMPTS = 8
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a journal: its id, its tenant, its tag and itself as JSON."""
+    """One event of a journal: its id, its tenant, its tag, itself as JSON, and the `traceparent` of what it belongs to."""
 
     id: EventId
     tenant_id: TenantId
     tag: str
     body: bytes
+    trace: str = ""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,8 +141,8 @@ if revision == ARGV[2] and redis.call('HGET', KEYS[1], 'session') == ARGV[3] the
 if revision ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'session', ARGV[3], 'owner', ARGV[4], 'state', ARGV[5])
 redis.call('EXPIREAT', KEYS[1], ARGV[6])
-for i = 8, #ARGV, 4 do
-  redis.call('XADD', KEYS[2], '*', 'id', ARGV[i], 'tenant', ARGV[i+1], 'tag', ARGV[i+2], 'body', ARGV[i+3])
+for i = 8, #ARGV, 5 do
+  redis.call('XADD', KEYS[2], '*', 'id', ARGV[i], 'tenant', ARGV[i+1], 'tag', ARGV[i+2], 'body', ARGV[i+3], 'trace', ARGV[i+4])
 end
 if #ARGV >= 8 then redis.call('EXPIRE', KEYS[2], ARGV[7]) end
 return 1
@@ -152,8 +153,8 @@ local owner = redis.call('HGET', KEYS[1], 'owner')
 if owner and owner ~= ARGV[1] then return 0 end
 if redis.call('HGET', KEYS[1], 'state') == 'ended' then return 0 end
 if owner and ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'progress', ARGV[2]) end
-for i = 4, #ARGV, 4 do
-  redis.call('XADD', KEYS[2], '*', 'id', ARGV[i], 'tenant', ARGV[i+1], 'tag', ARGV[i+2], 'body', ARGV[i+3])
+for i = 4, #ARGV, 5 do
+  redis.call('XADD', KEYS[2], '*', 'id', ARGV[i], 'tenant', ARGV[i+1], 'tag', ARGV[i+2], 'body', ARGV[i+3], 'trace', ARGV[i+4])
 end
 redis.call('EXPIRE', KEYS[2], ARGV[3])
 return 1
@@ -315,7 +316,7 @@ def _fields(session: Session) -> tuple[bytes, str, str, int, int]:
 
 
 def _journal_args(entries: Sequence[Entry]) -> tuple[Any, ...]:
-    return tuple(part for entry in entries for part in (entry.id, entry.tenant_id, entry.tag, entry.body))
+    return tuple(part for entry in entries for part in (entry.id, entry.tenant_id, entry.tag, entry.body, entry.trace))
 
 
 def _entry(fields: Mapping[bytes, bytes]) -> Entry:
@@ -324,6 +325,7 @@ def _entry(fields: Mapping[bytes, bytes]) -> Entry:
         tenant_id=TenantId(fields[b"tenant"].decode()),
         tag=fields[b"tag"].decode(),
         body=fields[b"body"],
+        trace=fields.get(b"trace", b"").decode(),
     )
 
 
