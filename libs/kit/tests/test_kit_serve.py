@@ -194,3 +194,35 @@ async def test_a_worker_whose_work_fails_ends_with_it(tmp_path: Path, unused_tcp
 async def test_a_worker_whose_work_is_done_ends_well(tmp_path: Path, unused_tcp_port: int) -> None:
     async with child(tmp_path, WORKER, HTTP_PORT=str(unused_tcp_port), END="1") as worker:
         assert await worker.ended() == 0
+
+
+FAILING = """
+from voisnap_kit.bus import BusError
+from voisnap_kit.serve import run
+from voisnap_kit.settings import SettingsError
+
+async def main() -> None:
+    raise {error}
+
+run(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "lines"),
+    [
+        ('SettingsError(("A is not set", "B is not set"))', 2, ["voisnap: A is not set", "voisnap: B is not set"]),
+        ('BusError("NATS does not answer")', 1, ["voisnap: NATS does not answer"]),
+    ],
+)
+async def test_what_a_person_must_put_right_and_what_passes_end_with_different_statuses(
+    tmp_path: Path, error: str, status: int, lines: list[str]
+) -> None:
+    path = tmp_path / "service.py"
+    path.write_text(FAILING.format(error=error))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(path), stderr=asyncio.subprocess.PIPE, env={"PATH": os.environ["PATH"]}
+    )
+    async with asyncio.timeout(10):
+        _, said = await process.communicate()
+    assert (process.returncode, said.decode().splitlines()) == (status, lines)

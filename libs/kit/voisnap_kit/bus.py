@@ -37,6 +37,7 @@ from voisnap_proto import EVENTS, subject_of
 
 from . import log, trace
 from .backoff import Backoff
+from .failures import Unavailable
 
 _log = log.get(__name__)
 
@@ -61,7 +62,7 @@ _HANDLED = Counter("voisnap_events_handled_total", "Events a consumer was given"
 _REQUESTS = Counter("voisnap_rpc_total", "Requests answered", ["subject", "outcome"])
 
 
-class BusError(Exception):
+class BusError(Unavailable):
     """The bus did not do what was asked; trying again later may help."""
 
 

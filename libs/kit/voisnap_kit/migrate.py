@@ -16,6 +16,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import TupleRow
 
 from . import log
+from .failures import SetUpFault
 
 _log = log.get(__name__)
 
@@ -26,7 +27,7 @@ _LOCK_TIMEOUT = "10s"
 """How long a migration waits for a table's lock before it gives up, rather than queue all traffic behind itself."""
 
 
-class MigrationError(Exception):
+class MigrationError(SetUpFault):
     """The database and the migration files disagree, or a file failed; the text says what to do."""
 
 

@@ -21,6 +21,8 @@ from psycopg.types.json import JsonbDumper, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from voisnap_domain.tenants import Environment
 
+from .failures import Unavailable
+
 T = TypeVar("T")
 
 STATEMENT_TIMEOUT_MS = 10_000
@@ -59,11 +61,11 @@ class CheckViolated(DatabaseError):
         self.constraint = constraint
 
 
-class Contention(DatabaseError):
+class Contention(DatabaseError, Unavailable):
     """A deadlock, a lock time-out or a serialization failure: the whole transaction may be tried again."""
 
 
-class DatabaseUnavailable(DatabaseError):
+class DatabaseUnavailable(DatabaseError, Unavailable):
     """No connection within the time-out, or it broke; nothing is known about a transaction in progress."""
 
 

@@ -12,8 +12,7 @@ from voisnap_domain import errors
 from voisnap_domain.errors import DomainError, FieldError
 
 from . import log, trace, validation
-from .bus import BusError
-from .postgres import Contention, DatabaseUnavailable
+from .failures import Unavailable
 
 _log = log.get(__name__)
 
@@ -105,9 +104,7 @@ def handlers() -> ExceptionHandlersMap:
         ValidationException: _on_invalid_request,
         SerializationException: _on_malformed_body,
         HTTPException: _on_http_exception,
-        BusError: _on_unavailable,
-        DatabaseUnavailable: _on_unavailable,
-        Contention: _on_unavailable,
+        Unavailable: _on_unavailable,
         Exception: _on_bug,
     }
 

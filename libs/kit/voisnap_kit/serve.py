@@ -13,11 +13,9 @@ import uvicorn
 import uvloop
 
 from . import log
-from .bus import BusError
+from .failures import SetUpFault, Unavailable
 from .health import Check, DrainGate
 from .http import build_app
-from .migrate import MigrationError
-from .settings import SettingsError
 
 _log = log.get(__name__)
 
@@ -25,21 +23,24 @@ GRACE_SECONDS = 3
 """How long requests and sockets in progress may take to end; with the application's own shutdown the process is gone within 4 s."""
 
 WS_MAX_BYTES = 256 * 1024
-CONFIGURATION_FAULT = 2
-"""Exit status for a fault that a restart will not cure."""
+UNAVAILABLE, SET_UP_FAULT = 1, 2
+"""Exit statuses: a restart may help; only a person can help."""
 
 Drain = Callable[[], Awaitable[None] | None]
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a service's main coroutine on uvloop. A fault of configuration is one clear line a problem and exit status 2."""
+    """Run a service's main coroutine on uvloop. A fault of the set-up is one clear line a problem and exit status 2; a
+    part that does not answer is one line and exit status 1."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main())
-    except SettingsError as error:
+    except SetUpFault as error:
         _complain(*error.problems)
-    except (MigrationError, BusError) as error:
+        sys.exit(SET_UP_FAULT)
+    except Unavailable as error:
         _complain(str(error))
+        sys.exit(UNAVAILABLE)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -167,4 +168,3 @@ class _Server(uvicorn.Server):
 def _complain(*problems: str) -> None:
     for text in problems:
         sys.stderr.write(f"voisnap: {text}\n")
-    sys.exit(CONFIGURATION_FAULT)

@@ -7,6 +7,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from .failures import SetUpFault
+
 S = TypeVar("S", bound=msgspec.Struct)
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
@@ -31,12 +33,11 @@ class Secret:
         return hash(self.value)
 
 
-class SettingsError(Exception):
+class SettingsError(SetUpFault):
     """Settings that are missing or wrong; one sentence each in `problems`, each naming its variable."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
+        super().__init__(*problems)
 
 
 def load(cls: type[S], environ: Mapping[str, str]) -> S:
