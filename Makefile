@@ -51,10 +51,12 @@ bench: env ## print the figures of the README
 proto: env ## write the generated contracts anew
 	@$(BIN)/python -m voisnap_proto.generate
 	@$(BIN)/python -m voisnap_api openapi proto/openapi/api.json
+	@$(BIN)/python -m voisnap_admin openapi proto/openapi/admin.json
 
 proto-check: env
 	@$(BIN)/python -m voisnap_proto.generate --check
 	@$(BIN)/python -m voisnap_api openapi --check proto/openapi/api.json
+	@$(BIN)/python -m voisnap_admin openapi --check proto/openapi/admin.json
 
 lock: env ## resolve the dependencies anew into requirements.lock
 	@VIRTUAL_ENV=$$PWD/.venv $(BIN)/uv lock -q

@@ -195,3 +195,10 @@ def test_claims_that_name_no_caller_are_refused(claims: dict[str, str]) -> None:
     }
     with pytest.raises(Unauthenticated):
         caller_of(msgspec.convert(whole, Claims))
+
+
+def test_the_committed_openapi_document_is_up_to_date() -> None:
+    from voisnap_admin.openapi import document
+
+    committed = Path(__file__).parents[3] / "proto" / "openapi" / "admin.json"
+    assert committed.read_text(encoding="utf-8") == document(), "run `make proto`"

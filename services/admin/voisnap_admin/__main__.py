@@ -70,12 +70,24 @@ def main() -> None:
     commands.add_parser("migrate", help="bring the database schema up to date (MIGRATE_DATABASE_URL)")
     seeding = commands.add_parser("seed", help="make a tenant unless it is there")
     seeding.add_argument("--json", choices=["-"], required=True, help="read {tenantId, name, slug, owner} from stdin")
-    commands.add_parser("openapi", help="print the OpenAPI document")
-    command = parser.parse_args().command
-    if command == "openapi":
-        sys.stdout.write(document())
+    contract = commands.add_parser("openapi", help="print the OpenAPI document, or write it to a file")
+    contract.add_argument("path", nargs="?", type=Path)
+    contract.add_argument("--check", action="store_true", help="fail if the file differs")
+    arguments = parser.parse_args()
+    if arguments.command == "openapi":
+        _write_document(arguments.path, check=arguments.check)
         return
-    run({None: serve_admin, "migrate": migrate_admin, "seed": seed}[command])
+    run({None: serve_admin, "migrate": migrate_admin, "seed": seed}[arguments.command])
+
+
+def _write_document(path: Path | None, *, check: bool) -> None:
+    text = document()
+    if path is None:
+        sys.stdout.write(text)
+    elif not check:
+        path.write_text(text, encoding="utf-8")
+    elif not path.exists() or path.read_text(encoding="utf-8") != text:
+        sys.exit(f"{path} is out of date: run `make proto`")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class SeedRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     tenant_id: Annotated[str, msgspec.Meta(pattern=r"^ten_")]
     name: str
     slug: str
-    plan: str = "business"
+    plan: str = "enterprise"
     owner: SeedOwner | None = None
 
 
