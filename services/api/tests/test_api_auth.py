@@ -70,6 +70,15 @@ async def test_sixth_login_of_a_minute_from_one_address_is_refused(start_api):
         assert refused.headers["x-ratelimit-policy"] == "auth-strict"
 
 
+async def test_guessing_credentials_is_slowed_down(start_api):
+    async with start_api(rate_limit_factor=0.02) as api:
+        wrong = {"Authorization": f"Bearer {secrets.generate(Environment.LIVE)}"}
+        answers = [await api.client.get("/api/v1/agents", headers=wrong) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [401, 401, 429]
+        keys = [await api.client.get("/.well-known/jwks.json") for _ in range(4)]
+        assert {answer.status_code for answer in keys} == {200}
+
+
 async def test_answers_say_how_much_of_the_rate_is_left(start_api):
     async with start_api(rate_limit_factor=1) as api:
         first = await api.client.get("/api/v1/agents", headers=api.token("ten_a"))

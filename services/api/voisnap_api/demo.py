@@ -18,6 +18,7 @@ from voisnap_domain.agents import (
 from voisnap_domain.ids import AgentId, TenantId, UserId
 from voisnap_domain.tenants import Environment, TenantStatus, UsageLimits
 from voisnap_kit.postgres import Database
+from voisnap_kit.settings import SettingsError
 from voisnap_kit.work import Caller, Work, begin, begin_as_system
 
 from .agents import usecases as agents
@@ -79,7 +80,7 @@ def _tenant(work: Work, tenant_id: TenantId, tenant: DemoTenant) -> KnownTenant:
         name=tenant.name,
         slug=tenant.slug,
         status=TenantStatus.ACTIVE,
-        plan="business",
+        plan="enterprise",
         usage_limits=UsageLimits(),
         updated_at=work.now.replace(year=2000),  # every event knows better
     )
@@ -88,6 +89,8 @@ def _tenant(work: Work, tenant_id: TenantId, tenant: DemoTenant) -> KnownTenant:
 async def _owner(work: Work, tenant_id: TenantId, email: str, password_hash: str) -> UserId:
     known = await auth.find_user(work, email)
     if known is not None:
+        if known.tenant_id != tenant_id:
+            raise SettingsError((f"{email} belongs to the tenant {known.tenant_id} already",))
         await auth.change_password(work, known, password_hash)
         return known.id
     user = User(

@@ -15,7 +15,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.middleware import ASGIMiddleware
 from litestar.params import SkipValidation
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from voisnap_domain.errors import Forbidden, TooManyRequests
+from voisnap_domain.errors import Forbidden, TooManyRequests, Unauthenticated
 from voisnap_domain.tenants import Environment
 from voisnap_kit import problem, ratelimit
 from voisnap_kit.postgres import Database
@@ -25,7 +25,11 @@ from voisnap_kit.work import Caller
 from .auth.credentials import Credentials, Identity, check_environment
 from .tenants.usecases import find_tenant
 
-PUBLIC = {"public": True}
+UNLIMITED = "unlimited"
+"""A policy for what carries its own right (signed links) or is the same for everybody (key set, OpenAPI)."""
+
+PUBLIC = {"public": True, "policy": UNLIMITED}
+"""Options of a handler that needs no credential and is not counted."""
 
 AUTH_STRICT = "auth-strict"
 API_STANDARD = "api-standard"
@@ -61,14 +65,15 @@ class Gate(ASGIMiddleware):
             await next_app(scope, receive, send)
             return
         request: Request[Any, Any, Any] = Request(scope)
+        client = request.client.host if request.client else "unknown"
         options = request.route_handler.opt
+        if options.get("policy") == UNLIMITED:
+            await next_app(scope, receive, send)
+            return
         policy = options.get("policy") or (API_WRITE if request.method in _WRITES else API_STANDARD)
         identity = None
         if not options.get("public"):
-            identity = await self._credentials.identify(request.headers.get("authorization"))
-            check_environment(identity, self._wanted_environment(request))
-            scope["user"] = identity
-        client = request.client.host if request.client else "unknown"
+            identity = scope["user"] = await self._identify(request, client)
         state = await self._limiter.count(policy, identity, client=client)
         if state is None:
             await next_app(scope, receive, send)
@@ -89,6 +94,20 @@ class Gate(ASGIMiddleware):
             await refusal.to_asgi_response(app=None, request=request)(scope, receive, send_with_headers)
             return
         await next_app(scope, receive, send_with_headers)
+
+    async def _identify(self, request: Request[Any, Any, Any], client: str) -> Identity:
+        """Who asks. Refusals are counted by address, so that credentials can't be guessed quickly."""
+        try:
+            identity = await self._credentials.identify(request.headers.get("authorization"))
+            check_environment(identity, self._wanted_environment(request))
+        except Unauthenticated:
+            state = await self._limiter.count(API_STANDARD, None, client=client)
+            if state is not None and not state.allowed:
+                raise TooManyRequests(
+                    "Too many requests with unusable credentials from this address.", retry_after=state.retry_after
+                ) from None
+            raise
+        return identity
 
     def _wanted_environment(self, request: Request[Any, Any, Any]) -> Environment | None:
         """The environment that the address or the header names; None when the credential decides."""

@@ -12,7 +12,7 @@ from voisnap_kit.ids import new_id
 from voisnap_kit.tokens import TokenSigner
 from voisnap_kit.work import Caller, begin, begin_as_system, utc_now
 
-from voisnap_api.gate import AUTH_STRICT, InjectedCaller, InjectedDatabase
+from voisnap_api.gate import AUTH_STRICT, PUBLIC, InjectedCaller, InjectedDatabase
 
 from . import usecases
 from .schemas import HubTokenBody, HubTokenView, LoginBody, LoginView, RefreshBody, UserView
@@ -90,7 +90,7 @@ class AuthController(Controller):
         return _secret(HubTokenView(access_token=token, expires_in=data.ttl_seconds, token_type="Bearer"))  # noqa: S106
 
 
-@get("/.well-known/jwks.json", opt={"public": True}, include_in_schema=False)
+@get("/.well-known/jwks.json", opt=PUBLIC, include_in_schema=False)
 async def jwks(signer: InjectedSigner) -> Response[dict[str, Any]]:
     """The keys that verify access tokens (RFC 7517)."""
     return Response(signer.jwks(), headers={"Cache-Control": "public, max-age=300"})

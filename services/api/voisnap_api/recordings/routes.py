@@ -11,6 +11,8 @@ from voisnap_domain.errors import NotFound
 from voisnap_kit.work import utc_now
 from voisnap_providers.ports.blobs import Blobs
 
+from voisnap_api.gate import PUBLIC
+
 from .links import PATH, RecordingLinks
 from .ranges import Unsatisfiable, parse
 
@@ -20,7 +22,7 @@ InjectedLinks = NamedDependency[SkipValidation[RecordingLinks]]
 InjectedBlobs = NamedDependency[SkipValidation[Blobs]]
 
 
-@get(PATH + "/{address:path}", opt={"public": True, "uncompressed": True}, include_in_schema=False)
+@get(PATH + "/{address:path}", opt={**PUBLIC, "uncompressed": True}, include_in_schema=False)
 async def download(
     address: FromPath[str],
     token: FromQuery[str],
@@ -43,7 +45,7 @@ async def download(
     return Stream(body, status_code=206, media_type=media_type, headers=headers)
 
 
-@head(PATH + "/{address:path}", opt={"public": True, "uncompressed": True}, include_in_schema=False)
+@head(PATH + "/{address:path}", opt={**PUBLIC, "uncompressed": True}, include_in_schema=False)
 async def look(
     address: FromPath[str], token: FromQuery[str], links: InjectedLinks, blobs: InjectedBlobs
 ) -> Response[None]:
