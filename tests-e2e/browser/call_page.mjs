@@ -1,6 +1,8 @@
 // A caller uses the call page of a running platform. Usage: node call_page.mjs <plan.json>, with
-// {baseUrl, email, password, microphoneWav, timeoutS, screenshots?}. Prints what the page showed.
+// {baseUrl, email, password, microphoneWav, timeoutS, screenshots?, interruption?}. Prints what the page showed.
+// `interruption` is a command that is run when the agent has greeted.
 
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { launch } from "./chromium.mjs";
@@ -21,9 +23,19 @@ try {
   await page.getByRole("button", { name: "Log in" }).click();
   await page.locator("#start:enabled").waitFor();
   const agents = await page.locator("#agent option").allInnerTexts();
+  await page.evaluate(() => {
+    globalThis.states = [];
+    const status = document.getElementById("status");
+    new MutationObserver(() => globalThis.states.push(status.textContent)).observe(status, { childList: true });
+  });
   await page.getByRole("button", { name: "Start call" }).click();
 
   const lines = page.locator("#lines li");
+  if (plan.interruption) {
+    await lines.filter({ hasText: "Agent" }).first().waitFor();
+    const [command, ...rest] = plan.interruption;
+    execFileSync(command, rest, { stdio: ["ignore", "ignore", "inherit"], timeout: 20_000 });
+  }
   const answered = lines.filter({ hasText: "Agent" }).filter({ hasText: /110|one hundred/ }).filter({ hasText: "Answered in" });
   const failure = await answered.waitFor().then(() => null, (error) => error.message.split("\n")[0]);
   await shot(page, "real-call");
@@ -55,6 +67,7 @@ try {
       fault: (await page.locator("#alert").isVisible()) ? await page.locator("#alert").innerText() : null,
       recordingSeconds: plays,
       problems,
+      states: await page.evaluate(() => globalThis.states),
     }),
   );
 } finally {

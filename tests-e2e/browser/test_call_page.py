@@ -3,6 +3,9 @@
 import json
 import os
 import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,20 +14,36 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def shown(platform: Any, run_script: Any, microphone: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the page showed during and after one call. SCREENSHOTS names a folder for pictures."""
-    folder = tmp_path_factory.mktemp("call-page")
-    microphone(folder / "microphone.wav", [(7.0, "question-teeth-cleaning.wav")])
-    plan = {
-        "baseUrl": platform.base_url,
-        "email": platform.demo["email"],
-        "password": platform.demo["password"],
-        "microphoneWav": str(folder / "microphone.wav"),
-        "timeoutS": 40,
-        "screenshots": os.environ.get("SCREENSHOTS"),
-    }
-    (folder / "plan.json").write_text(json.dumps(plan))
-    return run_script("call_page.mjs", str(folder / "plan.json"), timeout=120)
+def use_page(
+    platform: Any, run_script: Any, microphone: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., dict[str, Any]]:
+    """Make a call in which the caller asks at a given second; gives what the page showed during and after it.
+
+    SCREENSHOTS names a folder for pictures.
+    """
+
+    def use(*, asks_at: float, interruption: tuple[str, ...] = ()) -> dict[str, Any]:
+        folder = tmp_path_factory.mktemp("call-page")
+        microphone(folder / "microphone.wav", [(asks_at, "question-teeth-cleaning.wav")])
+        plan = {
+            "baseUrl": platform.base_url,
+            "email": platform.demo["email"],
+            "password": platform.demo["password"],
+            "microphoneWav": str(folder / "microphone.wav"),
+            "timeoutS": 40,
+            "screenshots": os.environ.get("SCREENSHOTS"),
+            "interruption": interruption or None,
+        }
+        (folder / "plan.json").write_text(json.dumps(plan))
+        return run_script("call_page.mjs", str(folder / "plan.json"), timeout=120)
+
+    return use
+
+
+@pytest.fixture(scope="module")
+def shown(use_page: Any) -> dict[str, Any]:
+    """One ordinary call."""
+    return use_page(asks_at=7.0)
 
 
 def test_both_sides_are_written_down_with_the_answer_time(shown) -> None:
@@ -63,3 +82,21 @@ def test_proxy_sends_a_strict_policy(shown) -> None:
     assert "script-src 'self'" in policy
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
+
+
+def test_call_goes_on_when_the_proxy_restarts(platform: Any, use_page: Any) -> None:
+    """Signalling comes back through a new connection; sound never leaves."""
+    restart = (
+        "env",
+        f"VOISNAP_HOME={platform.home}",
+        str(Path(sys.executable).with_name("voisnap")),
+        "restart",
+        "caddy",
+    )
+    shown = use_page(asks_at=14.0, interruption=restart)
+    assert shown["failure"] is None, shown
+    assert "Reconnecting…" in shown["states"]
+    assert shown["states"][-1] == "Call ended"
+    assert shown["states"][-2] == "Connected"
+    assert "110" in shown["lines"][-1]
+    assert shown["fault"] is None
