@@ -23,6 +23,10 @@ how long each answer took. Without options it uses the demo agent that `make up`
 """
 
 
+_BROKEN = ("error", "unknown", "disconnected", "node_lost")
+"""Reasons for which a call that was made still failed."""
+
+
 def add_parser(subparsers: Any) -> None:
     """Add `call` to the command line."""
     parser = subparsers.add_parser(
@@ -63,7 +67,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the call that the options describe; 0 when it was made, 1 with one line on stderr when not, 2 for bad options."""
+    """Make the call that the options describe; 0 when it was made, 1 when it failed, 2 for bad options."""
     try:
         plan = _plan(args)
     except CallFailed as error:
@@ -83,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(_document(report), indent=2))
     else:
         _summary(report, args.save)
-    return 0
+    return 1 if report.reason in _BROKEN else 0
 
 
 def _complain(text: str, code: int) -> int:
