@@ -41,6 +41,10 @@ _FOLLOW_UP = re.compile(
     re.IGNORECASE,
 )
 _POINTS_BACK = re.compile(r"\b(?:it|that|this|they|them|those|these|there|one|ones|he|she)\b", re.IGNORECASE)
+_WHAT_KINDS = re.compile(
+    r"\bwh(?:at|ich) (?:\w+ ){1,4}?(?:do you (?:have|offer|sell|do|provide)|are (?:there|available)|can i (?:get|have|choose))\b",
+    re.IGNORECASE,
+)
 _SPLIT = re.compile(
     r"(?<=[?.!])\s+|,?\s+(?:and|also)\s+(?=(?:what|where|when|how|who|which|do|does|are|is|can|could|will)\b)|,\s+(?=(?:what|where|when|how|who|which|do you|are you|can you|can i|is there|are there)\b)",
     re.IGNORECASE,
@@ -219,9 +223,9 @@ class LocalAgent:
 
     def _tell(self, best: Hit, hits: tuple[Hit, ...], question: str, agent: _Agent) -> Reply:
         fact = best.fact
-        siblings = _siblings(best, hits, question, agent.index)
+        siblings = _whole_list(question, agent.index) or _siblings(best, hits, question, agent.index)
         if siblings:
-            text = spoken_list(siblings, fact.topic)
+            text = spoken_list(siblings)
         else:
             text = spoken(msgspec.structs.replace(fact, text=relevant(fact.text, question)))
             follow = _continuation(best, agent.index)
@@ -429,6 +433,14 @@ def _siblings(best: Hit, hits: tuple[Hit, ...], question: str, index: Index) -> 
     if any(day in asked for day in _DAY_NAMES):
         return ()
     return tuple(group) if sum(len(other.plain().split()) for other in group) <= LONGEST_LIST_WORDS else ()
+
+
+def _whole_list(question: str, index: Index) -> tuple[Fact, ...]:
+    """The list that "what kinds of … do you have?" asks for."""
+    if not _WHAT_KINDS.search(question):
+        return ()
+    group = index.list_about(question)
+    return group if sum(len(fact.plain().split()) for fact in group) <= LONGEST_LIST_WORDS else ()
 
 
 def _continuation(best: Hit, index: Index) -> str:

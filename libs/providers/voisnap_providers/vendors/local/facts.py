@@ -83,7 +83,7 @@ _XML_CLOSING = re.compile(r"^\s*</[a-zA-Z_ -]{2,40}>\s*$")
 _XML_HEADING = re.compile(r"^\s*<([a-zA-Z_ -]{2,40})>\s*$")
 _ITEM = re.compile(r"^\s*(?:[-*•+–]|\(?\d{1,2}[.)])\s+(.*)$")
 _PAIR = re.compile(r"^(?:\*\*|__)?([A-Za-z0-9$€£][^:|.!?]{0,60}?)(?:\*\*|__)?\s*:(?:\*\*|__)?\s+(\S.*)$")
-_DASH_PAIR = re.compile(r"^([^.!?:|]{2,60}?)\s+[-–—]+\s+(\S.*)$")
+_DASH_PAIR = re.compile(r"^([^.!?:|]{2,60}?)(?<!\d)(?<!\d[ap]m)(?<!\d [ap]m)\s+[-–—]+\s+(\S.*)$")
 _DOTS_PAIR = re.compile(r"^([^.!?:|]{2,60}?)\s*\.{3,}\s*(\S.*)$")
 _QUESTION = re.compile(r"^\s*(?:[-*]\s+)?(?:\*\*)?(?:Q|Question)\s*\d*\s*[:.)](?:\*\*)?\s*(.*)$", re.IGNORECASE)
 _ANSWER = re.compile(r"^\s*(?:[-*]\s+)?(?:\*\*)?(?:A|Answer)\s*\d*\s*[:.)](?:\*\*)?\s*(.*)$", re.IGNORECASE)
@@ -318,7 +318,7 @@ class _Reader:
             for part in parts:
                 self._add(part, topic=", ".join(filter(None, (self._topic, self._list_topic, key))))
             return
-        self._add(value, shape=shape, key=key, group=self._group if shape is Shape.ITEM else -1)
+        self._add(value, shape=shape, key=key, group=self._group if shape is Shape.ITEM or self._topic else -1)
 
     def _sentence(self, sentence: str) -> None:
         bare = re.sub(r"[*_`]", "", sentence).strip()

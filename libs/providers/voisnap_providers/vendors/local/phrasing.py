@@ -49,7 +49,7 @@ def spoken(fact: Fact) -> str:
     return finished(shortened(text))
 
 
-def spoken_list(facts: tuple[Fact, ...], topic: str) -> str:
+def spoken_list(facts: tuple[Fact, ...]) -> str:
     """Neighbours of one list together: "Monday to Friday, 8 to 5. Saturday, 9 to 1.\""""
     keyed = [fact for fact in facts if fact.key]
     if len(keyed) == len(facts):
@@ -133,7 +133,7 @@ def _keyed(fact: Fact) -> str:
     if re.fullmatch(r"(?:accepted )?payments?(?: methods?| options?)?", key, re.IGNORECASE):
         return finished(f"We accept {_lower_first(value)}")
     if fact.shape is not Shape.ROW and _OWNED_KEYS.search(key) and not _NOT_OWNED.match(key):
-        return finished(f"Our {_lower_first(key)} {verb} {shortened(value)}")
+        return finished(f"Our {key.lower() if key[1:].islower() else key} {verb} {shortened(value)}")
     if fact.shape is Shape.ROW and not re.match(r"^[$£€\d]", value):
         return finished(f"{key}: {value}")
     if re.match(r"^[$£€\d]|^\w+ (?:dollars|minutes|hours|days)|^(?:yes|no|none|free)\b", value, re.IGNORECASE):

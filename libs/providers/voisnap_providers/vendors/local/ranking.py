@@ -126,6 +126,17 @@ class Index:
         asked = [term for term in terms(question) if term not in QUESTION_TERMS]
         return bool(asked) and all(term in own or any(other in own for other in self._misheard(term)) for term in asked)
 
+    def list_about(self, question: str) -> tuple[Fact, ...]:
+        """The list whose heading has most of the question's words, when one has any."""
+        asked = set(terms(question))
+        groups: dict[int, list[Fact]] = {}
+        for fact in self.facts:
+            if fact.group >= 0:
+                groups.setdefault(fact.group, []).append(fact)
+        rated = [(len(asked & set(terms(group[0].topic))), group) for group in groups.values() if len(group) > 1]
+        most, best = max(rated, key=lambda pair: pair[0], default=(0, []))
+        return tuple(best) if most else ()
+
     def vocabulary_has(self, term: str) -> bool:
         """Whether any fact has this term."""
         return term in self._postings
@@ -191,7 +202,7 @@ class Index:
         if term in self._postings or len(term) < 4 or term[0].isdigit():
             return ()
         key = sound(term)
-        same = self._by_sound.get(key, []) if len(key) > 1 else []
+        same = self._by_sound.get(key, []) if len(key) > 2 else []
         if same:
             return tuple(same)
         return tuple(
