@@ -1,4 +1,4 @@
-"""`python -m voisnap_api`: serve · `migrate` · `seed-demo --json -` · `openapi`."""
+"""`python -m voisnap_api`: serve · `migrate` · `seed-demo --json -` · `openapi [--check] FILE`."""
 
 import argparse
 import asyncio
@@ -60,6 +60,19 @@ async def seed() -> None:
     sys.stdout.write(msgspec.json.encode(seeded).decode() + "\n")
 
 
+def write_openapi(path: Path, *, check: bool) -> int:
+    """Write the OpenAPI document, or only compare it; the exit status."""
+    document = openapi_document()
+    if not check:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(document, encoding="utf-8")
+        return 0
+    if path.exists() and path.read_text(encoding="utf-8") == document:
+        return 0
+    sys.stderr.write(f"{path} differs from the code; run `make proto` and commit it\n")
+    return 1
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m voisnap_api", description="The Main API.")
@@ -67,12 +80,13 @@ def main() -> None:
     commands.add_parser("migrate", help="bring the database schema up to date (MIGRATE_DATABASE_URL)")
     seeding = commands.add_parser("seed-demo", help="make the demo tenant's owner, keys and agent")
     seeding.add_argument("--json", choices=["-"], required=True, help="read {tenantId, email, password} from stdin")
-    commands.add_parser("openapi", help="print the OpenAPI document")
-    command = parser.parse_args().command
-    if command == "openapi":
-        sys.stdout.write(openapi_document())
-        return
-    run({None: serve_api, "migrate": migrate_api, "seed-demo": seed}[command])
+    documenting = commands.add_parser("openapi", help="write the OpenAPI document")
+    documenting.add_argument("path", type=Path, help="the file, such as proto/openapi/api.json")
+    documenting.add_argument("--check", action="store_true", help="write nothing; fail when the file differs")
+    arguments = parser.parse_args()
+    if arguments.command == "openapi":
+        sys.exit(write_openapi(arguments.path, check=arguments.check))
+    run({None: serve_api, "migrate": migrate_api, "seed-demo": seed}[arguments.command])
 
 
 def _signer(path: Path) -> TokenSigner:
