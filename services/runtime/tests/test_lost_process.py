@@ -80,22 +80,24 @@ async def test_a_killed_process_does_not_take_the_conversation_with_it(
     start: Any, hub, media, bus, published, spoken_plan, token, tmp_path
 ):
     first = await start("node_a")
+    await start("node_b")
     opened = await bus.request(OPEN_SESSION, OpenSession(plan=spoken_plan), SessionOpened)
     async with hub(first.port, opened.session_token, token) as client, media(client):
-        assert isinstance(await asyncio.wait_for(published.get(), 10), SessionStarted)
-        assert isinstance(await asyncio.wait_for(published.get(), 10), TurnFinished)
-        async with asyncio.timeout(10):
+        events = [await asyncio.wait_for(published.get(), 20) for _ in range(2)]
+        async with asyncio.timeout(20):
             while not list((tmp_path / "blobs").rglob("seg-*")):  # noqa: ASYNC110 - another process writes them
                 await asyncio.sleep(0.1)
-        second = await start("node_b")
         await first.kill()
 
-        end = await asyncio.wait_for(published.get(), 25)
+        while not isinstance(events[-1], SessionEnded):
+            events.append(await asyncio.wait_for(published.get(), 30))
 
-    assert isinstance(end, SessionEnded)
-    assert (end.reason, end.turns) == (EndReason.NODE_LOST, 1)
+    end = events[-1]
+    assert isinstance(events[0], SessionStarted)
+    assert [type(event) for event in events[1:-1]] == [TurnFinished] * end.turns
+    assert end.turns >= 1
+    assert end.reason is EndReason.NODE_LOST
     assert end.usage.tts.characters > 0
     assert end.recording.duration_seconds >= 4
     assert (tmp_path / "blobs" / end.recording.key).stat().st_size == end.recording.size_bytes
     assert not list((tmp_path / "blobs").rglob("seg-*"))
-    assert second.port
