@@ -223,7 +223,7 @@ def test_two_questions_are_asked_answered_timed_and_summed_up(home: Path, questi
     assert report["reason"] == "user_ended"
     assert report["answers"] == 2
     # 300 ms by the agent's own count, and what packets and decoders take.
-    assert all(280 <= latency <= 520 for latency in report["latencyMs"]["all"])
+    assert all(280 <= latency <= 900 for latency in report["latencyMs"]["all"])
     assert report["latencyMs"]["p50"] <= report["latencyMs"]["p95"]
     assert [turn["server"]["endpointingMs"] for turn in report["turns"]] == [200, 200]
     assert [turn["heardMs"] is None for turn in report["turns"]] in ([False, False], [True, False])
