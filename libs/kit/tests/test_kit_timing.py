@@ -165,8 +165,10 @@ def test_waiting_for_nothing_in_virtual_time_is_an_error() -> None:
         run_virtual(hang())
 
 
-def test_virtual_time_waits_for_threads() -> None:
-    async def threads() -> int:
-        return await asyncio.to_thread(lambda: (time.sleep(0.02), 7)[1])
+def test_a_thread_takes_no_virtual_time_and_no_time_out_overtakes_it() -> None:
+    async def threads() -> tuple[int, float]:
+        async with asyncio.timeout(1):
+            answer = await asyncio.to_thread(lambda: (time.sleep(0.02), 7)[1])
+        return answer, asyncio.get_running_loop().time()
 
-    assert run_virtual(threads()) == 7
+    assert run_virtual(threads()) == (7, 0.0)

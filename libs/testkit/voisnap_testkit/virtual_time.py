@@ -27,9 +27,9 @@ class _VirtualSelector(selectors.BaseSelector):
         ready = self._real.select(0)
         if ready or timeout == 0 or self.loop is None:
             return ready
+        if self.loop.threads_at_work:
+            return self._real.select(None)
         if timeout is None:
-            if self.loop.threads_may_call:
-                return self._real.select(None)
             raise Deadlock("nothing is ready and no timer is set")
         self.loop.jump(timeout)
         return []
@@ -51,11 +51,11 @@ class _VirtualSelector(selectors.BaseSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """A loop that starts at time 0 and never waits. `threads_may_call` allows an idle wait for a worker thread's call_soon_threadsafe."""
+    """A loop that starts at time 0 and never waits. While a thread of the executor is at work, time stands still."""
 
     def __init__(self) -> None:
         self._now = 0.0
-        self.threads_may_call = False
+        self.threads_at_work = 0
         selector = _VirtualSelector()
         super().__init__(selector)
         selector.loop = self
@@ -69,9 +69,25 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._now += seconds
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
-        """Allowed, but time stands still only until the next timer: keep threads out of what virtual time is to prove."""
-        self.threads_may_call = True
-        return super().run_in_executor(executor, func, *args)
+        """Run something in a thread, which takes no virtual time. It must end: the clock waits for it."""
+        self.threads_at_work += 1
+        try:
+            future = super().run_in_executor(executor, func, *args)
+        except BaseException:
+            self.threads_at_work -= 1
+            raise
+        future.add_done_callback(self._thread_done)
+        return future
+
+    async def shutdown_default_executor(self, *arguments: Any) -> None:
+        self.threads_at_work += 1  # the base class joins the executor in a thread of its own
+        try:
+            await super().shutdown_default_executor(*arguments)
+        finally:
+            self.threads_at_work -= 1
+
+    def _thread_done(self, _future: Any) -> None:
+        self.threads_at_work -= 1
 
 
 def run_virtual(work: Coroutine[Any, Any, T]) -> T:
