@@ -1,0 +1,110 @@
+"""The whole platform in processes of its own, started once a test run the way a person starts it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+START_SECONDS = 180
+VOISNAP = Path(sys.executable).with_name("voisnap")
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A running platform: where it is, its demo credentials, and the supervisor's process."""
+
+    base_url: str
+    home: Path
+    demo: dict[str, Any]
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def login(self) -> str:
+        """A fresh access token of the demo user."""
+        credentials = {"email": self.demo["email"], "password": self.demo["password"]}
+        answer = httpx.post(f"{self.base_url}/api/v1/auth/login", json=credentials, timeout=10)
+        answer.raise_for_status()
+        return answer.json()["accessToken"]
+
+    def get(self, path: str) -> httpx.Response:
+        """GET below /api/v1 with the demo tenant's live key."""
+        headers = {"Authorization": f"Bearer {self.demo['apiKeyLive']}"}
+        return httpx.get(f"{self.base_url}/api/v1{path}", headers=headers, timeout=10)
+
+    def voisnap(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run the `voisnap` command against this platform."""
+        environment = os.environ | {"VOISNAP_HOME": str(self.home)}
+        return subprocess.run(
+            [str(VOISNAP), *arguments], env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+    def is_ready(self) -> bool:
+        """Whether the public health page says that every part is ready."""
+        try:
+            return httpx.get(f"{self.base_url}/healthz", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+def wait_until(holds: Callable[[], Any], *, seconds: float, what: str) -> Any:
+    """Poll another process until `holds()` is truthy; its value. For processes only, which have no event to wait on."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = holds()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"Not within {seconds} s: {what}")
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start_platform(home: Path, *, environment: dict[str, str] | None = None) -> Platform:
+    """Start `voisnap up` on a free port with its state in `home`, and wait for its `ready` line."""
+    port = free_port()
+    output = home.parent / f"{home.name}-up.log"
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            [str(VOISNAP), "up"],
+            env=os.environ | {"PORT": str(port), "VOISNAP_HOME": str(home)} | (environment or {}),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def is_up() -> bool:
+        if process.poll() is not None:
+            raise AssertionError(f"voisnap up ended with {process.returncode}:\n{output.read_text()[-4000:]}")
+        return f"ready http://127.0.0.1:{port}" in output.read_text()
+
+    try:
+        wait_until(is_up, seconds=START_SECONDS, what="the ready line of voisnap up")
+    except BaseException:
+        process.kill()
+        raise
+    demo = json.loads((home / "demo.json").read_text())
+    return Platform(base_url=f"http://127.0.0.1:{port}", home=home, demo=demo, process=process, output=output)
+
+
+def stop_platform(platform: Platform) -> int:
+    """Stop it as Ctrl-C does; its exit code."""
+    if platform.process.poll() is None:
+        platform.process.send_signal(signal.SIGINT)
+    try:
+        return platform.process.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        platform.process.kill()
+        raise
