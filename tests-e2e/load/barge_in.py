@@ -3,7 +3,8 @@
     .venv/bin/python tests-e2e/load/barge_in.py [--times 8]
 
 aiortc's own client is the caller: the time runs from the first audible sample of the caller's words leaving the client's microphone to the last
-audible sample of the agent in the audio the client received and decoded (its 80 ms of jitter buffer included).
+audible sample of the agent in the audio the client received and decoded (its 80 ms of jitter buffer included). The agent's voice is a tone
+without pauses, so that every interruption meets sound.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from voisnap_runtime.pipeline.ear import VadTicker
 from voisnap_runtime.pipeline.events import AgentState, AgentStateChanged, CallEvent
 from voisnap_runtime.transports.pacing import Pacer
 from voisnap_runtime.transports.webrtc import WebRtcTransport
+from voisnap_testkit.fakes_speech import FakeTts
 
 RATE = 48_000
 AUDIBLE = 300
@@ -122,7 +124,7 @@ async def measure(models: Path, times: int) -> dict[str, object]:
     call = Call(
         plan,
         stt=registry.stt("local"),
-        tts=registry.tts("local"),
+        tts=FakeTts(),
         llm=ScriptedLlm({plan.agent.config.llm.model: STORY}),
         vad=vad,
         recorder=None,

@@ -110,6 +110,11 @@ async def test_the_transcript_is_shown_as_it_comes(lines):
     users = [text for sequence, text, is_final in shown if sequence == 1 and not is_final]
     assert users
     assert all("could you tell me the address please".startswith(text) for text in users)
+    assert all(
+        event.start_time <= event.end_time <= at + 1e-6
+        for event, at in zip(line.events, line.event_times, strict=True)
+        if isinstance(event, TranscriptionUpdated)
+    )
     assert (1, "could you tell me the address please", True) in shown
     assert shown[-1] == (2, "Our address is twelve Main Street.", True)
 

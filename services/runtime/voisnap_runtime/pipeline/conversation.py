@@ -199,7 +199,8 @@ class Conversation:
 
     def _said(self, transcript: Transcript, state: TurnState) -> Said:
         words = self._ear.words_in_call(transcript.words)
-        end = words[-1].end_time if words else state.silent_since_ms / 1000
+        spoken_until = state.silent_since_ms / 1000 if transcript.is_final else self._clock()
+        end = words[-1].end_time if words else spoken_until
         start = words[0].start_time if words else max(0.0, end - transcript.audio_seconds)
         return Said(
             text=transcript.text.strip(),

@@ -30,8 +30,6 @@ MISSING_AFTER_SECONDS = 0.06
 """A pause between packets after which the missing audio counts as silence."""
 COPY_DRIFT = RATE * 60 // 1000
 """Samples a recording may be off before it jumps to the right place."""
-MAX_LEAD_MS = 25.0
-"""How far audio that came late, after silence stood in for it, may run ahead of the clock."""
 
 GATE = endpointing.GateSettings(min_speech_ms=32, pause_ms=96, silence_duration_ms=400, pre_roll_ms=PRE_ROLL_MS)
 
@@ -249,8 +247,9 @@ class Ear:
         if self._written - self._read > RING:
             self.lost_samples += self._written - RING - self._read
             self._read = self._written - RING
-        ahead = (arrived - self._start) * 1000 + MAX_LEAD_MS
-        self._call_ms = max(self._call_ms, min(self._call_ms + count / PER_MS, ahead))
+        # Nothing is heard before it was said: audio that comes late, after silence stood in for it, does not move the time on.
+        latest = (arrived - self._start) * 1000
+        self._call_ms = max(self._call_ms, min(self._call_ms + count / PER_MS, latest))
         self._arrived = arrived
 
     def _time_of(self, sample: int) -> float:
