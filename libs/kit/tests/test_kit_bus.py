@@ -403,11 +403,11 @@ async def test_an_event_in_work_for_longer_than_its_claim_is_not_given_to_anothe
 
         async def slow(event: LampLit, meta: Meta) -> None:
             await inbox(event, meta)
-            await asyncio.sleep(1.0)  # four claims long; NATS counts real time
+            await asyncio.sleep(1.2)  # longer than two claims; NATS counts real time
 
-        await bus.subscribe("watch", (LampLit,), slow, ack_wait=0.25)
+        await bus.subscribe("watch", (LampLit,), slow, ack_wait=0.5)
         await bus.publish(LampLit(tenant_id="ten_a", lamp=1), event_id="evt_1", tenant_id="ten_a")
         await bus.publish(LampLit(tenant_id="ten_a", lamp=2), event_id="evt_2", tenant_id="ten_a")
         await inbox.take(2)
-        await asyncio.sleep(0.9)
+        await asyncio.sleep(1.1)
     assert sorted(event.lamp for event, _ in inbox.seen) == [1, 2]
