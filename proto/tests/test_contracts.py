@@ -27,18 +27,18 @@ def test_changed_committed_contract_is_named(tmp_path) -> None:
     write(tmp_path)
     (tmp_path / "schemas" / "session.ended.v1.json").write_text("{}")
 
-    assert check(
-        tmp_path
-    ) == ["proto/schemas/session.ended.v1.json differs from the structs; run `make proto` and commit it."]
+    assert check(tmp_path) == [
+        "proto/schemas/session.ended.v1.json differs from the structs; run `make proto` and commit it."
+    ]
 
 
 def test_removed_tag_is_named(tmp_path) -> None:
     write(tmp_path)
     (tmp_path / "schemas" / "session.vanished.v1.json").write_text("{}")
 
-    assert check(
-        tmp_path
-    ) == ["proto/schemas/session.vanished.v1.json belongs to no message; a published tag is never removed."]
+    assert check(tmp_path) == [
+        "proto/schemas/session.vanished.v1.json belongs to no message; a published tag is never removed."
+    ]
 
 
 def test_rendering_is_repeatable() -> None:

