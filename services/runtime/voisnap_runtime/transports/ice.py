@@ -24,6 +24,7 @@ MAX_REMOTE_CANDIDATES = 64
 SERVER_SECONDS = 5.0
 """How long a STUN or TURN server may take to answer."""
 MDNS_SECONDS = 2.0
+CLOSE_SECONDS = 2.0
 
 _log = log.get(__name__)
 
@@ -223,7 +224,12 @@ class IceLeg(aioice.Connection):
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await super().close()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await super().close()
+        except TimeoutError:
+            # A relay that is gone is told goodbye for half a minute; nobody waits for that.
+            _log.warning("ice.close_timed_out")
         lost, self.on_lost = self.on_lost, None
         if lost is not None:
             lost(self)
