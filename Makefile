@@ -16,7 +16,7 @@ env:
 	@$(PYTHON) libs/stack/bootstrap.py
 
 up: env ## run the whole platform here (PORT, VOISNAP_HOME)
-	@exec $(BIN)/voisnap up
+	@VOISNAP_FOLLOW_PARENT=1 exec $(BIN)/voisnap up
 
 doctor: env ## check this installation and say what to change
 	@$(BIN)/voisnap doctor

@@ -1,5 +1,6 @@
 """The platform's own processes: their commands, environments and readiness."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from .home import Home
 from .http_probe import listens, readyz
 from .ports import LOOPBACK
 from .servers import script
-from .supervise import PartSpec, StackError
+from .supervise import PartSpec, Probe, StackError
 
 SERVICES = ("api", "api-worker", "runtime", "admin")
 MODULES = {
@@ -75,6 +76,20 @@ def service_specs(home: Home, secrets: Mapping[str, str], addresses: Addresses, 
     }
 
 
+def turn_spec(home: Home, secrets: Mapping[str, str], addresses: Addresses) -> PartSpec:
+    """The relay for media on this machine."""
+    port = addresses.ports["turn"]
+    return PartSpec(
+        name="turn",
+        command=(sys.executable, "-m", "voisnap_stack.turn"),
+        probe=answers_stun(port),
+        environment=bare_environment()
+        | {"TURN_SECRET": secrets["turn_secret"], "TURN_HOST": LOOPBACK, "TURN_PORT": str(port)},
+        folder=home.root,
+        log=home.logs / "turn.log",
+    )
+
+
 def bare_environment() -> dict[str, str]:
     """The user's environment without what is given to each service on purpose."""
     return {name: value for name, value in os.environ.items() if name not in _OURS}
@@ -87,6 +102,8 @@ def _environments(
     blobs_url = os.environ.get("BLOBS_URL") or f"file://{quote(str(home.root / 'blobs'))}"
     live = {"REDIS_URL": addresses.redis_url, "NATS_URL": addresses.nats_url, "PUBLIC_URL": addresses.public_url}
     turn = {"TURN_URLS": addresses.turn_urls, "TURN_SECRET": secrets["turn_secret"]} if addresses.turn_urls else {}
+    if os.environ.get("TURN_URLS"):
+        turn = {name: os.environ[name] for name in ("TURN_URLS", "TURN_SECRET") if name in os.environ}
     api = live | {
         "DATABASE_URL": addresses.api_database_url,
         "BLOBS_URL": blobs_url,
@@ -161,6 +178,32 @@ def package_folder(name: str) -> Path:
     if spec is None or spec.origin is None:
         raise StackError(f"the package {name} is not installed: run `make up` to repair the environment")
     return Path(spec.origin).parent
+
+
+def answers_stun(port: int) -> Probe:
+    """Ready when a STUN Binding request (RFC 8489 §6) gets any answer over UDP."""
+
+    async def probe() -> str | None:
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[None] = loop.create_future()
+
+        class _Reply(asyncio.DatagramProtocol):
+            def datagram_received(self, data: bytes, addr: object) -> None:
+                if not answered.done():
+                    answered.set_result(None)
+
+        transport, _ = await loop.create_datagram_endpoint(_Reply, remote_addr=(LOOPBACK, port))
+        try:
+            transport.sendto(bytes.fromhex("000100002112a442") + os.urandom(12))
+            async with asyncio.timeout(0.5):
+                await answered
+        except TimeoutError:
+            return "no answer"
+        finally:
+            transport.close()
+        return None
+
+    return probe
 
 
 async def _always() -> None:

@@ -11,8 +11,11 @@ import contextlib
 import hashlib
 import hmac
 import ipaddress
+import os
 import secrets
+import signal
 import struct
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Self, cast
@@ -358,3 +361,28 @@ class _Listener(asyncio.DatagramProtocol):
 
     def _seal(self, made: str) -> str:
         return hmac.new(self._nonce_key, made.encode(), hashlib.sha256).hexdigest()[:24]
+
+
+async def _serve(secret: str, host: str, port: int) -> None:
+    asked = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    server = await TurnServer.start(secret, host=host, port=port)
+    print(f"turn.listening {server.url}", flush=True)
+    await asked.wait()
+    await server.stop()
+
+
+def main() -> int:
+    """Serve until SIGTERM with `TURN_SECRET` on `TURN_HOST`, `TURN_PORT`; this is how `voisnap up` runs it."""
+    host, port = os.environ.get("TURN_HOST", "127.0.0.1"), int(os.environ["TURN_PORT"])
+    try:
+        asyncio.run(_serve(os.environ["TURN_SECRET"], host, port))
+    except OSError as error:
+        print(f"cannot listen on {host}:{port}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

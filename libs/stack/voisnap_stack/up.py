@@ -21,7 +21,7 @@ from .home import Home, Locks, home_folder, note_processes, write_private
 from .http_probe import serve_health
 from .ports import LOOPBACK, is_free, keep_ports
 from .servers import SERVERS, STOP_SECONDS, EmbeddedServers
-from .services import SERVICES, Addresses, as_role, caddy_spec, service_specs
+from .services import SERVICES, Addresses, as_role, caddy_spec, service_specs, turn_spec
 from .supervise import Part, PartSpec, PartState, StackError, follow_parent
 
 DEFAULT_PORT = 8080
@@ -114,6 +114,8 @@ class Platform:
                 await weights
             raise
         specs = self.specs(home, secrets, addresses, settings.models)
+        if addresses.turn_urls and self.seeds:
+            specs["turn"] = turn_spec(home, secrets, addresses)
         self.demo = demo.read_demo(home) if home.read_state().get("seeded") else None
         try:
             async with asyncio.TaskGroup() as group:
@@ -223,6 +225,7 @@ class Platform:
             bind=self.settings.bind,
             public_port=self.settings.port,
             ports=ports,
+            turn_urls="" if os.environ.get("TURN_URLS") else f"turn:{LOOPBACK}:{ports['turn']}?transport=udp",
         )
 
     def _owner_url(self, secrets: Mapping[str, str]) -> str:
@@ -265,7 +268,7 @@ class Platform:
 
     async def _blame_models(self) -> None:
         broken = await asyncio.to_thread(models.broken_files, self.settings.models)
-        if broken and self.specs is service_specs:
+        if broken and self.seeds:
             raise StackError(
                 f"the speech model {self.settings.models / broken[0]} is damaged: "
                 "run `.venv/bin/voisnap models fetch` and start again"
