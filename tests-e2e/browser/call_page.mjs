@@ -1,6 +1,6 @@
 // A caller uses the call page of a running platform. Usage: node call_page.mjs <plan.json>, with
-// {baseUrl, email, password, microphoneWav, timeoutS, screenshots?, interruption?}. Prints what the page showed.
-// `interruption` is a command that is run when the agent has greeted.
+// {baseUrl, email, password, microphoneWav, timeoutS, screenshots?, interruption?, relayOnly?}. Prints what the page showed.
+// `relayOnly` lets the browser use TURN alone, as behind a strict firewall; `interruption` is a command that is run when the agent has greeted.
 
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -17,6 +17,15 @@ try {
   const problems = [];
   page.on("pageerror", (error) => problems.push(error.message));
   page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+  if (plan.relayOnly) {
+    await page.addInitScript(() => {
+      globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+        constructor(options) {
+          super({ ...options, iceTransportPolicy: "relay" });
+        }
+      };
+    });
+  }
   const answer = await page.goto(plan.baseUrl);
   await page.getByLabel("E-mail").fill(plan.email);
   await page.getByLabel("Password").fill(plan.password);

@@ -22,7 +22,7 @@ def use_page(
     SCREENSHOTS names a folder for pictures.
     """
 
-    def use(*, asks_at: float, interruption: tuple[str, ...] = ()) -> dict[str, Any]:
+    def use(*, asks_at: float, interruption: tuple[str, ...] = (), relay_only: bool = False) -> dict[str, Any]:
         folder = tmp_path_factory.mktemp("call-page")
         microphone(folder / "microphone.wav", [(asks_at, "question-teeth-cleaning.wav")])
         plan = {
@@ -33,6 +33,7 @@ def use_page(
             "timeoutS": 40,
             "screenshots": os.environ.get("SCREENSHOTS"),
             "interruption": interruption or None,
+            "relayOnly": relay_only,
         }
         (folder / "plan.json").write_text(json.dumps(plan))
         return run_script("call_page.mjs", str(folder / "plan.json"), timeout=120)
@@ -100,3 +101,9 @@ def test_call_goes_on_when_the_proxy_restarts(platform: Any, use_page: Any) -> N
     assert shown["states"][-2] == "Connected"
     assert "110" in shown["lines"][-1]
     assert shown["fault"] is None
+
+
+def test_call_works_through_turn_alone(use_page: Any) -> None:
+    shown = use_page(asks_at=7.0, relay_only=True)
+    assert shown["failure"] is None, shown
+    assert "110" in shown["lines"][-1]
