@@ -264,15 +264,16 @@ def _start(carrier: Carrier, spool: Path, *, attempt: int) -> _Download:
         *("--no-cache-dir", "--no-deps", "--only-binary", ":all:", "--dest", str(folder)),
         *("--platform", "manylinux_2_34_x86_64", "--platform", "any", carrier.requirement),
     )
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / "errors").open("w"),
-        text=True,
-        env={**os.environ, "TMPDIR": str(partial)},
-        preexec_fn=ends_with_parent(signal.SIGKILL),
-    )
+    with (folder / "errors").open("w") as errors:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            text=True,
+            env={**os.environ, "TMPDIR": str(partial)},
+            preexec_fn=ends_with_parent(signal.SIGKILL),
+        )
     return _Download(carrier=carrier, folder=folder, process=process, grown_at=time.monotonic(), attempt=attempt)
 
 
