@@ -89,6 +89,8 @@ async def _run(what: str, arguments: tuple[str, ...], request: object, extra: di
             process.kill()
             await process.wait()
     said = [line for line in errors.decode(errors="replace").splitlines() if line.strip()]
+    if any("No space left" in line for line in said):
+        raise StackError(f"{what}: the disk is full; free some space and start again")
     if process.returncode != 0:
         raise StackError(f"{what}: {said[-1] if said else f'status {process.returncode}'}")
     lines = output.decode().splitlines()

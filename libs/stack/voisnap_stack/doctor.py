@@ -35,7 +35,7 @@ from .up import EXTERNAL, UpSettings, read_settings
 PROBE_SECONDS = 3.0
 CLOCK_TOLERANCE = 5.0
 """Seconds that two clocks may differ before fresh tokens are refused."""
-MODELS_BYTES = 180_000_000
+MODELS_BYTES = 300_000_000
 GIGABYTE = 1e9
 
 

