@@ -1,10 +1,12 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import psycopg
 import pytest
 import redis.asyncio
 from voisnap_stack import home as homes
+from voisnap_stack import servers as servers_module
 from voisnap_stack.servers import EmbeddedServers
 from voisnap_stack.supervise import PartState, StackError
 
@@ -148,3 +151,23 @@ async def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(StackError, match=r"^the disk of .* is full.*VOISNAP_HOME"):
         async with EmbeddedServers.start(tmp_path / "home"):
             pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps data outside the state folder")
+async def test_data_of_a_deleted_state_folder_is_removed_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Path(tempfile.mkdtemp(prefix="voisnap-store-"))
+    store.chmod(0o755)
+    monkeypatch.setattr(servers_module, "ROOT_STORE", store)
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o700)
+    async with EmbeddedServers.start(locked / "first", fsync=False, parts=("postgres",)):
+        first = (locked / "first" / "postgres").resolve()
+        assert first.parent == store
+    shutil.rmtree(locked / "first")
+    async with EmbeddedServers.start(locked / "second", fsync=False, parts=("postgres",)) as servers:
+        assert await rows(servers.database_url, "SELECT 1") == [(1,)]
+        assert not first.exists()
+    assert locked.stat().st_mode & 0o777 == 0o700
+    shutil.rmtree(store)

@@ -26,6 +26,7 @@ from .supervise import Part, PartSpec, Probe, StackError
 
 SERVERS = ("postgres", "valkey", "nats")
 ROOT_STORE = Path("/var/lib/voisnap")
+OWNER_NOTE = "belongs-to"
 BIND_ATTEMPTS = 4
 STOP_SECONDS = 3.0
 MAX_CONNECTIONS = 120
@@ -238,12 +239,17 @@ class EmbeddedServers:
     def _store(self, name: str, user: str | None) -> Path:
         """The folder for a server's data: in the state folder, or where its user can reach it."""
         store = self.home.root / name
-        if user is not None and not store.is_symlink() and not _is_reachable(self.home.root, user):
+        if user is not None:
+            _remove_abandoned_stores()
+            if store.is_symlink() and not store.exists():
+                store.unlink()
+        if user is not None and not store.exists() and not _is_reachable(self.home.root, user):
             digest = hashlib.sha256(str(self.home.root).encode()).hexdigest()[:16]
             outside = ROOT_STORE / f"{name}-{digest}"
             shutil.rmtree(outside, ignore_errors=True)  # an earlier state folder of the same name is gone
             _make_root_folder(outside)
             store.symlink_to(outside)
+            (outside / OWNER_NOTE).write_text(str(store))
         store.mkdir(mode=0o700, exist_ok=True)
         if user is not None:
             shutil.chown(store, user)
@@ -309,6 +315,14 @@ def _make_root_folder(folder: Path) -> None:
     folder.mkdir(parents=True)
     ROOT_STORE.chmod(0o755)
     folder.chmod(0o755)
+
+
+def _remove_abandoned_stores() -> None:
+    """Data of state folders that were deleted since; a store whose folder still points to it stays."""
+    for note in ROOT_STORE.glob(f"*/{OWNER_NOTE}"):
+        with contextlib.suppress(OSError):
+            if Path(note.read_text()).resolve() != note.parent:
+                shutil.rmtree(note.parent)
 
 
 def _is_reachable(path: Path, user: str) -> bool:
