@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -153,21 +154,24 @@ async def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
             pass
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps data outside the state folder")
-async def test_data_of_a_deleted_state_folder_is_removed_by_the_next_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def outside_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Stands in for /var/lib/voisnap, where root keeps what PostgreSQL's user could not reach in the state folder."""
     store = Path(tempfile.mkdtemp(prefix="voisnap-store-"))
     store.chmod(0o755)
     monkeypatch.setattr(servers_module, "ROOT_STORE", store)
+    yield store
+    shutil.rmtree(store)
+
+
+async def test_data_of_a_deleted_state_folder_is_removed_by_the_next_start(tmp_path: Path, outside_store: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o700)
     async with EmbeddedServers.start(locked / "first", fsync=False, parts=("postgres",)):
         first = (locked / "first" / "postgres").resolve()
-        assert first.parent == store
+        assert first.parent == (outside_store if os.geteuid() == 0 else locked / "first")
     shutil.rmtree(locked / "first")
     async with EmbeddedServers.start(locked / "second", fsync=False, parts=("postgres",)) as servers:
         assert await rows(servers.database_url, "SELECT 1") == [(1,)]
         assert not first.exists()
     assert locked.stat().st_mode & 0o777 == 0o700
-    shutil.rmtree(store)
