@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from .home import Home, Locks
+from .home import Home, Locks, note_processes
 from .ports import LOOPBACK, keep_ports
 from .supervise import Part, PartSpec, Probe, StackError
 
@@ -58,6 +58,7 @@ class EmbeddedServers:
         servers = cls(folder, locks, folder.secrets(), fsync=fsync)
         try:
             await servers.launch(parts)
+            note_processes(folder, {name: part.pid for name, part in servers.parts.items() if part.pid})
             yield servers
         finally:
             await servers.stop()
