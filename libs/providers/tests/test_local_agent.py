@@ -149,3 +149,23 @@ def test_a_huge_prompt_is_taken_and_bounded(agent: LocalAgent):
 )
 def test_any_prompt_gives_some_answer(agent: LocalAgent, prompt: str):
     assert agent.reply(request(prompt, "What time do you open?")).text
+
+
+@pytest.mark.parametrize("business", BUSINESSES, ids=lambda path: path.stem)
+def test_whole_questions_are_answered_alike_whatever_was_asked_before(business: Path, agent: LocalAgent):
+    given = tomllib.loads(business.read_text())
+    prompt, passages = given["prompt"], tuple(given.get("passages", ()))
+    alone = [turn for turn in given["turns"] if not turn.get("after") and len(turn["ask"].split()) >= 4]
+    replies = [agent.reply(request(prompt, turn["ask"], passages=passages)) for turn in alone]
+    right = [
+        (turn, reply)
+        for turn, reply in zip(alone, replies, strict=True)
+        if reply.source == "fact" and is_right(turn, reply)
+    ]
+    swayed = []
+    for (before, said), (turn, _) in zip(right, [*right[1:], *right[:1]], strict=True):
+        reply = agent.reply(request(prompt, turn["ask"], after=[[before["ask"], said.text]], passages=passages))
+        if not is_right(turn, reply):
+            swayed.append(f"after {before['ask']!r}: {turn['ask']!r} -> {reply.text!r}")
+
+    assert len(swayed) <= len(right) * (1 - LEAST_SHARE), "\n".join(swayed)

@@ -199,6 +199,8 @@ class LocalAgent:
         together = f"{previous} {asked}" if leans else asked
         own, joint = self._embed((asked, together))
         hits = agent.index.rank(asked, own)
+        if leans and not _leans_openly(asked) and _stands_alone(hits, asked, agent.index):
+            leans, together = False, asked
         if leans:
             hits = _merged(agent.index.rank(together, joint), hits, agent.index, asked)
         best = hits[0] if hits else None
@@ -459,12 +461,21 @@ def _continuation(best: Hit, index: Index) -> str:
 
 
 def _leans_back(asked: str) -> bool:
-    if _FOLLOW_UP.match(asked):
-        return True
-    content = terms(asked)
-    return (len(content) <= 2 and len(asked.split()) <= 6) or (
-        len(content) <= 3 and _POINTS_BACK.search(asked) is not None
-    )
+    """Whether a question may be about what was asked before: it says so, or it is too short to tell."""
+    return _leans_openly(asked) or (len(terms(asked)) <= 2 and len(asked.split()) <= 6)
+
+
+def _leans_openly(asked: str) -> bool:
+    """Whether a question points back by its words: "And on Sunday?", "How long does it take?"."""
+    return _FOLLOW_UP.match(asked) is not None or (len(terms(asked)) <= 3 and _POINTS_BACK.search(asked) is not None)
+
+
+def _stands_alone(hits: tuple[Hit, ...], asked: str, index: Index) -> bool:
+    """Whether a short question is clear without the one before: a fact fits it well, or has its one rare word."""
+    if not hits:
+        return False
+    best = hits[0]
+    return best.score >= SURE_SCORE or (best.score >= GOOD_SCORE and index.alone_has_word_of(asked, best.place))
 
 
 def _previous_question(history: list[Message]) -> str:

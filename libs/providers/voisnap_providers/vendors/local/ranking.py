@@ -126,6 +126,12 @@ class Index:
         asked = [term for term in terms(question) if term not in QUESTION_TERMS]
         return bool(asked) and all(term in own or any(other in own for other in self._misheard(term)) for term in asked)
 
+    def alone_has_word_of(self, question: str, place: int) -> bool:
+        """Whether the fact has a content word of the question that no other fact has."""
+        asked = {term for term in terms(question) if term not in QUESTION_TERMS}
+        others = {term for at, fact in enumerate(self.facts) if at != place for term in terms(fact.plain())}
+        return bool(asked & set(terms(self.facts[place].plain())) - others)
+
     def list_about(self, question: str) -> tuple[Fact, ...]:
         """The list whose heading has most of the question's words, when one has any."""
         asked = set(terms(question))
