@@ -131,7 +131,7 @@ class Platform:
         self._note()
 
     async def stop(self) -> None:
-        """End everything in order within five seconds: gateway, runtime's drain, services, servers."""
+        """End everything in order within five seconds: runtime's drain, so that callers hear of it, gateway, services, servers."""
         self.is_ready = False
         began = time.monotonic()
 
@@ -142,13 +142,13 @@ class Platform:
             listener.close()
         servers = self._servers.parts if self._servers else {}
         services = {name: part for name, part in self.parts.items() if name not in servers}
-        if caddy := services.pop("caddy", None):
-            await caddy.stop(CADDY_STOP)
         if (runtime := services.get("runtime")) and runtime.process and runtime.pid:
             runtime.ask_to_end()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RUNTIME_HEAD_START):
                     await runtime.process.wait()
+        if caddy := services.pop("caddy", None):
+            await caddy.stop(CADDY_STOP)
         await asyncio.gather(*(part.stop(left(SERVICES_STOP)) for part in services.values()))
         await asyncio.gather(*(part.stop(left(SERVERS_STOP)) for part in servers.values()))
         for name in ("control.sock", "processes.json"):

@@ -1,5 +1,6 @@
 """`python -m voisnap_runtime`: one runtime process."""
 
+import logging
 import os
 
 from voisnap_kit import log, trace
@@ -14,6 +15,8 @@ async def main() -> None:
     """Load, serve, and go when asked to."""
     settings = load(RuntimeSettings, os.environ)
     log.configure("runtime", level=settings.log_level, fmt=settings.log_format)
+    # At INFO it names every candidate, which is somebody's address.
+    logging.getLogger("aioice").setLevel(logging.WARNING)
     trace.configure("runtime", settings.otel_exporter_otlp_endpoint)
     async with open_runtime(settings) as runtime:
         await serve(runtime.app, settings.http_host, settings.http_port, on_drain=runtime.drain)
