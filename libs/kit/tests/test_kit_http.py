@@ -350,3 +350,23 @@ def test_types_of_any_depth_are_walked() -> None:
         ("/rooms/b", "wrong-type"),
         ("/either", "wrong-type"),
     }
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("http://127.0.0.1:5173", True),
+        ("http://127.0.0.1:8080", True),
+        ("http://127.0.0.1.evil.test:80", False),
+        ("http://127x0y0z1:80", False),
+        ("https://127.0.0.1:5173", False),
+        ("https://console.test", True),
+        ("https://other.test", False),
+    ],
+)
+async def test_origin_with_any_port_allows_its_ports_only(origin: str, allowed: bool) -> None:
+    app = build_app([], service="test", checks={}, cors_origins=("https://console.test", "http://127.0.0.1:*"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+        answer = await client.get("/livez", headers={"Origin": origin})
+
+    assert (answer.headers.get("access-control-allow-origin") == origin) is allowed

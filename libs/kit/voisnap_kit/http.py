@@ -224,11 +224,17 @@ def _document(path: str) -> ControllerRouterHandler:
 
 
 def _cors(origins: Sequence[str]) -> CORSConfig:
+    """Exact origins; one that ends in `:*` stands for every port."""
+    any_port = [re.escape(origin[:-2]) + r":\d{1,5}" for origin in origins if origin.endswith(":*")]
     return CORSConfig(
-        allow_origins=list(origins),
+        allow_origins=[origin for origin in origins if not origin.endswith(":*")],
+        allow_origin_regex="|".join(any_port) or None,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-Id"],
-        expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
+        expose_headers=[
+            *("ETag", "Location", "Retry-After", "X-Api-Version", "X-Request-Id"),
+            *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-RateLimit-Policy"),
+        ],
         allow_credentials=False,
         max_age=600,
     )

@@ -225,6 +225,19 @@ async def test_other_origins_may_not(hub_app, connect, http, origin) -> None:
     assert (await connect(app, "/hubs/echo", headers={"origin": origin}).raw())["status"] == 403
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://127.0.0.1:5173", None),
+        ("http://127.0.0.1.evil.example:80", 403),
+        ("http://127.0.0.1@evil.example:80", 403),
+    ],
+)
+async def test_origin_with_any_port_means_that_host_only(hub_app, connect, origin, status) -> None:
+    app = hub_app({"echo": Echo}, allowed_origins=["http://127.0.0.1:*"])
+    assert (await connect(app, "/hubs/echo", headers={"origin": origin}).raw()).get("status") == status
+
+
 async def test_preflight_names_what_the_browser_client_sends(hub_app, http) -> None:
     app = hub_app({"echo": Echo}, allowed_origins=["https://app.example"])
     answer = await http(app, "OPTIONS", "/hubs/echo/negotiate", headers={"origin": "https://app.example"})

@@ -63,7 +63,7 @@ class HubApp:
     `hubs` maps a name ("webrtc", served below `prefix`) or a whole path ("/live/echo") to a `Hub` class or a factory
     of hub objects. `authenticate` runs on the negotiation and again when the connection opens; it raises
     `Unauthorized` (or `Refused`) or returns the connection's `user`. `allowed_origins` names the other origins whose
-    pages may connect ("*" for all): browsers' own-origin requests and clients that send no Origin always may.
+    pages may connect ("*" for all, `http://host:*` for all ports of a host): browsers' own-origin requests and clients that send no Origin always may.
     """
 
     def __init__(
@@ -239,7 +239,8 @@ class HubApp:
 
     def _is_allowed_origin(self, scope: Scope) -> bool:
         origin = _header(scope, b"origin").lower()
-        if not origin or "*" in self._allowed_origins or origin in self._allowed_origins:
+        any_port = f"{origin.rpartition(':')[0]}:*"
+        if not origin or not self._allowed_origins.isdisjoint(("*", origin, any_port)):
             return True
         # Own origin: the scheme is left out, since a proxy in front usually ends TLS.
         return origin != "null" and urlsplit(origin).netloc == _header(scope, b"host").lower()

@@ -23,6 +23,8 @@ MODULES = {
     "admin": "voisnap_admin",
 }
 START_SECONDS = 90.0
+LOCAL_ORIGINS = "http://127.0.0.1:*,http://localhost:*"
+"""Pages that somebody develops on this very machine may call a platform that only this machine reaches."""
 _OURS = (
     *("DATABASE_URL", "MIGRATE_DATABASE_URL", "REDIS_URL", "NATS_URL", "HTTP_PORT", "HTTP_HOST"),
     *("PYTHONDONTWRITEBYTECODE", "SECRETS_KEY", "BLOBS_SIGNING_KEY", "TURN_SECRET"),
@@ -101,6 +103,8 @@ def _environments(
     jwks_url = f"http://{addresses.upstream('api')}/.well-known/jwks.json"
     blobs_url = os.environ.get("BLOBS_URL") or f"file://{quote(str(home.root / 'blobs'))}"
     live = {"REDIS_URL": addresses.redis_url, "NATS_URL": addresses.nats_url, "PUBLIC_URL": addresses.public_url}
+    if addresses.bind == LOOPBACK and "CORS_ALLOWED_ORIGINS" not in os.environ:
+        live["CORS_ALLOWED_ORIGINS"] = LOCAL_ORIGINS
     turn = {"TURN_URLS": addresses.turn_urls, "TURN_SECRET": secrets["turn_secret"]} if addresses.turn_urls else {}
     if os.environ.get("TURN_URLS"):
         turn = {name: os.environ[name] for name in ("TURN_URLS", "TURN_SECRET") if name in os.environ}

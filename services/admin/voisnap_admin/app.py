@@ -52,7 +52,7 @@ def build(
         ROUTES,
         service="admin",
         checks=checks,
-        cors_origins=(settings.public_url.rstrip("/"), *settings.cors_origins),
+        cors_origins=(settings.public_url.rstrip("/"), *settings.cors_allowed_origins),
         dependencies={"caller": Provide(provide_caller), "database": provide(database), "tokens": provide(tokens)},
         lifespan=(at_work,),
         openapi=openapi_config(),

@@ -11,7 +11,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwks_url: str
     public_url: str
     redis_url: str | None = None
-    cors_origins: tuple[str, ...] = ()
+    cors_allowed_origins: tuple[str, ...] = ()
     http_host: str = "127.0.0.1"
     http_port: int = 8084
     log_level: str = "info"

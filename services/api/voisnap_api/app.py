@@ -90,7 +90,7 @@ def build(
         [*ROUTES, openapi_json],
         service="api",
         checks={"database": database.check, "redis": redis.ping, "nats": bus.check},
-        cors_origins=(settings.public_url.rstrip("/"), *settings.cors_origins),
+        cors_origins=(settings.public_url.rstrip("/"), *settings.cors_allowed_origins),
         dependencies={
             "caller": Provide(provide_caller),
             "identity": Provide(provide_identity),

@@ -18,7 +18,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwt_private_key_file: Path
     secrets_key: Secret | None = None
     region: str = "us"
-    cors_origins: tuple[str, ...] = ()
+    cors_allowed_origins: tuple[str, ...] = ()
     rate_limit_factor: float = 1.0
     """Multiplies every rate limit; 0 switches them off (load tests)."""
     sandbox_host: str = "sandbox.api.voisnap.ai"
