@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import msgspec
 import pytest
 from voisnap_domain.conversations import Speaker
 from voisnap_domain.errors import LimitReached, NotFound
@@ -396,4 +397,46 @@ async def test_a_call_that_cannot_be_made_ends_its_session(house, monkeypatch):
 
     assert (await house.store.get(session.plan.session_id)).state is SessionState.ENDED
     assert house.store.leases == {}
+    assert len(house.sessions) == 0
+
+
+async def test_no_word_of_a_hipaa_call_is_written_down_but_its_caller_sees_them(house, make_plan, make_audience):
+    house.clock.follow(asyncio.get_running_loop())
+    plan = make_plan(recorded=True)
+    config = msgspec.structs.replace(plan.agent.config, hipaa_compliant=True)
+    plan = msgspec.structs.replace(plan, agent=msgspec.structs.replace(plan.agent, config=config))
+    await house.open(plan)
+    live = await house.sessions.claim(plan.session_id)
+    audience = make_audience()
+    live.attach(audience, resumed=False)
+    await live.answer(SDP, "offer")
+    house.transports[-1].become("connected")
+    call = house.calls[plan.session_id]
+    await call.running.wait()
+    call.say(1, "My test was positive.", speaker=Speaker.USER)
+    call.done.set_result(EndReason.AGENT_ENDED)
+
+    events = await told(house, live)
+
+    turn = next(event.turn for event in events if isinstance(event, TurnFinished))
+    assert (turn.sequence, turn.speaker, turn.text, turn.words) == (1, Speaker.USER, "", ())
+    assert events[-1].recording is None
+    assert "told" in audience.names
+
+
+async def test_of_two_nodes_that_claim_at_once_only_the_faster_gets_the_session(house, monkeypatch):
+    session = await house.open()
+    change = house.store.change
+
+    async def change_after_another_node(session_id, change_it, **rest):
+        lease_until = house.clock() + timedelta(seconds=15)
+        await change(
+            session_id, lambda s: s.moved(SessionState.CONNECTING).claimed(NodeId("node_b"), lease_until=lease_until)
+        )
+        return await change(session_id, change_it, **rest)
+
+    monkeypatch.setattr(house.store, "change", change_after_another_node)
+    with pytest.raises(SessionGone):
+        await house.sessions.claim(session.plan.session_id)
+    assert (await house.store.get(session.plan.session_id)).owner == "node_b"
     assert len(house.sessions) == 0

@@ -222,3 +222,21 @@ async def test_the_end_is_written_once_even_when_only_its_answer_was_lost(house,
     assert await house.relay.drained(timeout=10)
     assert [type(event) for event in house.events] == [SessionEnded]
     assert lost == []
+
+
+async def test_a_note_that_cannot_be_written_holds_back_no_other(house, owned, turn_finished, monkeypatch):
+    append = house.store.append
+    broken = iter([ValueError("unwritable")])
+
+    async def append_after_a_fault(*arguments):
+        for fault in broken:
+            raise fault
+        return await append(*arguments)
+
+    monkeypatch.setattr(house.store, "append", append_after_a_fault)
+    house.journal.write(owned.plan.session_id, turn_finished(owned, 1))
+    house.journal.write(owned.plan.session_id, turn_finished(owned, 2))
+
+    assert await house.journal.flushed(owned.plan.session_id, timeout=5)
+    assert await house.relay.drained(timeout=5)
+    assert texts(house.events) == ["turn 2"]

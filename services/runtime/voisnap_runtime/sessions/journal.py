@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import msgspec
 from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Gauge
-from voisnap_domain.errors import NotFound
+from voisnap_domain.errors import Conflict, NotFound
 from voisnap_domain.ids import EventId, NodeId, SessionId
 from voisnap_domain.sessions import TRANSITIONS, Session, SessionState
 from voisnap_kit import log, trace
@@ -135,9 +135,14 @@ class Journal:
             while self._pending:
                 try:
                     await self._write(self._pending[0])
-                except RedisError as error:
-                    self._save_once(error)
-                    await asyncio.sleep(backoff.next())
+                except Exception as error:
+                    if isinstance(error, RedisError) or type(error) is Conflict:  # away, or changed by too many at once
+                        self._save_once(error)
+                        await asyncio.sleep(backoff.next())
+                        continue
+                    # A note that can't be written must not hold back those of all other sessions.
+                    _log.exception("journal.entry_unwritable", session_id=self._pending[0].session_id)
+                    await self._done(self._pending.popleft())
                 else:
                     backoff.reset()
                     await self._done(self._pending.popleft())
@@ -172,7 +177,7 @@ class Journal:
         async with self._changed:
             self._changed.notify_all()
 
-    def _save_once(self, error: RedisError) -> None:
+    def _save_once(self, error: Exception) -> None:
         if not self._spooled:
             _log.warning("journal.store_away", error=repr(error), entries=len(self._pending))
             self._save(self._pending)
@@ -300,6 +305,9 @@ class Relay:
                 except (BusError, RedisError) as error:
                     self.wake(session_id)
                     _log.warning("journal.relay_waits", error=repr(error), sessions=len(self._dirty))
+                    await asyncio.sleep(backoff.next())
+                except Exception:  # one journal that can't be read must not end the relay of all others
+                    _log.exception("journal.unpublishable", session_id=session_id)
                     await asyncio.sleep(backoff.next())
                 else:
                     backoff.reset()

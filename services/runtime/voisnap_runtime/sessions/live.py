@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
-from voisnap_domain.conversations import CallQuality
+from voisnap_domain.conversations import CallQuality, Turn
 from voisnap_domain.costs import Usage
 from voisnap_domain.errors import Conflict, LimitReached, NotFound
 from voisnap_domain.ids import NodeId, SessionId
@@ -409,7 +409,7 @@ class LiveSession:
                         environment=self.plan.environment,
                         session_id=self.plan.session_id,
                         conversation_id=self.plan.conversation_id,
-                        turn=turn,
+                        turn=self._kept(turn),
                     ),
                     self._progress(),
                     trace=self._trace,
@@ -421,6 +421,12 @@ class LiveSession:
                 pass
         if self._audience is not None:
             self._audience.told(event)
+
+    def _kept(self, turn: Turn) -> Turn:
+        """The turn as it may be written down: journal, spool and stream are files, and of a HIPAA conversation no word goes there."""
+        if not self.plan.agent.config.hipaa_compliant:
+            return turn
+        return msgspec.structs.replace(turn, text="", words=())
 
     def _progress(self) -> Progress:
         return Progress(
@@ -573,10 +579,12 @@ class LiveSessions:
         if self._closing or len(self._live) >= self._parts.max_sessions:
             raise LimitReached("This node takes no more sessions.", code="node-full", retry_after=2)
         lease_until = self._parts.now() + LEASE
-        elsewhere = await self._owned_elsewhere(session_id)
+        claimable_from = await self._claimable_from(session_id)
 
         def claimed(session: Session) -> Session:
-            if session.state not in {SessionState.CREATED, SessionState.CONNECTING} or elsewhere:
+            if session.state not in {SessionState.CREATED, SessionState.CONNECTING}:
+                raise SessionGone("The session has ended or cannot be resumed here.")
+            if session.owner not in claimable_from:  # another node's, or another node was faster
                 raise SessionGone("The session has ended or cannot be resumed here.")
             if session.state is SessionState.CREATED:
                 session = session.moved(SessionState.CONNECTING)
@@ -617,14 +625,16 @@ class LiveSessions:
             await self._parts.store.leave(plan.session_id)
             raise
 
-    async def _owned_elsewhere(self, session_id: SessionId) -> bool:
+    async def _claimable_from(self, session_id: SessionId) -> frozenset[NodeId | None]:
+        """The owners a session may be taken from: nobody, this node, and one whose lease is over."""
         session = await self._parts.store.get(session_id)
         if session is None:
             raise NotFound("session", session_id)
         if session.owner is None or session.owner == self._parts.node_id:
-            return False
+            return frozenset({None, self._parts.node_id})
         lease = await self._parts.store.lease_of(session_id)
-        return lease is not None and lease > self._parts.now()
+        gone = lease is None or lease <= self._parts.now()
+        return frozenset({session.owner, self._parts.node_id}) if gone else frozenset({self._parts.node_id})
 
     async def _run(self, live: LiveSession) -> None:
         try:
