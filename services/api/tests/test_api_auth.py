@@ -1,12 +1,15 @@
 """Logging in, refreshing, hub tokens and API keys over HTTP."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 from voisnap_api.api_keys import secrets
 from voisnap_domain.errors import Unauthenticated
-from voisnap_domain.tenants import Environment
+from voisnap_domain.ids import TenantId
+from voisnap_domain.tenants import Environment, Tenant, TenantStatus, UsageLimits
 from voisnap_kit.tokens import parse_jwks, verify
+from voisnap_proto.events import TenantDeleted
 
 pytestmark = pytest.mark.slice
 
@@ -127,7 +130,7 @@ async def test_hub_token_is_short_narrow_and_bound(api):
     assert answer.status_code == 200, answer.text
     claims = verify(answer.json()["accessToken"], api.signer.keys())
     assert (claims.env, claims.agent, claims.exp - claims.iat) == ("sandbox", "agt_1", 120)
-    assert claims.scopes == {"hub", "webrtc:write", "conversations:read"}
+    assert claims.scopes == {"hub", "webrtc:write"}
     long = await api.client.post(
         "/api/v1/auth/hub-token", json={"ttlSeconds": 86400}, headers={"Authorization": f"Bearer {key}"}
     )
@@ -206,3 +209,50 @@ def test_generated_keys_are_recognised_and_one_wrong_character_is_found():
             broken = key[:position] + ("a" if key[position] != "a" else "b") + key[position + 1 :]
             with pytest.raises(Unauthenticated):
                 secrets.environment_of(broken)
+
+
+async def hub_claims(api, headers, **body):
+    answer = await api.client.post("/api/v1/auth/hub-token", json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["accessToken"], verify(answer.json()["accessToken"], api.signer.keys())
+
+
+async def test_bound_hub_tokens_read_nothing_and_no_hub_token_makes_another(api):
+    headers = api.token("ten_a")
+    for_agent, of_agent = await hub_claims(api, headers, agentId="agt_1")
+    for_session, of_session = await hub_claims(api, headers, sessionId="wrtc_1")
+    unbound, of_caller = await hub_claims(api, headers)
+    assert (of_agent.scopes, of_session.scopes) == ({"hub", "webrtc:write"}, {"hub"})
+    assert of_caller.scopes == {"hub", "webrtc:write", "conversations:read"}
+    for token in (for_agent, for_session):
+        bound = {"Authorization": f"Bearer {token}"}
+        assert (await api.client.get("/api/v1/conversations", headers=bound)).status_code == 403
+    for token in (for_agent, for_session, unbound):
+        bound = {"Authorization": f"Bearer {token}"}
+        again = await api.client.post("/api/v1/auth/hub-token", json={}, headers=bound)
+        assert (again.status_code, again.json()["type"].rpartition("/")[2]) == (403, "hub-token")
+
+
+async def test_a_deleted_tenant_has_no_way_in(api):
+    await api.add_user("ada@example.com")
+    key, entered = await api.add_key(), (await log_in(api)).json()
+    at = datetime.now(UTC)
+    tenant = Tenant(
+        id=TenantId("ten_a"),
+        name="A",
+        slug="a",
+        status=TenantStatus.DELETED,
+        plan="starter",
+        agency_id=None,
+        billing_mode="self_billed",
+        usage_limits=UsageLimits(),
+        owner=None,
+        created_at=at,
+        updated_at=at,
+    )
+    await api.follow()
+    await api.tell(TenantDeleted(tenant_id=tenant.id, tenant=tenant))
+    assert (await log_in(api)).status_code == 401
+    renewed = await api.client.post("/api/v1/auth/refresh", json={"refreshToken": entered["refreshToken"]})
+    assert renewed.status_code == 401
+    assert (await api.client.get("/api/v1/agents", headers={"Authorization": f"Bearer {key}"})).status_code == 401

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from voisnap_api.conversations import subscribers, usecases
 from voisnap_api.conversations.records import opened_at
 from voisnap_domain.agents import (
     AgentConfig,
@@ -23,6 +24,7 @@ from voisnap_domain.costs import LlmUsage, SttUsage, TelephonyUsage, TtsUsage, U
 from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, TenantId
 from voisnap_domain.sessions import Channel, Direction, EndReason, SessionPlan
 from voisnap_domain.tenants import Environment
+from voisnap_kit.bus import Meta
 from voisnap_kit.ids import new_id
 from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
 
@@ -299,6 +301,31 @@ async def test_end_without_its_turns_waits_and_at_last_completes_with_a_warning(
     conversation = await read(api, call.url)
     assert conversation["status"] == "abandoned"
     assert conversation["warnings"] == ["2 of 2 turns were lost"]
+
+
+async def test_an_end_that_failed_for_long_without_the_database_still_waits_for_its_turns(api):
+    handlers = []
+
+    class Bus:
+        async def subscribe(self, _consumer, _subjects, handler, **_options):
+            handlers.append(handler)
+
+    await subscribers.subscribe(Bus(), api.database)
+    call = Call()
+
+    async def deliver(event, event_id):
+        at = datetime.now(UTC)
+        meta = Meta(event_id=event_id, tenant_id=event.tenant_id, subject="", delivery=40, published_at=at)
+        await handlers[0](event, meta)
+
+    with pytest.raises(usecases.NotYet):
+        await deliver(call.ended(), "e4")
+    await deliver(call.started, "e1")
+    await deliver(call.turn(USER_TURN), "e2")
+    await deliver(call.turn(AGENT_TURN), "e3")
+    await deliver(call.ended(), "e4")
+    conversation = await read(api, call.url)
+    assert (conversation["status"], conversation["warnings"]) == ("completed", [])
 
 
 @pytest.mark.parametrize(

@@ -81,3 +81,14 @@ async def test_an_overlong_body_or_key_is_refused(api):
     assert large.status_code == 413
     long_key = api.token("ten_a") | {"Idempotency-Key": "x" * 300}
     assert (await api.client.post("/api/v1/agents", json=BODY, headers=long_key)).status_code == 422
+
+
+async def test_an_answer_is_not_given_to_another_credential_of_the_tenant(api):
+    body = {"name": "ci", "scopes": ["agents:read"]}
+    key = {"Idempotency-Key": "order-9"}
+    made = await api.client.post("/api/v1/api-keys", json=body, headers=api.token("ten_a") | key)
+    assert made.status_code == 201
+    for other in (api.token("ten_a", user_id="usr_2"), api.token("ten_a", scopes=frozenset({"agents:read"}))):
+        answer = await api.client.post("/api/v1/api-keys", json=body, headers=other | key)
+        assert answer.status_code == 422
+        assert made.json()["key"] not in answer.text

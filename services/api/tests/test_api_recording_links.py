@@ -68,3 +68,9 @@ def test_ranges(header, expected):
 def test_ranges_beyond_the_end(header, size):
     with pytest.raises(Unsatisfiable):
         parse(header, size)
+
+
+def test_absurdly_long_numbers_are_refused_like_any_others():
+    with pytest.raises(NotFound):
+        LINKS.key_of("ten_a/conv_1.mp3", f"{'9' * 5000}.x", at=AT)
+    assert parse(f"bytes=0-{'9' * 5000}", 10) is None

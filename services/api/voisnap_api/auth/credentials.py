@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 from voisnap_domain.errors import Unauthenticated
 from voisnap_domain.ids import TenantId, UserId
-from voisnap_domain.tenants import Environment
+from voisnap_domain.tenants import Environment, TenantStatus
 from voisnap_kit.postgres import Database
 from voisnap_kit.tokens import InvalidToken, Keys, verify
 from voisnap_kit.work import Caller, Clock, utc_now
@@ -16,6 +16,7 @@ from voisnap_kit.work import Caller, Clock, utc_now
 from voisnap_api.api_keys import secrets
 from voisnap_api.api_keys.records import ApiKey
 from voisnap_api.api_keys.usecases import find_key, note_uses
+from voisnap_api.tenants.usecases import find_tenant
 
 REMEMBERED_SECONDS = 5.0
 """How long a verified credential is trusted without another look; a revocation takes effect within that time."""
@@ -94,6 +95,9 @@ class Credentials:
             return remembered[0]
         async with self._database.transaction_as_system() as tx:
             key = await find_key(tx, key_hash)
+            tenant = None if key is None else await find_tenant(tx, key.tenant_id)
+        if tenant is not None and tenant.status is TenantStatus.DELETED:
+            key = None
         if key is None:
             self._remembered.pop(key_hash, None)
             return None

@@ -5,7 +5,7 @@ from typing import Any
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, SkipValidation
-from voisnap_domain.errors import FieldError, Invalid, Unauthenticated
+from voisnap_domain.errors import FieldError, Forbidden, Invalid, Unauthenticated
 from voisnap_domain.ids import TenantId
 from voisnap_domain.tenants import Environment
 from voisnap_kit.ids import new_id
@@ -72,6 +72,8 @@ class AuthController(Controller):
         self, data: JSONBody[HubTokenBody], caller: InjectedCaller, signer: InjectedSigner
     ) -> Response[HubTokenView]:
         """Get a token for the hubs, which take no API key; optionally bound to one agent or session."""
+        if usecases.is_hub_token(caller):
+            raise Forbidden("A hub token can't make other tokens.", code="hub-token")
         shortest, longest = usecases.HUB_TOKEN_SECONDS
         if not shortest <= data.ttl_seconds <= longest:
             detail = f"Must be between {shortest} and {longest}."

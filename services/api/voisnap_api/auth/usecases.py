@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 import msgspec
 from voisnap_domain.errors import Forbidden, NotFound, Unauthenticated
 from voisnap_domain.ids import UserId
-from voisnap_domain.tenants import Environment
+from voisnap_domain.tenants import Environment, TenantStatus
 from voisnap_kit.tokens import TokenSigner
 from voisnap_kit.work import Caller, Work
+
+from voisnap_api.tenants.usecases import find_tenant
 
 from . import passwords, store
 from .records import RefreshToken, User
@@ -20,7 +22,9 @@ REFRESH_LIFETIME = timedelta(days=30)
 HUB_TOKEN_SECONDS = (60, 3600)
 """Shortest and longest life of a hub token."""
 
-_HUB_TOKEN_SCOPES = frozenset({HUB, "webrtc:write", "conversations:read"})
+_HUB_TOKEN_SCOPES = frozenset({"webrtc:write", "conversations:read"})
+_AGENT_TOKEN_SCOPES = frozenset({"webrtc:write"})
+"""A token bound to an agent may be given to a stranger's browser: it reads nothing. One bound to a session has the hub alone."""
 
 
 class LogIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +51,8 @@ async def check_password(user: User | None, password: str) -> User:
 
 async def log_in(work: Work, signer: TokenSigner, user: User, environment: Environment) -> LogIn:
     """Begin a family of refresh tokens for a person whose password was checked."""
+    if await _tenant_is_deleted(work, user):
+        raise Unauthenticated("The email address or the password is wrong.", code="invalid-credentials")
     await store.note_login(work.tx, user.tenant_id, user.id, at=work.now)
     user = msgspec.structs.replace(user, last_login_at=work.now)
     return await _issue(work, signer, user, environment, family_id=work.new_id("fam"))
@@ -62,7 +68,7 @@ async def stay_logged_in(work: Work, signer: TokenSigner, refresh_token: str) ->
         await store.revoke_family(work.tx, token.family_id, at=work.now)
         return None
     user = await store.user_by_id(work.tx, token.tenant_id, token.user_id)
-    if user is None or user.status != "active":
+    if user is None or user.status != "active" or await _tenant_is_deleted(work, user):
         return None
     await store.spend(work.tx, token.token_hash, at=work.now)
     return await _issue(work, signer, user, token.environment, family_id=token.family_id)
@@ -85,6 +91,11 @@ async def current_user(work: Work) -> User:
     return user
 
 
+def is_hub_token(caller: Caller) -> bool:
+    """Whether the caller came with a hub token: only those open hubs and can do hardly anything else."""
+    return HUB in caller.scopes and caller.scopes <= {HUB} | _HUB_TOKEN_SCOPES
+
+
 def hub_token(
     signer: TokenSigner,
     caller: Caller,
@@ -96,12 +107,16 @@ def hub_token(
     session_id: str | None,
 ) -> str:
     """A short token that opens hubs and sessions in the caller's name, bound to an agent or a session when one is named."""
+    if session_id is not None:
+        kept: frozenset[str] = frozenset()
+    else:
+        kept = _HUB_TOKEN_SCOPES if agent_id is None else _AGENT_TOKEN_SCOPES
     return signer.sign(
         subject=caller.user_id or caller.key_id or caller.tenant_id,
         tenant_id=caller.tenant_id,
         environment=caller.environment.value,
         role=caller.role,
-        scopes=frozenset({HUB}) | (caller.scopes & _HUB_TOKEN_SCOPES),
+        scopes=frozenset({HUB}) | (caller.scopes & kept),
         now=now,
         lifetime=timedelta(seconds=seconds),
         token_id=token_id,
@@ -123,6 +138,11 @@ async def register_user(work: Work, user: User) -> None:
 async def change_password(work: Work, user: User, password_hash: str) -> None:
     """Replace a person's password."""
     await store.set_password(work.tx, user.tenant_id, UserId(user.id), password_hash)
+
+
+async def _tenant_is_deleted(work: Work, user: User) -> bool:
+    tenant = await find_tenant(work.tx, user.tenant_id)
+    return tenant is not None and tenant.status is TenantStatus.DELETED
 
 
 async def _issue(work: Work, signer: TokenSigner, user: User, environment: Environment, *, family_id: str) -> LogIn:

@@ -59,7 +59,9 @@ class Idempotency(ASGIMiddleware):
         if body is None:
             raise HTTPException(status_code=413, detail=f"A body may have at most {BODY_LIMIT} bytes.")
         caller = identity.caller
-        request_hash = hashlib.sha256(b"\0".join((scope["raw_path"], scope["query_string"], body))).digest()
+        request_hash = hashlib.sha256(
+            b"\0".join((_credential(identity), scope["raw_path"], scope["query_string"], body))
+        ).digest()
         known = await self._claim(caller, key, request_hash)
         if known is not None:
             await self._replay(known, request_hash, key, send)
@@ -140,6 +142,12 @@ class Idempotency(ASGIMiddleware):
                 )
         except DatabaseError as error:
             _log.warning("idempotency.answer_not_kept", error=repr(error))
+
+
+def _credential(identity: Identity) -> bytes:
+    """Who asks with which rights. An answer is given again before any right is checked, so only to the same credential."""
+    rights = " ".join(sorted(identity.caller.scopes))
+    return repr((identity.rate_key, identity.agent, identity.session_id, rights)).encode()
 
 
 async def _read(receive: Receive) -> bytes | None:

@@ -11,6 +11,7 @@ from voisnap_domain.errors import NotFound
 LIFETIME = timedelta(hours=1)
 PATH = "/api/v1/recordings"
 
+_EXPIRY = re.compile(r"[0-9]{1,12}")
 _KEY = re.compile(r"^recordings/[A-Za-z0-9_./-]+$")
 
 
@@ -33,7 +34,7 @@ class RecordingLinks:
         key = "recordings/" + address.lstrip("/")
         expires_text, _, signature = token.partition(".")
         refused = NotFound("recording", address, detail="This link is not valid or has expired.", code="link-expired")
-        if not expires_text.isdigit() or not expires_text.isascii() or ".." in key or not _KEY.match(key):
+        if not _EXPIRY.fullmatch(expires_text) or ".." in key or not _KEY.match(key):
             raise refused
         expires = int(expires_text)
         if not hmac.compare_digest(signature.encode(), self._signature(key, expires).encode()):

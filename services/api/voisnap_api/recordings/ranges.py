@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-_RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
+_RANGE = re.compile(r"^bytes=([0-9]{0,18})-([0-9]{0,18})$")
 
 
 class ByteRange(msgspec.Struct, frozen=True, kw_only=True):

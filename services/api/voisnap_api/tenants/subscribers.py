@@ -24,7 +24,7 @@ async def subscribe(bus: EventBus, database: Database) -> Subscription:
         CONSUMER,
         (TenantCreated, TenantUpdated, TenantSuspended, TenantResumed, TenantDeleted),
         handle,
-        max_deliver=100,
+        max_deliver=3000,  # a day without the database: a suspension must not end among the dead letters
         backoff=(0.2, 0.5, 1.0, 5.0, 30.0),
     )
 
