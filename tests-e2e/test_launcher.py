@@ -545,7 +545,6 @@ def test_start_that_is_interrupted_ends_everything_within_five_seconds(cut_short
     wait_until(lambda: not left_of(ending.family, folder), seconds=STOP_SECONDS, what="no process of the ended start")
 
 
-@pytest.mark.xfail(reason="initdb goes on for a moment and can spoil a start that follows at once", strict=False)
 def test_start_that_is_interrupted_is_outlived_by_nothing(cut_short) -> None:
     _, _, left = cut_short
 

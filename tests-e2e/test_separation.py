@@ -13,7 +13,7 @@ from voisnap_testkit.platform import wait_until
 pytestmark = pytest.mark.e2e
 
 PARTS = (("api", "api-worker", "admin"), ("postgres",), ("nats",))
-QUESTIONS = ("How much does a teeth cleaning cost?", "Where can I park my car?", "What is your phone number?")
+QUESTIONS = ("How much does a teeth cleaning cost?", "Where can I park my car?")
 
 
 def talk(platform, sounds: tuple[Path, ...], first_answer: threading.Event) -> CallReport:
@@ -52,7 +52,7 @@ def test_restart_during_a_call_is_not_noticed(platform, spoken, parts: tuple[str
     assert {one.returncode for one in restarted} == {0}, [one.stderr for one in restarted]
     (report,) = reports
     assert report.reason == "user_ended"
-    assert len(report.heard_latencies_ms) == 3
+    assert len(report.heard_latencies_ms) == 2
     wait_until(platform.is_ready, seconds=30, what=f"the platform ready again after the restart of {parts}")
 
     def is_stored() -> bool:

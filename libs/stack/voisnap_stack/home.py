@@ -92,7 +92,8 @@ class Home:
     def secrets(self) -> dict[str, str]:
         """Random passwords and keys, made once. The file is readable by its owner only."""
         known: dict[str, str] = _read_json(self.secrets_file)
-        made = {name: secrets.token_urlsafe(24) for name in _GENERATED if name not in known}
+        # Hexadecimal, since a password that begins with "-" is taken for an option on a command line.
+        made = {name: secrets.token_hex(20) for name in _GENERATED if name not in known}
         if "secrets_key" not in known:
             made["secrets_key"] = base64.b64encode(secrets.token_bytes(32)).decode()
         if made:

@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from .home import Home, Locks, note_processes
 from .ports import LOOPBACK, keep_ports
-from .supervise import Part, PartSpec, Probe, StackError
+from .supervise import Part, PartSpec, Probe, StackError, ends_with_parent
 
 SERVERS = ("postgres", "valkey", "nats")
 ROOT_STORE = Path("/var/lib/voisnap")
@@ -92,7 +92,8 @@ class EmbeddedServers:
                 if isinstance(outcome, BaseException):
                     if not isinstance(outcome, StackError) or attempt == BIND_ATTEMPTS - 1:
                         raise outcome
-                    if "in use" not in self._log(name).read_text(errors="replace"):
+                    log = self._log(name)
+                    if not log.exists() or "in use" not in log.read_text(errors="replace"):
                         raise outcome
                     fresh.add(name)
             if not fresh:
@@ -169,8 +170,16 @@ class EmbeddedServers:
                 env=_bare_environment(),
                 user=user,
                 cwd=store,
+                start_new_session=True,
+                pass_fds=(self._locks.servers,),
+                preexec_fn=ends_with_parent(signal.SIGKILL),
             )
-            output, _ = await process.communicate()
+            try:
+                output, _ = await process.communicate()
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
         finally:
             password_file.unlink()
         if process.returncode != 0:

@@ -128,6 +128,7 @@ class Platform:
         if self.demo is not None:
             demo.write_demo(home, self.demo, settings.base_url)
         self.is_ready = True
+        self._health = (0.0, {})
         self._note()
 
     async def stop(self) -> None:
