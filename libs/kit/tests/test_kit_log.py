@@ -87,3 +87,21 @@ def test_a_process_logs_one_json_object_a_line() -> None:
     assert "ZeroDivisionError" in lines[2]["exception"]
     assert done.stdout == ""
     assert logging.getLogger("here").handlers == []
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("GET /api/v1/recordings/t/c.mp3?token=1767350000.abc-DEF", "GET /api/v1/recordings/t/c.mp3?token=<redacted>"),
+        ("postgresql://voisnap_api:s3cret-pw@db/api", "postgresql://voisnap_api:<redacted>@db/api"),
+        ("key vsnp_live_0123456789abcdef refused", "key vsnp_live_<redacted> refused"),
+        ("opened wrtc_tok_0123456789abcdef", "opened wrtc_tok_<redacted>"),
+        ("report_of_calls at start_recording", "report_of_calls at start_recording"),
+        (
+            "http://127.0.0.1:8081/readyz for wrtc_01HX0123456789",
+            "http://127.0.0.1:8081/readyz for wrtc_01HX0123456789",
+        ),
+    ],
+)
+def test_credentials_that_show_themselves_are_masked_and_nothing_else(text, masked):
+    assert mask_credentials(text) == masked

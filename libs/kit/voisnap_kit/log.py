@@ -16,6 +16,11 @@ _TOKEN_IN_TEXT = re.compile(
     r"(?i)((?:access_token|session_?token|refresh_?token|x-api-key)[\"']?\s*[=:]\s*[\"']?|authorization[\"']?\s*[=:]\s*[\"']?(?:bearer |basic )?|bearer )"
     r"([A-Za-z0-9._~+/=%-]{6,})"
 )
+_CREDENTIAL = re.compile(
+    r"(\b(?:vsnp_(?:live|sb)|wrtc_(?:tok|res)|rt)_|[?&]token=|://[^\s:/@]+:)([A-Za-z0-9._~%+=-]{6,})"
+)
+"""Credentials that show themselves: keys and tokens of ours, signed links, passwords in addresses."""
+
 _TOKEN_KEYS = frozenset(
     {"access_token", "session_token", "sessiontoken", "refresh_token", "authorization", "password", "secret"}
 )
@@ -98,8 +103,8 @@ def _redact_value(key: str, value: Any, show_pii: bool) -> Any:
 
 
 def mask_credentials(text: str) -> str:
-    """The text with access tokens, session tokens and Authorization values replaced."""
-    return _TOKEN_IN_TEXT.sub(rf"\1{REDACTED}", text)
+    """The text with access tokens, session tokens, keys, signed links, passwords in addresses and Authorization values replaced."""
+    return _CREDENTIAL.sub(rf"\1{REDACTED}", _TOKEN_IN_TEXT.sub(rf"\1{REDACTED}", text))
 
 
 def _add_service(service: str) -> structlog.typing.Processor:
