@@ -14,6 +14,7 @@ from nats.js.errors import NotFoundError
 
 from . import statements
 from .databases import DatabaseFactory, TestDatabase, run_apart
+from .node import put_on_path
 from .servers import DATABASE, NATS, REDIS, TestServers
 from .virtual_time import VirtualTimeLoop
 
@@ -28,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "virtual_time: run the test on a loop whose clock jumps to the next timer")
     config.stash[_run_servers] = TestServers()
     _log_through_pytest()
+    put_on_path()
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         # Controller of a parallel run: start what all workers share and hand it on by environment, which they inherit.
         servers = config.stash[_run_servers]

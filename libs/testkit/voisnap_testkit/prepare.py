@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from .node import npm, put_on_path
+
 ROOT = Path(__file__).resolve().parents[3]
 VOISNAP = Path(sys.executable).with_name("voisnap")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -22,6 +24,7 @@ def main(arguments: list[str]) -> None:
     _run([str(VOISNAP), "models", "fetch"], "The speech models could not be fetched.")
     if "--models" in arguments:
         return
+    put_on_path()
     for lock in sorted((*ROOT.glob("libs/*/tests/js/package-lock.json"), ROOT / "tests-e2e" / "package-lock.json")):
         _install_javascript(lock)
     if not os.environ.get("VOISNAP_SKIP_BROWSER"):
@@ -34,10 +37,8 @@ def _install_javascript(lock: Path) -> None:
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == digest:
         return
-    if shutil.which("npm") is None:
-        _fail("Node.js 20 or newer is needed for the tests with the official SignalR client: install nodejs and npm.")
     _run(
-        ["npm", "ci", "--silent", "--no-audit", "--no-fund"],
+        [*npm(), "ci", "--silent", "--no-audit", "--no-fund"],
         f"npm ci failed in {lock.parent.relative_to(ROOT)}.",
         folder=lock.parent,
     )
