@@ -5,7 +5,7 @@ import io
 import wave
 
 import pytest
-from voisnap_runtime.recording import LateRecording, Recordings, Segment, key_of, settings_of
+from voisnap_runtime.recording import LateRecording, Recordings, Segment, expected, key_of, settings_of
 
 pytestmark = pytest.mark.unit
 
@@ -104,6 +104,21 @@ async def test_while_object_storage_is_away_segments_wait_in_the_spool(house, pl
     assert list(house.blobs.objects) == [key_of(plan)]
     assert wav_of(house.blobs.objects[info.key])[0] == pytest.approx(6, abs=0.06)
     assert not list((tmp_path / "spool").rglob("seg-*"))
+
+
+async def test_a_lost_call_whose_last_segments_are_spooled_here_is_composed_where_it_was_linked(house, plan, sound):
+    writer = house.recordings.open(plan)
+    house.blobs.away = True
+    sound(writer.recorder, 4)
+    await store_due(writer)
+    with pytest.raises(LateRecording):
+        await house.recordings.compose(plan, elapsed=4)
+    house.recordings.finish_later(plan)
+    house.blobs.away = False
+
+    await house.recordings._catch_up()
+
+    assert list(house.blobs.objects) == [expected(plan, seconds=4).key]
 
 
 async def test_a_store_that_hangs_does_not_hold_up_the_end(house, plan, sound, monkeypatch):

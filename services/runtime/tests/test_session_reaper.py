@@ -8,6 +8,7 @@ from voisnap_domain.costs import SttUsage, Usage
 from voisnap_domain.ids import NodeId
 from voisnap_domain.sessions import EndReason, SessionState
 from voisnap_proto.events import SessionEnded, TurnFinished
+from voisnap_runtime.recording import LateRecording
 from voisnap_runtime.sessions.journal import entry_of
 from voisnap_runtime.sessions.reaper import Reaper
 from voisnap_runtime.sessions.store import Progress
@@ -21,12 +22,16 @@ class Composer:
     def __init__(self) -> None:
         self.error: Exception | None = None
         self.composed: list[tuple[str, float]] = []
+        self.later: list[str] = []
 
     async def compose(self, plan, *, elapsed=0.0):
         if self.error:
             raise self.error
         self.composed.append((plan.conversation_id, elapsed))
         return RecordingInfo(key="recordings/x.wav", format="wav", duration_seconds=elapsed, size_bytes=9)
+
+    def finish_later(self, plan):
+        self.later.append(plan.conversation_id)
 
 
 @pytest.fixture
@@ -150,6 +155,20 @@ async def test_a_recording_that_cannot_be_composed_does_not_hold_up_the_end(hous
     await house.relay.drained(timeout=5)
 
     assert house.events[-1].recording is None
+
+
+async def test_a_late_recording_is_linked_where_it_will_lie_and_composed_later(house, orphan, make_reaper, composer):
+    composer.error = LateRecording("conv_1")
+    house.clock.advance(seconds=20)
+
+    assert (await make_reaper().reap()).ended == 1
+    await house.relay.drained(timeout=5)
+
+    assert house.events[-1].recording == RecordingInfo(
+        key="recordings/ten_1/conv_1.wav", format="wav", duration_seconds=40, size_bytes=0
+    )
+    assert house.events[-1].warnings == ("recording-late",)
+    assert composer.later == ["conv_1"]
 
 
 async def test_a_session_past_its_deadline_ends_by_that(house, orphan, make_reaper):

@@ -56,6 +56,13 @@ def key_of(plan: SessionPlan) -> str:
     return f"{_folder(plan)}.{plan.agent.config.recording.format.value}"
 
 
+def expected(plan: SessionPlan, *, seconds: float) -> RecordingInfo:
+    """A recording that is late: where it will lie. Its size is 0 until it is composed."""
+    return RecordingInfo(
+        key=key_of(plan), format=plan.agent.config.recording.format.value, duration_seconds=seconds, size_bytes=0
+    )
+
+
 def _folder(plan: SessionPlan) -> str:
     return f"recordings/{plan.tenant_id}/{plan.conversation_id}"
 
@@ -214,7 +221,7 @@ class RecordingWriter:
             work.add_done_callback(self._finished_late)
         if not self.recorder.seconds:
             return None, True
-        return self._expected(), True
+        return expected(self._plan, seconds=self.recorder.seconds), True
 
     async def _finish(self) -> RecordingInfo | None:
         await self._store(last=True)
@@ -234,14 +241,6 @@ class RecordingWriter:
     def _finished_late(self, work: "asyncio.Future[RecordingInfo | None]") -> None:
         if work.cancelled() or work.exception() is not None:
             self._recordings.finish_later(self._plan)
-
-    def _expected(self) -> RecordingInfo:
-        return RecordingInfo(
-            key=key_of(self._plan),
-            format=self.recorder.settings.format.value,
-            duration_seconds=self.recorder.seconds,
-            size_bytes=0,
-        )
 
 
 def _save(path: Path, data: bytes) -> None:

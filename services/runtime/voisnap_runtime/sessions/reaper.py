@@ -16,7 +16,7 @@ from voisnap_kit import log
 from voisnap_proto.events import SessionEnded
 
 from voisnap_runtime import metrics
-from voisnap_runtime.recording import LateRecording
+from voisnap_runtime.recording import LateRecording, expected
 
 from .journal import entry_of
 from .live import LEASE
@@ -32,6 +32,8 @@ class Composer(Protocol):
     """Makes recordings of the segments that a lost session left."""
 
     async def compose(self, plan: SessionPlan, *, elapsed: float = 0.0) -> RecordingInfo | None: ...
+
+    def finish_later(self, plan: SessionPlan) -> None: ...
 
 
 class ReaperStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +120,7 @@ class Reaper:
         progress: Progress = await self._store.progress(session.plan.session_id)
         started_at = session.connected_at
         seconds = 0.0 if started_at is None else max(progress.elapsed, (ended_at - started_at).total_seconds())
+        recording, late = await self._recording(session.plan, seconds)
         return SessionEnded(
             tenant_id=session.plan.tenant_id,
             environment=session.plan.environment,
@@ -131,18 +134,20 @@ class Reaper:
             turns=progress.turns,
             usage=progress.usage,
             quality=progress.quality,
-            recording=await self._recording(session.plan, seconds),
-            warnings=progress.warnings,
+            recording=recording,
+            warnings=(*progress.warnings, "recording-late") if late else progress.warnings,
         )
 
-    async def _recording(self, plan: SessionPlan, seconds: float) -> RecordingInfo | None:
+    async def _recording(self, plan: SessionPlan, seconds: float) -> tuple[RecordingInfo | None, bool]:
+        """The recording, and whether it is late: then it gets composed in the background, under the key given here."""
         try:
-            return await self._composer.compose(plan, elapsed=seconds)
+            return await self._composer.compose(plan, elapsed=seconds), False
         except LateRecording:
-            return None
+            self._composer.finish_later(plan)
+            return expected(plan, seconds=seconds), True
         except Exception as error:  # the conversation must end whatever ails object storage
             _log.error("recording.not_composed", conversation_id=plan.conversation_id, error=repr(error))
-            return None
+            return None, False
 
     async def _adopt(self) -> int:
         """Publish journals that nobody has published since the last round and whose session has no owner any more."""
