@@ -48,10 +48,11 @@ AGENT: dict[str, Any] = {
 
 
 class MemoryBlobs:
-    """Object storage in a dict."""
+    """Object storage in a dict. While `error` is set it answers with that."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.error: Exception | None = None
 
     async def put(self, key: str, data: bytes) -> None:
         self.objects[key] = data
@@ -71,9 +72,11 @@ class MemoryBlobs:
             yield data[at : at + 7]
 
     async def head(self, key: str) -> BlobInfo | None:
+        self._reach()
         return BlobInfo(key=key, size_bytes=len(self.objects[key])) if key in self.objects else None
 
     async def list(self, prefix: str) -> tuple[BlobInfo, ...]:
+        self._reach()
         return tuple(
             BlobInfo(key=key, size_bytes=len(data))
             for key, data in sorted(self.objects.items())
@@ -81,11 +84,16 @@ class MemoryBlobs:
         )
 
     async def delete(self, keys: tuple[str, ...]) -> None:
+        self._reach()
         for key in keys:
             self.objects.pop(key, None)
 
     def signed_url(self, key: str, *, expires_in: int, content_type: str, filename: str) -> str | None:
         return None
+
+    def _reach(self) -> None:
+        if self.error is not None:
+            raise self.error
 
 
 class Api:

@@ -27,6 +27,7 @@ from voisnap_domain.tenants import Environment
 from voisnap_kit.bus import Meta
 from voisnap_kit.ids import new_id
 from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
+from voisnap_providers.errors import ProviderError
 
 pytestmark = pytest.mark.slice
 
@@ -498,6 +499,20 @@ async def test_missing_recording_says_why(api, config, ended, reason):
     assert reason in answer.json()["detail"]
 
 
+async def test_a_late_recording_is_still_processing_until_it_is_composed(api):
+    await api.follow()
+    call = Call()
+    key = f"recordings/ten_a/{call.id}.mp3"
+    late = RecordingInfo(key=key, format="mp3", duration_seconds=227.4, size_bytes=0)
+    await store(api, call, recording=late, warnings=("recording-late",))
+    answer = await api.client.get(f"{call.url}/recording", headers=api.token("ten_a"))
+    assert answer.status_code == 404
+    assert answer.json()["type"].endswith("/recording-not-available")
+    assert "(processing)" in answer.json()["detail"]
+    api.blobs.objects[key] = b"audio"
+    assert (await api.client.get((await read(api, f"{call.url}/recording"))["url"])).content == b"audio"
+
+
 async def test_expired_recording_says_so(api):
     await api.follow()
     call = Call(started_at=NOW - timedelta(days=100))
@@ -512,15 +527,66 @@ async def test_delete_removes_transcript_and_recording(api):
     call, running = Call(), Call()
     await store(api, call)
     await api.tell(running.started)
-    key = f"recordings/ten_a/{call.id}.mp3"
-    api.blobs.objects[key] = b"audio"
+    folder = f"recordings/ten_a/{call.id}"
+    other = f"{folder}X.mp3"
+    keys = (f"{folder}.mp3", f"{folder}/seg-00001-4000.mp3", f"{folder}/seg-00002-1500.mp3", other)
+    api.blobs.objects |= dict.fromkeys(keys, b"audio")
     headers = api.token("ten_a")
     assert (await api.client.delete(running.url, headers=headers)).status_code == 409
     assert (await api.client.delete(call.url, headers=headers)).status_code == 204
     assert (await api.client.get(call.url, headers=headers)).status_code == 404
-    assert key not in api.blobs.objects
+    assert list(api.blobs.objects) == [other]
     async with api.database.transaction_as_system() as tx:
         assert await tx.one(int, "SELECT count(*) FROM turns") == 0
+
+
+async def test_delete_removes_a_recording_that_was_never_linked(api):
+    await api.follow()
+    call = Call()
+    await store(api, call, recording=None)
+    folder = f"recordings/ten_a/{call.id}"
+    api.blobs.objects |= {f"{folder}.ogg": b"audio", f"{folder}/seg-00001-4000.ogg": b"audio"}
+    assert (await api.client.delete(call.url, headers=api.token("ten_a"))).status_code == 204
+    assert api.blobs.objects == {}
+
+
+async def test_a_recording_is_deleted_only_when_its_conversation_is_gone(api, monkeypatch):
+    await api.follow()
+    call = Call()
+    await store(api, call)
+    kept: list[int] = []
+
+    async def delete(_keys):
+        async with api.database.transaction_as_system() as tx:
+            kept.append(await tx.one(int, "SELECT count(*) FROM conversations"))
+
+    monkeypatch.setattr(api.blobs, "delete", delete)
+    assert (await api.client.delete(call.url, headers=api.token("ten_a"))).status_code == 204
+    assert kept == [0]
+
+
+@pytest.mark.parametrize(
+    ("retryable", "status", "retry_after", "slug"),
+    [(True, 503, "1", "temporarily-unavailable"), (False, 502, None, "provider-failed")],
+)
+async def test_delete_while_storage_is_away_changes_nothing_and_works_later(api, retryable, status, retry_after, slug):
+    await api.follow()
+    call = Call()
+    await store(api, call)
+    key = f"recordings/ten_a/{call.id}.mp3"
+    api.blobs.objects[key] = b"audio"
+    api.blobs.error = ProviderError("s3://inner refused AKIA", provider="s3-inner", kind="blobs", retryable=retryable)
+    headers = api.token("ten_a")
+    refused = await api.client.delete(call.url, headers=headers)
+    assert (refused.status_code, refused.headers.get("retry-after")) == (status, retry_after)
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json()["type"].endswith(f"/{slug}")
+    assert "inner" not in refused.text
+    api.blobs.error = None
+    assert len((await read(api, f"{call.url}/messages"))["messages"]) == 2
+    assert key in api.blobs.objects
+    assert (await api.client.delete(call.url, headers=headers)).status_code == 204
+    assert api.blobs.objects == {}
 
 
 async def test_an_id_names_its_partition(api):

@@ -5,11 +5,13 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
-from litestar import Litestar, MediaType, get
+from litestar import Litestar, MediaType, Request, Response, get
+from litestar.config.app import AppConfig
 from litestar.di import Provide
+from voisnap_kit import log, problem
 from voisnap_kit.bus import EventBus
 from voisnap_kit.health import DrainGate
 from voisnap_kit.http import background, build_app, page_query, provide
@@ -18,6 +20,7 @@ from voisnap_kit.postgres import Database
 from voisnap_kit.reconcile import Reconciler
 from voisnap_kit.redis import Redis
 from voisnap_kit.tokens import TokenSigner
+from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.blobs import Blobs
 
 from . import openapi
@@ -32,6 +35,8 @@ from .recordings.links import RecordingLinks, signing_key_of
 from .recordings.routes import download, look
 from .settings import Settings
 from .webrtc_sessions.routes import WebRtcSessionController
+
+_log = log.get(__name__)
 
 ROUTES = (
     AuthController,
@@ -104,9 +109,25 @@ def build(
             Gate(credentials, limiter, sandbox_host=settings.sandbox_host),
             Idempotency(database, (settings.secrets_key or settings.blobs_signing_key).value.encode()),
         ],
+        on_app_init=[_handle_provider_errors],
         lifespan=(at_work,),
         gate=gate,
     )
+
+
+def _handle_provider_errors(config: AppConfig) -> AppConfig:
+    config.exception_handlers[ProviderError] = _on_provider_error
+    return config
+
+
+def _on_provider_error(request: Request[Any, Any, Any], error: ProviderError) -> Response[bytes]:
+    """503 when trying again may help, else 502. What the provider said stays in the log."""
+    _log.warning("request.provider_failed", path=request.url.path, kind=error.kind, error=repr(error))
+    if error.retryable:
+        detail = "A part of the platform does not answer; try again in a moment."
+        return problem.response(problem.problem(503, "temporarily-unavailable", detail), {"Retry-After": "1"})
+    detail = "A service that this request needs refused to work for us; quote the trace id to support."
+    return problem.response(problem.problem(502, "provider-failed", detail))
 
 
 @get("/api/v1/openapi.json", opt=PUBLIC, include_in_schema=False, media_type=MediaType.JSON)

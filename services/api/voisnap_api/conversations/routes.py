@@ -123,10 +123,13 @@ class ConversationController(Controller):
         caller: InjectedCaller,
         database: InjectedDatabase,
         links: InjectedLinks,
+        blobs: InjectedBlobs,
     ) -> RecordingView:
         """Get a link to the recording, good for an hour. 404 `recording-not-available` says why there is none."""
         async with begin(database, caller) as work:
             found = await usecases.get_recording(work, ConversationId(conversation_id))
+        if await blobs.head(found.key) is None:  # a late recording is linked before it is composed
+            raise usecases.no_recording(ConversationId(conversation_id), usecases.WhyNoRecording.PROCESSING)
         url, expires_at = links.link(found.key, at=work.now)
         return RecordingView.of(found, url=url, expires_at=expires_at)
 
@@ -174,9 +177,10 @@ class ConversationController(Controller):
     ) -> None:
         """Delete a conversation, its transcript and its recording for good."""
         async with begin(database, caller) as work:
-            recording = await usecases.delete_conversation(work, ConversationId(conversation_id))
-            if recording is not None:
-                await blobs.delete((recording.key,))
+            await usecases.delete_conversation(work, ConversationId(conversation_id))
+            # Asked before the commit, so that storage that is away undoes the deletion and it can be tried again.
+            keys = await usecases.recording_keys(blobs, caller.tenant_id, ConversationId(conversation_id))
+        await blobs.delete(keys)
 
 
 def _moment(name: str, text: str | None, *, end: bool) -> datetime | None:

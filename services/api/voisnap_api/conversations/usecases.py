@@ -4,13 +4,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
+from voisnap_domain.agents import RecordingFormat
 from voisnap_domain.conversations import RecordingInfo, Turn, status_of_ended
 from voisnap_domain.errors import Conflict, FieldError, Invalid, NotFound
-from voisnap_domain.ids import ConversationId
+from voisnap_domain.ids import ConversationId, TenantId
 from voisnap_domain.sessions import SessionPlan
 from voisnap_domain.tenants import Environment
 from voisnap_kit.work import Work
 from voisnap_proto.events import SessionEnded
+from voisnap_providers.ports.blobs import Blobs
 
 from voisnap_api.prices.usecases import price
 
@@ -119,14 +121,25 @@ async def get_recording(work: Work, conversation_id: ConversationId) -> Recordin
     conversation = await get_conversation(work, conversation_id)
     reason = why_no_recording(conversation, at=work.now)
     if reason is not None or conversation.recording is None:
-        why = reason or WhyNoRecording.NOT_RECORDED
-        raise NotFound(
-            "recording",
-            conversation_id,
-            detail=f"Conversation {conversation_id} has no recording ({why.value}): {_NO_RECORDING[why]}.",
-            code="recording-not-available",
-        )
+        raise no_recording(conversation_id, reason or WhyNoRecording.NOT_RECORDED)
     return conversation.recording
+
+
+def no_recording(conversation_id: ConversationId, why: WhyNoRecording) -> NotFound:
+    """The error `recording-not-available`, with its reason."""
+    return NotFound(
+        "recording",
+        conversation_id,
+        detail=f"Conversation {conversation_id} has no recording ({why.value}): {_NO_RECORDING[why]}.",
+        code="recording-not-available",
+    )
+
+
+async def recording_keys(blobs: Blobs, tenant_id: TenantId, conversation_id: ConversationId) -> tuple[str, ...]:
+    """Every key that a conversation's recording may lie under: the file in each format, and segments that are left."""
+    folder = f"recordings/{tenant_id}/{conversation_id}"
+    segments = await blobs.list(f"{folder}/")
+    return (*(f"{folder}.{file_format}" for file_format in RecordingFormat), *(segment.key for segment in segments))
 
 
 def recording_expires_at(conversation: StoredConversation) -> datetime:
@@ -188,15 +201,14 @@ async def set_outcome(
     return await get_conversation(work, conversation_id)
 
 
-async def delete_conversation(work: Work, conversation_id: ConversationId) -> RecordingInfo | None:
-    """Delete a conversation for good; answers the recording that is left to delete. Raises Conflict while it goes on."""
+async def delete_conversation(work: Work, conversation_id: ConversationId) -> None:
+    """Delete a conversation and what was said for good; its recording is left to delete. Raises Conflict while it goes on."""
     conversation = await get_conversation(work, conversation_id)
     if conversation.ended_at is None:
         raise Conflict("This conversation is still going on.", code="conversation-in-progress")
     caller = work.caller
     await store.delete_turns(work.tx, caller.tenant_id, caller.environment, conversation_id)
     await store.delete(work.tx, caller.tenant_id, caller.environment, conversation_id)
-    return conversation.recording
 
 
 async def ensure_partitions(work: Work, *, months: int) -> int:
