@@ -19,7 +19,7 @@ def models_dir() -> Path:
     """The folder of downloaded models; tests that need it are skipped without."""
     folder = models_folder()
     if not (folder / "moonshine-tiny-en" / "encoder.ort").is_file():
-        pytest.skip("no models: run `voisnap models fetch`")
+        pytest.fail("no models: run `voisnap models fetch`")
     return folder
 
 

@@ -124,7 +124,9 @@ def main(arguments: list[str]) -> None:
     folder.mkdir()
     for file, text in FILES.items():
         (folder / file).write_text(Template(text).substitute(words))
-    sys.stdout.write(f"{folder.relative_to(ROOT)}: now its migration, its place in the app, its line in .importlinter, and its tests.\n")
+    sys.stdout.write(
+        f"{folder.relative_to(ROOT)}: now its migration, its place in the app, its line in .importlinter, and its tests.\n"
+    )
 
 
 def _singular(noun: str) -> str:

@@ -53,7 +53,7 @@ class Process:
 @pytest.fixture
 async def start(redis_url, nats_url, jwks_url, tmp_path, unused_tcp_port_factory):
     if not (MODELS / "silero-vad").is_dir():
-        pytest.skip("the speech models are not there: voisnap models fetch")
+        pytest.fail("the speech models are not there: voisnap models fetch")
     (tmp_path / "blobs").mkdir()
     environment = {
         "REDIS_URL": redis_url,

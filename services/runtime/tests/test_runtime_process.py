@@ -19,7 +19,7 @@ MODELS = Path.home() / ".cache" / "voisnap" / "models"
 @pytest.fixture
 def settings(redis_url, nats_url, jwks_url, tmp_path):
     if not (MODELS / "silero-vad").is_dir():
-        pytest.skip("the speech models are not there: voisnap models fetch")
+        pytest.fail("the speech models are not there: voisnap models fetch")
     (tmp_path / "blobs").mkdir()
     return RuntimeSettings(
         redis_url=redis_url,

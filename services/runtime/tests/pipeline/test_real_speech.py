@@ -14,10 +14,7 @@ from voisnap_providers.registry import ProviderSettings, Registry
 
 MODELS = Path(os.environ.get("MODELS_DIR") or Path.home() / ".cache" / "voisnap" / "models")
 
-pytestmark = [
-    pytest.mark.media,
-    pytest.mark.skipif(not (MODELS / "silero-vad").is_dir(), reason="no local models: run `voisnap models fetch`"),
-]
+pytestmark = pytest.mark.media
 
 HEART = Voice(provider=VoiceProvider.LOCAL, voice_id="heart")
 PROMPT = """You are Aria, the assistant of Bright Smile Dental.
