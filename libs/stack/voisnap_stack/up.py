@@ -123,8 +123,9 @@ class Platform:
                     group.create_task(self._start_part(spec))
                 if self.seeds and self.demo is None:
                     group.create_task(self._seed(addresses, secrets))
-        except* StackError as faults:
-            raise faults.exceptions[0] from None
+        except BaseExceptionGroup as faults:
+            # Raised in an `except*` clause, an exception comes out bare or wrapped, as the patch release of Python 3.11 has it.
+            raise _first_fault(faults) from None
         if self.demo is not None:
             demo.write_demo(home, self.demo, settings.base_url)
         self.is_ready = True
@@ -287,6 +288,15 @@ class Platform:
 
     def _note(self) -> None:
         note_processes(self.settings.home, {name: part.pid for name, part in self.parts.items() if part.pid})
+
+
+def _first_fault(faults: BaseExceptionGroup) -> BaseException:
+    """The part's own fault, if one is among what went wrong."""
+    known = faults.subgroup(StackError) or faults
+    first: BaseException = known
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first
 
 
 def write_signing_key(home: Home) -> None:
