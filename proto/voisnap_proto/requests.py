@@ -1,13 +1,16 @@
 """Requests between services, over NATS request/reply. Subject, request and reply of each stand together in `REQUESTS`."""
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from voisnap_domain.ids import ConversationId, NodeId, SessionId
-from voisnap_domain.sessions import EndReason, SessionPlan
+from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, TenantId
+from voisnap_domain.sessions import Channel, EndReason, SessionPlan
+from voisnap_domain.tenants import Environment
 
 OPEN_SESSION = "rpc.runtime.open_session.v1"
 END_SESSION = "rpc.runtime.end_session.v1"
+PLAN_SESSION = "rpc.api.plan_session.v1"
 
 
 class IceServer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -35,6 +38,30 @@ class SessionOpened(msgspec.Struct, frozen=True, kw_only=True):
     node_id: NodeId
 
 
+class PlanSession(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask the API what a session of this agent is made of, for a caller whom the runtime has authenticated.
+
+    `version`: a number, or `draft` for the newest one; only for users who may edit the agent. Refusals: NotFound `agent-not-found`,
+    Conflict `agent-inactive`, Forbidden, Invalid, LimitReached `session-limit-reached`.
+    """
+
+    tenant_id: TenantId
+    environment: Environment
+    user_id: str
+    scopes: tuple[str, ...]
+    agent_id: AgentId
+    channel: Channel
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    language: str | None = None
+    version: str | None = None
+
+
+class SessionPlanned(msgspec.Struct, frozen=True, kw_only=True):
+    """The plan, with ids of its own; nothing is reserved yet."""
+
+    plan: SessionPlan
+
+
 class EndSession(msgspec.Struct, frozen=True, kw_only=True):
     """End a live session for a reason; any node answers and passes it to the owner."""
 
@@ -51,4 +78,5 @@ class SessionEnding(msgspec.Struct, frozen=True, kw_only=True):
 REQUESTS: dict[str, tuple[type, type]] = {
     OPEN_SESSION: (OpenSession, SessionOpened),
     END_SESSION: (EndSession, SessionEnding),
+    PLAN_SESSION: (PlanSession, SessionPlanned),
 }

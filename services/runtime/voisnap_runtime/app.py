@@ -37,9 +37,10 @@ from .pipeline.events import CallEvent
 from .recording import Recordings
 from .sessions.desk import Desk, DeskSettings
 from .sessions.journal import Journal, Relay
-from .sessions.live import LiveSessions, Parts
+from .sessions.live import Parts
 from .sessions.nodes import Node, Nodes
 from .sessions.reaper import Reaper
+from .sessions.roster import LiveSessions
 from .sessions.store import RedisStore
 from .settings import RuntimeSettings
 from .transports.ice import MediaNetwork

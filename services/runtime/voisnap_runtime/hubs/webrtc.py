@@ -15,7 +15,8 @@ from voisnap_providers.errors import ProviderError
 from voisnap_signalr import Hub, HubConnection, HubError, hub_method
 
 from voisnap_runtime.pipeline.events import CallEvent
-from voisnap_runtime.sessions.live import GRACE, LiveSession, LiveSessions, SessionGone, SessionInUse
+from voisnap_runtime.sessions.live import LiveSession, SessionGone, SessionInUse
+from voisnap_runtime.sessions.roster import GRACE, LiveSessions
 from voisnap_runtime.sessions.store import Store
 from voisnap_runtime.sessions.tokens import RESUME_PREFIX, new_resume_token
 

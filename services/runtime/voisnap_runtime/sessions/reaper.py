@@ -19,7 +19,7 @@ from voisnap_runtime import metrics
 from voisnap_runtime.recording import LateRecording, expected
 
 from .journal import entry_of
-from .live import LEASE
+from .roster import LEASE
 from .store import Progress, Store
 
 _log = log.get(__name__)
