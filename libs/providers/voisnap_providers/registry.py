@@ -20,6 +20,7 @@ from .ports.embeddings import Embedder
 from .ports.llm import LanguageModel
 from .ports.stt import SpeechToText
 from .ports.tts import TextToSpeech
+from .ports.turn_end import TurnEndDetector
 from .vendors import factories
 
 log = structlog.get_logger()
@@ -64,6 +65,10 @@ class Registry:
     def embedder(self, name: str) -> Embedder:
         """Text embeddings by name. Raises like `stt`."""
         return cast(Embedder, self._get("embeddings", name))
+
+    def turn_end(self, name: str = "local") -> TurnEndDetector:
+        """Who judges from the sound whether a caller has finished. Loads its model when first asked, not here."""
+        return cast(TurnEndDetector, self._get("turn_end", name))
 
     async def warm(self, kinds: Iterable[str] = KINDS, *, name: str = "local") -> None:
         """Load what a call will need, in parallel, off the event loop. Raises `ProviderError`."""

@@ -35,8 +35,21 @@ def _local_embedder(registry: Any) -> Any:
     return import_module(f"{LOCAL}.embeddings").LocalEmbedder(registry.part("minilm"), registry.pool)
 
 
+def _local_turn_end(registry: Any) -> Any:
+    path = registry.settings.models_dir / "smart-turn" / "smart-turn-v3.2-cpu.onnx"
+    return import_module(f"{LOCAL}.turn_end").LocalTurnEnd(path, registry.pool)
+
+
 def _scripted_llm(registry: Any) -> Any:
     return import_module("voisnap_providers.vendors.scripted.llm").ScriptedLlm(registry.settings.scripts)
+
+
+def _scripted_stt(registry: Any) -> Any:
+    return import_module("voisnap_providers.vendors.scripted.stt").ScriptedStt()
+
+
+def _scripted_tts(registry: Any) -> Any:
+    return import_module("voisnap_providers.vendors.scripted.tts").ScriptedTts()
 
 
 LOADERS: dict[str, Callable[[Any], Any]] = {"moonshine": _moonshine, "hibari": _hibari, "minilm": _minilm}
@@ -54,6 +67,9 @@ FACTORIES: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("stt", "local"): _local_stt,
     ("tts", "local"): _local_tts,
     ("llm", "local"): _local_llm,
+    ("stt", "scripted"): _scripted_stt,
+    ("tts", "scripted"): _scripted_tts,
     ("llm", "scripted"): _scripted_llm,
     ("embeddings", "local"): _local_embedder,
+    ("turn_end", "local"): _local_turn_end,
 }
