@@ -57,6 +57,7 @@ class VoiceProvider(StrEnum):
     AWS = "aws"
     AZURE = "azure"
     LOCAL = "local"
+    SCRIPTED = "scripted"
 
 
 class LlmProvider(StrEnum):
@@ -76,6 +77,7 @@ class TranscriptionProvider(StrEnum):
     AWS = "aws"
     AZURE = "azure"
     LOCAL = "local"
+    SCRIPTED = "scripted"
 
 
 class CustomFieldType(StrEnum):

@@ -1,9 +1,10 @@
-"""What every voice must do: the fake and the local one."""
+"""What every voice must do: the fake, the scripted and the local one."""
 
 import numpy as np
 import pytest
 from voisnap_domain.agents import Voice, VoiceProvider
 from voisnap_providers.ports.tts import TextToSpeech
+from voisnap_providers.vendors.scripted.tts import ScriptedTts
 from voisnap_testkit.fakes_speech import FakeTts
 
 pytestmark = pytest.mark.conformance
@@ -11,9 +12,11 @@ pytestmark = pytest.mark.conformance
 TEXT = "Hello there. Your order costs $12, is that right?"
 
 
-@pytest.fixture(params=["fake", "local"])
+@pytest.fixture(params=["fake", "scripted", "local"])
 def tts(request: pytest.FixtureRequest) -> TextToSpeech:
-    return FakeTts() if request.param == "fake" else request.getfixturevalue("registry").tts("local")
+    if request.param == "local":
+        return request.getfixturevalue("registry").tts("local")
+    return FakeTts() if request.param == "fake" else ScriptedTts()
 
 
 def voice(**changes) -> Voice:

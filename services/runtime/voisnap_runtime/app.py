@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from voisnap_domain.agents import TranscriptionProvider, VoiceProvider
 from voisnap_domain.errors import LimitReached
 from voisnap_domain.ids import EventId, NodeId
 from voisnap_domain.sessions import SessionPlan
+from voisnap_domain.tenants import Environment
 from voisnap_kit import log
 from voisnap_kit.bus import Bus
 from voisnap_kit.health import Beat, DrainGate, LoopLag
@@ -23,6 +25,7 @@ from voisnap_kit.tokens import JwksClient
 from voisnap_media.recorder import Recorder
 from voisnap_media.vad import VadModel
 from voisnap_proto.requests import IceServer
+from voisnap_providers.errors import ProviderUnconfigured
 from voisnap_providers.registry import ProviderSettings, Registry
 from voisnap_providers.vendors.blobs import blobs_from_url
 from voisnap_signalr import HubApp, router
@@ -71,7 +74,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
 async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
     """Load the models, reach the servers, wire everything; at the end of the block all of it is closed."""
     async with AsyncExitStack() as stack:
-        node_id = NodeId(settings.node_id or new_id("node"))
+        node_id = NodeId(settings.node_id or new_id(settings.node_name))
 
         # What needs nobody: models, clocks.
         registry = Registry(ProviderSettings(models_dir=settings.models_dir))
@@ -235,8 +238,13 @@ def _transport_maker(settings: RuntimeSettings) -> Callable[..., WebRtcTransport
 
 
 def _check_providers(registry: Registry, plan: SessionPlan) -> None:
-    """Raises DomainError for a provider that is not set up here."""
+    """Raises DomainError for a provider that is not set up here, and for pretended speech outside the sandbox."""
     config = plan.agent.config
+    pretends = config.voice.provider is VoiceProvider.SCRIPTED or (
+        config.transcription.provider is TranscriptionProvider.SCRIPTED
+    )
+    if pretends and plan.environment is not Environment.SANDBOX:
+        raise ProviderUnconfigured("The scripted voice and the scripted recogniser work in the sandbox only.")
     registry.stt(config.transcription.provider)
     registry.tts(config.voice.provider)
     registry.llm(config.llm.provider)

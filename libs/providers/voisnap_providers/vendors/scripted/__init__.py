@@ -1,1 +1,1 @@
-"""A language model that says what a script tells it: for tests and demos that must be the same every time."""
+"""Providers that do what a script tells them: for tests, demos and load measurements that must be the same every time."""
