@@ -17,6 +17,8 @@ PREFIXES: dict[str, str] = {
     "api_key": "key",
     "agent": "agt",
     "webrtc_session": "wrtc",
+    "voice_session": "call",
+    "chat_session": "chat",
     "conversation": "conv",
     "request": "req",
     "event": "evt",

@@ -33,6 +33,7 @@ from .gate import PUBLIC, Gate, Limiter, provide_caller, provide_identity
 from .idempotency.middleware import Idempotency
 from .recordings.links import RecordingLinks, signing_key_of
 from .recordings.routes import download, look
+from .session_plans import subscribers as session_plans
 from .settings import Settings
 from .webrtc_sessions.routes import WebRtcSessionController
 
@@ -87,8 +88,12 @@ def build(
 
     @asynccontextmanager
     async def at_work(_app: Litestar) -> AsyncGenerator[None]:
-        async with background(relay.run(), Reconciler("api-key-uses", _FLUSH_SECONDS, flush).run()):
-            yield
+        planning = await session_plans.subscribe(bus, database, limiter)
+        try:
+            async with background(relay.run(), Reconciler("api-key-uses", _FLUSH_SECONDS, flush).run()):
+                yield
+        finally:
+            await planning.close()
         await credentials.flush_uses()
 
     return build_app(

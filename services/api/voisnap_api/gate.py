@@ -35,15 +35,24 @@ AUTH_STRICT = "auth-strict"
 API_STANDARD = "api-standard"
 API_READ_HEAVY = "api-read-heavy"
 API_WRITE = "api-write"
+VOICE_HUB = "voice-hub"
+CHAT_HUB = "chat-hub"
 
-_LIMITS: dict[str, int] = {AUTH_STRICT: 5, API_STANDARD: 120, API_READ_HEAVY: 300, API_WRITE: 60}
-"""Requests a minute by policy, for a tenant whose plan says nothing else."""
+_LIMITS: dict[str, int] = {
+    AUTH_STRICT: 5,
+    API_STANDARD: 120,
+    API_READ_HEAVY: 300,
+    API_WRITE: 60,
+    VOICE_HUB: 10,
+    CHAT_HUB: 60,
+}
+"""Requests a minute by policy, for a tenant whose plan says nothing else; of hubs: connections that begin a session."""
 
 _PLAN_LIMITS: dict[str, dict[str, int]] = {
-    "starter": {API_STANDARD: 60, API_WRITE: 20},
-    "professional": {API_STANDARD: 120, API_WRITE: 60},
-    "business": {API_STANDARD: 300, API_WRITE: 120},
-    "enterprise": {API_STANDARD: 3000, API_READ_HEAVY: 3000, API_WRITE: 1200},
+    "starter": {API_STANDARD: 60, API_WRITE: 20, VOICE_HUB: 5, CHAT_HUB: 30},
+    "professional": {API_STANDARD: 120, API_WRITE: 60, VOICE_HUB: 10, CHAT_HUB: 60},
+    "business": {API_STANDARD: 300, API_WRITE: 120, VOICE_HUB: 25, CHAT_HUB: 150},
+    "enterprise": {API_STANDARD: 3000, API_READ_HEAVY: 3000, API_WRITE: 1200, VOICE_HUB: 1000, CHAT_HUB: 6000},
 }
 
 _WINDOW = 60
@@ -132,12 +141,18 @@ class Limiter:
 
     async def count(self, policy: str, identity: Identity | None, *, client: str) -> ratelimit.RateLimit | None:
         """The state after this request; None when rates are not limited at all."""
+        return await self._count(policy, identity and identity.caller, key=identity.rate_key if identity else client)
+
+    async def count_of_tenant(self, policy: str, caller: Caller) -> ratelimit.RateLimit | None:
+        """The same for what a tenant's callers share, in each environment for itself."""
+        return await self._count(policy, caller, key=f"{caller.tenant_id}:{caller.environment.value}")
+
+    async def _count(self, policy: str, caller: Caller | None, *, key: str) -> ratelimit.RateLimit | None:
         if self._factor <= 0:
             return None
         limit = _LIMITS.get(policy, _LIMITS[API_STANDARD])
-        if identity is not None:
-            limit = _PLAN_LIMITS.get(await self._plan(identity.caller), {}).get(policy, limit)
-        key = identity.rate_key if identity else client
+        if caller is not None:
+            limit = _PLAN_LIMITS.get(await self._plan(caller), {}).get(policy, limit)
         return await ratelimit.check(
             self._redis, policy=policy, key=key, limit=max(1, int(limit * self._factor)), window=_WINDOW
         )

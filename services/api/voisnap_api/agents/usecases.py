@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 from voisnap_domain.agents import Agent, AgentConfig, AgentSnapshot, AgentStatus
-from voisnap_domain.errors import Conflict, LimitReached, NotFound, PreconditionFailed
+from voisnap_domain.errors import Conflict, FieldError, Invalid, LimitReached, NotFound, PreconditionFailed
 from voisnap_domain.ids import AgentId, UserId
 from voisnap_kit.work import Work
 from voisnap_proto.events import AgentChanged
@@ -124,10 +124,11 @@ async def get_version(work: Work, agent_id: AgentId, number: int) -> AgentVersio
     return found
 
 
-async def talking_version(work: Work, agent_id: AgentId) -> AgentSnapshot:
+async def talking_version(work: Work, agent_id: AgentId, *, version: str | None = None) -> AgentSnapshot:
     """What a new session of this agent is opened with: the published version, else the newest.
 
-    Raises NotFound `agent-not-found`, Conflict `agent-inactive`.
+    `version` asks for another one: its number, or `draft` for the newest. Raises NotFound `agent-not-found`, Conflict `agent-inactive`,
+    Invalid.
     """
     agent = await store.get(work.tx, work.caller.tenant_id, work.caller.environment, agent_id)
     if agent is None:
@@ -136,10 +137,11 @@ async def talking_version(work: Work, agent_id: AgentId) -> AgentSnapshot:
         raise Conflict(
             f"Agent {agent_id} is {agent.status.value}. Activate it before it takes calls.", code="agent-inactive"
         )
-    if agent.published_version is None or agent.published_version == agent.version:
+    number = (agent.published_version or agent.version) if version is None else _number_of(version, agent)
+    if number == agent.version:
         return AgentSnapshot(agent_id=agent.id, version=agent.version, config=agent.config)
-    published = await get_version(work, agent_id, agent.published_version)
-    return AgentSnapshot(agent_id=agent.id, version=published.version, config=published.config)
+    found = await get_version(work, agent_id, number)
+    return AgentSnapshot(agent_id=agent.id, version=found.version, config=found.config)
 
 
 def entity_tag(agent: Agent) -> str:
@@ -181,6 +183,15 @@ async def _for_change(work: Work, agent_id: AgentId) -> Agent:
     if agent is None:
         raise _not_found(agent_id)
     return agent
+
+
+def _number_of(version: str, agent: Agent) -> int:
+    if version == "draft":
+        return agent.version
+    if not (version.isascii() and version.isdigit() and len(version) < 10):
+        detail = "must be the number of a version, or draft"
+        raise Invalid((FieldError(pointer="/version", code="bad-version", detail=detail),))
+    return int(version)
 
 
 def _not_found(agent_id: AgentId) -> NotFound:

@@ -4,12 +4,14 @@ from litestar import Controller, Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, SkipValidation
 from voisnap_domain.ids import AgentId
+from voisnap_domain.sessions import Channel
 from voisnap_kit.bus import Bus
 from voisnap_kit.work import begin
 
 from voisnap_api.gate import InjectedDatabase, InjectedIdentity, requires
+from voisnap_api.session_plans.usecases import plan_session
 
-from . import clients, usecases
+from . import clients
 from .schemas import WebRtcSessionBody, WebRtcSessionView
 
 InjectedBus = NamedDependency[SkipValidation[Bus]]
@@ -31,6 +33,8 @@ class WebRtcSessionController(Controller):
     ) -> Response[WebRtcSessionView]:
         """Make a call ready. Connect to WebRtcHub with the session token before it expires, and use the ICE servers as they are."""
         async with begin(database, identity.caller) as work:
-            plan = await usecases.plan_session(work, AgentId(data.agent_id), data.metadata, bound_to=identity.agent)
+            plan = await plan_session(
+                work, AgentId(data.agent_id), Channel.WEBRTC, data.metadata, bound_to=identity.agent
+            )
         opened = await clients.open_session(bus, plan)
         return Response(WebRtcSessionView.of(opened), status_code=201, headers={"Cache-Control": "no-store"})

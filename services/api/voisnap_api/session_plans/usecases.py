@@ -1,0 +1,74 @@
+"""What a session is made of: the agent's version that talks, its caller, and the limits of the plan."""
+
+from typing import Any
+
+import msgspec
+from voisnap_domain.agents import AgentSnapshot
+from voisnap_domain.errors import FieldError, Forbidden, Invalid
+from voisnap_domain.ids import AgentId, ConversationId, SessionId
+from voisnap_domain.languages import language_tag
+from voisnap_domain.sessions import Caller, Channel, Direction, SessionPlan
+from voisnap_kit.work import Work
+
+from voisnap_api.agents.usecases import talking_version
+from voisnap_api.tenants.usecases import limits_for_new_session
+
+MAX_METADATA_BYTES = 16_384
+
+_ID_PREFIXES = {Channel.WEBRTC: "wrtc", Channel.WEBCHAT: "chat"}
+_OTHER_PREFIX = "call"
+
+
+async def plan_session(
+    work: Work,
+    agent_id: AgentId,
+    channel: Channel,
+    metadata: dict[str, Any],
+    *,
+    caller: Caller | None = None,
+    language: str | None = None,
+    version: str | None = None,
+    bound_to: str | None = None,
+) -> SessionPlan:
+    """Everything the runtime needs to hold the conversation, with ids of its own; nothing is reserved yet.
+
+    `language` replaces the agent's transcription language: a BCP 47 tag or an English name. `version` names another version than the one
+    that talks, for callers who may edit agents. `bound_to` is the only agent the credential may call. Raises Forbidden, NotFound
+    `agent-not-found`, Conflict `agent-inactive`, Invalid.
+    """
+    _check_metadata(metadata)
+    if bound_to is not None and bound_to != agent_id:
+        raise Forbidden("This token is for another agent.", code="wrong-agent")
+    if version is not None:
+        work.caller.require("agents:write")
+    limits = await limits_for_new_session(work)
+    snapshot = await talking_version(work, agent_id, version=version)
+    return SessionPlan(
+        session_id=SessionId(work.new_id(_ID_PREFIXES.get(channel, _OTHER_PREFIX))),
+        conversation_id=ConversationId(work.new_id("conv")),
+        tenant_id=work.caller.tenant_id,
+        environment=work.caller.environment,
+        channel=channel,
+        direction=Direction.INBOUND,
+        agent=snapshot if language is None else _in_language(snapshot, language),
+        caller=caller or Caller(),
+        metadata=metadata,
+        created_at=work.now,
+        max_concurrent=limits.max_concurrent_calls,
+    )
+
+
+def _check_metadata(metadata: dict[str, Any]) -> None:
+    if len(msgspec.json.encode(metadata)) > MAX_METADATA_BYTES:
+        detail = f"must be at most {MAX_METADATA_BYTES} bytes of JSON"
+        raise Invalid((FieldError(pointer="/metadata", code="too-large", detail=detail),))
+
+
+def _in_language(snapshot: AgentSnapshot, language: str) -> AgentSnapshot:
+    tag = language_tag(language)
+    if tag is None:
+        detail = "must be a BCP 47 language tag such as es-MX"
+        raise Invalid((FieldError(pointer="/language", code="bad-language", detail=detail),))
+    transcription = msgspec.structs.replace(snapshot.config.transcription, language=tag)
+    config = msgspec.structs.replace(snapshot.config, transcription=transcription)
+    return msgspec.structs.replace(snapshot, config=config)
