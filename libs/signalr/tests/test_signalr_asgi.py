@@ -114,7 +114,7 @@ async def test_negotiated_token_opens_the_connection_with_the_announced_id(hub_a
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
     body = answer.json()
-    assert body["availableTransports"] == [{"transport": "WebSockets", "transferFormats": ["Text"]}]
+    assert body["availableTransports"] == [{"transport": "WebSockets", "transferFormats": ["Text", "Binary"]}]
     socket = await connect(app, "/Hubs/ECHO", f"agentId=agt_1&id={body['connectionToken']}").open()
     assert (await socket.message())["arguments"] == [body["connectionId"], "user", "agt_1"]
 
@@ -457,9 +457,9 @@ async def test_message_over_32_kb_ends_the_connection(opened) -> None:
 async def test_refused_handshake_is_answered_and_closed_without_the_hub_knowing(hub_app, connect, made) -> None:
     socket = connect(hub_app({"echo": made}), "/hubs/echo")
     await socket.raw()
-    socket.send_text('{"protocol":"messagepack","version":1}\x1e')
+    socket.send_text('{"protocol":"morse","version":1}\x1e')
     message, _ = await closing(socket)
-    assert message == {"error": "The protocol 'messagepack' is not supported."}
+    assert message == {"error": "The protocol 'morse' is not supported."}
     assert not made.hubs[0].goodbye.done()
 
 

@@ -19,6 +19,7 @@ from .connection import Connection, ConnectionSettings
 from .hub import Hub, HubMethods
 from .json_codec import JsonCodec
 from .messages import TransferFormat
+from .msgpack_codec import MsgpackCodec
 from .negotiate import (
     AvailableTransport,
     ConnectionInUseError,
@@ -38,7 +39,9 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Authenticate = Callable[[HubRequest], Awaitable[Any]]
 HubFactory = Callable[[], Hub]
 
-TRANSPORTS = (AvailableTransport(transport="WebSockets", transfer_formats=(TransferFormat.TEXT,)),)
+TRANSPORTS = (
+    AvailableTransport(transport="WebSockets", transfer_formats=(TransferFormat.TEXT, TransferFormat.BINARY)),
+)
 
 # What the official browser client asks for in a preflight.
 _ALLOWED_HEADERS = b"authorization, content-type, x-requested-with, x-signalr-user-agent"
@@ -87,7 +90,7 @@ class HubApp:
         self._clock = clock
         self._tokens = tokens or MemoryConnectionTokens(clock=clock or _loop_time)
         self._random_bytes = random_bytes
-        self._codecs = (JsonCodec(),)
+        self._codecs = (JsonCodec(), MsgpackCodec())
         self._methods: dict[type[Hub], HubMethods] = {}
         self._sessions: set[HubSession] = set()
         self._ticker: asyncio.Task[None] | None = None

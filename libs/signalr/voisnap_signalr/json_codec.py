@@ -77,7 +77,10 @@ class JsonCodec:
     def encode(self, message: HubMessage) -> bytes:
         if isinstance(message, Ping):
             return _PING
-        buffer = bytearray(self._encoder.encode(_to_wire(message)))
+        try:
+            buffer = bytearray(self._encoder.encode(_to_wire(message)))
+        except (ValueError, OverflowError, RecursionError) as error:
+            raise TypeError(f"A payload cannot be written as JSON: {type(error).__name__}.") from error
         buffer.append(RECORD_SEPARATOR)
         return bytes(buffer)
 
