@@ -5,6 +5,7 @@ Costs are exact decimals; parts sum to the total to the digits shown. Telephony 
 
 from decimal import ROUND_HALF_UP, Decimal
 from math import ceil
+from typing import TypeVar
 
 import msgspec
 
@@ -47,6 +48,15 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     stt: SttUsage | None = None
     telephony: TelephonyUsage | None = None
 
+    def and_then(self, later: "Usage") -> "Usage":
+        """This and what the same conversation used afterwards, with the same providers."""
+        return Usage(
+            llm=_sum(self.llm, later.llm, "input_tokens", "output_tokens"),
+            tts=_sum(self.tts, later.tts, "characters"),
+            stt=_sum(self.stt, later.stt, "audio_seconds"),
+            telephony=_sum(self.telephony, later.telephony, "seconds"),
+        )
+
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
     """USD a unit: `llm_input`/`llm_output` per 1,000,000 tokens, `tts` per 1,000 characters, `stt` and `telephony` per minute."""
@@ -87,6 +97,16 @@ def priced(usage: Usage, prices: tuple[Price, ...]) -> Costs:
     if usage.telephony:
         telephony = usd("telephony", usage.telephony.provider) * usage.telephony.minutes
     return Costs(llm=_rounded(llm), tts=_rounded(tts), stt=_rounded(stt), telephony=_rounded(telephony))
+
+
+_Part = TypeVar("_Part", LlmUsage, TtsUsage, SttUsage, TelephonyUsage)
+
+
+def _sum(earlier: _Part | None, later: _Part | None, *amounts: str) -> _Part | None:
+    if earlier is None or later is None:
+        return later or earlier
+    sums = {name: round(getattr(earlier, name) + getattr(later, name), 3) for name in amounts}
+    return msgspec.structs.replace(later, **sums)
 
 
 def _rounded(amount: Decimal) -> Decimal:

@@ -99,7 +99,10 @@ class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """The live state of a session as Redis holds it; `revision` rises with each change (compare-and-set)."""
+    """The live state of a session as Redis holds it; `revision` rises with each change (compare-and-set).
+
+    `seamless`: its owner handed it over at a silent moment and nobody has claimed it since.
+    """
 
     plan: SessionPlan
     state: SessionState
@@ -110,6 +113,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     deadline: datetime
     end_reason: EndReason | None = None
     ended_at: datetime | None = None
+    seamless: bool = False
 
     def moved(self, to: SessionState, *, reason: EndReason | None = None, at: datetime | None = None) -> "Session":
         """The session in state `to`. Raises IllegalMove when the table has no such transition."""
@@ -126,4 +130,13 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     def claimed(self, node: NodeId, *, lease_until: datetime) -> "Session":
         """The session, owned by `node` until `lease_until` unless renewed."""
-        return msgspec.structs.replace(self, owner=node, lease_until=lease_until, revision=self.revision + 1)
+        return msgspec.structs.replace(
+            self, owner=node, lease_until=lease_until, seamless=False, revision=self.revision + 1
+        )
+
+    def handed_over(self, *, lease_until: datetime, seamless: bool) -> "Session":
+        """The session without an owner: whoever claims it before `lease_until` goes on with it."""
+        state = SessionState.RECONNECTING if self.state is SessionState.ACTIVE else self.state
+        return msgspec.structs.replace(
+            self, owner=None, state=state, lease_until=lease_until, seamless=seamless, revision=self.revision + 1
+        )

@@ -1,6 +1,6 @@
 """Redis or Valkey: one bounded connection pool with time-outs, and typed Lua scripts. Knows no key."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any, Self, cast
 
 from redis import asyncio as redis_asyncio
@@ -63,3 +63,22 @@ class Script:
             return await cast(Awaitable[Any], redis.client.evalsha(self._sha, len(keys), *keys, *args))
         except NoScriptError:
             return await cast(Awaitable[Any], redis.client.eval(self.source, len(keys), *keys, *args))
+
+    async def each(self, redis: Redis, runs: Sequence[tuple[tuple[str, ...], tuple[Any, ...]]]) -> tuple[Any, ...]:
+        """Run it for many (keys, args) in one round trip; each run is atomic, all of them together are not."""
+        if not runs:
+            return ()
+        for _ in range(2):
+            if self._sha is None:
+                self._sha = cast(str, await redis.client.script_load(self.source))
+            async with redis.client.pipeline(transaction=False) as pipeline:
+                for keys, args in runs:
+                    pipeline.evalsha(self._sha, len(keys), *keys, *args)
+                answers: list[Any] = await pipeline.execute(raise_on_error=False)
+            if not any(isinstance(answer, NoScriptError) for answer in answers):
+                break
+            self._sha = None
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return tuple(answers)

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from voisnap_domain.conversations import Turn
 from voisnap_domain.errors import NotFound
 from voisnap_domain.ids import NodeId, SessionId, TenantId
+from voisnap_domain.resumption import CallSnapshot
 from voisnap_domain.sessions import Session, SessionState
 from voisnap_kit.redis import RedisError
 
@@ -27,6 +29,9 @@ class MemoryStore:
         self.journal: dict[SessionId, list[tuple[str, Any]]] = {}
         self.tenants: dict[TenantId, dict[SessionId, datetime]] = {}
         self.locks: set[SessionId] = set()
+        self.finished: dict[SessionId, list[Turn]] = {}
+        self.snapshots: dict[SessionId, CallSnapshot] = {}
+        self.taken_seats: dict[str, tuple[Any, datetime]] = {}
         self._progress: dict[SessionId, Any] = {}
         self._make_progress = make_progress
         self._clock = clock
@@ -39,10 +44,17 @@ class MemoryStore:
         self.tokens[token] = (session_id, token_until)
         self.leases[session_id] = token_until
 
-    async def restore(self, session: Session, *, lease_until: datetime) -> None:
+    async def restore(
+        self, session: Session, *, lease_until: datetime, turns: Sequence[Turn] = (), progress: Any = None
+    ) -> None:
         self._reach()
-        self.sessions[session.plan.session_id] = session
-        self.leases[session.plan.session_id] = lease_until
+        session_id = session.plan.session_id
+        self.sessions[session_id] = session
+        self.leases[session_id] = lease_until
+        if turns:
+            self.finished[session_id] = list(turns)
+        if progress is not None:
+            self._progress[session_id] = progress
 
     async def reserve(
         self, tenant_id: TenantId, session_id: SessionId, *, limit: int | None, now: datetime, until: datetime
@@ -84,21 +96,61 @@ class MemoryStore:
         if changed is not session:
             self.sessions[session_id] = changed
             self._add(session_id, entries)
+        if changed.state is SessionState.ENDED:
+            self.finished.pop(session_id, None)
+            self.snapshots.pop(session_id, None)
         return changed
 
-    async def append(self, session_id: SessionId, node_id: NodeId, entries: Sequence[Any], progress: Any) -> bool:
+    async def append(
+        self,
+        session_id: SessionId,
+        node_id: NodeId,
+        entries: Sequence[Any],
+        progress: Any,
+        turn: Turn | None = None,
+    ) -> bool:
         self._reach()
         session = self.sessions.get(session_id)
-        if session is not None and (session.owner not in (None, node_id) or session.state is SessionState.ENDED):
+        if session is not None and (session.owner != node_id or session.state is SessionState.ENDED):
             return False
-        if progress is not None and session is not None and session.owner is not None:
+        if progress is not None and session is not None:
             self._progress[session_id] = progress
+        if turn is not None and session is not None:
+            self.finished.setdefault(session_id, []).append(turn)
         self._add(session_id, entries)
         return True
+
+    async def keep(self, node_id: NodeId, snapshots: Mapping[SessionId, CallSnapshot]) -> tuple[SessionId, ...]:
+        self._reach()
+        lost: list[SessionId] = []
+        for session_id, snapshot in snapshots.items():
+            session = self.sessions.get(session_id)
+            if session is None or session.owner != node_id or session.state is SessionState.ENDED:
+                lost.append(session_id)
+            else:
+                self.snapshots[session_id] = snapshot
+        return tuple(lost)
 
     async def progress(self, session_id: SessionId) -> Any:
         self._reach()
         return self._progress.get(session_id) or self._make_progress()
+
+    async def turns(self, session_id: SessionId) -> tuple[Turn, ...]:
+        self._reach()
+        return tuple(self.finished.get(session_id, ()))
+
+    async def snapshot(self, session_id: SessionId) -> CallSnapshot | None:
+        self._reach()
+        return self.snapshots.get(session_id)
+
+    async def seat(self, digest: str, seat: Any, *, until: datetime) -> None:
+        self._reach()
+        self.taken_seats[digest] = (seat, until)
+
+    async def seats(self, digests: Sequence[str]) -> tuple[Any, ...]:
+        self._reach()
+        found = (self.taken_seats.get(digest) for digest in digests)
+        return tuple(taken[0] for taken in found if taken is not None and taken[1] > self._clock())
 
     async def renew(self, leases: Mapping[SessionId, datetime]) -> tuple[SessionId, ...]:
         self._reach()

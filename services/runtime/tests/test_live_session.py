@@ -155,12 +155,14 @@ async def test_without_its_hub_the_call_goes_on_while_media_live(house, talking,
     assert returned.seen == [("started", True), ("told", call_events.AudioCleared())]
 
 
-async def test_a_page_that_closed_without_a_word_ends_within_ten_seconds(house, talking):
+async def test_a_page_that_is_gone_without_a_word_is_awaited_for_thirty_seconds(house, talking):
     live, _, _transport, audience = talking
     live.feed("audio", asyncio.get_running_loop().time())
     live.detach(audience)
 
-    await ticks(house, 10)
+    await ticks(house, 28)
+    assert (await house.store.get(live.plan.session_id)).state is SessionState.RECONNECTING
+    await ticks(house, 3)
 
     events = await told(house, live)
     assert events[-1].reason is EndReason.DISCONNECTED

@@ -24,12 +24,19 @@ def seen(**changes) -> Sighting:
         (seen(media="disconnected", media_changed_at=100), 129, Presence.AWAY),
         (seen(media="disconnected", media_changed_at=100), 130, EndReason.DISCONNECTED),
         (seen(hub_lost_at=100, heard_at=100), 105, Presence.AWAY),  # the browser was killed
-        (seen(hub_lost_at=100, heard_at=100), 108, EndReason.DISCONNECTED),
-        (seen(hub_lost_at=100, heard_at=100, media="disconnected", media_changed_at=106), 107, Presence.AWAY),
-        (seen(hub_lost_at=100, heard_at=100, media="disconnected", media_changed_at=106), 108, EndReason.DISCONNECTED),
+        (seen(hub_lost_at=100, heard_at=100), 129, Presence.AWAY),
+        (seen(hub_lost_at=100, heard_at=100), 130, EndReason.DISCONNECTED),
+        (seen(hub_lost_at=100, heard_at=100, media="disconnected", media_changed_at=106), 129, Presence.AWAY),
+        (seen(hub_lost_at=100, heard_at=100, media="disconnected", media_changed_at=106), 130, EndReason.DISCONNECTED),
+        (seen(hub_lost_at=100, heard_at=100, window=8.0), 108, EndReason.DISCONNECTED),
         (seen(hub_lost_at=100, media="closed", media_changed_at=100), 101, Presence.AWAY),
         (seen(hub_lost_at=100, media="closed", media_changed_at=100), 102, EndReason.DISCONNECTED),
-        (seen(hub_lost_at=100, media="failed", media_changed_at=100), 108, EndReason.DISCONNECTED),
+        (seen(hub_lost_at=100, media="failed", media_changed_at=100), 130, EndReason.DISCONNECTED),
+        (seen(media="none", media_changed_at=100), 101, Presence.AWAY),  # taken over, the media follow
+        (seen(over_hub=True, heard_at=10), 300, Presence.PRESENT),  # a client that sends nothing while it is silent
+        (seen(over_hub=True, hub_lost_at=100, heard_at=100), 100, Presence.AWAY),  # audio died with the hub
+        (seen(over_hub=True, hub_lost_at=100, media="closed", media_changed_at=100), 129, Presence.AWAY),
+        (seen(over_hub=True, hub_lost_at=100, heard_at=129), 130, EndReason.DISCONNECTED),
         (seen(connected=False, media="none"), 119, Presence.PRESENT),  # asking for the microphone
         (seen(connected=False, media="connecting"), 120, EndReason.TIMEOUT),
         (seen(connected=False, media="none", hub_lost_at=20), 29, Presence.PRESENT),

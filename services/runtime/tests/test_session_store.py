@@ -7,9 +7,11 @@ import pytest
 from voisnap_domain.costs import SttUsage, Usage
 from voisnap_domain.errors import NotFound
 from voisnap_domain.ids import EventId, NodeId, SessionId, TenantId
+from voisnap_domain.resumption import CallSnapshot
 from voisnap_domain.sessions import EndReason, SessionState
+from voisnap_domain.tenants import Environment
 from voisnap_kit.redis import Redis
-from voisnap_runtime.sessions.store import Entry, Progress, RedisStore
+from voisnap_runtime.sessions.store import Entry, Progress, RedisStore, Seat
 from voisnap_testkit.fakes_sessions import MemoryStore
 
 pytestmark = pytest.mark.conformance
@@ -226,3 +228,87 @@ async def test_a_forgotten_session_is_restored_with_its_lease(store, session, cl
 
     assert await store.get(session.plan.session_id) == session
     assert await store.lease_of(session.plan.session_id) == clock() + timedelta(seconds=15)
+
+
+async def test_finished_turns_are_kept_in_order_until_the_session_ends(store, opened, clock, make_turn):
+    session_id = opened.plan.session_id
+    await claim(store, opened, NODE, clock)
+    turns = (make_turn(1, "Hello!"), make_turn(2, "What time do you close?"))
+    for number, finished in enumerate(turns):
+        assert await store.append(session_id, NODE, (entry(number),), Progress(turns=number), finished)
+
+    assert await store.turns(session_id) == turns
+    await store.change(session_id, lambda s: s.moved(SessionState.ENDED, reason=EndReason.ERROR, at=clock()))
+
+    assert await store.turns(session_id) == ()
+
+
+async def test_a_turn_that_another_node_writes_is_not_kept(store, opened, clock, make_turn):
+    session_id = opened.plan.session_id
+    await claim(store, opened, OTHER, clock)
+
+    assert not await store.append(session_id, NODE, (entry(1),), None, make_turn(1, "too late"))
+    assert await store.append(SessionId("wrtc_forgotten"), NODE, (entry(2),), None, make_turn(1, "whose?"))
+
+    assert await store.turns(session_id) == ()
+    assert await store.turns(SessionId("wrtc_forgotten")) == ()
+
+
+async def test_the_owner_keeps_snapshots_and_is_told_of_sessions_that_are_not_its_own(
+    store, session, clock, make_session, make_plan
+):
+    until = clock() + timedelta(minutes=5)
+    ids = [SessionId(f"wrtc_{number}") for number in (1, 2, 3)]
+    for number in (1, 2, 3):
+        made = make_session(make_plan(number), deadline=session.deadline)
+        await store.create(made, token=f"t{number}", token_until=until)
+        await claim(store, made, OTHER if number == 2 else NODE, clock)
+    await store.change(ids[2], lambda s: s.moved(SessionState.ENDED, reason=EndReason.ERROR, at=clock()))
+    snapshot = CallSnapshot(elapsed=4.5, next_sequence=3, rest="and then")
+
+    assert await store.keep(NODE, dict.fromkeys(ids, snapshot)) == (ids[1], ids[2])
+    assert await store.keep(NODE, {}) == ()
+
+    assert [await store.snapshot(session_id) for session_id in ids] == [snapshot, None, None]
+    await store.change(ids[0], lambda s: s.moved(SessionState.ENDED, reason=EndReason.ERROR, at=clock()))
+    assert await store.snapshot(ids[0]) is None
+
+
+async def test_a_session_handed_over_takes_no_more_of_its_former_owner(store, opened, clock, make_turn):
+    session_id = opened.plan.session_id
+    await claim(store, opened, NODE, clock)
+    until = clock() + timedelta(seconds=30)
+
+    await store.change(session_id, lambda s: s.handed_over(lease_until=until, seamless=True))
+
+    kept = await store.get(session_id)
+    assert (kept.owner, kept.seamless, kept.state) == (None, True, opened.state)
+    assert not await store.append(session_id, NODE, (entry(1),), None, make_turn(1, "too late"))
+    assert await store.keep(NODE, {session_id: CallSnapshot()}) == (session_id,)
+
+
+async def test_a_restored_session_has_its_turns_and_progress_again(store, session, clock, make_turn):
+    turns = (make_turn(1, "Hello!"), make_turn(2, "Hi."))
+    until = clock() + timedelta(seconds=15)
+    for _ in range(2):
+        await store.restore(session, lease_until=until, turns=turns, progress=Progress(turns=2))
+
+    assert await store.turns(session.plan.session_id) == turns
+    assert (await store.progress(session.plan.session_id)).turns == 2
+
+
+async def test_a_seat_is_found_by_its_connection_while_it_is_kept(store, clock):
+    def seat(number: int) -> Seat:
+        return Seat(
+            session_id=SessionId(f"wrtc_{number}"),
+            tenant_id=TENANT,
+            environment=Environment.LIVE,
+            user_id="usr_1",
+            hub="voice",
+        )
+
+    await store.seat("digest_1", seat(1), until=clock() + timedelta(minutes=1))
+    await store.seat("digest_2", seat(2), until=clock() + timedelta(minutes=1))
+
+    assert await store.seats(("digest_2", "digest_0", "digest_1")) == (seat(2), seat(1))
+    assert await store.seats(()) == ()

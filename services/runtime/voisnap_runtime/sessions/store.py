@@ -1,11 +1,13 @@
-"""Live sessions in Redis: one hash a session, changed only by compare-and-set, and its journal of events beside it.
+"""Live sessions in Redis: one hash a session, changed only by compare-and-set, its finished turns and its journal of events beside it.
 
 Keys of one session share the hash tag `{session_id}`, so they live in one slot of a cluster and one script may touch them all:
 
-    vs:{sid}:state      hash: revision, session (JSON), owner, state, progress (JSON)
+    vs:{sid}:state      hash: revision, session (JSON), owner, state, progress (JSON), snapshot (JSON)
+    vs:{sid}:turns      list of finished turns (JSON), for whoever takes the session over; gone with the end of the session
     vs:{sid}:journal    stream of events that wait for JetStream
     vs:{sid}:lock       held by the process that clears up after a lost owner
     vs:tok:<sha256>     session token → session id
+    vs:seat:<sha256>    hub connection (digest of its token) → the session it belonged to and whose it was
     vs:live             sorted set: session id by the time its lease ends
     vs:journals         set: session ids whose journal may hold entries
     vs:tenant:{tid}:live    sorted set: a tenant's sessions by the time they end at the latest
@@ -17,11 +19,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, cast
 
 import msgspec
-from voisnap_domain.conversations import CallQuality
+from voisnap_domain.conversations import CallQuality, Turn
 from voisnap_domain.costs import Usage
 from voisnap_domain.errors import Conflict, NotFound
 from voisnap_domain.ids import EventId, NodeId, SessionId, TenantId
+from voisnap_domain.resumption import CallSnapshot
 from voisnap_domain.sessions import Session, SessionState
+from voisnap_domain.tenants import Environment
 from voisnap_kit.redis import Redis, Script
 
 KEEP_ENDED = timedelta(minutes=10)
@@ -29,6 +33,9 @@ KEEP_ENDED = timedelta(minutes=10)
 
 KEEP_JOURNAL = timedelta(days=7)
 """How long events wait for a bus that is away, at most."""
+
+MAX_TURNS = 2_000
+"""Turns that are kept for a take-over; of a longer conversation the latest."""
 
 _ATTEMPTS = 8
 
@@ -53,6 +60,16 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
+class Seat(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a hub connection belonged: its session, and who sat there."""
+
+    session_id: SessionId
+    tenant_id: TenantId
+    environment: Environment
+    user_id: str
+    hub: str
+
+
 class Store(Protocol):
     """Where live sessions are kept. Every method raises `RedisError` (the fake: never) when the store is away."""
 
@@ -60,7 +77,14 @@ class Store(Protocol):
         """Keep a new session and its first token; its lease ends with the token unless somebody claims it."""
         ...
 
-    async def restore(self, session: Session, *, lease_until: datetime) -> None:
+    async def restore(
+        self,
+        session: Session,
+        *,
+        lease_until: datetime,
+        turns: Sequence[Turn] = (),
+        progress: Progress | None = None,
+    ) -> None:
         """Write a session back that the store has forgotten although it lives."""
         ...
 
@@ -97,12 +121,40 @@ class Store(Protocol):
         ...
 
     async def append(
-        self, session_id: SessionId, node_id: NodeId, entries: Sequence[Entry], progress: Progress | None
+        self,
+        session_id: SessionId,
+        node_id: NodeId,
+        entries: Sequence[Entry],
+        progress: Progress | None,
+        turn: Turn | None = None,
     ) -> bool:
-        """Write entries and progress for the owner; False when the session is over or belongs to another node."""
+        """Write entries, progress and the finished turn for the owner; False when the session is over or belongs to another node.
+
+        A session that the store forgot takes the entries, and nothing else.
+        """
+        ...
+
+    async def keep(self, node_id: NodeId, snapshots: Mapping[SessionId, CallSnapshot]) -> tuple[SessionId, ...]:
+        """Write snapshots for the owner in one round trip; answers the sessions that are over or another node's."""
         ...
 
     async def progress(self, session_id: SessionId) -> Progress: ...
+
+    async def turns(self, session_id: SessionId) -> tuple[Turn, ...]:
+        """The finished turns of a session that lives, in order, each once."""
+        ...
+
+    async def snapshot(self, session_id: SessionId) -> CallSnapshot | None:
+        """What was last kept of a session that lives."""
+        ...
+
+    async def seat(self, digest: str, seat: Seat, *, until: datetime) -> None:
+        """Note whose connection this was."""
+        ...
+
+    async def seats(self, digests: Sequence[str]) -> tuple[Seat, ...]:
+        """The seats of these connections, as far as known, in their order."""
+        ...
 
     async def renew(self, leases: Mapping[SessionId, datetime]) -> tuple[SessionId, ...]:
         """Prolong the leases of sessions; answers those that have none any more."""
@@ -141,6 +193,10 @@ if revision == ARGV[2] and redis.call('HGET', KEYS[1], 'session') == ARGV[3] the
 if revision ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'session', ARGV[3], 'owner', ARGV[4], 'state', ARGV[5])
 redis.call('EXPIREAT', KEYS[1], ARGV[6])
+if ARGV[5] == 'ended' then
+  redis.call('DEL', KEYS[3])
+  redis.call('HDEL', KEYS[1], 'snapshot')
+end
 for i = 8, #ARGV, 5 do
   redis.call('XADD', KEYS[2], '*', 'id', ARGV[i], 'tenant', ARGV[i+1], 'tag', ARGV[i+2], 'body', ARGV[i+3], 'trace', ARGV[i+4])
 end
@@ -153,10 +209,22 @@ local owner = redis.call('HGET', KEYS[1], 'owner')
 if owner and owner ~= ARGV[1] then return 0 end
 if redis.call('HGET', KEYS[1], 'state') == 'ended' then return 0 end
 if owner and ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'progress', ARGV[2]) end
-for i = 4, #ARGV, 5 do
+if owner and ARGV[4] ~= '' then
+  redis.call('RPUSH', KEYS[3], ARGV[4])
+  redis.call('LTRIM', KEYS[3], -tonumber(ARGV[5]), -1)
+  redis.call('PEXPIRE', KEYS[3], redis.call('PTTL', KEYS[1]))
+end
+for i = 6, #ARGV, 5 do
   redis.call('XADD', KEYS[2], '*', 'id', ARGV[i], 'tenant', ARGV[i+1], 'tag', ARGV[i+2], 'body', ARGV[i+3], 'trace', ARGV[i+4])
 end
 redis.call('EXPIRE', KEYS[2], ARGV[3])
+return 1
+""")
+
+_KEEP = Script("""
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end
+if redis.call('HGET', KEYS[1], 'state') == 'ended' then return 0 end
+redis.call('HSET', KEYS[1], 'snapshot', ARGV[2])
 return 1
 """)
 
@@ -196,8 +264,15 @@ class RedisStore:
         await self.add_token(token, session_id, until=token_until)
         await self._client.zadd(_LIVE, {session_id: token_until.timestamp()})
 
-    async def restore(self, session: Session, *, lease_until: datetime) -> None:
-        await self._write(session)
+    async def restore(
+        self,
+        session: Session,
+        *,
+        lease_until: datetime,
+        turns: Sequence[Turn] = (),
+        progress: Progress | None = None,
+    ) -> None:
+        await self._write(session, turns=turns, progress=progress)
         await self._client.zadd(_LIVE, {session.plan.session_id: lease_until.timestamp()})
 
     async def reserve(
@@ -223,7 +298,7 @@ class RedisStore:
     async def change(
         self, session_id: SessionId, change: Callable[[Session], Session], *, entries: Sequence[Entry] = ()
     ) -> Session:
-        keys = (_state_key(session_id), _journal_key(session_id))
+        keys = (_state_key(session_id), _journal_key(session_id), _turns_key(session_id))
         for _ in range(_ATTEMPTS):
             session = await self.get(session_id)
             if session is None:
@@ -239,20 +314,58 @@ class RedisStore:
         raise Conflict(f"Session {session_id} is changed by too many at once.", code="session-state")
 
     async def append(
-        self, session_id: SessionId, node_id: NodeId, entries: Sequence[Entry], progress: Progress | None
+        self,
+        session_id: SessionId,
+        node_id: NodeId,
+        entries: Sequence[Entry],
+        progress: Progress | None,
+        turn: Turn | None = None,
     ) -> bool:
         await self._client.sadd(_JOURNALS, session_id)
+        keys = (_state_key(session_id), _journal_key(session_id), _turns_key(session_id))
         args = (
             node_id,
             b"" if progress is None else msgspec.json.encode(progress),
             int(KEEP_JOURNAL.total_seconds()),
+            b"" if turn is None else msgspec.json.encode(turn),
+            MAX_TURNS,
             *_journal_args(entries),
         )
-        return bool(await _APPEND(self._redis, keys=(_state_key(session_id), _journal_key(session_id)), args=args))
+        return bool(await _APPEND(self._redis, keys=keys, args=args))
+
+    async def keep(self, node_id: NodeId, snapshots: Mapping[SessionId, CallSnapshot]) -> tuple[SessionId, ...]:
+        kept = await _KEEP.each(
+            self._redis,
+            [
+                ((_state_key(session_id),), (node_id, msgspec.json.encode(snapshot)))
+                for session_id, snapshot in snapshots.items()
+            ],
+        )
+        return tuple(session_id for session_id, done in zip(snapshots, kept, strict=True) if not done)
 
     async def progress(self, session_id: SessionId) -> Progress:
         data = await self._client.hget(_state_key(session_id), "progress")
         return Progress() if data is None else msgspec.json.decode(data, type=Progress)
+
+    async def turns(self, session_id: SessionId) -> tuple[Turn, ...]:
+        found = await self._client.lrange(_turns_key(session_id), 0, -1)
+        turns = (msgspec.json.decode(data, type=Turn) for data in found)
+        # A push whose answer was lost is repeated.
+        return tuple(turn for _, turn in sorted({turn.sequence: turn for turn in turns}.items()))
+
+    async def snapshot(self, session_id: SessionId) -> CallSnapshot | None:
+        data = await self._client.hget(_state_key(session_id), "snapshot")
+        return None if data is None else msgspec.json.decode(data, type=CallSnapshot)
+
+    async def seat(self, digest: str, seat: Seat, *, until: datetime) -> None:
+        await self._client.set(_seat_key(digest), msgspec.json.encode(seat), exat=_second(until))
+
+    async def seats(self, digests: Sequence[str]) -> tuple[Seat, ...]:
+        async with self._client.pipeline(transaction=False) as pipeline:  # keys of many slots
+            for digest in digests:
+                pipeline.get(_seat_key(digest))
+            found = await pipeline.execute()
+        return tuple(msgspec.json.decode(data, type=Seat) for data in found if data is not None)
 
     async def renew(self, leases: Mapping[SessionId, datetime]) -> tuple[SessionId, ...]:
         if not leases:
@@ -292,13 +405,19 @@ class RedisStore:
         found = await cast(Awaitable[set[bytes]], self._client.smembers(_JOURNALS))
         return tuple(sorted(SessionId(session_id.decode()) for session_id in found))
 
-    async def _write(self, session: Session) -> None:
+    async def _write(self, session: Session, *, turns: Sequence[Turn] = (), progress: Progress | None = None) -> None:
         data, owner, state, until, _ = _fields(session)
         fields = {"revision": session.revision, "session": data, "owner": owner, "state": state}
-        key = _state_key(session.plan.session_id)
+        if progress is not None:
+            fields["progress"] = msgspec.json.encode(progress)
+        key, turns_key = _state_key(session.plan.session_id), _turns_key(session.plan.session_id)
         async with self._client.pipeline(transaction=True) as pipeline:
             pipeline.hset(key, mapping=fields)
             pipeline.expireat(key, until)
+            if turns:
+                pipeline.delete(turns_key)
+                pipeline.rpush(turns_key, *(msgspec.json.encode(turn) for turn in turns[-MAX_TURNS:]))
+                pipeline.expireat(turns_key, until)
             await pipeline.execute()
 
 
@@ -339,6 +458,14 @@ def _state_key(session_id: SessionId) -> str:
 
 def _journal_key(session_id: SessionId) -> str:
     return f"vs:{{{session_id}}}:journal"
+
+
+def _turns_key(session_id: SessionId) -> str:
+    return f"vs:{{{session_id}}}:turns"
+
+
+def _seat_key(digest: str) -> str:
+    return f"vs:seat:{digest}"
 
 
 def _tenant_key(tenant_id: TenantId) -> str:
