@@ -15,7 +15,7 @@ env:
 	@if [ -z "$(PYTHON)" ]; then echo "voisnap: Python 3.11 or newer is needed and was not found. Install it, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; fi
 	@$(PYTHON) libs/stack/bootstrap.py
 
-up: env ## run the whole platform here (PORT, VOISNAP_HOME)
+up: env ## run the whole platform here (PORT, RUNTIMES, VOISNAP_HOME)
 	@VOISNAP_FOLLOW_PARENT=1 exec $(BIN)/voisnap up
 
 doctor: env ## check this installation and say what to change

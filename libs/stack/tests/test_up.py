@@ -23,19 +23,25 @@ pytestmark = pytest.mark.e2e
 
 STUB = """
 import json, os, signal, sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 name, port, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 if os.path.exists(os.path.join(folder, name + ".broken")):
     sys.exit("cannot go on: " + name + " is broken")
 
 class Stub(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
     def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        full = os.path.exists(os.path.join(folder, name + ".full")) and "id=" not in self.path
         body = json.dumps({"service": name, "path": self.path, "checks": {}}).encode()
-        self.send_response(200)
+        self.send_response(503 if full else 200)
+        if full:
+            self.send_header("Retry-After", "2")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+    do_POST = do_GET
     def log_message(self, *args): pass
 
 def end(*args):
@@ -44,7 +50,7 @@ def end(*args):
     os._exit(0)
 
 signal.signal(signal.SIGTERM, end)
-HTTPServer(("127.0.0.1", port), Stub).serve_forever()
+ThreadingHTTPServer(("127.0.0.1", port), Stub).serve_forever()
 """
 
 
@@ -60,7 +66,7 @@ def stubs(home: Home, secrets: Mapping[str, str], addresses: Addresses, weights:
             log=home.logs / f"{name}.log",
             start_seconds=20,
         )
-        for name in SERVICES
+        for name in (*SERVICES, *addresses.runtimes[1:])
     }
 
 
@@ -78,10 +84,12 @@ def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def platform(root: Path, *, said: list[str] | None = None) -> AsyncIterator[Platform]:
+async def platform(root: Path, *, said: list[str] | None = None, runtimes: int = 1) -> AsyncIterator[Platform]:
     """A running launcher with stub services."""
     lines = [] if said is None else said
-    settings = UpSettings(home=Home(root=root), port=free_port(), bind="127.0.0.1", models=root / "models")
+    settings = UpSettings(
+        home=Home(root=root), port=free_port(), bind="127.0.0.1", models=root / "models", runtimes=runtimes
+    )
     running = Platform(settings=settings, specs=stubs, seeds=False, fsync=False, say=lines.append)
     locks = Locks(settings.home)
     settings.home.prepare()
@@ -154,6 +162,58 @@ async def test_a_part_that_keeps_crashing_is_left_alone(tmp_path: Path, monkeypa
         assert "cannot go on: api is broken" in said[-1]
 
 
+async def test_two_runtimes_share_the_calls_and_one_that_is_killed_is_missed_by_nobody(tmp_path: Path) -> None:
+    said: list[str] = []
+    async with (
+        platform(tmp_path / "home", said=said, runtimes=2) as running,
+        httpx.AsyncClient(base_url=running.settings.base_url) as client,
+    ):
+
+        async def negotiated(times: int) -> list[str]:
+            answers = [
+                await client.post("/hubs/voice/negotiate?negotiateVersion=1", content="{}") for _ in range(times)
+            ]
+            assert {answer.status_code for answer in answers} == {200}
+            return [answer.json()["service"] for answer in answers]
+
+        assert set(await negotiated(20)) == {"runtime", "runtime-2"}
+        assert (await client.get("/healthz")).json()["parts"]["runtime-2"]["status"] == "ready"
+        (tmp_path / "home" / "runtime-2.broken").touch()
+        killed = running.parts["runtime-2"].pid
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+        assert set(await negotiated(20)) == {"runtime"}
+        assert (await client.get("/carriers/twilio")).json()["service"] == "runtime"
+        (tmp_path / "home" / "runtime-2.broken").unlink()
+        await until(lambda: running.parts["runtime-2"].state is supervise.PartState.RUNNING)
+        assert running.parts["runtime-2"].pid not in (None, killed)
+        assert any(line.startswith("runtime-2: ") and "starting it again" in line for line in said)
+        restarted = await asyncio.to_thread(ask, tmp_path / "home" / "control.sock", "restart", "runtime-2")
+        assert restarted["seconds"] < 10
+    ended = (tmp_path / "home" / "ended").read_text().split()
+    assert ended[0] == "runtime-2"
+    assert set(ended[1:3]) == {"runtime", "runtime-2"}
+
+
+async def test_a_full_runtime_gets_nothing_new_but_keeps_what_it_has(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    async with (
+        platform(home, runtimes=2) as running,
+        httpx.AsyncClient(base_url=running.settings.base_url) as client,
+    ):
+        (home / "runtime.full").touch()
+        answers = [await client.post("/hubs/voice/negotiate") for _ in range(10)]
+        assert {(answer.status_code, answer.json()["service"]) for answer in answers} == {(200, "runtime-2")}
+        for request in (client.get, client.post):  # a poll or an event stream, and a message of the same connection
+            for node in ("runtime", "runtime-2"):
+                answer = await request(f"/hubs/voice?id={node}_01HX.c2VjcmV0")
+                assert (answer.status_code, answer.json()["service"]) == (200, node)
+        assert (await client.get("/hubs/voice?id=elsewhere_01HX.c2VjcmV0")).json()["service"] == "runtime-2"
+        (home / "runtime-2.full").touch()
+        answer = await client.post("/hubs/voice/negotiate")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+
+
 async def test_a_part_that_cannot_start_is_one_line_and_nothing_stays(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -202,10 +262,15 @@ async def test_only_the_owner_may_use_the_control_socket(tmp_path: Path) -> None
             await asyncio.to_thread(ask, home / "control.sock", "restart", "nothing")
 
 
-def test_a_wrong_port_names_the_variable() -> None:
+def test_a_wrong_setting_names_the_variable() -> None:
     for wrong in ("eighty", "0", "70000", "-1"):
         with pytest.raises(StackError, match=f"PORT is '{wrong}'"):
             read_settings({"PORT": wrong})
+    for wrong in ("two", "0", "17", "-1"):
+        with pytest.raises(StackError, match=f"RUNTIMES is '{wrong}'"):
+            read_settings({"RUNTIMES": wrong})
+    assert read_settings({"RUNTIMES": "2"}).runtimes == 2
+    assert read_settings({}).runtimes == 1
 
 
 def test_without_a_running_platform_the_command_says_so(tmp_path: Path) -> None:

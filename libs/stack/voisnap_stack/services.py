@@ -22,12 +22,13 @@ MODULES = {
     "runtime": "voisnap_runtime",
     "admin": "voisnap_admin",
 }
+MOST_RUNTIMES = 16
 START_SECONDS = 90.0
 LOCAL_ORIGINS = "http://127.0.0.1:*,http://localhost:*"
 """Pages that somebody develops on this very machine may call a platform that only this machine reaches."""
 _OURS = (
     *("DATABASE_URL", "MIGRATE_DATABASE_URL", "REDIS_URL", "NATS_URL", "HTTP_PORT", "HTTP_HOST"),
-    *("PYTHONDONTWRITEBYTECODE", "SECRETS_KEY", "BLOBS_SIGNING_KEY", "TURN_SECRET"),
+    *("PYTHONDONTWRITEBYTECODE", "SECRETS_KEY", "BLOBS_SIGNING_KEY", "TURN_SECRET", "NODE_ID", "NODE_NAME"),
 )
 """Variables that a service gets only where it should, whatever the user's shell holds. Compiled modules are wanted: they halve a start."""
 
@@ -45,9 +46,21 @@ class Addresses:
     public_port: int
     ports: Mapping[str, int]
     turn_urls: str = ""
+    runtimes: tuple[str, ...] = ("runtime",)
+    """The runtime processes, as `runtime_names` names them."""
 
     def upstream(self, name: str) -> str:
         return f"{LOOPBACK}:{self.ports[name]}"
+
+
+def runtime_names(count: int) -> tuple[str, ...]:
+    """`runtime`, `runtime-2`, `runtime-3` …: one process a core."""
+    return ("runtime", *(f"runtime-{number}" for number in range(2, count + 1)))
+
+
+def service_names(count: int) -> tuple[str, ...]:
+    """Every process of our own, with `count` runtimes."""
+    return (*SERVICES, *runtime_names(count)[1:])
 
 
 def as_role(url: str, role: str, password: str) -> str:
@@ -58,14 +71,20 @@ def as_role(url: str, role: str, password: str) -> str:
 
 
 def service_specs(home: Home, secrets: Mapping[str, str], addresses: Addresses, models: Path) -> dict[str, PartSpec]:
-    """How api, api-worker, runtime and admin are run."""
+    """How api, api-worker, admin and each runtime are run."""
     for folder in ("blobs", "spool", "keys"):
         (home.root / folder).mkdir(mode=0o700, exist_ok=True)
     environments = _environments(home, secrets, addresses, models)
+    for name in addresses.runtimes:
+        # A process finds what it could not store in its own spool, also after a restart. Its node id is another one each time: a
+        # process that comes back holds none of the sessions of the one before.
+        spool = home.root / "spool" / ("" if name == "runtime" else name)
+        spool.mkdir(mode=0o700, exist_ok=True)
+        environments[name] = environments["runtime"] | {"SPOOL_DIR": str(spool), "NODE_NAME": name}
     return {
         name: PartSpec(
             name=name,
-            command=(sys.executable, "-m", MODULES[name]),
+            command=(sys.executable, "-m", MODULES.get(name, MODULES["runtime"])),
             probe=readyz(addresses.ports[name]),
             environment=bare_environment()
             | {"HTTP_HOST": LOOPBACK, "HTTP_PORT": str(addresses.ports[name]), "PYTHONUNBUFFERED": "1"}
@@ -74,7 +93,7 @@ def service_specs(home: Home, secrets: Mapping[str, str], addresses: Addresses, 
             log=home.logs / f"{name}.log",
             start_seconds=START_SECONDS,
         )
-        for name in SERVICES
+        for name in dict.fromkeys((*SERVICES, *addresses.runtimes))
     }
 
 
@@ -159,7 +178,8 @@ def caddy_spec(home: Home, addresses: Addresses) -> PartSpec:
             "BIND": addresses.bind,
             "API_UPSTREAM": addresses.upstream("api"),
             "ADMIN_UPSTREAM": addresses.upstream("admin"),
-            "RUNTIME_UPSTREAM": addresses.upstream("runtime"),
+            "RUNTIME_UPSTREAMS": " ".join(addresses.upstream(name) for name in addresses.runtimes),
+            "RUNTIME_NODES": "\n".join(f"~^{name}_ {addresses.upstream(name)}" for name in addresses.runtimes),
             "HEALTH_UPSTREAM": addresses.upstream("health"),
             "CONSOLE_FOLDER": str(tree / "services" / "console" / "public"),
         },

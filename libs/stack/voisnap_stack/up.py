@@ -21,7 +21,16 @@ from .home import Home, Locks, home_folder, note_processes, write_private
 from .http_probe import serve_health
 from .ports import LOOPBACK, is_free, keep_ports
 from .servers import SERVERS, STOP_SECONDS, EmbeddedServers
-from .services import SERVICES, Addresses, as_role, caddy_spec, service_specs, turn_spec
+from .services import (
+    MOST_RUNTIMES,
+    Addresses,
+    as_role,
+    caddy_spec,
+    runtime_names,
+    service_names,
+    service_specs,
+    turn_spec,
+)
 from .supervise import Part, PartSpec, PartState, StackError, follow_parent
 
 DEFAULT_PORT = 8080
@@ -35,6 +44,8 @@ HEALTH_AGE = 0.3
 # The stop has five seconds in all (issue: "Ctrl-C or SIGTERM stops everything in order within 5 s").
 CADDY_STOP, RUNTIME_HEAD_START, SERVICES_STOP, SERVERS_STOP = 0.7, 1.5, 3.8, 4.7
 RESTART_SECONDS = 4.5
+HAND_OVER_SECONDS = 30.0
+"""What one of several runtimes may take to hand its calls over to the others before it is restarted."""
 
 _ED25519_PKCS8 = bytes.fromhex("302e020100300506032b657004220420")
 """What precedes the 32 bytes of an Ed25519 private key in PKCS#8 (RFC 8410 §7)."""
@@ -50,6 +61,8 @@ class UpSettings:
     port: int
     bind: str
     models: Path
+    runtimes: int = 1
+    """Runtime processes: one a core, at most."""
 
     @property
     def base_url(self) -> str:
@@ -58,15 +71,19 @@ class UpSettings:
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> UpSettings:
-    """`PORT`, `BIND`, `VOISNAP_HOME`, `MODELS_DIR`. Raises StackError that names the variable."""
+    """`PORT`, `BIND`, `VOISNAP_HOME`, `MODELS_DIR`, `RUNTIMES`. Raises StackError that names the variable."""
     text = environ.get("PORT") or str(DEFAULT_PORT)
     if not text.isdecimal() or not 0 < int(text) <= HIGHEST_PORT:
         raise StackError(f"PORT is '{text}': give a number from 1 to {HIGHEST_PORT}")
+    runtimes = environ.get("RUNTIMES") or "1"
+    if not runtimes.isdecimal() or not 0 < int(runtimes) <= MOST_RUNTIMES:
+        raise StackError(f"RUNTIMES is '{runtimes}': give a number from 1 to {MOST_RUNTIMES}")
     return UpSettings(
         home=home_folder(),
         port=int(text),
         bind=environ.get("BIND") or LOOPBACK,
         models=models.models_folder(environ),
+        runtimes=int(runtimes),
     )
 
 
@@ -86,6 +103,16 @@ class Platform:
     _listeners: list[asyncio.Server] = field(default_factory=list)
     _health: tuple[float, dict[str, Any]] = (0.0, {})
 
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The names of our own processes."""
+        return service_names(self.settings.runtimes)
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """The names of the runtime processes."""
+        return runtime_names(self.settings.runtimes)
+
     async def start(self, locks: Locks) -> None:
         """Start all in order and wait until every part is ready. Raises StackError with one line."""
         settings, home = self.settings, self.settings.home
@@ -95,7 +122,7 @@ class Platform:
                 f"`PORT={settings.port + 1 if settings.port < HIGHEST_PORT else DEFAULT_PORT} make up`"
             )
         secrets = home.secrets()
-        ports = await asyncio.to_thread(keep_ports, home.ports_file, (*SERVICES, "health", "turn"))
+        ports = await asyncio.to_thread(keep_ports, home.ports_file, (*self.services, "health", "turn"))
         weights = asyncio.create_task(asyncio.to_thread(self._fetch_models))
         try:
             self._listeners.append(await serve_health(self.health, ports["health"]))
@@ -144,11 +171,13 @@ class Platform:
             listener.close()
         servers = self._servers.parts if self._servers else {}
         services = {name: part for name, part in self.parts.items() if name not in servers}
-        if (runtime := services.get("runtime")) and runtime.process and runtime.pid:
+        # All at once, so that none of them hands its calls over to another that is about to go.
+        running = [part for name in self.runtimes if (part := services.get(name)) and part.pid]
+        for runtime in running:
             runtime.ask_to_end()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(RUNTIME_HEAD_START):
-                    await runtime.process.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RUNTIME_HEAD_START):
+                await asyncio.gather(*(runtime.process.wait() for runtime in running if runtime.process))
         if caddy := services.pop("caddy", None):
             await caddy.stop(CADDY_STOP)
         await asyncio.gather(*(part.stop(left(SERVICES_STOP)) for part in services.values()))
@@ -161,7 +190,7 @@ class Platform:
         asked_at, report = self._health
         if time.monotonic() - asked_at < HEALTH_AGE and report:
             return report
-        names = tuple(dict.fromkeys((*SERVERS, "caddy", *SERVICES, *self.parts)))
+        names = tuple(dict.fromkeys((*SERVERS, "caddy", *self.services, *self.parts)))
         states = await asyncio.gather(*(self._state_of(name) for name in names))
         parts = dict(zip(names, states, strict=True))
         ready = self.is_ready and all(state["status"] == "ready" for state in states)
@@ -180,7 +209,11 @@ class Platform:
         if part is None:
             raise StackError(f"there is no part {name} here; there are {', '.join(sorted(self.parts))}")
         began = time.monotonic()
-        await part.restart(RESTART_SECONDS if name in SERVICES else STOP_SECONDS)
+        if name in self.runtimes:
+            seconds = HAND_OVER_SECONDS if len(self.runtimes) > 1 else RESTART_SECONDS
+        else:
+            seconds = RESTART_SECONDS if name in self.services else STOP_SECONDS
+        await part.restart(seconds)
         self._note()
         return {"seconds": round(time.monotonic() - began, 2)}
 
@@ -211,6 +244,7 @@ class Platform:
             bind=settings.bind,
             public_port=settings.port,
             ports=ports,
+            runtimes=self.runtimes,
         )
         await self._start_part(caddy_spec(settings.home, addresses))
 
@@ -227,6 +261,7 @@ class Platform:
             bind=self.settings.bind,
             public_port=self.settings.port,
             ports=ports,
+            runtimes=self.runtimes,
             turn_urls="" if os.environ.get("TURN_URLS") else f"turn:{LOOPBACK}:{ports['turn']}?transport=udp",
         )
 
@@ -264,7 +299,7 @@ class Platform:
         try:
             await part.start()
         except StackError:
-            if spec.name == "runtime":
+            if spec.name in self.runtimes:
                 await self._blame_models()
             raise
 
@@ -370,22 +405,28 @@ def _complain(error: StackError) -> int:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    subparsers.add_parser(
+    parser = subparsers.add_parser(
         "up",
         help="run the whole platform on this machine",
         description=(
             "Starts servers and services, and stops them on Ctrl-C. PORT (8080), BIND (127.0.0.1), VOISNAP_HOME (.voisnap), MODELS_DIR; "
-            "DATABASE_URL, REDIS_URL and NATS_URL name servers of your own, which are then not started."
+            "DATABASE_URL, REDIS_URL and NATS_URL name servers of your own, which are then not started. With several runtimes (--runtimes "
+            "or RUNTIMES) the calls are spread over them, and a call goes on in another one when its own ends or is killed."
         ),
+    )
+    parser.add_argument(
+        "--runtimes",
+        metavar="N",
+        help=f"how many runtime processes take the calls, 1 to {MOST_RUNTIMES} (RUNTIMES, else 1): one a core",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    del args
     if os.environ.pop("VOISNAP_FOLLOW_PARENT", ""):
         follow_parent()
     try:
-        settings = read_settings()
+        chosen = {} if args.runtimes is None else {"RUNTIMES": args.runtimes or "''"}
+        settings = read_settings({**os.environ, **chosen})
     except StackError as error:
         return _complain(error)
     return asyncio.run(run_platform(Platform(settings=settings)))

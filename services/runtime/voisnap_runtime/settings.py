@@ -9,7 +9,8 @@ from .sessions.tokens import IceSettings
 
 
 class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One variable a field, in upper case. `spool_dir` survives a restart of the process; `node_id` is made when it is not given.
+    """One variable a field, in upper case. `spool_dir` survives a restart of the process; `node_id` is made when it is not given: it begins
+    with `node_name` and an underscore, by which an edge may tell the processes apart, and it is another one after each start.
 
     Media sockets bind `media_bind` (`*` for every address of the machine) and are announced as `media_advertise_ip` behind a one-to-one NAT.
     """
@@ -24,6 +25,7 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     http_host: str = "127.0.0.1"
     http_port: int = 8082
     node_id: str | None = None
+    node_name: str = "node"
     max_sessions: int = 50
     stun_urls: tuple[str, ...] = ()
     turn_urls: tuple[str, ...] = ()
