@@ -20,6 +20,14 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 @pytest.fixture(scope="session")
+def two_runtimes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """One platform with two runtime processes, for tests that kill, stop and drain them and leave two running."""
+    running = start_platform(tmp_path_factory.mktemp("two-runtimes") / "home", runtimes=2)
+    yield running
+    stop_platform(running)
+
+
+@pytest.fixture(scope="session")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A WAV file with a text in it, spoken by the local voice."""
     folder, voice = tmp_path_factory.mktemp("spoken"), Hibari(threads=1)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import redis
 
 START_SECONDS = 180
 VOISNAP = Path(sys.executable).with_name("voisnap")
@@ -47,6 +48,47 @@ class Platform:
             [str(VOISNAP), *arguments], env=environment, capture_output=True, text=True, timeout=timeout, check=False
         )
 
+    @property
+    def redis_url(self) -> str:
+        """Where the live sessions are kept."""
+        password = json.loads((self.home / "secrets.json").read_text())["valkey_password"]
+        port = json.loads((self.home / "ports.json").read_text())["valkey"]
+        return f"redis://:{password}@127.0.0.1:{port}/0"
+
+    def runtimes(self) -> dict[str, int]:
+        """The runtime processes that live, by name (`runtime`, `runtime-2` …), and their process ids."""
+        noted = json.loads((self.home / "processes.json").read_text())
+        pids = {name: part["pid"] for name, part in noted.items() if name.partition("-")[0] == "runtime"}
+        return {name: pid for name, pid in pids.items() if _lives(pid)}
+
+    def owner_of(self, session_id: str) -> str | None:
+        """The runtime process that holds the session now; None for one that nobody holds."""
+        with redis.Redis.from_url(self.redis_url) as client:
+            owner: Any = client.hget(f"vs:{{{session_id}}}:state", "owner")
+        return owner.decode().rpartition("_")[0] if owner else None
+
+    def owned_sessions(self, runtime: str) -> tuple[str, ...]:
+        """The sessions that a runtime process holds."""
+        with redis.Redis.from_url(self.redis_url) as client:
+            found: Any = client.scan_iter("vs:{*}:state")
+            names = [key.decode()[len("vs:{") : -len("}:state")] for key in found]
+        return tuple(name for name in names if self.owner_of(name) == runtime)
+
+    def signal(self, runtime: str, number: signal.Signals) -> int:
+        """Send a runtime process a signal: SIGKILL, SIGTERM (drain), SIGSTOP, SIGCONT. Its process id."""
+        pid = self.runtimes()[runtime]
+        os.kill(pid, number)
+        return pid
+
+    def wait_for_runtimes(self, count: int, *, but: int | None = None, seconds: float = 60) -> None:
+        """Wait until `count` runtime processes are ready, none of them the process `but`."""
+
+        def are_back() -> bool:
+            pids = self.runtimes().values()
+            return len(pids) == count and but not in pids and self.is_ready()
+
+        wait_until(are_back, seconds=seconds, what=f"{count} runtime processes")
+
     def is_ready(self) -> bool:
         """Whether the public health page says that every part is ready."""
         try:
@@ -73,14 +115,24 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start_platform(home: Path, *, environment: dict[str, str] | None = None) -> Platform:
+def _lives(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def start_platform(home: Path, *, runtimes: int = 1, environment: dict[str, str] | None = None) -> Platform:
     """Start `voisnap up` on a free port with its state in `home`, and wait for its `ready` line."""
     port = free_port()
     output = home.parent / f"{home.name}-up.log"
     with output.open("wb") as log:
         process = subprocess.Popen(
             [str(VOISNAP), "up"],
-            env=os.environ | {"PORT": str(port), "VOISNAP_HOME": str(home)} | (environment or {}),
+            env=os.environ
+            | {"PORT": str(port), "VOISNAP_HOME": str(home), "RUNTIMES": str(runtimes)}
+            | (environment or {}),
             stdout=log,
             stderr=subprocess.STDOUT,
         )
