@@ -114,7 +114,11 @@ async def test_negotiated_token_opens_the_connection_with_the_announced_id(hub_a
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
     body = answer.json()
-    assert body["availableTransports"] == [{"transport": "WebSockets", "transferFormats": ["Text", "Binary"]}]
+    assert body["availableTransports"] == [
+        {"transport": "WebSockets", "transferFormats": ["Text", "Binary"]},
+        {"transport": "ServerSentEvents", "transferFormats": ["Text"]},
+        {"transport": "LongPolling", "transferFormats": ["Text", "Binary"]},
+    ]
     socket = await connect(app, "/Hubs/ECHO", f"agentId=agt_1&id={body['connectionToken']}").open()
     assert (await socket.message())["arguments"] == [body["connectionId"], "user", "agt_1"]
 
@@ -129,9 +133,11 @@ async def test_bad_negotiate_version_is_answered_in_the_body(hub_app, http) -> N
     [
         ("GET", "/hubs/echo/negotiate", 405),
         ("POST", "/hubs/other/negotiate", 404),
-        ("GET", "/hubs/echo", 404),
-        ("POST", "/hubs/echo", 404),
-        ("DELETE", "/hubs/echo", 404),
+        ("GET", "/hubs/echo", 400),
+        ("POST", "/hubs/echo", 400),
+        ("DELETE", "/hubs/echo", 400),
+        ("PUT", "/hubs/echo", 405),
+        ("GET", "/hubs/other", 404),
     ],
 )
 async def test_other_requests_are_refused(hub_app, http, method, path, status) -> None:

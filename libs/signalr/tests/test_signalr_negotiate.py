@@ -1,18 +1,22 @@
 """Negotiation answers and the tokens behind them."""
 
 import pytest
-from voisnap_signalr.asgi import TRANSPORTS
+from voisnap_signalr.messages import TransferFormat
 from voisnap_signalr.negotiate import (
+    AvailableTransport,
     ConnectionInUseError,
     MemoryConnectionTokens,
     NegotiatedConnection,
     NegotiateError,
+    Transport,
     answer,
     new_connection,
     version_asked,
 )
 
 pytestmark = pytest.mark.unit
+
+TRANSPORTS = (AvailableTransport(transport=Transport.WEB_SOCKETS, transfer_formats=(TransferFormat.TEXT,)),)
 
 
 def counting_bytes():

@@ -2,8 +2,10 @@
 
 from .asgi import HubApp, HubAppSettings, router
 from .connection import ConnectionSettings
+from .http_transports import HttpSettings
 from .hub import Hub, HubConnection, HubError, hub_method
-from .negotiate import ConnectionInUseError, ConnectionTokens, MemoryConnectionTokens, NegotiatedConnection
+from .negotiate import ConnectionInUseError, ConnectionTokens, MemoryConnectionTokens, NegotiatedConnection, Transport
+from .relay import Relay, RelayedBody, RelayedRequest, RelayedResponse, RelayError
 from .requests import HubRequest, Refused, Unauthorized
 from .session import SessionSettings
 
@@ -11,6 +13,7 @@ __all__ = [
     "ConnectionInUseError",
     "ConnectionSettings",
     "ConnectionTokens",
+    "HttpSettings",
     "Hub",
     "HubApp",
     "HubAppSettings",
@@ -20,7 +23,13 @@ __all__ = [
     "MemoryConnectionTokens",
     "NegotiatedConnection",
     "Refused",
+    "Relay",
+    "RelayError",
+    "RelayedBody",
+    "RelayedRequest",
+    "RelayedResponse",
     "SessionSettings",
+    "Transport",
     "Unauthorized",
     "hub_method",
     "router",

@@ -1,52 +1,60 @@
-"""The ASGI binding: routes, authentication, origins and WebSockets for a set of hubs.
+"""The ASGI binding: routes, authentication, origins and admission for a set of hubs.
 
 Put `router` in front of the application; the hub layer answers everything below its prefix by itself. Neither frames
 nor query strings are ever logged: both carry tokens.
 """
 
 import asyncio
+import hashlib
 import logging
+import math
 import os
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
-from contextlib import suppress
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
-from . import negotiate
+from . import continuity, negotiate
 from .connection import Connection, ConnectionSettings
+from .http_transports import HttpRequest, HttpSettings, HttpTransports
 from .hub import Hub, HubMethods
 from .json_codec import JsonCodec
-from .messages import TransferFormat
+from .messages import HubCodec, TransferFormat
 from .msgpack_codec import MsgpackCodec
 from .negotiate import (
     AvailableTransport,
     ConnectionInUseError,
     ConnectionTokens,
     MemoryConnectionTokens,
+    NegotiatedConnection,
     NegotiateError,
+    Transport,
+)
+from .origins import PREFLIGHT_HEADERS, Origins
+from .relay import (
+    RELAYED,
+    Relay,
+    RelayedRequest,
+    RelayedResponse,
+    RelayError,
+    answer_relayed,
+    is_node_name,
+    node_of,
 )
 from .requests import HubRequest, Refused
-from .session import HubSession, Log, PeerGone, SessionSettings
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+from .scopes import AsgiApp, Headers, Receive, Scope, Send, refusal_headers, respond, route
+from .session import HubSession, Log, SessionSettings, Wire
+from .stdlib_log import StdlibLog
+from .transports.inbox import read_body, until_gone
+from .transports.websockets import WebSocketWire, reject
 
 Authenticate = Callable[[HubRequest], Awaitable[Any]]
 HubFactory = Callable[[], Hub]
 
-TRANSPORTS = (
-    AvailableTransport(transport="WebSockets", transfer_formats=(TransferFormat.TEXT, TransferFormat.BINARY)),
-)
+ALL_TRANSPORTS = tuple(Transport)
 
-# What the official browser client asks for in a preflight.
-_ALLOWED_HEADERS = b"authorization, content-type, x-requested-with, x-signalr-user-agent"
 _NEGOTIATE = "/negotiate"
-_GOODBYE_CODES = (1000, 1001)
 
 
 class HubAppSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +62,7 @@ class HubAppSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     connection: ConnectionSettings = ConnectionSettings()
     session: SessionSettings = SessionSettings()
+    http: HttpSettings = HttpSettings()
     negotiated_ttl_s: float = 15.0
     authenticate_timeout_s: float = 10.0
     tick_s: float = 1.0
@@ -61,12 +70,19 @@ class HubAppSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HubApp:
-    """Serves hubs: `POST {path}/negotiate` and the WebSocket `{path}`.
+    """Serves hubs: `POST {path}/negotiate`, and `{path}` over WebSockets, Server-Sent Events and long polling.
 
     `hubs` maps a name ("webrtc", served below `prefix`) or a whole path ("/live/echo") to a `Hub` class or a factory
-    of hub objects. `authenticate` runs on the negotiation and again when the connection opens; it raises
-    `Unauthorized` (or `Refused`) or returns the connection's `user`. `allowed_origins` names the other origins whose
-    pages may connect ("*" for all, `http://host:*` for all ports of a host): browsers' own-origin requests and clients that send no Origin always may.
+    of hub objects. `authenticate` runs on every request; it raises `Unauthorized` (or `Refused`) or returns the
+    connection's `user`, which must be equal in all requests of a connection. `allowed_origins` names the other origins
+    whose pages may connect ("*" for all, `http://host:*` for all ports of a host): browsers' own-origin requests and
+    clients that send no Origin always may. `transports` are those offered, for all hubs or by the hubs' names.
+
+    With several processes, give `tokens` a shared store; then a WebSocket opens on any of them. `node` is what this
+    process is called (letters, digits, `-`, `_`) and `relay` brings the other transports' requests to theirs.
+
+    With `continuity`, a hub learns which connections its client held before (`HubConnection.previous`): by a cookie
+    that the negotiation sets, and by the old id that some clients send.
     """
 
     def __init__(
@@ -77,22 +93,35 @@ class HubApp:
         allowed_origins: Collection[str] = (),
         logger: Log | None = None,
         prefix: str = "/hubs",
+        transports: Collection[Transport] | Mapping[str, Collection[Transport]] = ALL_TRANSPORTS,
         tokens: ConnectionTokens | None = None,
+        node: str = "",
+        relay: Relay | None = None,
+        continuity: bool = False,
         settings: HubAppSettings | None = None,
         clock: Callable[[], float] | None = None,
+        wall_clock: Callable[[], float] = time.time,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
+        if node and not is_node_name(node):
+            raise ValueError("A node is called by letters, digits, '-' and '_', at most 64 of them.")
         self._hubs = {_hub_path(prefix, name): factory for name, factory in hubs.items()}
         self._authenticate = authenticate
-        self._allowed_origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
+        self._origins = Origins(allowed_origins)
         self._log = logger or StdlibLog(logging.getLogger("voisnap_signalr"))
         self._settings = settings or HubAppSettings()
-        self._clock = clock
-        self._tokens = tokens or MemoryConnectionTokens(clock=clock or _loop_time)
+        self._clock = clock or _loop_time
+        self._wall_clock = wall_clock
+        self._tokens = tokens or MemoryConnectionTokens(clock=self._clock)
+        self._node = node
+        self._relay = relay
+        self._keeps_continuity = continuity
         self._random_bytes = random_bytes
         self._codecs = (JsonCodec(), MsgpackCodec())
+        self._offered = {_hub_path(prefix, name): _offered_by(name, transports) for name in hubs}
         self._methods: dict[type[Hub], HubMethods] = {}
         self._sessions: set[HubSession] = set()
+        self._http = HttpTransports(self, settings=self._settings.http, clock=self._clock, log=self._log)
         self._ticker: asyncio.Task[None] | None = None
         self._is_draining = False
         for factory in self._hubs.values():
@@ -107,7 +136,7 @@ class HubApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
             case "http":
-                await self._serve_http(scope, send)
+                await self._serve_http(scope, receive, send)
             case "websocket":
                 await self._serve_websocket(scope, receive, send)
             case "lifespan":
@@ -126,96 +155,173 @@ class HubApp:
             for closing in late:
                 closing.cancel()
 
-    # HTTP: negotiation and its preflight
+    async def serve_relayed(self, request: RelayedRequest) -> RelayedResponse:
+        """Answer a request that another process got and that belongs to a connection of this one.
 
-    async def _serve_http(self, scope: Scope, send: Send) -> None:
-        path = _route(scope)
-        hub_path = path.removesuffix(_NEGOTIATE)
-        if hub_path == path or hub_path not in self._hubs:
-            # Server-Sent Events and long polling would be GET, POST and DELETE on the hub itself.
-            await _respond(send, 404)
+        The caller reads the answer's body to its end or closes it.
+        """
+        return await answer_relayed(self, request)
+
+    # HTTP: negotiation, connections without a socket, preflights
+
+    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = route(scope)
+        hub = path.removesuffix(_NEGOTIATE)
+        if hub not in self._hubs:
+            await respond(send, 404)
             return
-        cors = self._cors_headers(scope)
-        match scope["method"]:
-            case "OPTIONS":
-                await _respond(send, 204, headers=cors + _preflight_headers())
-            case "POST":
-                await self._negotiate(scope, send, hub_path, cors)
-            case _:
-                await _respond(send, 405, headers=[*cors, (b"allow", b"POST, OPTIONS")])
+        is_negotiate = hub != path
+        methods = ("POST",) if is_negotiate else ("GET", "POST", "DELETE")
+        cors = self._origins.cors_headers(scope)
+        if scope["method"] == "OPTIONS":
+            await respond(send, 204, headers=cors + PREFLIGHT_HEADERS)
+        elif scope["method"] not in methods:
+            await respond(send, 405, headers=[*cors, (b"allow", ", ".join((*methods, "OPTIONS")).encode())])
+        elif is_negotiate:
+            await self._negotiate(scope, send, hub, cors)
+        else:
+            await self._serve_connection(scope, receive, send, hub, cors)
 
-    async def _negotiate(self, scope: Scope, send: Send, hub_path: str, cors: list[tuple[bytes, bytes]]) -> None:
+    async def _negotiate(self, scope: Scope, send: Send, hub: str, cors: Headers) -> None:
         try:
             request = HubRequest.of(scope, is_negotiate=True)
             self._admit()
-            await self._identify(request)
+            user = await self._identify(request)
             version = negotiate.version_asked(request.query)
-            promised = negotiate.new_connection(hub_path, version=version, random_bytes=self._random_bytes)
+            promised = self._promise(hub, request, user, version=version)
             if not await self._tokens.issue(promised, ttl_s=self._settings.negotiated_ttl_s):
                 raise Refused(503, "too many negotiated connections", retry_after_s=5)
         except Refused as refusal:
-            self._log.info("hub.negotiation_refused", path=hub_path, status=refusal.status, reason=refusal.reason)
-            await _respond(send, refusal.status, headers=cors + _refusal_headers(refusal))
+            self._log.info("hub.negotiation_refused", path=hub, status=refusal.status, reason=refusal.reason)
+            await respond(send, refusal.status, headers=cors + refusal_headers(refusal))
         except NegotiateError as error:
-            await _respond(send, 200, body=msgspec.json.encode({"error": str(error)}), headers=cors)
+            await _respond_json(send, {"error": str(error)}, cors)
         else:
-            body = negotiate.answer(promised, version=version, transports=TRANSPORTS)
-            await _respond(send, 200, body=msgspec.json.encode(body), headers=cors)
+            body = negotiate.answer(promised, version=version, transports=self.available_transports(hub))
+            await _respond_json(send, body, cors + self._cookies(scope, request, promised))
+
+    async def _serve_connection(self, scope: Scope, receive: Receive, send: Send, hub: str, cors: Headers) -> None:
+        try:
+            if not self._origins.admits(scope):
+                raise Refused(403, "origin not allowed")
+            request = HubRequest.of(scope)
+            user = await self._identify(request)
+            node = node_of(request.query.get("id", ""))
+            if node in (None, self._node) or self._relay is None or RELAYED in scope:
+                http = HttpRequest(
+                    hub=hub,
+                    offered=self._offered[hub],
+                    method=scope["method"],
+                    request=request,
+                    user=user,
+                    receive=receive,
+                    send=send,
+                    headers=cors,
+                )
+                await self._http.serve(http)
+            else:
+                await self._forward(self._relay, node, scope, receive, send)
+        except Refused as refusal:
+            self._log.info("hub.request_refused", path=hub, status=refusal.status, reason=refusal.reason)
+            await respond(send, refusal.status, headers=cors + refusal_headers(refusal))
+        except OSError:
+            self._log.debug("hub.connection_lost", path=hub)
+
+    async def _forward(self, relay: Relay, node: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have the connection's own process answer, and pass on what it says."""
+        settings = self._settings.http
+        body = await read_body(receive, max_bytes=settings.max_post_bytes, timeout_s=settings.post_timeout_s)
+        passing = asyncio.create_task(_pass_on(relay, node, _relayed(scope, body), send))
+        gone = asyncio.create_task(until_gone(receive))
+        try:
+            await asyncio.wait({passing, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            passing.cancel()
+            await asyncio.wait({passing})
+        if not passing.cancelled():
+            passing.result()
 
     # WebSockets
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        path = _route(scope)
+        path = route(scope)
         try:
             factory = self._hubs.get(path)
             if factory is None:
                 raise Refused(404, "no such hub")
-            if not self._is_allowed_origin(scope):
+            if not self._origins.admits(scope):
                 raise Refused(403, "origin not allowed")
+            if Transport.WEB_SOCKETS not in self._offered[path]:
+                raise Refused(404, "WebSockets are not offered")
             request = HubRequest.of(scope)
-            self._admit()
             user = await self._identify(request)
-            promised = await self._open(path, request)
+            promised = await self._open_socket(path, request, user)
         except Refused as refusal:
             self._log.info("hub.connection_refused", path=path, status=refusal.status, reason=refusal.reason)
-            await _reject(scope, send, refusal)
+            await reject(scope, send, refusal)
             return
         try:
-            await send({"type": "websocket.accept"})
-            await self._run(factory(), promised.connection_id, request, user, WebSocketWire(receive, send))
+            is_direct = "id" not in request.query
+            headers = self._cookies(scope, request, promised) if is_direct else []
+            await send({"type": "websocket.accept", "headers": headers})
+            await self.run(promised, Transport.WEB_SOCKETS, request, user, WebSocketWire(receive, send))
         except OSError:
             self._log.debug("hub.connection_lost", path=path)
         finally:
-            await self._tokens.release(promised.connection_token)
+            await self.release(promised)
 
-    async def _open(self, path: str, request: HubRequest) -> negotiate.NegotiatedConnection:
-        token = request.query.get("id")
-        if token is None:  # skipNegotiation
-            return negotiate.new_connection(path, version=1, random_bytes=self._random_bytes)
-        try:
-            promised = await self._tokens.claim(token)
-        except ConnectionInUseError:
-            raise Refused(409, "the connection is open already") from None
+    async def _open_socket(self, hub: str, request: HubRequest, user: Any) -> NegotiatedConnection:
+        if "id" in request.query:
+            try:
+                return await self.open(hub, request, user)
+            except ConnectionInUseError:
+                raise Refused(409, "the connection is open already") from None
+        self._admit()  # skipNegotiation
+        return self._promise(hub, request, user, version=1)
+
+    # Connections, whatever their transport
+
+    async def open(self, hub: str, request: HubRequest, user: Any) -> NegotiatedConnection:
+        """Take the negotiated connection that the request names. Raises `Refused` and `ConnectionInUseError`."""
+        self._admit()
+        promised = await self._tokens.claim(request.query["id"])
         if promised is None:
             raise Refused(404, "no connection with that id")
-        if promised.hub != path:
-            await self._tokens.release(token)
+        if promised.hub != hub:
+            await self.release(promised)
             raise Refused(404, "negotiated for another hub")
+        if promised.user != _digest_of_user(user):
+            await self.release(promised)
+            raise Refused(403, "negotiated by another user")
+        self._keep_ticking()
         return promised
 
-    async def _run(self, hub: Hub, connection_id: str, request: HubRequest, user: Any, wire: "WebSocketWire") -> None:
-        clock = self._clock or asyncio.get_running_loop().time
+    async def release(self, promised: NegotiatedConnection) -> None:
+        """Forget the token of a connection that is over."""
+        await self._tokens.release(promised.connection_token)
+
+    async def run(
+        self, promised: NegotiatedConnection, transport: Transport, request: HubRequest, user: Any, wire: Wire
+    ) -> None:
+        """Serve a connection until it has ended."""
+        hub = self._hubs[promised.hub]()
         session = HubSession(
             hub,
             methods=self._methods_of(type(hub)),
-            connection_id=connection_id,
+            promised=promised,
+            transport=transport,
             request=request,
             user=user,
-            connection=Connection(self._codecs, now=clock(), settings=self._settings.connection),
+            connection=Connection(
+                _codecs_for(transport, self._codecs),
+                now=self._clock(),
+                settings=_timers_for(transport, self._settings.connection),
+            ),
             wire=wire,
             settings=self._settings.session,
-            clock=clock,
+            clock=self._clock,
             log=self._log,
         )
         self._sessions.add(session)
@@ -225,12 +331,49 @@ class HubApp:
         finally:
             self._sessions.discard(session)
 
+    def available_transports(self, hub: str) -> tuple[AvailableTransport, ...]:
+        """What a negotiation for the hub of this path offers."""
+        return tuple(
+            AvailableTransport(transport=transport, transfer_formats=_formats_of(_codecs_for(transport, self._codecs)))
+            for transport in ALL_TRANSPORTS
+            if transport in self._offered[hub]
+        )
+
+    def _promise(self, hub: str, request: HubRequest, user: Any, *, version: int) -> NegotiatedConnection:
+        previous: tuple[str, ...] = ()
+        if self._keeps_continuity:
+            previous = continuity.previous_connections(request, old_id=request.query.get("id"))
+        return negotiate.new_connection(
+            hub,
+            version=version,
+            random_bytes=self._random_bytes,
+            node=self._node,
+            previous=previous,
+            user=_digest_of_user(user),
+        )
+
+    def _cookies(self, scope: Scope, request: HubRequest, promised: NegotiatedConnection) -> Headers:
+        if not self._keeps_continuity:
+            return []
+        sent: str = scope["path"].rstrip("/")
+        # A cookie's path knows the case; other letters that lower to a hub's name do not get into a header.
+        path = sent[: -len(_NEGOTIATE)] if request.is_negotiate else sent
+        cookies = continuity.set_cookies(
+            request,
+            promised.connection_token,
+            path=path if path.isascii() else promised.hub,
+            is_secure=scope.get("scheme") in ("https", "wss"),
+            now=self._wall_clock(),
+            random_bytes=self._random_bytes,
+        )
+        return [(b"set-cookie", cookie.encode("latin-1")) for cookie in cookies]
+
     # Admission
 
     def _admit(self) -> None:
         if self._is_draining:
             raise Refused(503, "draining", retry_after_s=1)
-        if len(self._sessions) >= self._settings.max_connections:
+        if max(len(self._sessions), len(self._http)) >= self._settings.max_connections:
             raise Refused(503, "too many connections", retry_after_s=5)
 
     async def _identify(self, request: HubRequest) -> Any:
@@ -239,22 +382,6 @@ class HubApp:
                 return await self._authenticate(request)
         except TimeoutError:
             raise Refused(503, "authentication took too long", retry_after_s=1) from None
-
-    def _is_allowed_origin(self, scope: Scope) -> bool:
-        origin = _header(scope, b"origin").lower()
-        any_port = f"{origin.rpartition(':')[0]}:*"
-        if not origin or not self._allowed_origins.isdisjoint(("*", origin, any_port)):
-            return True
-        # Own origin: the scheme is left out, since a proxy in front usually ends TLS.
-        return origin != "null" and urlsplit(origin).netloc == _header(scope, b"host").lower()
-
-    def _cors_headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
-        origin = _header(scope, b"origin")
-        headers = [(b"vary", b"Origin")]
-        if origin and self._is_allowed_origin(scope):
-            headers.append((b"access-control-allow-origin", origin.encode("latin-1")))
-            headers.append((b"access-control-allow-credentials", b"true"))
-        return headers
 
     def _methods_of(self, hub_type: type[Hub]) -> HubMethods:
         methods = self._methods.get(hub_type)
@@ -269,10 +396,10 @@ class HubApp:
             self._ticker = asyncio.create_task(self._tick())
 
     async def _tick(self) -> None:
-        clock = self._clock or asyncio.get_running_loop().time
-        while self._sessions:
+        while self._sessions or len(self._http):
             await asyncio.sleep(self._settings.tick_s)
-            now = clock()
+            now = self._clock()
+            self._http.tick(now)
             for session in tuple(self._sessions):
                 session.tick(now)
 
@@ -287,71 +414,19 @@ class HubApp:
                 return
 
 
-class WebSocketWire:
-    """A WebSocket as `Wire`: text frames for text protocols, binary ones for the others."""
-
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self._receive = receive
-        self._send = send
-        self._is_gone = False
-
-    async def receive(self) -> bytes | str | None:
-        message = await self._receive()
-        if message["type"] == "websocket.disconnect":
-            self._is_gone = True
-            if message.get("code", 1005) not in _GOODBYE_CODES:
-                raise PeerGone
-            return None
-        text = message.get("text")
-        return text if text is not None else message.get("bytes") or b""
-
-    async def send(self, data: bytes, transfer_format: TransferFormat) -> None:
-        if transfer_format is TransferFormat.TEXT:
-            await self._send({"type": "websocket.send", "text": data.decode()})
-        else:
-            await self._send({"type": "websocket.send", "bytes": data})
-
-    async def close(self) -> None:
-        if not self._is_gone:
-            await self._send({"type": "websocket.close", "code": 1000})
-
-
-class StdlibLog:
-    """Writes events to a standard logger; what an application without structlog gets."""
-
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
-
-    def debug(self, event: str, **values: Any) -> None:
-        self._write(logging.DEBUG, event, values)
-
-    def info(self, event: str, **values: Any) -> None:
-        self._write(logging.INFO, event, values)
-
-    def warning(self, event: str, **values: Any) -> None:
-        self._write(logging.WARNING, event, values)
-
-    def error(self, event: str, **values: Any) -> None:
-        self._write(logging.ERROR, event, values)
-
-    def _write(self, level: int, event: str, values: dict[str, Any]) -> None:
-        exc_info = values.pop("exc_info", None)
-        self._logger.log(level, "%s %s", event, values, exc_info=exc_info)
-
-
 def router(default_app: AsgiApp, hub_app: AsgiApp, prefix: str = "/hubs") -> AsgiApp:
     """Send what lies below `prefix` to the hubs and everything else, the lifespan too, to the application."""
     root = prefix.rstrip("/").lower()
 
-    async def route(scope: Scope, receive: Receive, send: Send) -> None:
+    async def route_by_path(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
-            path = _route(scope)
+            path = route(scope)
             if path == root or path.startswith(root + "/"):
                 await hub_app(scope, receive, send)
                 return
         await default_app(scope, receive, send)
 
-    return route
+    return route_by_path
 
 
 def _hub_path(prefix: str, name: str) -> str:
@@ -359,59 +434,79 @@ def _hub_path(prefix: str, name: str) -> str:
     return path.rstrip("/").lower()
 
 
-def _route(scope: Scope) -> str:
-    """The path inside the application, lower case: ASP.NET's routes know no case, and its clients rely on it."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    if root and path.startswith(root):
-        path = path[len(root) :]
-    return path.rstrip("/").lower()
+def _offered_by(name: str, transports: Collection[Transport] | Mapping[str, Collection[Transport]]) -> set[Transport]:
+    chosen = transports.get(name, ALL_TRANSPORTS) if isinstance(transports, Mapping) else transports
+    if not chosen:
+        raise ValueError(f"Hub '{name}' offers no transport.")
+    return {Transport(transport) for transport in chosen}
 
 
-def _header(scope: Scope, name: bytes) -> str:
-    for key, value in scope["headers"]:
-        if key.lower() == name:
-            return value.decode("latin-1")
-    return ""
+def _codecs_for(transport: Transport, codecs: Collection[HubCodec]) -> tuple[HubCodec, ...]:
+    """An event stream is text; the others carry anything."""
+    if transport is not Transport.SERVER_SENT_EVENTS:
+        return tuple(codecs)
+    return tuple(codec for codec in codecs if codec.transfer_format is TransferFormat.TEXT)
 
 
-def _preflight_headers() -> list[tuple[bytes, bytes]]:
-    return [
-        (b"access-control-allow-methods", b"GET, POST, DELETE"),
-        (b"access-control-allow-headers", _ALLOWED_HEADERS),
-        (b"access-control-max-age", b"600"),
-    ]
+def _formats_of(codecs: Collection[HubCodec]) -> tuple[TransferFormat, ...]:
+    return tuple(kind for kind in TransferFormat if any(codec.transfer_format is kind for codec in codecs))
 
 
-def _refusal_headers(refusal: Refused) -> list[tuple[bytes, bytes]]:
-    headers = []
-    if refusal.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    if refusal.retry_after_s is not None:
-        headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
-    return headers
+def _timers_for(transport: Transport, settings: ConnectionSettings) -> ConnectionSettings:
+    """Polls show by themselves that both sides are there; a ping would only end each of them early."""
+    if transport is not Transport.LONG_POLLING:
+        return settings
+    return msgspec.structs.replace(settings, keep_alive_s=math.inf)
 
 
-async def _respond(
-    send: Send, status: int, *, body: bytes = b"", headers: list[tuple[bytes, bytes]] | None = None
-) -> None:
-    sent_headers = [(b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store"), *(headers or [])]
-    if body:
-        sent_headers.append((b"content-type", b"application/json"))
-    with suppress(OSError):
-        await send({"type": "http.response.start", "status": status, "headers": sent_headers})
-        await send({"type": "http.response.body", "body": body})
+def _digest_of_user(user: Any) -> str:
+    """What another process compares a user by; empty for one that has no such form."""
+    try:
+        return hashlib.sha256(msgspec.json.encode(user, order="deterministic")).hexdigest()
+    except TypeError:
+        return ""
 
 
-async def _reject(scope: Scope, send: Send, refusal: Refused) -> None:
-    """Answer the WebSocket handshake with an HTTP status; servers without that extension can only say 403."""
-    with suppress(OSError):
-        if "websocket.http.response" not in (scope.get("extensions") or {}):
-            await send({"type": "websocket.close", "code": 1008})
+def _relayed(scope: Scope, body: bytes) -> RelayedRequest:
+    client = scope.get("client")
+    return RelayedRequest(
+        method=scope["method"],
+        path=route(scope),
+        query=scope.get("query_string", b"").decode("latin-1"),
+        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
+        client=client[0] if client else None,
+        scheme=scope.get("scheme", "http"),
+        body=body,
+    )
+
+
+async def _pass_on(relay: Relay, node: str, request: RelayedRequest, send: Send) -> None:
+    try:
+        response = await relay.forward(node, request)
+    except RelayError as error:
+        raise Refused(404, f"the connection's process is away: {error}") from error
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    is_whole = any(name == b"content-length" for name, _ in headers)
+    start = {"type": "http.response.start", "status": response.status, "headers": headers}
+    try:
+        if is_whole:
+            body = b"".join([part async for part in response.body])
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
             return
-        headers = [(b"content-length", b"0"), *_refusal_headers(refusal)]
-        await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": b""})
+        await send(start)
+        async for part in response.body:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    except RelayError as error:
+        if is_whole:
+            raise Refused(404, f"the connection's process is away: {error}") from error
+    finally:
+        await response.body.aclose()
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _respond_json(send: Send, body: Any, headers: Headers) -> None:
+    await respond(send, 200, body=msgspec.json.encode(body), content_type=b"application/json", headers=headers)
 
 
 def _loop_time() -> float:

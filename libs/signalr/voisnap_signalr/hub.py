@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar, get_type_hints, overload
 import msgspec
 
 from .messages import HubCodec
+from .negotiate import Transport
 from .requests import HubRequest
 
 _TARGET = "__voisnap_hub_target__"
@@ -39,6 +40,21 @@ class HubConnection(Protocol):
     @property
     def user(self) -> Any:
         """What `authenticate` returned."""
+        ...
+
+    @property
+    def transport(self) -> Transport:
+        """How the connection's bytes travel."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the connection token: its name in other connections' `previous`."""
+        ...
+
+    @property
+    def previous(self) -> tuple[str, ...]:
+        """Digests of connections that the same client held before, newest first; empty unless `continuity` is on."""
         ...
 
     @property

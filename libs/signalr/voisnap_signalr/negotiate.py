@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
@@ -11,19 +12,33 @@ from .messages import TransferFormat
 HIGHEST_VERSION = 1
 
 
+class Transport(StrEnum):
+    """The ways a connection can take, best first."""
+
+    WEB_SOCKETS = "WebSockets"
+    SERVER_SENT_EVENTS = "ServerSentEvents"
+    LONG_POLLING = "LongPolling"
+
+
 class AvailableTransport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One transport that the server offers and the formats it carries."""
 
-    transport: str
+    transport: Transport
     transfer_formats: tuple[TransferFormat, ...]
 
 
 class NegotiatedConnection(msgspec.Struct, frozen=True, kw_only=True):
-    """A connection that was promised: `connection_id` is public, `connection_token` opens it once."""
+    """A connection that was promised: `connection_id` is public, `connection_token` opens it once.
+
+    `previous` are digests of the connections that this client held before (`continuity.py`), newest first. `user` is
+    the digest of whoever negotiated, empty when it has none; nobody else opens the connection.
+    """
 
     connection_id: str
     connection_token: str
     hub: str
+    previous: tuple[str, ...] = ()
+    user: str = ""
 
 
 class ConnectionInUseError(Exception):
@@ -102,11 +117,30 @@ def version_asked(query: Mapping[str, str]) -> int:
     return min(int(asked[:9]), HIGHEST_VERSION)
 
 
-def new_connection(hub: str, *, version: int, random_bytes: Callable[[int], bytes]) -> NegotiatedConnection:
-    """Ids of a new connection. Version 0 knows no token: there the id itself opens the connection."""
+def new_connection(
+    hub: str,
+    *,
+    version: int,
+    random_bytes: Callable[[int], bytes],
+    node: str = "",
+    previous: tuple[str, ...] = (),
+    user: str = "",
+) -> NegotiatedConnection:
+    """Ids of a new connection. Version 0 knows no token: there the id itself opens the connection.
+
+    What opens the connection names its `node`, if that has a name: `<node>.<random>`.
+    """
     connection_id = _opaque_id(random_bytes)
     token = connection_id if version == 0 else _opaque_id(random_bytes)
-    return NegotiatedConnection(connection_id=connection_id, connection_token=token, hub=hub)
+    if node:
+        token = f"{node}.{token}"
+    return NegotiatedConnection(
+        connection_id=token if version == 0 else connection_id,
+        connection_token=token,
+        hub=hub,
+        previous=previous,
+        user=user,
+    )
 
 
 def answer(

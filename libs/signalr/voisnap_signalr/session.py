@@ -22,8 +22,10 @@ from .connection import (
     HandshakeDone,
     PeerClosed,
 )
+from .continuity import digest_of
 from .hub import Hub, HubError, HubMethods
 from .messages import Close, Completion, HubMessage, Invocation, Ping, StreamInvocation, TransferFormat
+from .negotiate import NegotiatedConnection, Transport
 from .outbox import Outbox
 from .requests import HubRequest
 
@@ -74,7 +76,8 @@ class HubSession:
         hub: Hub,
         *,
         methods: HubMethods,
-        connection_id: str,
+        promised: NegotiatedConnection,
+        transport: Transport,
         request: HubRequest,
         user: Any,
         connection: Connection,
@@ -83,7 +86,10 @@ class HubSession:
         clock: Callable[[], float],
         log: Log,
     ) -> None:
-        self.id = connection_id
+        self.id = promised.connection_id
+        self.digest = digest_of(promised.connection_token)
+        self.previous = promised.previous
+        self.transport = transport
         self.request = request
         self.user = user
         self.closed = asyncio.Event()

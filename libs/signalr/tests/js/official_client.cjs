@@ -64,7 +64,7 @@ async function main() {
   seen.tooLarge = await closed;
   seen.unauthorized = await reason(builder(url, { accessTokenFactory: () => "bad" }).build().start());
   seen.noSuchHub = await reason(builder(url + "x").build().start());
-  seen.onlyOtherTransports = await reason(
+  seen.longPolling = await reason(
     builder(url, { transport: signalR.HttpTransportType.LongPolling }).build().start(),
   );
   console.log(JSON.stringify(seen));

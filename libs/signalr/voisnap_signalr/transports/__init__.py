@@ -1,0 +1,1 @@
+"""The transports: how the bytes of a connection travel."""

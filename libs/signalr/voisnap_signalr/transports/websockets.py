@@ -1,0 +1,50 @@
+"""WebSockets: one socket, both directions."""
+
+from contextlib import suppress
+
+from voisnap_signalr.messages import TransferFormat
+from voisnap_signalr.requests import Refused
+from voisnap_signalr.scopes import Receive, Scope, Send, refusal_headers
+from voisnap_signalr.session import PeerGone
+
+_GOODBYE_CODES = (1000, 1001)
+
+
+class WebSocketWire:
+    """A WebSocket as `Wire`: text frames for text protocols, binary ones for the others."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._is_gone = False
+
+    async def receive(self) -> bytes | str | None:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            self._is_gone = True
+            if message.get("code", 1005) not in _GOODBYE_CODES:
+                raise PeerGone
+            return None
+        text = message.get("text")
+        return text if text is not None else message.get("bytes") or b""
+
+    async def send(self, data: bytes, transfer_format: TransferFormat) -> None:
+        if transfer_format is TransferFormat.TEXT:
+            await self._send({"type": "websocket.send", "text": data.decode()})
+        else:
+            await self._send({"type": "websocket.send", "bytes": data})
+
+    async def close(self) -> None:
+        if not self._is_gone:
+            await self._send({"type": "websocket.close", "code": 1000})
+
+
+async def reject(scope: Scope, send: Send, refusal: Refused) -> None:
+    """Answer the WebSocket handshake with an HTTP status; servers without that extension can only say 403."""
+    with suppress(OSError):
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        headers = [(b"content-length", b"0"), *refusal_headers(refusal)]
+        await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": b""})
