@@ -102,22 +102,76 @@ class AsgiSocket:
             await self.task
 
 
+class AsgiRequest:
+    """One HTTP request into an ASGI app, its answer read part by part."""
+
+    def __init__(
+        self,
+        app: Any,
+        method: str,
+        path: str,
+        query: str = "",
+        headers: dict[str, str] | None = None,
+        body: bytes | None = b"",
+    ) -> None:
+        self._to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._from_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.can_write = asyncio.Event()
+        self.can_write.set()
+        scope = _scope("http", path, query, headers) | {"method": method}
+        self.task = asyncio.create_task(app(scope, self._to_app.get, self._send))
+        if body is not None:
+            self.upload(body)
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self.can_write.wait()
+        self._from_app.put_nowait(message)
+
+    def upload(self, body: bytes, *, more_body: bool = False) -> None:
+        """A part of the request's body."""
+        self._to_app.put_nowait({"type": "http.request", "body": body, "more_body": more_body})
+
+    def drop(self) -> None:
+        """The client goes."""
+        self._to_app.put_nowait({"type": "http.disconnect"})
+
+    async def raw(self) -> dict[str, Any]:
+        """The next ASGI message from the app."""
+        async with asyncio.timeout(5):
+            return await self._from_app.get()
+
+    async def begun(self) -> HttpAnswer:
+        """Status and headers."""
+        start = await self.raw()
+        headers: dict[str, str] = {}
+        for name, value in start["headers"]:
+            headers[name.decode()] = value.decode()
+        return HttpAnswer(start["status"], headers, b"")
+
+    async def answer(self) -> HttpAnswer:
+        """The whole answer."""
+        answer = await self.begun()
+        more_body = True
+        while more_body:
+            part = await self.raw()
+            answer.body += part.get("body", b"")
+            more_body = part.get("more_body", False)
+        return answer
+
+
 async def request(
-    app: Any, method: str, path: str, query: str = "", headers: dict[str, str] | None = None
+    app: Any,
+    method: str,
+    path: str,
+    query: str = "",
+    headers: dict[str, str] | None = None,
+    body: bytes = b"",
 ) -> HttpAnswer:
-    """One HTTP request without a body."""
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    scope = _scope("http", path, query, headers) | {"method": method}
-    await app(scope, receive, send)
-    answer_headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return HttpAnswer(sent[0]["status"], answer_headers, b"".join(part["body"] for part in sent[1:]))
+    """One HTTP request and its whole answer."""
+    asked = AsgiRequest(app, method, path, query, headers, body)
+    answer = await asked.answer()
+    await asked.task
+    return answer
 
 
 def _scope(kind: str, path: str, query: str, headers: dict[str, str] | None) -> dict[str, Any]:
@@ -148,6 +202,12 @@ def connect() -> type[AsgiSocket]:
 @pytest.fixture
 def http() -> Any:
     return request
+
+
+@pytest.fixture
+def exchange() -> type[AsgiRequest]:
+    """For requests that are not answered at once."""
+    return AsgiRequest
 
 
 @pytest.fixture
