@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from voisnap_domain.conversations import Word
 from voisnap_domain.turntaking import SpeechContinued, SpeechEnded, SpeechStarted, TurnInput
 from voisnap_media.pcm import Pcm
 from voisnap_providers.ports.stt import SttCapabilities, Transcript
-from voisnap_runtime.pipeline.ear import RING, Ear, VadTicker
+from voisnap_runtime.pipeline.ear import RING_SECONDS, Ear, VadTicker
 
 pytestmark = pytest.mark.unit
 
@@ -58,12 +59,12 @@ class Rig:
     """An ear fed by hand: `hear` feeds packets of 20 ms in step with the clock."""
 
     def __init__(
-        self, *, continuous: bool = False, model: Counting | None = None, ticker: VadTicker | None = None
+        self, *, continuous: bool = False, model: Counting | None = None, ticker: VadTicker | None = None, **ear: Any
     ) -> None:
         self.stream = Stream()
         self.events: list[TurnInput] = []
         capabilities = SttCapabilities(interim_results=True, word_timings=True, continuous=continuous)
-        self.ear = Ear(self.stream, capabilities, self.events.append)
+        self.ear = Ear(self.stream, capabilities, self.events.append, **ear)
         self.vad = VadTicker(model or Counting()) if ticker is None else ticker
         self.vad.add(self.ear)
         self.now = 100.0
@@ -73,6 +74,13 @@ class Rig:
         for _ in range(ms // 20):
             self.now += 0.02
             self.ear.feed(Pcm(np.full(320, level, np.int16), 16000), self.now)
+            self.vad.tick(self.now)
+
+    def hear_sound(self, sound: np.ndarray) -> None:
+        samples = np.concatenate([sound, np.zeros(-len(sound) % 320)]).astype(np.int16)
+        for packet in samples.reshape(-1, 320):
+            self.now += 0.02
+            self.ear.feed(Pcm(packet, 16000), self.now)
             self.vad.tick(self.now)
 
     def nothing_comes(self, ms: int) -> None:
@@ -210,7 +218,7 @@ def test_an_ear_that_falls_behind_stays_bounded_and_goes_on():
     for _ in range(400):
         rig.now += 0.02
         rig.ear.feed(Pcm(np.zeros(320, np.int16), 16000), rig.now)
-    assert rig.ear.lost_samples == 400 * 320 - RING
+    assert rig.ear.lost_samples == 400 * 320 - RING_SECONDS * 16000
     rig.hear(6000)
     rig.hear(500, LOUD)
     rig.hear(500)
@@ -234,3 +242,112 @@ def test_a_recording_gets_the_samples_in_order_and_silence_where_there_are_none(
             copies.append(copy.samples[0])
     assert copies == list(range(1, 97))
     assert rig.ear.copy(320, until_ms=rig.ear.now_ms(rig.now) + 500) is None
+
+
+class Keys:
+    """Notes keys heard, with their times since the call began."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, float]] = []
+        self.holds: list[float] = []
+
+    def heard(self, key: str, at: float) -> None:
+        self.told.append((key, at - 100.0))
+
+    def held(self, at: float) -> None:
+        self.holds.append(at - 100.0)
+
+    @property
+    def pressed(self) -> str:
+        return "".join(key for key, _ in self.told)
+
+
+def key_sound(key: str, ms: int, level: float = 3000) -> np.ndarray:
+    low, high = {"1": (697, 1209), "5": (770, 1336), "#": (941, 1477)}[key]
+    times = np.arange(ms * 16) / 16000
+    return level * (np.sin(2 * np.pi * low * times) + np.sin(2 * np.pi * high * times))
+
+
+def test_keys_in_the_audio_are_told_once_and_are_no_speech():
+    keys = Keys()
+    rig = Rig(keys=keys)
+    rig.hear(500)
+    for key in "15#":
+        rig.hear_sound(key_sound(key, 100))
+        rig.hear(100)
+    rig.hear(500)
+    assert keys.pressed == "15#"
+    assert [at for _, at in keys.told] == pytest.approx([0.55, 0.75, 0.95], abs=0.05)
+    assert keys.holds
+    assert rig.of(SpeechContinued) == []
+
+
+def test_a_key_pressed_while_somebody_speaks_is_hardly_given_to_the_recogniser():
+    rig = Rig(keys=Keys())
+    rig.hear(400, LOUD)
+    before = len(rig.stream.audio)
+    rig.hear_sound(key_sound("5", 400))
+    rig.hear(40)
+    tone = rig.stream.audio[before:]
+    assert np.abs(tone).max() > 1000
+    assert (np.abs(tone) > 1000).sum() <= 0.1 * 16000
+    assert np.abs(tone[1600:]).max() == 0
+
+
+def test_speech_after_a_key_is_recognised_without_the_key():
+    rig = Rig(keys=Keys())
+    rig.hear(400)
+    rig.hear_sound(key_sound("5", 200))
+    rig.hear(100)
+    rig.hear(300, LOUD)
+    audio = rig.stream.audio
+    assert (audio == LOUD).sum() >= 0.28 * 16000
+    assert (np.abs(audio[audio != LOUD]) > 0).sum() < 16 * 20
+
+
+def test_without_a_listener_keys_cost_nothing():
+    rig = Rig()
+    assert rig.ear.key_tracker is None
+    rig.hear_sound(key_sound("5", 200))
+    assert rig.of(SpeechStarted)
+
+
+def test_some_ears_want_keys_and_others_do_not():
+    ticker, keys = VadTicker(Counting()), Keys()
+    deaf, keen, idle = Rig(ticker=ticker), Rig(ticker=ticker, keys=keys), Rig(ticker=ticker, keys=Keys())
+    sound = np.concatenate([np.zeros(1600), key_sound("#", 96), np.zeros(1664)]).reshape(-1, 320)
+    now = 100.0
+    for packet in sound:
+        now += 0.02
+        for rig in (deaf, keen, idle):
+            audible = packet if rig is not idle else np.zeros(320)
+            rig.ear.feed(Pcm(audible.astype(np.int16), 16000), now)
+        ticker.tick(now)
+    assert keys.pressed == "#"
+    assert not idle.events
+
+
+def test_the_turn_can_be_listened_to_again_from_its_beginning():
+    rig = Rig(memory_seconds=8)
+    rig.hear(3000)
+    assert len(rig.ear.turn_audio()) == 0
+    rig.hear(500, LOUD)
+    rig.hear(400)
+    rig.hear(500, LOUD)
+    turn = rig.ear.turn_audio()
+    assert turn.seconds == pytest.approx(1.7, abs=0.05)
+    assert (turn.samples != 0).sum() == 1000 * 16
+    rig.hear(200)
+    rig.ear.flush()
+    assert len(rig.ear.turn_audio()) == 0
+    rig.hear(12000, LOUD)
+    assert rig.ear.turn_audio().seconds == pytest.approx(8.0)
+    rig.ear.forget()
+    assert len(rig.ear.turn_audio()) == 0
+
+
+def test_a_turn_is_remembered_for_a_recogniser_that_hears_everything():
+    rig = Rig(continuous=True)
+    rig.hear(1000)
+    rig.hear(500, LOUD)
+    assert rig.ear.turn_audio().seconds == pytest.approx(0.8, abs=0.05)

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from voisnap_domain.conversations import Word
 from voisnap_domain.turntaking import SpeechContinued, SpeechEnded, SpeechStarted, TurnInput
 from voisnap_media import endpointing
+from voisnap_media.dtmf import NONE, KeyTracker, ToneBank
 from voisnap_media.pcm import Pcm, Samples
 from voisnap_media.vad import RATE, WINDOW, WINDOW_MS, VadState
 from voisnap_providers.ports.stt import SttCapabilities, SttStream
 
 RING_SECONDS = 4
-RING = RING_SECONDS * RATE
+"""Audio kept; eight seconds when somebody judges whole turns by their sound."""
 PER_MS = RATE // 1000
 PRE_ROLL_MS = 300
 """Audio before the first voiced window that a recogniser gets: soft consonants."""
@@ -42,6 +43,18 @@ class VoiceModel(Protocol):
         ...
 
 
+class KeySink(Protocol):
+    """Takes keys heard in the audio, as `keypad.Keypad`."""
+
+    def heard(self, key: str, at: float) -> None:
+        """A key was pressed by loop time `at`."""
+        ...
+
+    def held(self, at: float) -> None:
+        """It is still down."""
+        ...
+
+
 class _Segment(msgspec.Struct, frozen=True):
     """From `pushed` seconds of the recogniser's audio on, its time runs from `call_ms`."""
 
@@ -50,9 +63,17 @@ class _Segment(msgspec.Struct, frozen=True):
 
 
 class Ear:
-    """One caller's ear. `happened` gets voice events as they are detected."""
+    """One caller's ear. `happened` gets voice events as they are detected, `keys` the keys heard; without it none are looked for."""
 
-    def __init__(self, stream: SttStream, capabilities: SttCapabilities, happened: Callable[[TurnInput], None]) -> None:
+    def __init__(
+        self,
+        stream: SttStream,
+        capabilities: SttCapabilities,
+        happened: Callable[[TurnInput], None],
+        *,
+        keys: KeySink | None = None,
+        memory_seconds: int = RING_SECONDS,
+    ) -> None:
         if capabilities.sample_rate != RATE:
             raise ValueError(f"the ear hands on {RATE} Hz, the recogniser wants {capabilities.sample_rate} Hz")
         self._stream = stream
@@ -61,11 +82,17 @@ class Ear:
         self._state = VadState()
         self._gate = endpointing.SpeechGate(GATE)
         self._burst_base = 0
-        self._ring: Samples = np.zeros(RING, np.int16)
+        self._keys = keys
+        self.key_tracker = KeyTracker() if keys is not None else None
+        """What is known of keys in the audio; None when nobody wants to know."""
+        self._key_until = 0
+        self._size = memory_seconds * RATE
+        self._ring: Samples = np.zeros(self._size, np.int16)
         self._written = 0
         self._read = 0
         self._pushed = 0
         self._hearing = self._continuous
+        self._turn_from: int | None = None
         self._segments: deque[_Segment] = deque(maxlen=256)
         self._heard_samples = 0
         self._heard_before = 0.0
@@ -123,14 +150,14 @@ class Ear:
             raise ValueError(f"the ear takes {RATE} Hz, got {audio.rate} Hz")
         self._take(audio.samples, arrived_at)
         if self._hearing:
-            self._push(audio)
+            self._push(audio if not self._hears_key else Pcm(np.zeros(len(audio), np.int16), RATE))
 
     def fill(self, now: float) -> None:
         """Let silence stand in for audio that did not come."""
         missing = now - self._arrived
         if missing < MISSING_AFTER_SECONDS:
             return
-        count = min(int(missing * RATE), RING)
+        count = min(int(missing * RATE), self._size)
         silence = Pcm(np.zeros(count, np.int16), RATE)
         self._take(silence.samples, now)
         if self._hearing:
@@ -140,11 +167,9 @@ class Ear:
         """The next whole window for the voice detector, or None."""
         if self._written - self._read < WINDOW:
             return None
-        start = self._read % RING
+        start = self._read
         self._read += WINDOW
-        if start + WINDOW <= RING:
-            return self._ring[start : start + WINDOW]
-        return np.concatenate([self._ring[start:], self._ring[: start + WINDOW - RING]])
+        return self._between(start, self._read)
 
     @property
     def voice_state(self) -> VadState:
@@ -154,6 +179,8 @@ class Ear:
     def judge(self, chance: float) -> None:
         """Take the voice detector's chance for the last window."""
         gate = self._gate
+        if self._hears_key:
+            chance = 0.0  # a key is no voice
         changes = gate.feed(chance)
         at_ms = self._time_of(self._read)
         for change in changes:
@@ -183,10 +210,38 @@ class Ear:
         if abs(wanted - self._copied) > COPY_DRIFT:
             self._copied = wanted
         start = self._copied
-        if start < 0 or start + count > self._written or start < self._written - RING:
+        if start < 0 or start + count > self._written or start < self._written - self._size:
             return None
         self._copied += count
-        return Pcm(np.take(self._ring, np.arange(start, start + count), mode="wrap"), RATE)
+        copied = self._between(start, start + count)
+        return Pcm(copied if copied.base is None else copied.copy(), RATE)
+
+    def turn_audio(self) -> Pcm:
+        """What was heard since the caller's open turn began, as far back as the memory goes; empty when nobody spoke."""
+        if self._turn_from is None:
+            return Pcm.empty(RATE)
+        start = max(self._turn_from, self._written - self._size, 0)
+        return Pcm(self._between(start, self._written).copy(), RATE)
+
+    # --- keys
+
+    @property
+    def _hears_key(self) -> bool:
+        return self.key_tracker is not None and not self.key_tracker.is_idle
+
+    def take_key(self, key: int, tones: float, whole: float) -> None:
+        """Take what a block of the last window holds, as `voisnap_media.dtmf.Blocks` says it."""
+        tracker, keys = self.key_tracker, self._keys
+        if tracker is None or keys is None:
+            return
+        pressed = tracker.take(key, tones, whole)
+        at = self.loop_time(self._time_of(self._read))
+        if pressed:
+            keys.heard(pressed, at)
+        elif tracker.down:
+            keys.held(at)
+        if not tracker.is_idle:
+            self._key_until = self._read
 
     # --- the recogniser
 
@@ -199,20 +254,24 @@ class Ear:
         """The caller's turn is over."""
         self._stream.flush()
         self._hearing = self._continuous
+        self._turn_from = None
 
     def forget(self) -> None:
         """What was handed on since the last flush was no speech."""
         self._stream.reset()
         self._hearing = self._continuous
+        self._turn_from = None
 
     def _hear_from(self, sample: int) -> None:
         """Begin to hand audio on, from `sample` or where it was left."""
+        if self._turn_from is None:
+            self._turn_from = max(sample, self._key_until, 0)
         if self._hearing:
             return
         self._hearing = True
-        start = max(sample, self._pushed, self._written - RING, 0)
+        start = max(sample, self._pushed, self._key_until, self._written - self._size, 0)
         if start < self._written:
-            missed = np.take(self._ring, np.arange(start, self._written), mode="wrap")
+            missed = self._between(start, self._written).copy()
             self._segments.append(_Segment(self._heard_samples / RATE, self._time_of(start)))
             self._push(Pcm(missed, RATE))
         else:
@@ -236,21 +295,33 @@ class Ear:
     # --- the ring
 
     def _take(self, samples: Samples, arrived: float) -> None:
+        size = self._size
         count = len(samples)
-        if count > RING:
-            samples, count = samples[-RING:], RING
-        start = self._written % RING
-        first = min(count, RING - start)
-        self._ring[start : start + first] = samples[:first]
-        self._ring[: count - first] = samples[first:]
+        if count > size:
+            samples, count = samples[-size:], size
+        start = self._written % size
+        end = start + count
+        if end <= size:
+            self._ring[start:end] = samples
+        else:
+            self._ring[start:] = samples[: size - start]
+            self._ring[: end - size] = samples[size - start :]
         self._written += count
-        if self._written - self._read > RING:
-            self.lost_samples += self._written - RING - self._read
-            self._read = self._written - RING
+        if self._written - self._read > size:
+            self.lost_samples += self._written - size - self._read
+            self._read = self._written - size
         # Nothing is heard before it was said: audio that comes late, after silence stood in for it, does not move the time on.
         latest = (arrived - self._start) * 1000
         self._call_ms = max(self._call_ms, min(self._call_ms + count / PER_MS, latest))
         self._arrived = arrived
+
+    def _between(self, start: int, end: int) -> Samples:
+        """Samples that are still in the ring; a view of it where they lie together."""
+        first = start % self._size
+        last = first + end - start
+        if last <= self._size:
+            return self._ring[first:last]
+        return np.concatenate([self._ring[first:], self._ring[: last - self._size]])
 
     def _time_of(self, sample: int) -> float:
         return self._call_ms - (self._written - sample) / PER_MS
@@ -264,6 +335,7 @@ class VadTicker:
 
     def __init__(self, model: VoiceModel) -> None:
         self._model = model
+        self._tones = ToneBank(RATE)
         self._ears: dict[Ear, None] = {}
 
     def __len__(self) -> int:
@@ -290,7 +362,24 @@ class VadTicker:
         if not ready:
             return
         batch = np.multiply(np.stack(windows), np.float32(1 / 32768), dtype=np.float32)
+        self._hear_keys(ready, batch)
         chances = self._model.probabilities(batch, [ear.voice_state for ear in ready])
-        for ear, chance in zip(ready, chances, strict=True):
+        for ear, chance in zip(ready, chances.tolist(), strict=True):
             if ear in self._ears:
-                ear.judge(float(chance))
+                ear.judge(chance)
+
+    def _hear_keys(self, ears: list[Ear], batch: NDArray[np.float32]) -> None:
+        """Look for keys in the windows of all ears that want to know; an ear is asked only when there may be something to tell."""
+        rows = [row for row, ear in enumerate(ears) if ear.key_tracker is not None]
+        if not rows:
+            return
+        found = self._tones.measure((batch if len(rows) == len(ears) else batch[rows]).reshape(-1, self._tones.block))
+        seen = found.key.reshape(len(rows), -1)
+        may_be = (seen != NONE).any(axis=1).tolist()
+        per_window = seen.shape[1]
+        for place, row in enumerate(rows):
+            ear = ears[row]
+            if not may_be[place] and (ear.key_tracker is None or ear.key_tracker.is_idle):
+                continue
+            for block in range(place * per_window, (place + 1) * per_window):
+                ear.take_key(int(found.key[block]), float(found.tones[block]), float(found.whole[block]))
