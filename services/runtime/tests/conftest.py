@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 import numpy as np
@@ -19,6 +20,7 @@ from voisnap_domain.agents import AgentConfig, AgentSnapshot, Llm, Persona, Reco
 from voisnap_domain.conversations import CallQuality, Speaker, Turn, TurnLatency
 from voisnap_domain.costs import LlmUsage, Usage
 from voisnap_domain.ids import AgentId, ConversationId, EventId, NodeId, SessionId, TenantId
+from voisnap_domain.resumption import CallSnapshot, Resumption
 from voisnap_domain.sessions import Channel, Direction, EndReason, Session, SessionPlan, SessionState
 from voisnap_domain.tenants import Environment
 from voisnap_kit.bus import Bus
@@ -32,6 +34,7 @@ from voisnap_runtime.pipeline import events as call_events
 from voisnap_runtime.recording import Recordings
 from voisnap_runtime.sessions.journal import Journal, Relay
 from voisnap_runtime.sessions.live import Parts
+from voisnap_runtime.sessions.neighbours import Neighbours
 from voisnap_runtime.sessions.roster import LiveSessions
 from voisnap_runtime.sessions.store import Progress
 from voisnap_runtime.transports.port import LinkQuality
@@ -67,8 +70,18 @@ class Clock:
 class FakeCall:
     """A conversation that says what the test says and ends when the test ends it."""
 
-    def __init__(self, plan: SessionPlan, recorder: Recorder | None, notify: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        plan: SessionPlan,
+        recorder: Recorder | None,
+        notify: Callable[[Any], None],
+        resumption: Resumption | None = None,
+    ) -> None:
         self.plan = plan
+        self.resumption = resumption
+        self.stands_at = CallSnapshot() if resumption is None else resumption.snapshot
+        self.held = False
+        self.is_quiet = True
         self.recorder = recorder
         self.notify = notify
         self.fed: list[Pcm] = []
@@ -95,6 +108,15 @@ class FakeCall:
         if not self.deaf and not self.done.done():
             self.last_words()
             self.done.set_result(reason)
+
+    def snapshot(self) -> CallSnapshot:
+        return self.stands_at
+
+    def hold(self) -> None:
+        self.held = True
+
+    def release(self) -> None:
+        self.held = False
 
     def usage(self) -> Usage:
         return Usage(llm=LlmUsage(provider="local", model="brain", input_tokens=7, output_tokens=3))
@@ -192,6 +214,12 @@ class FakeAudience:
 
     async def leave(self) -> None:
         self.left = True
+
+    async def come_back(self) -> None:
+        self.seen.append(("come back", None))
+
+    def give_way(self) -> None:
+        self.seen.append(("give way", None))
 
 
 class FakeBlobs:
@@ -319,10 +347,16 @@ class HubClient:
         assert first == "{}"
         self._take(rest)
 
-    async def invoke(self, target: str, *arguments: Any) -> None:
+    async def invoke(self, target: str, *arguments: Any) -> int:
+        """Call a hub method; its number, to wait for what it answers."""
         self._count += 1
         message = {"type": 1, "invocationId": str(self._count), "target": target, "arguments": arguments}
         await self._socket.send(json.dumps(message) + "\x1e")
+        return self._count
+
+    async def ask(self, target: str, *arguments: Any) -> Any:
+        """Call a hub method and wait for its result."""
+        return await self.answered(await self.invoke(target, *arguments))
 
     async def until(self, target: str, *, seconds: float = 10, where: Any = lambda _: True, keep: bool = False) -> Any:
         """The argument of the next call of `target` that matches; what came before it is forgotten unless kept."""
@@ -359,31 +393,42 @@ class HubClient:
 
 
 @contextlib.asynccontextmanager
-async def hub_connection(port: int, query: str):
-    async with connect(f"ws://127.0.0.1:{port}/hubs/webrtc?{query}") as socket:
+async def hub_connection(port: int, query: str | dict[str, str], *, hub: str = "webrtc"):
+    text = query if isinstance(query, str) else urlencode(query)
+    async with connect(f"ws://127.0.0.1:{port}/hubs/{hub}?{text}") as socket:
         client = HubClient(socket)
         await client.shake_hands()
         yield client
 
 
 class House:
-    """A process's worth of live sessions on fakes."""
+    """A process's worth of live sessions on fakes; a `neighbour` shares store, bus and blobs with another house."""
 
-    def __init__(self, tmp_path: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        tmp_path: Path,
+        clock: Clock,
+        *,
+        node_id: NodeId = NODE,
+        max_sessions: int = 2,
+        beside: "House | None" = None,
+    ) -> None:
         self.clock = clock
-        self.store = MemoryStore(Progress, clock=clock)
-        self.bus = MemoryBus(clock=clock)
-        self.blobs = FakeBlobs()
+        self.node_id = node_id
+        self.store = MemoryStore(Progress, clock=clock) if beside is None else beside.store
+        self.bus = MemoryBus(clock=clock) if beside is None else beside.bus
+        self.blobs = FakeBlobs() if beside is None else beside.blobs
         self.pacer = FakePacer()
         self.calls: dict[SessionId, FakeCall] = {}
         self.transports: list[FakeTransport] = []
         self.relay = Relay(self.store, self.bus)
         ids = itertools.count(1)
-        self.new_event_id = lambda: EventId(f"evt_{next(ids):04d}")
+        self.new_event_id = lambda: EventId(f"evt_{node_id}_{next(ids):04d}")
         self.recordings = Recordings(self.blobs, spool=tmp_path / "spool")
+        self.neighbours = Neighbours(self.bus, node_id)
         self.journal = Journal(
             self.store,
-            NODE,
+            node_id,
             spool=tmp_path / "spool",
             new_event_id=self.new_event_id,
             written=self.relay.wake,
@@ -391,7 +436,7 @@ class House:
         )
         self.sessions = LiveSessions(
             Parts(
-                node_id=NODE,
+                node_id=node_id,
                 store=self.store,
                 journal=self.journal,
                 pacer=self.pacer,
@@ -399,7 +444,8 @@ class House:
                 make_call=self._make_call,
                 make_transport=self._make_transport,
                 now=clock,
-                max_sessions=2,
+                neighbours=self.neighbours,
+                max_sessions=max_sessions,
             )
         )
         self._tasks: list[asyncio.Task[Any]] = []
@@ -407,6 +453,16 @@ class House:
     def run(self) -> None:
         """Start what a process runs in the background, but for the ticks."""
         self._tasks = [asyncio.create_task(work) for work in (self.journal.run(), self.relay.run())]
+
+    async def kill(self) -> None:
+        """As `kill -9` would: everything stands still, nothing is told to anybody."""
+        await self.neighbours.close()
+        for task in (*self._tasks, *self.sessions._tasks):
+            task.cancel()
+        tasks = (*self._tasks, *self.sessions._tasks)
+        for live in self.sessions._live.values():
+            live._void = True
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def close(self) -> None:
         await self.sessions.close(timeout=5)
@@ -430,8 +486,14 @@ class House:
         """What JetStream has."""
         return self.bus.published
 
-    def _make_call(self, plan: SessionPlan, recorder: Recorder | None, notify: Callable[[Any], None]) -> FakeCall:
-        self.calls[plan.session_id] = FakeCall(plan, recorder, notify)
+    def _make_call(
+        self,
+        plan: SessionPlan,
+        recorder: Recorder | None,
+        notify: Callable[[Any], None],
+        resumption: Resumption | None,
+    ) -> FakeCall:
+        self.calls[plan.session_id] = FakeCall(plan, recorder, notify, resumption)
         return self.calls[plan.session_id]
 
     def _make_transport(self, sink: Any, on_state: Any, on_candidate: Any) -> FakeTransport:

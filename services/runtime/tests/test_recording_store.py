@@ -4,8 +4,20 @@ import asyncio
 import io
 import wave
 
+import av
+import msgspec
 import pytest
-from voisnap_runtime.recording import LateRecording, Recordings, Segment, expected, key_of, settings_of
+from voisnap_runtime.recording import (
+    LateRecording,
+    Recordings,
+    Segment,
+    Silence,
+    StoredSegment,
+    expected,
+    key_of,
+    settings_of,
+    timeline,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -73,9 +85,84 @@ async def test_what_a_killed_process_stored_is_composed_by_another(house, plan, 
     await another.close()
 
 
+async def test_a_call_that_went_on_elsewhere_is_one_recording_with_silence_in_the_gap(house, plan, sound, tmp_path):
+    first = house.recordings.open(plan, generation=3)
+    sound(first.recorder, 4)
+    await store_due(first)
+    sound(first.recorder, 2)  # killed before it was stored
+    another = Recordings(house.blobs, spool=tmp_path / "other")
+    second = another.open(plan, generation=5)
+    second.begin(at=9.0)
+    sound(second.recorder, 5)
+
+    info, late = await second.finish(budget=5)
+
+    assert not late
+    assert info.duration_seconds == pytest.approx(14)
+    assert list(house.blobs.objects) == [info.key]
+    with wave.open(io.BytesIO(house.blobs.objects[info.key])) as file:
+        rate, frames = file.getframerate(), file.getnframes()
+        levels = []
+        for second in range(14):
+            file.setpos(second * rate + rate // 4)
+            levels.append(max(file.readframes(rate // 2)))
+    assert frames / rate == pytest.approx(14, abs=0.06)
+    assert [level > 0 for level in levels] == [True] * 4 + [False] * 5 + [True] * 5
+    await another.close()
+
+
+async def test_a_recording_handed_over_keeps_its_last_half_second(house, plan, sound, tmp_path):
+    first = house.recordings.open(plan, generation=3)
+    sound(first.recorder, 4.5)
+    await first.leave(budget=2)
+    second = house.recordings.open(plan, generation=6)
+    second.begin(at=4.6)
+    sound(second.recorder, 1)
+
+    info, _ = await second.finish(budget=2)
+
+    assert info.duration_seconds == pytest.approx(5.6)
+    assert wav_of(house.blobs.objects[info.key])[0] == pytest.approx(5.6, abs=0.06)
+
+
+@pytest.mark.parametrize("format", ["mp3", "ogg"])
+async def test_a_compressed_recording_of_two_processes_plays_through(house, make_plan, sound, format):
+    plan = make_plan(recorded=True)
+    config = plan.agent.config
+    config = msgspec.structs.replace(config, recording=msgspec.structs.replace(config.recording, format=format))
+    agent = msgspec.structs.replace(plan.agent, config=config)
+    plan = msgspec.json.decode(msgspec.json.encode(msgspec.structs.replace(plan, agent=agent)), type=type(plan))
+    for generation, at in ((1, 0.0), (2, 5.0)):
+        writer = house.recordings.open(plan, generation=generation)
+        writer.begin(at=at)
+        sound(writer.recorder, 4)
+        await writer.leave(budget=2)
+
+    info = await house.recordings.compose(plan)
+
+    assert info.duration_seconds == pytest.approx(9)
+    with av.open(io.BytesIO(house.blobs.objects[info.key])) as file:
+        heard = sum(frame.samples / frame.sample_rate for frame in file.decode(audio=0))
+    assert heard == pytest.approx(9, abs=0.25)
+
+
+async def test_what_a_process_wrote_after_another_had_gone_on_is_left_out():
+    def segment(generation: int, start: int, milliseconds: int = 4000) -> StoredSegment:
+        return StoredSegment(
+            key=f"{generation}/{start}", generation=generation, start=start, milliseconds=milliseconds, size_bytes=1
+        )
+
+    slept = [segment(1, 0), segment(1, 4000), segment(1, 8000), segment(1, 12000)]
+    awake = [segment(4, 9000), segment(4, 13000, 500)]
+
+    line = timeline([*awake, *slept])
+
+    assert line == (slept[0], slept[1], Silence(milliseconds=1000), *awake)
+
+
 async def test_a_composer_killed_between_writing_and_deleting_loses_nothing(house, plan):
     house.blobs.objects[key_of(plan)] = b"whole file"
-    house.blobs.objects["recordings/ten_1/conv_1/seg-00002-4000.wav"] = b"rest"
+    house.blobs.objects["recordings/ten_1/conv_1/seg-00002-000000000-4000.wav"] = b"rest"
 
     info = await house.recordings.compose(plan, elapsed=8)
 
@@ -150,6 +237,6 @@ async def test_a_call_without_sound_has_no_recording(house, plan):
 
 
 async def test_an_empty_segment_is_not_stored(house, plan):
-    await house.recordings.put(plan, Segment(number=1, milliseconds=0, data=b""))
+    await house.recordings.put(plan, Segment(generation=1, start=0, milliseconds=0, data=b""))
 
     assert house.blobs.objects == {}

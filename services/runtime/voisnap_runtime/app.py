@@ -12,6 +12,7 @@ import msgspec
 from voisnap_domain.agents import TranscriptionProvider, VoiceProvider
 from voisnap_domain.errors import LimitReached
 from voisnap_domain.ids import EventId, NodeId
+from voisnap_domain.resumption import CallSnapshot, Resumption
 from voisnap_domain.sessions import SessionPlan
 from voisnap_domain.tenants import Environment
 from voisnap_kit import log
@@ -41,6 +42,7 @@ from .recording import Recordings
 from .sessions.desk import Desk, DeskSettings
 from .sessions.journal import Journal, Relay
 from .sessions.live import Parts
+from .sessions.neighbours import Neighbours
 from .sessions.nodes import Node, Nodes
 from .sessions.reaper import Reaper
 from .sessions.roster import LiveSessions
@@ -101,6 +103,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
         relay = Relay(store, bus)
         recordings = Recordings(blobs, spool=settings.spool_dir)
         stack.push_async_callback(recordings.close)
+        neighbours = Neighbours(bus, node_id)
         journal = Journal(
             store,
             node_id,
@@ -119,7 +122,9 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
                 make_call=_call_maker(registry, ticker),
                 make_transport=_transport_maker(settings),
                 now=_now,
+                neighbours=neighbours,
                 max_sessions=settings.max_sessions,
+                resume_window=settings.resume_window,
             )
         )
         desk = Desk(
@@ -183,6 +188,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
                 relay.run(),
                 recordings.run(),
                 sessions.run(beat.touch),
+                sessions.keep_snapshots(),
                 lag.run(),
                 reaping.run(),
                 registering.run(),
@@ -191,6 +197,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
         pacer.start()
         stack.callback(pacer.stop)
         await desk.listen()
+        await neighbours.listen(sessions.yield_session)
 
         async def drain() -> None:
             """Take nothing new, end every session properly, tell what they did."""
@@ -209,9 +216,11 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
 
 
 def _call_maker(registry: Registry, ticker: VadTicker) -> Callable[..., Call]:
-    def make(plan: SessionPlan, recorder: Recorder | None, notify: Callable[[CallEvent], None]) -> Call:
+    def make(
+        plan: SessionPlan, recorder: Recorder | None, notify: Callable[[CallEvent], None], resume: Resumption | None
+    ) -> Call:
         config = plan.agent.config
-        return Call(
+        return _LeavableCall(
             plan,
             stt=registry.stt(config.transcription.provider),
             tts=registry.tts(config.voice.provider),
@@ -219,9 +228,26 @@ def _call_maker(registry: Registry, ticker: VadTicker) -> Callable[..., Call]:
             vad=ticker,
             recorder=recorder,
             notify=notify,
+            first_sequence=resume.snapshot.next_sequence if resume else 1,
+            history=resume.turns if resume else (),
+            elapsed=resume.elapsed if resume else 0.0,
         )
 
     return make
+
+
+class _LeavableCall(Call):
+    """A call as sessions need it to hand it over; what the call can't tell of itself is left open."""
+
+    def snapshot(self) -> CallSnapshot:
+        return CallSnapshot(next_sequence=len(self._log.turns) + 1)
+
+    def hold(self) -> None: ...
+    def release(self) -> None: ...
+
+    @property
+    def is_quiet(self) -> bool:
+        return False
 
 
 def _transport_maker(settings: RuntimeSettings) -> Callable[..., WebRtcTransport]:

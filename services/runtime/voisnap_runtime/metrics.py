@@ -9,6 +9,11 @@ from voisnap_domain.conversations import Turn
 ACTIVE_SESSIONS = Gauge("voisnap_active_sessions", "Sessions that live in this process")
 SESSIONS_STARTED = Counter("voisnap_sessions_started_total", "Sessions whose caller was connected")
 SESSIONS_ENDED = Counter("voisnap_sessions_ended_total", "Sessions that ended", ["reason"])
+SESSIONS_HANDED_OVER = Counter(
+    "voisnap_sessions_handed_over_total", "Sessions that left this process without ending", ["how"]
+)
+SESSIONS_RESUMED = Counter("voisnap_sessions_resumed_total", "Sessions that went on here after another process", ["how"])
+SNAPSHOTS_KEPT = Counter("voisnap_snapshots_kept_total", "Snapshots of conversations written for a take-over")
 SESSIONS_REFUSED = Counter("voisnap_sessions_refused_total", "Sessions that were refused", ["code"])
 
 PACER_LATE = Gauge(

@@ -1,5 +1,6 @@
 """Settings of the runtime, from the environment."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,9 @@ from .sessions.tokens import IceSettings
 class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One variable a field, in upper case. `spool_dir` survives a restart of the process; `node_id` is made when it is not given: it begins
     with `node_name` and an underscore, by which an edge may tell the processes apart, and it is another one after each start.
+
+    `resume_window_seconds`: how long a caller who is gone may take to come back. `drain_seconds`: how long a process that is asked to stop
+    waits for silent moments to hand its calls over at, when there is another one to take them.
 
     Media sockets bind `media_bind` (`*` for every address of the machine) and are announced as `media_advertise_ip` behind a one-to-one NAT.
     """
@@ -27,6 +31,8 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     node_id: str | None = None
     node_name: str = "node"
     max_sessions: int = 50
+    resume_window_seconds: float = 30.0
+    drain_seconds: float = 25.0
     stun_urls: tuple[str, ...] = ()
     turn_urls: tuple[str, ...] = ()
     turn_secret: Secret | None = None
@@ -36,6 +42,11 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "INFO"
     log_format: str = "json"
     otel_exporter_otlp_endpoint: str | None = None
+
+    @property
+    def resume_window(self) -> timedelta:
+        """How long a caller who is gone may take to come back."""
+        return timedelta(seconds=self.resume_window_seconds)
 
     @property
     def ice(self) -> IceSettings:

@@ -118,6 +118,12 @@ class WebRtcAudience:
     async def leave(self) -> None:
         await self._connection.close()
 
+    async def come_back(self) -> None:
+        await self._connection.close(allow_reconnect=True)
+
+    def give_way(self) -> None:
+        self._connection.abort()
+
 
 class WebRtcHub(Hub):
     """`/hubs/webrtc?sessionToken=…`: one connection of a browser call."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import msgspec
 from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Gauge
+from voisnap_domain.conversations import Turn
 from voisnap_domain.errors import Conflict, NotFound
 from voisnap_domain.ids import EventId, NodeId, SessionId
 from voisnap_domain.sessions import TRANSITIONS, Session, SessionState
@@ -40,13 +41,17 @@ _UNPUBLISHED = Gauge("voisnap_journal_unpublished_sessions", "Sessions whose jou
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to write: an event, or a move of the session that no event tells."""
+    """One thing to write: an event, or a move of the session that no event tells.
+
+    `turn` is for whoever takes the session over. It never goes into the spool: no word of a HIPAA call may be in a file.
+    """
 
     session_id: SessionId
     node_id: NodeId
     entry: Entry | None = None
     progress: Progress | None = None
     move: SessionState | None = None
+    turn: Turn | None = None
 
 
 class LostSession(Exception):
@@ -89,13 +94,21 @@ class Journal:
         """Notes that are not in the store yet."""
         return len(self._pending)
 
-    def write(self, session_id: SessionId, event: Event, progress: Progress | None = None, *, trace: str = "") -> None:
+    def write(
+        self,
+        session_id: SessionId,
+        event: Event,
+        progress: Progress | None = None,
+        *,
+        turn: Turn | None = None,
+        trace: str = "",
+    ) -> None:
         """Note an event, which belongs to the trace of that `traceparent`.
 
         Never blocks and never fails; the order of calls is the order of the journal.
         """
         entry = entry_of(event, self._new_event_id(), trace)
-        self._add(Note(session_id=session_id, node_id=self._node_id, entry=entry, progress=progress))
+        self._add(Note(session_id=session_id, node_id=self._node_id, entry=entry, progress=progress, turn=turn))
 
     def move(self, session_id: SessionId, to: SessionState) -> None:
         """Note that the session is in another state now."""
@@ -187,7 +200,7 @@ class Journal:
         try:
             self._spool.mkdir(parents=True, exist_ok=True)
             with self._file.open("ab") as file:
-                file.writelines(msgspec.json.encode(note) + b"\n" for note in notes)
+                file.writelines(msgspec.json.encode(msgspec.structs.replace(note, turn=None)) + b"\n" for note in notes)
         except OSError as error:
             _log.error("journal.spool_failed", error=repr(error))
 
@@ -210,7 +223,7 @@ async def write_note(store: Store, note: Note) -> None:
         with contextlib.suppress(NotFound):  # the store forgot the session: what it did is still told
             await store.change(note.session_id, moved, entries=entries)
             return
-    if entries and not await store.append(note.session_id, note.node_id, entries, note.progress):
+    if entries and not await store.append(note.session_id, note.node_id, entries, note.progress, note.turn):
         raise LostSession(note.session_id)
 
 

@@ -1,4 +1,4 @@
-"""One session while it lives in this process: held together while it lasts, ended exactly once.
+"""One session while it lives in this process: held together while it lasts, then ended or handed over, exactly once.
 
 `LiveSession` holds the parts of one session, which do not know each other: transport, call, recording, journal and the hub that listens.
 `roster.LiveSessions` holds all of them.
@@ -7,14 +7,15 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
 from voisnap_domain.conversations import CallQuality, Turn
 from voisnap_domain.costs import Usage
-from voisnap_domain.errors import Conflict
+from voisnap_domain.errors import Conflict, DomainError
 from voisnap_domain.ids import NodeId
+from voisnap_domain.resumption import CallSnapshot, Resumption
 from voisnap_domain.sessions import EndReason, Session, SessionPlan, SessionState
 from voisnap_kit import log, trace
 from voisnap_kit.redis import RedisError
@@ -28,13 +29,18 @@ from voisnap_runtime.pipeline.events import CallEvent
 from voisnap_runtime.recording import Recordings
 from voisnap_runtime.transports.port import LinkQuality
 
-from .journal import Journal
-from .presence import Presence, Sighting, presence
-from .store import Progress, Store
+from .journal import Journal, LostSession
+from .neighbours import Neighbours
+from .presence import RESUME_SECONDS, Presence, Sighting, presence
+from .resuming import combined, last_words
+from .store import MAX_TURNS, Progress, Store
 
 _log = log.get(__name__)
 
 CLOSE_SECONDS = 1.0
+
+NOTES_SECONDS = 0.15
+"""How long a session that is handed over waits for its last notes to be written."""
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +66,23 @@ class LiveCall(Protocol):
     def end(self, reason: EndReason) -> None: ...
     def usage(self) -> Usage: ...
     def quality(self) -> CallQuality: ...
+
+    def snapshot(self) -> CallSnapshot:
+        """Where it stands; cheap, asked twice a second."""
+        ...
+
+    def hold(self) -> None:
+        """Nobody listens: the agent falls silent where it is, and only the maximum duration goes on counting."""
+        ...
+
+    def release(self) -> None:
+        """The caller is back: go on."""
+        ...
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether this is a moment at which a hand-over is not noticed."""
+        ...
 
 
 class LiveTransport(Protocol):
@@ -94,11 +117,21 @@ class Audience(Protocol):
     def candidate(self, candidate: Mapping[str, Any]) -> None: ...
     def failed(self, code: str, message: str, *, recoverable: bool) -> None: ...
     def ended(self, plan: SessionPlan, *, reason: EndReason, seconds: float, at: datetime) -> None: ...
-    async def leave(self) -> None: ...
+    async def leave(self) -> None:
+        """The session is over: close."""
+        ...
+
+    async def come_back(self) -> None:
+        """The session goes on in another process: close so that the client connects again."""
+        ...
+
+    def give_way(self) -> None:
+        """Another connection has the session now."""
+        ...
 
 
-MakeCall = Callable[[SessionPlan, Recorder | None, Callable[[CallEvent], None]], LiveCall]
-"""Builds the conversation of a plan. Raises DomainError for a provider that is not set up."""
+MakeCall = Callable[[SessionPlan, Recorder | None, Callable[[CallEvent], None], Resumption | None], LiveCall]
+"""Builds the conversation of a plan, or one that goes on. Raises DomainError for a provider that is not set up."""
 
 MakeTransport = Callable[[Any, Callable[[str], None], Callable[[Mapping[str, Any]], None]], PeerTransport]
 """Builds a transport of (audio sink, state listener, local candidate listener)."""
@@ -115,7 +148,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     make_call: MakeCall
     make_transport: MakeTransport
     now: Callable[[], datetime]
+    neighbours: Neighbours
     max_sessions: int = 50
+    resume_window: timedelta = timedelta(seconds=RESUME_SECONDS)
 
 
 class SessionInUse(Conflict):
@@ -131,34 +166,48 @@ class SessionGone(Conflict):
 
 
 class LiveSession:
-    """One session while it lives here. Also what its transport feeds (`AudioSink`)."""
+    """One session while it lives here. Also what its transport feeds (`AudioSink`).
 
-    def __init__(self, session: Session, parts: Parts) -> None:
+    With a `resumption` it goes on where another process left it, and `before` is what it had done by then.
+    """
+
+    def __init__(
+        self, session: Session, parts: Parts, resumption: Resumption | None = None, before: Progress | None = None
+    ) -> None:
         self.session = session
         self.plan = session.plan
         self._parts = parts
         self._loop = asyncio.get_running_loop()
-        self._recording = parts.recordings.open(session.plan)
-        recorder = None if self._recording is None else self._recording.recorder
-        self._call = parts.make_call(session.plan, recorder, self._told)
+        self._resumption = resumption
+        self._before = before or Progress()
+        self._recording = parts.recordings.open(session.plan, generation=session.revision)
+        self._call = self._made(resumption)
         self._transport: LiveTransport | None = None
         self._peer: PeerTransport | None = None
         self._audience: Audience | None = None
         self._connected = asyncio.Event()
-        self._ending: asyncio.Future[EndReason] = self._loop.create_future()
+        self._ending: asyncio.Future[EndReason | None] = self._loop.create_future()
+        """Why it ends; None when it only leaves this process."""
         self._over = asyncio.Event()
         self._announced = asyncio.Event()
         self._patience = PATIENT
         self._void = False
+        self._left = False
+        self._handing_over = asyncio.Lock()
         self._away = False
+        self._was_quiet = False
+        self._over_hub = False
         now = self._loop.time()
         self._claimed_at = self._media_changed_at = self._heard_at = now
         self._hub_lost_at: float | None = now
         self._answered: asyncio.Lock = asyncio.Lock()
-        self._started_at: datetime | None = None
-        self._started = 0.0
-        self._turns = 0
-        self._warnings: list[str] = []
+        self._begun = False
+        self._started_at: datetime | None = None if resumption is None else session.connected_at
+        self._started = now if resumption is None else now - resumption.elapsed
+        self._history: list[Turn] = [] if resumption is None else list(resumption.turns)
+        self._turns = self._history[-1].sequence if self._history else 0
+        self._warnings: list[str] = list(self._before.warnings)
+        self._kept: CallSnapshot | None = None if resumption is None else resumption.snapshot
         self._trace = ""
 
     @property
@@ -168,8 +217,25 @@ class LiveSession:
 
     @property
     def is_connected(self) -> bool:
-        """Whether media have flowed."""
+        """Whether media have flowed, here or where it lived before."""
         return self._started_at is not None
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it ends or leaves this process."""
+        return self._ending.done()
+
+    @property
+    def has_left(self) -> bool:
+        """Whether it was handed over, or turned out to be another process's."""
+        return self._left or self._void
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether a hand-over at this moment is not noticed."""
+        if self._begun and not self._away:
+            return self._call.is_quiet
+        return self._was_quiet if self._begun else self._resumption is None or self._resumption.seamless
 
     # The hub
 
@@ -188,11 +254,12 @@ class LiveSession:
         return displaced
 
     def detach(self, audience: Audience) -> None:
-        """The hub is gone; the call goes on as long as its media do."""
+        """The hub is gone; the call goes on as long as its media do, and waits for its caller when they came over the hub."""
         if self._audience is audience:
             self._audience = None
             self._hub_lost_at = self._loop.time()
             _log.info("session.hub_lost", session_id=self.plan.session_id, media=self._media)
+            self.look_after()
 
     async def answer(self, sdp: str, type: str) -> tuple[str, str]:
         """The SDP answer to an offer; a further offer renegotiates. Raises ValueError for SDP that makes no sense."""
@@ -212,7 +279,8 @@ class LiveSession:
         return True
 
     async def connect(self, transport: LiveTransport) -> None:
-        """Take media that are there already, such as audio over the hub itself; former media are closed."""
+        """Take media that are there already, such as audio over the hub itself; former media are closed. They die with the hub."""
+        self._over_hub = True
         await self._replace_transport(transport)
         self._media_changed(transport, transport.state)
 
@@ -227,9 +295,76 @@ class LiveSession:
             self._ending.set_result(reason)
 
     def void(self) -> None:
-        """The session is not ours any more: stop, and say nothing about it to anybody but the hub."""
+        """The session is not ours any more: stop, and say nothing about it."""
         self._void = True
         self.end(EndReason.NODE_LOST)
+
+    async def hand_over(self, *, seamless: bool, until: datetime) -> bool:
+        """Leave this process without ending: the store has all that is needed to go on elsewhere, for whoever claims the session `until` then.
+
+        False when it ends, or is not ours any more. Raises RedisError when the store is away; then it goes on here.
+        """
+        async with self._handing_over:
+            if self._ending.done():
+                return self._left
+            if self._begun:
+                self._call.hold()
+            try:
+                return await self._hand_over(seamless, until)
+            finally:
+                if not self._ending.done() and self._begun and not self._away:
+                    self._call.release()
+
+    async def _hand_over(self, seamless: bool, until: datetime) -> bool:
+        session_id, node_id = self.plan.session_id, self._parts.node_id
+        await self._parts.journal.flushed(session_id, timeout=NOTES_SECONDS)
+        if self._begun:
+            await self._parts.store.keep(node_id, {session_id: self._call.snapshot()})
+
+        def handed_over(kept: Session) -> Session:
+            if kept.owner != node_id or kept.state in {SessionState.ENDING, SessionState.ENDED}:
+                raise LostSession(session_id)
+            return kept.handed_over(lease_until=until, seamless=seamless)
+
+        try:
+            await self._parts.store.change(session_id, handed_over)
+        except LostSession:
+            self.void()
+            return False
+        except DomainError as error:  # forgotten by the store, or changed by too many at once
+            _log.warning("session.not_handed_over", session_id=session_id, detail=error.detail)
+            return False
+        self._left = True
+        if not self._ending.done():
+            self._ending.set_result(None)
+        await self._parts.store.renew({session_id: until})
+        metrics.SESSIONS_HANDED_OVER.labels("seamless" if seamless else "cut").inc()
+        _log.info("session.handed_over", session_id=session_id, seamless=seamless)
+        return True
+
+    def changed_snapshot(self) -> CallSnapshot | None:
+        """Where the conversation stands, if that changed since it was asked last."""
+        if not self._begun or self._ending.done():
+            return None
+        snapshot = self._call.snapshot()
+        if self._kept is not None and snapshot == msgspec.structs.replace(self._kept, elapsed=snapshot.elapsed):
+            return None
+        self._kept = snapshot
+        return snapshot
+
+    def forgotten(self) -> None:
+        """What was kept is lost: the next snapshot is a change."""
+        self._kept = None
+
+    @property
+    def history(self) -> tuple[Turn, ...]:
+        """The finished turns, the latest of a long conversation."""
+        return tuple(self._history)
+
+    @property
+    def progress(self) -> Progress:
+        """What it has done so far."""
+        return self._progress()
 
     async def announced(self) -> None:
         """Wait until the hub has been told of the end."""
@@ -244,18 +379,18 @@ class LiveSession:
     def feed(self, audio: Pcm, arrived_at: float) -> None:
         """Audio of the caller; what comes before the call has begun is dropped."""
         self._heard_at = arrived_at
-        if self._started_at is not None:
+        if self._begun:
             self._call.feed(audio, arrived_at)
 
     def dtmf(self, digit: str) -> None:
         """A key the caller pressed."""
-        if self._started_at is not None:
+        if self._begun:
             self._call.dtmf(digit)
 
     # The course of it
 
-    async def run(self) -> EndReason:
-        """From the claim to the last word written. Ends when somebody asks for it or the conversation is over."""
+    async def run(self) -> EndReason | None:
+        """From the claim to the last word written. Ends when somebody asks for it or the conversation is over; None when it was handed over."""
         ids = {"voisnap.session_id": self.plan.session_id, "voisnap.conversation_id": self.plan.conversation_id}
         with trace.span("session", parent=trace.extract(None), **ids):
             headers: dict[str, str] = {}
@@ -263,18 +398,22 @@ class LiveSession:
             self._trace = headers.get("traceparent", "")
             return await self._run()
 
-    async def _run(self) -> EndReason:
-        reason = EndReason.ERROR
+    async def _run(self) -> EndReason | None:
+        reason: EndReason | None = EndReason.ERROR
         try:
             reason = await self._converse()
         except Exception as error:
             _log.exception("session.failed", session_id=self.plan.session_id, error=repr(error))
             self._tell_failure()
         finally:
-            self.end(reason)
+            if reason is not None:
+                self.end(reason)
             try:
-                await self._finish(reason)
+                async with self._handing_over:  # what has begun decides
+                    leaves = reason is None or self._left or self._void
+                await (self._leave_process() if leaves or reason is None else self._finish(reason))
             finally:
+                self._announced.set()
                 self._over.set()
         return reason
 
@@ -294,7 +433,7 @@ class LiveSession:
             case Presence.PRESENT:
                 self._set_away(False)
 
-    async def _converse(self) -> EndReason:
+    async def _converse(self) -> EndReason | None:
         connected = asyncio.ensure_future(self._connected.wait())
         try:
             await asyncio.wait({connected, self._ending}, return_when=asyncio.FIRST_COMPLETED)
@@ -309,12 +448,30 @@ class LiveSession:
             await asyncio.wait({talk, self._ending}, return_when=asyncio.FIRST_COMPLETED)
             if talk.done():
                 return talk.result()
-            return await self._break_off(talk, self._ending.result())
+            reason = self._ending.result()
+            return None if reason is None else await self._break_off(talk, reason)
         finally:
             await cancelled(talk)
             await cancelled(keep)
 
     def _begin(self) -> None:
+        self._begun = True
+        if self._resumption is None:
+            self._start()
+        else:
+            self._resume(self._resumption)
+        self._parts.pacer.add(self._call, self._transport, on_fault=self._faulted)
+
+    def _resume(self, resumption: Resumption) -> None:
+        """Go on: nobody needs to hear that the session started, and the time since the claim belongs to the gap."""
+        self._call = self._made(msgspec.structs.replace(resumption, elapsed=self._elapsed()))
+        if self._recording is not None:
+            self._recording.begin(at=self._elapsed())
+        self._parts.journal.move(self.plan.session_id, SessionState.ACTIVE)
+        metrics.SESSIONS_RESUMED.labels("seamless" if resumption.seamless else "cut").inc()
+        _log.info("session.resumed", session_id=self.plan.session_id, seamless=resumption.seamless)
+
+    def _start(self) -> None:
         self._started_at = self._parts.now()
         self._started = self._loop.time()
         event = SessionStarted(
@@ -326,7 +483,6 @@ class LiveSession:
             started_at=self._started_at,
         )
         self._parts.journal.write(self.plan.session_id, event, trace=self._trace)
-        self._parts.pacer.add(self._call, self._transport, on_fault=self._faulted)
         metrics.SESSIONS_STARTED.inc()
         _log.info("session.started", session_id=self.plan.session_id, conversation_id=self.plan.conversation_id)
 
@@ -345,19 +501,33 @@ class LiveSession:
             self._audience.ended(self.plan, reason=reason, seconds=round(seconds, 3), at=ended_at)
         self._announced.set()
         recording, _ = await asyncio.gather(self._finish_recording(), self._close_transport())
-        if not self._void:
-            self._write_end(reason, ended_at, seconds, recording)
-            await self._parts.journal.flushed(self.plan.session_id, timeout=self._patience.flush)
-            await self._release()
+        if not self._begun:
+            self._write_last_words()
+        self._write_end(reason, ended_at, seconds, recording)
+        await self._parts.journal.flushed(self.plan.session_id, timeout=self._patience.flush)
+        await self._release()
         if self._audience is not None:
             await self._leave(self._audience)
         metrics.SESSIONS_ENDED.labels(reason.value).inc()
         _log.info("session.ended", session_id=self.plan.session_id, reason=reason.value, seconds=round(seconds, 2))
 
+    async def _leave_process(self) -> None:
+        """It goes on elsewhere, or has ended there: close what is here. The client comes back to a session that waits for it."""
+        self._parts.pacer.remove(self._call)
+        if self._audience is not None and self._left:
+            await self._ask_back(self._audience)
+        elif self._audience is not None:
+            self._audience.give_way()
+        await asyncio.gather(self._store_recording(), self._close_transport())
+        _log.info("session.left", session_id=self.plan.session_id, handed_over=self._left)
+
+    async def _store_recording(self) -> None:
+        """What was recorded here; whoever ends the session makes one file of all."""
+        if self._recording is not None and self._begun and self._left:
+            await self._recording.leave(budget=self._patience.recording)
+
     async def _finish_recording(self) -> Any:
         if self._recording is None or self._started_at is None:
-            return None
-        if self._void:  # the node that took over composes what is there
             return None
         info, late = await self._recording.finish(budget=self._patience.recording)
         if late:
@@ -376,7 +546,7 @@ class LiveSession:
             duration_seconds=round(seconds, 3),
             reason=reason,
             turns=self._turns,
-            usage=self._call.usage(),
+            usage=self._usage(),
             quality=self._quality(),
             recording=recording,
             warnings=tuple(self._warnings),
@@ -404,25 +574,26 @@ class LiveSession:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await audience.leave()
 
+    async def _ask_back(self, audience: Audience) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await audience.come_back()
+
+    def _write_last_words(self) -> None:
+        """Its caller did not come back to hear it go on: what was open goes on record as it was."""
+        if self._resumption is not None:
+            for turn in last_words(self._resumption.snapshot, last=self._turns):
+                self._finished(turn)
+
     # Events of the call and of the media
 
     def _told(self, event: CallEvent) -> None:
+        if self._left or self._void:  # the words that this breaks off are told where the session goes on
+            return
         match event:
             case call_events.TurnFinished(turn=turn):
-                self._turns = turn.sequence
                 metrics.observe_turn(turn)
-                self._parts.journal.write(
-                    self.plan.session_id,
-                    TurnFinished(
-                        tenant_id=self.plan.tenant_id,
-                        environment=self.plan.environment,
-                        session_id=self.plan.session_id,
-                        conversation_id=self.plan.conversation_id,
-                        turn=self._kept(turn),
-                    ),
-                    self._progress(),
-                    trace=self._trace,
-                )
+                self._finished(turn)
             case call_events.Warned(text=text):
                 if len(self._warnings) < 50:
                     self._warnings.append(text)
@@ -431,7 +602,20 @@ class LiveSession:
         if self._audience is not None:
             self._audience.told(event)
 
-    def _kept(self, turn: Turn) -> Turn:
+    def _finished(self, turn: Turn) -> None:
+        self._turns = turn.sequence
+        self._history.append(turn)
+        del self._history[:-MAX_TURNS]
+        event = TurnFinished(
+            tenant_id=self.plan.tenant_id,
+            environment=self.plan.environment,
+            session_id=self.plan.session_id,
+            conversation_id=self.plan.conversation_id,
+            turn=self._writable(turn),
+        )
+        self._parts.journal.write(self.plan.session_id, event, self._progress(), turn=turn, trace=self._trace)
+
+    def _writable(self, turn: Turn) -> Turn:
         """The turn as it may be written down: journal, spool and stream are files, and of a HIPAA conversation no word goes there."""
         if not self.plan.agent.config.hipaa_compliant:
             return turn
@@ -441,17 +625,21 @@ class LiveSession:
         return Progress(
             turns=self._turns,
             elapsed=self._elapsed(),
-            usage=self._call.usage(),
+            usage=self._usage(),
             quality=self._quality(),
             warnings=tuple(self._warnings),
         )
 
+    def _usage(self) -> Usage:
+        return self._before.usage.and_then(self._call.usage())
+
     def _quality(self) -> CallQuality:
         quality = self._call.quality()
-        if self._transport is None:
-            return quality
-        link = self._transport.quality()
-        return msgspec.structs.replace(quality, packets_received=link.packets_received, packets_lost=link.packets_lost)
+        if self._transport is not None:
+            link = self._transport.quality()
+            received, lost = link.packets_received, link.packets_lost
+            quality = msgspec.structs.replace(quality, packets_received=received, packets_lost=lost)
+        return quality if self._resumption is None else combined(self._before.quality, quality, self._history)
 
     def _elapsed(self) -> float:
         return self._loop.time() - self._started if self._started_at is not None else 0.0
@@ -464,6 +652,7 @@ class LiveSession:
         if state == "connected":
             self._heard_at = self._loop.time()
             self._connected.set()
+        self.look_after()
 
     def _has_candidate(self, candidate: Mapping[str, Any]) -> None:
         if self._audience is not None:
@@ -483,8 +672,20 @@ class LiveSession:
             return
         self._away = away
         self._parts.journal.move(self.plan.session_id, SessionState.RECONNECTING if away else SessionState.ACTIVE)
+        if not self._begun:
+            return
+        if away:
+            self._was_quiet = self._call.is_quiet
+            self._call.hold()
+        else:
+            self._call.release()
+
+    def _made(self, resumption: Resumption | None) -> LiveCall:
+        recorder = None if self._recording is None else self._recording.recorder
+        return self._parts.make_call(self.plan, recorder, self._told, resumption)
 
     async def _renewed_peer(self) -> PeerTransport:
+        self._over_hub = False
         made: list[PeerTransport] = []
         peer = self._parts.make_transport(
             self, lambda state: self._media_changed(made[0] if made else None, state), self._has_candidate
@@ -499,7 +700,7 @@ class LiveSession:
         if lost is not None:
             self._parts.pacer.remove(self._call)
             await lost.close()
-            if self.is_connected:
+            if self._begun:
                 self._parts.pacer.add(self._call, transport, on_fault=self._faulted)
 
     @property
@@ -514,6 +715,8 @@ class LiveSession:
             media=self._media,
             media_changed_at=self._media_changed_at,
             heard_at=self._heard_at,
+            over_hub=self._over_hub,
+            window=self._parts.resume_window.total_seconds(),
         )
 
 

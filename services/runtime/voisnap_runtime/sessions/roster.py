@@ -1,27 +1,46 @@
-"""The sessions of this process: claimed once each, their leases renewed together, callers who are gone looked after."""
+"""The sessions of this process: claimed once each, their leases renewed together, callers who are gone looked after, handed over at the end."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from voisnap_domain.errors import LimitReached, NotFound
-from voisnap_domain.ids import NodeId, SessionId
+from voisnap_domain.ids import SessionId
+from voisnap_domain.resumption import Resumption
 from voisnap_domain.sessions import EndReason, Session, SessionState
 from voisnap_kit import log
 from voisnap_kit.redis import RedisError
 
 from voisnap_runtime import metrics
 
-from .live import HURRIED, LiveSession, Parts, SessionGone, cancelled
+from .live import HURRIED, LiveSession, Parts, SessionGone, SessionInUse, cancelled
+from .neighbours import SessionYielded, Yielding, YieldSession
+from .presence import RESUME_SECONDS
+from .resuming import resumption_of
+from .store import Progress, Seat
 
 _log = log.get(__name__)
 
 LEASE = timedelta(seconds=15)
 RENEW_SECONDS = 5.0
 TICK_SECONDS = 1.0
-GRACE = timedelta(seconds=30)
+SNAPSHOT_SECONDS = 0.5
+SILENCE_POLL_SECONDS = 0.05
+GRACE = timedelta(seconds=RESUME_SECONDS)
 """Beyond its deadline a session's lease is not renewed any more."""
+
+_OVER = "The session is over."
+
+
+def lost_for_good(lease: datetime, window: timedelta) -> datetime:
+    """When nobody needs to be awaited any more for a session whose owner has not renewed its lease.
+
+    The owner may have died right before it was to renew it: its caller has the whole window.
+    """
+    return max(lease, lease - LEASE + timedelta(seconds=RENEW_SECONDS) + window)
 
 
 class LiveSessions:
@@ -31,7 +50,8 @@ class LiveSessions:
         self._parts = parts
         self._live: dict[SessionId, LiveSession] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._claiming = asyncio.Lock()
+        self._claims: dict[SessionId, asyncio.Lock] = {}
+        self._claimers: Counter[SessionId] = Counter()
         self._renewed_at = float("-inf")
         self._closing = False
 
@@ -40,15 +60,45 @@ class LiveSessions:
 
     def get(self, session_id: SessionId) -> LiveSession | None:
         """The session if it lives here."""
-        return self._live.get(session_id)
+        live = self._live.get(session_id)
+        return None if live is None or live.has_left else live
 
-    async def claim(self, session_id: SessionId) -> LiveSession:
-        """The session, from now on living here if it does not already.
+    async def claim(self, session_id: SessionId, *, takes_over: bool = False) -> LiveSession:
+        """The session, from now on living here if it does not already; a conversation that has begun elsewhere goes on here.
 
-        Raises SessionGone when it is over or another node's, LimitReached when this node is full, NotFound, RedisError.
+        The owner is asked for it; one that does not answer counts as dead. With `takes_over` it is given away even while another hub is
+        connected there. Raises SessionGone when it is over, SessionInUse while its caller is connected or when somebody was faster,
+        LimitReached when this node is full or about to stop, NotFound, RedisError.
         """
-        async with self._claiming:  # one at a time: a claim takes milliseconds, two of one session would make two calls
-            return self._live.get(session_id) or await self._claim(session_id)
+        async with self._one_at_a_time(session_id):  # two claims of one session would make two calls
+            live = self._live.get(session_id)
+            if live is not None and not live.has_left:
+                return live
+            if live is not None:  # it left, and its caller came back here all the same
+                await live.over()
+            return await self._claim(session_id, takes_over=takes_over)
+
+    async def remember(self, digest: str, seat: Seat) -> None:
+        """Note which session a hub connection belongs to, in case its client comes back over another one. Raises RedisError."""
+        live = self._live.get(seat.session_id)
+        if live is not None:
+            await self._parts.store.seat(digest, seat, until=live.session.deadline + self._parts.resume_window)
+
+    async def find_resumable(self, previous: Sequence[str], seat: Seat, *, agent_id: str | None) -> SessionId | None:
+        """The one session that a client left behind over its `previous` connections (digests) and that waits for it.
+
+        `seat` says who asks (its session id does not count), `agent_id` with whom it wants to talk. None when there is none or more than
+        one: then nobody can tell which is meant. Raises RedisError.
+        """
+        seats = await self._parts.store.seats(tuple(previous))
+        mine = {
+            found.session_id
+            for found in seats
+            if (found.tenant_id, found.environment, found.user_id, found.hub)
+            == (seat.tenant_id, seat.environment, seat.user_id, seat.hub)
+        }
+        waiting = [session_id for session_id in sorted(mine) if await self._waits(session_id, agent_id)]
+        return waiting[0] if len(waiting) == 1 else None
 
     async def run(self, touch: Callable[[], None] = lambda: None) -> None:
         """Look after all sessions once a second until cancelled; `touch` is called after each round."""
@@ -59,6 +109,40 @@ class LiveSessions:
             except Exception:  # one broken session must not leave the others without a lease
                 _log.exception("sessions.tick_failed")
             touch()
+
+    async def keep_snapshots(self) -> None:
+        """Write down twice a second what changed in the conversations, until cancelled."""
+        while True:
+            await asyncio.sleep(SNAPSHOT_SECONDS)
+            try:
+                await self.keep()
+            except RedisError as error:
+                _log.info("sessions.snapshots_not_kept", error=repr(error))
+            except Exception:
+                _log.exception("sessions.snapshots_failed")
+
+    async def keep(self) -> None:
+        """Write down what changed in the conversations, in one round trip. Raises RedisError."""
+        changed = {
+            session_id: snapshot
+            for session_id, live in self._live.items()
+            if (snapshot := live.changed_snapshot()) is not None
+        }
+        if not changed:
+            return
+        try:
+            lost = await self._parts.store.keep(self._parts.node_id, changed)
+        except RedisError:
+            lost = ()
+            self._forget(changed)
+            raise
+        finally:
+            metrics.SNAPSHOTS_KEPT.inc(len(changed))
+        self._forget(lost)
+        for session_id in lost:
+            live = self._live.get(session_id)
+            if live is not None and not live.is_ending:
+                await self._reclaim(live, self._parts.now() + LEASE)
 
     async def tick(self) -> None:
         """Renew the leases when due and look after every caller."""
@@ -74,7 +158,7 @@ class LiveSessions:
 
     def end(self, session_id: SessionId, reason: EndReason) -> bool:
         """Ask a session to end; False when it does not live here."""
-        live = self._live.get(session_id)
+        live = self.get(session_id)
         if live is not None:
             live.end(reason)
         return live is not None
@@ -84,6 +168,38 @@ class LiveSessions:
         live = self._live.get(session_id)
         if live is not None:
             live.void()
+
+    async def yield_session(self, request: YieldSession) -> SessionYielded:
+        """Give a session to the process that asks for it, or tell why not."""
+        live = self.get(request.session_id)
+        if live is None:
+            return SessionYielded(outcome=Yielding.ABSENT)
+        if live.is_ending:
+            return SessionYielded(outcome=Yielding.ENDING)
+        if live.is_watched and not request.takes_over:
+            return SessionYielded(outcome=Yielding.WATCHED)
+        if not request.only_looks:
+            try:
+                given = await live.hand_over(seamless=live.is_quiet, until=self._window_ends())
+            except RedisError:  # then whoever asks takes it, if the store answers there
+                return SessionYielded(outcome=Yielding.ABSENT)
+            if not given:
+                return SessionYielded(outcome=Yielding.ENDING)
+        return SessionYielded(outcome=Yielding.YIELDED)
+
+    def take_no_more(self) -> None:
+        """Refuse every claim from now on: the process is about to stop."""
+        self._closing = True
+
+    async def hand_over(self, *, timeout: float) -> None:
+        """Hand every session over to whoever its caller comes back to, each at a silent moment or when `timeout` seconds are over.
+
+        Takes nothing new from now on. What can't be handed over still lives here afterwards.
+        """
+        self._closing = True
+        deadline = asyncio.get_running_loop().time() + timeout
+        waiting = [self._hand_over(live, deadline) for live in tuple(self._live.values())]
+        await asyncio.gather(*waiting)
 
     async def close(self, *, timeout: float) -> None:
         """End all sessions in a hurry: the process has to go within `timeout` seconds."""
@@ -95,33 +211,116 @@ class LiveSessions:
             for task in late:
                 await cancelled(task)
 
-    async def _claim(self, session_id: SessionId) -> LiveSession:
-        if self._closing or len(self._live) >= self._parts.max_sessions:
+    # Claims
+
+    @contextlib.asynccontextmanager
+    async def _one_at_a_time(self, session_id: SessionId) -> AsyncGenerator[None]:
+        """Claims of one session wait for each other, those of different ones do not."""
+        lock = self._claims.setdefault(session_id, asyncio.Lock())
+        self._claimers[session_id] += 1
+        try:
+            async with lock:
+                yield
+        finally:
+            self._claimers[session_id] -= 1
+            if not self._claimers[session_id]:
+                del self._claimers[session_id], self._claims[session_id]
+
+    async def _claim(self, session_id: SessionId, *, takes_over: bool) -> LiveSession:
+        arriving = len(self._claims.keys() - self._live.keys() - {session_id})
+        if self._closing or len(self._live) + arriving >= self._parts.max_sessions:
             raise LimitReached("This node takes no more sessions.", code="node-full", retry_after=2)
+        found = await self._parts.store.get(session_id)
+        if found is None:
+            raise NotFound("session", session_id)
+        await self._freed(found, takes_over=takes_over)
         lease_until = self._parts.now() + LEASE
-        claimable_from = await self._claimable_from(session_id)
-
-        def claimed(session: Session) -> Session:
-            if session.state not in {SessionState.CREATED, SessionState.CONNECTING}:
-                raise SessionGone("The session has ended or cannot be resumed here.")
-            if session.owner not in claimable_from:  # another node's, or another node was faster
-                raise SessionGone("The session has ended or cannot be resumed here.")
-            if session.state is SessionState.CREATED:
-                session = session.moved(SessionState.CONNECTING)
-            return session.claimed(self._parts.node_id, lease_until=lease_until)
-
-        session = await self._parts.store.change(session_id, claimed)
+        session, was = await self._taken(found, lease_until)
         missing = await self._parts.store.renew({session_id: lease_until})
         if missing:
             await self._parts.store.restore(session, lease_until=lease_until)
         await self._count(session)
-        live = await self._started(session)
+        live = await self._started(session, *await self._left_behind(was))
         self._live[session_id] = live
         metrics.ACTIVE_SESSIONS.set(len(self._live))
         task = asyncio.create_task(self._run(live), name=f"session {session_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return live
+
+    async def _freed(self, session: Session, *, takes_over: bool) -> None:
+        """Have the owner let go of it, if there is one. Raises SessionGone, SessionInUse."""
+        if session.state in {SessionState.ENDING, SessionState.ENDED} or await self._is_too_late(session):
+            raise SessionGone(_OVER)
+        if session.owner in (None, self._parts.node_id):
+            return
+        request = YieldSession(session_id=session.plan.session_id, takes_over=takes_over)
+        match await self._parts.neighbours.ask(session.owner, request):
+            case Yielding.WATCHED:
+                raise SessionInUse("This session is in use by another connection.")
+            case Yielding.ENDING:
+                raise SessionGone(_OVER)
+            case Yielding.YIELDED | Yielding.ABSENT:
+                pass
+
+    async def _taken(self, found: Session, lease_until: datetime) -> tuple[Session, Session]:
+        """The session as ours, and as it was right before. Raises SessionGone, SessionInUse."""
+        was: list[Session] = []
+
+        def claimed(kept: Session) -> Session:
+            if kept.state in {SessionState.ENDING, SessionState.ENDED}:
+                raise SessionGone(_OVER)
+            if kept.owner not in {None, found.owner, self._parts.node_id}:
+                raise SessionInUse("Another connection was faster.")
+            was[:] = [kept]
+            if kept.state is SessionState.CREATED:
+                kept = kept.moved(SessionState.CONNECTING)
+            elif kept.state is SessionState.ACTIVE:
+                kept = kept.moved(SessionState.RECONNECTING)
+            return kept.claimed(self._parts.node_id, lease_until=lease_until)
+
+        session = await self._parts.store.change(found.plan.session_id, claimed)
+        return session, was[0]
+
+    async def _left_behind(self, was: Session) -> tuple[Resumption | None, Progress | None]:
+        """What is needed to go on with a conversation; its former owner can't write any more."""
+        if was.connected_at is None:
+            return None, None
+        store, session_id = self._parts.store, was.plan.session_id
+        turns, snapshot, progress = await asyncio.gather(
+            store.turns(session_id), store.snapshot(session_id), store.progress(session_id)
+        )
+        now = self._parts.now()
+        resumption = resumption_of(was, turns=turns, snapshot=snapshot, progress=progress, now=now)
+        _log.info("session.taken_over", session_id=session_id, owner=was.owner, turns=len(turns), seamless=was.seamless)
+        return resumption, progress
+
+    async def _is_too_late(self, session: Session) -> bool:
+        """Whether its caller had all the time to come back, and the reaper just has not been there yet."""
+        now = self._parts.now()
+        if now >= session.deadline:
+            return True
+        if session.connected_at is None or session.owner == self._parts.node_id:
+            return False
+        lease = await self._parts.store.lease_of(session.plan.session_id)
+        if lease is None:
+            return False
+        return now >= (lease if session.owner is None else lost_for_good(lease, self._parts.resume_window))
+
+    async def _waits(self, session_id: SessionId, agent_id: str | None) -> bool:
+        """Whether a session is one to come back to: nobody is connected to it, or its owner is dead."""
+        live = self.get(session_id)
+        if live is not None:
+            return not live.is_watched and not live.is_ending and agent_id in (None, live.plan.agent.agent_id)
+        session = await self._parts.store.get(session_id)
+        if session is None or session.connected_at is None or agent_id not in (None, session.plan.agent.agent_id):
+            return False
+        if session.state in {SessionState.ENDING, SessionState.ENDED} or await self._is_too_late(session):
+            return False
+        if session.owner in (None, self._parts.node_id):
+            return True
+        request = YieldSession(session_id=session_id, only_looks=True)
+        return await self._parts.neighbours.ask(session.owner, request) in {Yielding.YIELDED, Yielding.ABSENT}
 
     async def _count(self, session: Session) -> None:
         await self._parts.store.reserve(
@@ -132,10 +331,12 @@ class LiveSessions:
             until=session.deadline + GRACE,
         )
 
-    async def _started(self, session: Session) -> LiveSession:
+    async def _started(self, session: Session, resumption: Resumption | None, before: Progress | None) -> LiveSession:
         try:
-            return LiveSession(session, self._parts)
+            return LiveSession(session, self._parts, resumption, before)
         except Exception:
+            if resumption is not None:  # another process may do better; else the reaper tells how it ended
+                raise
             now = self._parts.now()
             plan = session.plan
             await self._parts.store.change(
@@ -145,28 +346,38 @@ class LiveSessions:
             await self._parts.store.leave(plan.session_id)
             raise
 
-    async def _claimable_from(self, session_id: SessionId) -> frozenset[NodeId | None]:
-        """The owners a session may be taken from: nobody, this node, and one whose lease is over."""
-        session = await self._parts.store.get(session_id)
-        if session is None:
-            raise NotFound("session", session_id)
-        if session.owner is None or session.owner == self._parts.node_id:
-            return frozenset({None, self._parts.node_id})
-        lease = await self._parts.store.lease_of(session_id)
-        gone = lease is None or lease <= self._parts.now()
-        return frozenset({session.owner, self._parts.node_id}) if gone else frozenset({self._parts.node_id})
-
     async def _run(self, live: LiveSession) -> None:
+        session_id = live.plan.session_id
         try:
             await live.run()
         finally:
-            self._live.pop(live.plan.session_id, None)
+            if self._live.get(session_id) is live:
+                del self._live[session_id]
             metrics.ACTIVE_SESSIONS.set(len(self._live))
+
+    # Handing over
+
+    async def _hand_over(self, live: LiveSession, deadline: float) -> None:
+        loop = asyncio.get_running_loop()
+        while not live.is_quiet and not live.is_ending and loop.time() < deadline:  # noqa: ASYNC110 - one look a frame or two is cheap
+            await asyncio.sleep(SILENCE_POLL_SECONDS)
+        try:
+            if await live.hand_over(seamless=live.is_quiet, until=self._window_ends()):
+                await live.over()
+        except RedisError as error:
+            _log.warning("session.not_handed_over", session_id=live.plan.session_id, error=repr(error))
+
+    def _window_ends(self) -> datetime:
+        return self._parts.now() + self._parts.resume_window
+
+    # Leases
 
     async def _renew(self) -> None:
         now = self._parts.now()
         leases = {
-            session_id: min(now + LEASE, live.session.deadline + GRACE) for session_id, live in self._live.items()
+            session_id: min(now + LEASE, live.session.deadline + GRACE)
+            for session_id, live in self._live.items()
+            if not live.has_left
         }
         for session_id in await self._parts.store.renew(leases):
             live = self._live.get(session_id)
@@ -176,8 +387,20 @@ class LiveSessions:
     async def _reclaim(self, live: LiveSession, lease_until: datetime) -> None:
         """A lease is gone: the store forgot everything, or somebody cleared up after us."""
         kept = await self._parts.store.get(live.plan.session_id)
+        if live.has_left:
+            return
         if kept is None or (kept.owner == self._parts.node_id and kept.state is not SessionState.ENDED):
-            await self._parts.store.restore(kept or live.session, lease_until=lease_until)
+            await self._parts.store.restore(
+                kept or live.session, lease_until=lease_until, turns=live.history, progress=live.progress
+            )
+            live.forgotten()
+            await self._count(live.session)
             _log.warning("session.lease_restored", session_id=live.plan.session_id)
-        elif kept.state is not SessionState.ENDED:
+        elif not live.is_ending:
             live.void()
+
+    def _forget(self, session_ids: Any) -> None:
+        for session_id in session_ids:
+            live = self._live.get(session_id)
+            if live is not None:
+                live.forgotten()
