@@ -153,7 +153,7 @@ async def test_open_sockets_are_closed_with_service_restart(tmp_path: Path) -> N
         assert await service.ended() == 0
 
 
-async def test_a_message_beyond_the_limit_closes_its_socket_only(tmp_path: Path) -> None:
+async def test_a_message_or_an_address_beyond_the_limit_closes_its_socket_only(tmp_path: Path) -> None:
     async with child(tmp_path, SERVICE) as service:
         port = await port_of(service)
         async with websockets.connect(f"ws://127.0.0.1:{port}/socket") as socket:
@@ -165,6 +165,12 @@ async def test_a_message_beyond_the_limit_closes_its_socket_only(tmp_path: Path)
         async with websockets.connect(f"ws://127.0.0.1:{port}/socket") as socket:
             await socket.send("x" * 200_000)
             assert len(await socket.recv()) == 200_000
+        async with websockets.connect(f"ws://127.0.0.1:{port}/socket?note={'x' * 60_000}") as socket:
+            await socket.send("hello")
+            assert await socket.recv() == "hello"
+        with pytest.raises(websockets.InvalidStatus) as refusal:
+            await websockets.connect(f"ws://127.0.0.1:{port}/socket?note={'x' * 200_000}")
+        assert refusal.value.response.status_code == 431
         assert await service.terminate() == 0
 
 

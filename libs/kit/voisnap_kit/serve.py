@@ -11,6 +11,8 @@ from typing import Any
 
 import uvicorn
 import uvloop
+import websockets.http11
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from . import log
 from .failures import SetUpFault, Unavailable
@@ -23,6 +25,13 @@ GRACE_SECONDS = 3
 """How long requests and sockets in progress may take to end; with the application's own shutdown the process is gone within 4 s."""
 
 WS_MAX_BYTES = 256 * 1024
+
+WS_MAX_URL_BYTES = 128 * 1024
+"""The query of a hub holds up to 16 KiB of metadata, of which URL encoding makes up to three times as much."""
+
+websockets.http11.MAX_LINE_LENGTH = (
+    WS_MAX_URL_BYTES  # 8 KiB otherwise, and the library offers only an environment variable
+)
 UNAVAILABLE, SET_UP_FAULT = 1, 2
 """Exit statuses: a restart may help; only a person can help."""
 
@@ -59,7 +68,7 @@ async def serve(
             host=host,
             port=port,
             http="httptools",
-            ws="websockets-sansio",
+            ws=_WebSocketProtocol,
             ws_ping_interval=None,
             ws_per_message_deflate=False,
             ws_max_size=WS_MAX_BYTES,
@@ -82,6 +91,16 @@ async def serve(
         server.should_exit = True  # uvicorn, cancelled itself, would leave its sockets open
         await asyncio.wait({serving}, timeout=GRACE_SECONDS + 1)
         raise
+
+
+class _WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSockets, with an answer to a handshake that can't be read: uvicorn itself keeps its connection open for ever."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self.handshake_initiated and self.conn.handshake_exc is not None and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 431 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            self.transport.close()
 
 
 async def run_worker(

@@ -29,12 +29,15 @@ from voisnap_proto.requests import IceServer
 from voisnap_providers.errors import ProviderUnconfigured
 from voisnap_providers.registry import ProviderSettings, Registry
 from voisnap_providers.vendors.blobs import blobs_from_url
-from voisnap_signalr import HubApp, router
+from voisnap_signalr import ConnectionSettings, HubApp, HubAppSettings, router
 
 from . import metrics
 from .hubs.auth import authenticator
 from .hubs.connection_tokens import RedisConnectionTokens
-from .hubs.webrtc import Reception, WebRtcHub
+from .hubs.reception import Reception, plans_of
+from .hubs.session_hub import MAX_MESSAGE_BYTES
+from .hubs.voice import VoiceHub
+from .hubs.webrtc import WebRtcHub
 from .pipeline.call import Call
 from .pipeline.ear import VadTicker
 from .pipeline.events import CallEvent
@@ -159,13 +162,16 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
         )
 
         # HTTP and hubs.
-        reception = Reception(store=store, sessions=sessions, now=_now, random_bytes=os.urandom)
+        reception = Reception(
+            store=store, sessions=sessions, desk=desk, plan=plans_of(bus), now=_now, random_bytes=os.urandom
+        )
         hubs = HubApp(
-            {"webrtc": lambda: WebRtcHub(reception)},
+            {"webrtc": lambda: WebRtcHub(reception), "voice": lambda: VoiceHub(reception)},
             authenticate=authenticator(jwks),
             allowed_origins=settings.origins,
             tokens=RedisConnectionTokens(redis),
             logger=log.get("voisnap_runtime.hubs"),
+            settings=HubAppSettings(connection=ConnectionSettings(max_message_bytes=MAX_MESSAGE_BYTES)),
         )
         beat = Beat(limit=5.0)
         checks = {

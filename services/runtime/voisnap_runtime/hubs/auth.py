@@ -18,6 +18,7 @@ class HubUser(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str
     tenant_id: TenantId
     environment: Environment
+    scopes: frozenset[str] = frozenset()
     agent_id: str | None = None
     session_id: str | None = None
 
@@ -47,6 +48,7 @@ def user_of(claims: Claims) -> HubUser:
         user_id=claims.sub,
         tenant_id=TenantId(claims.tid),
         environment=Environment(claims.env),
+        scopes=claims.scopes,
         agent_id=claims.agent,
         session_id=claims.sid,
     )

@@ -76,6 +76,27 @@ class TurnCompleted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     latency: Latency | None
 
 
+class DtmfReceived(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    digit: str
+
+
+class ToolCallStarted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A tool of the agent is called."""
+
+    tool_call_id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+class ToolCallCompleted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """It has answered, or failed."""
+
+    tool_call_id: str
+    name: str
+    success: bool
+    duration_ms: float
+
+
 def turn_id(sequence: int) -> str:
     """`turn_01`, as the conversation's transcript names it."""
     return f"turn_{sequence:02d}"

@@ -12,7 +12,8 @@ from voisnap_kit.settings import Secret
 from voisnap_proto.requests import IceServer
 
 TOKEN_PREFIX = "wrtc_tok_"  # noqa: S105 - the visible part
-RESUME_PREFIX = "wrtc_res_"
+RESUME_PREFIX = "res_tok_"
+"""Not of one hub: sessions of all three can be resumed."""
 _TOKEN_BYTES = 32
 
 

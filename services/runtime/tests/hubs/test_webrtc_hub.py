@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -10,60 +10,17 @@ from voisnap_domain.conversations import Speaker
 from voisnap_domain.ids import NodeId, SessionId
 from voisnap_domain.sessions import EndReason, SessionState
 from voisnap_domain.tenants import Environment
-from voisnap_kit.http import build_app
 from voisnap_kit.redis import Redis
-from voisnap_kit.tokens import InvalidToken, TokenSigner, verify
-from voisnap_runtime.hubs.auth import authenticator
+from voisnap_kit.tokens import InvalidToken, verify
+from voisnap_runtime.hubs.auth import user_of
 from voisnap_runtime.hubs.connection_tokens import RedisConnectionTokens
-from voisnap_runtime.hubs.webrtc import Reception, WebRtcHub
 from voisnap_runtime.pipeline import events as call_events
-from voisnap_signalr import ConnectionInUseError, HubApp, NegotiatedConnection, router
+from voisnap_signalr import ConnectionInUseError, NegotiatedConnection
 from websockets.exceptions import InvalidStatus
 
 pytestmark = pytest.mark.hub
 
 OFFER = {"sdp": "v=0", "type": "offer"}
-
-
-class Keys:
-    """Verifies as JwksClient does, without a publisher."""
-
-    def __init__(self) -> None:
-        self.signer = TokenSigner.generate()
-
-    async def verify(self, token: str):
-        return verify(token, self.signer.keys())
-
-    def token(self, *, tenant: str = "ten_1", environment: str = "live", scopes=("hub",), minutes=15, **claims) -> str:
-        return self.signer.sign(
-            subject="usr_1",
-            tenant_id=tenant,
-            environment=environment,
-            role="TenantOwner",
-            scopes=frozenset(scopes),
-            now=datetime.now(UTC) - timedelta(minutes=15) + timedelta(minutes=minutes),
-            lifetime=timedelta(minutes=15),
-            token_id="jti_1",
-            **claims,
-        )
-
-
-@pytest.fixture
-def keys():
-    return Keys()
-
-
-@pytest.fixture
-async def port(house, keys, served):
-    house.clock.follow(asyncio.get_running_loop())
-    reception = Reception(
-        store=house.store, sessions=house.sessions, now=house.clock, random_bytes=lambda count: b"\x05" * count
-    )
-    hubs = HubApp(
-        {"webrtc": lambda: WebRtcHub(reception)}, authenticate=authenticator(keys), allowed_origins=("http://page",)
-    )
-    async with served(router(build_app([], service="test", checks={}), hubs)) as listening:
-        yield listening
 
 
 @pytest.fixture
@@ -89,22 +46,6 @@ async def connected(house, client) -> tuple:
     call = next(iter(house.calls.values()))
     await call.running.wait()
     return call, house.transports[-1]
-
-
-async def left_alone(live) -> None:
-    """Until the server has noticed that a client is gone."""
-    async with asyncio.timeout(5):
-        while live.is_watched:  # noqa: ASYNC110 - the loop's turns are what is waited for
-            await asyncio.sleep(0)
-
-
-async def refused(client) -> dict:
-    """The error a refused connection is told, after which it is closed."""
-    error = await client.until("Error")
-    assert error["recoverable"] is False
-    with pytest.raises(AssertionError, match="closed"):
-        await client.until("SessionStarted")
-    return error
 
 
 async def test_a_caller_with_token_and_session_token_is_let_in(house, session, hub):
@@ -159,21 +100,21 @@ async def test_a_token_without_the_hub_scope_or_out_of_date_is_401(session, hub,
         ("wrtc_tok_1", {"session_id": "wrtc_2"}),
     ],
 )
-async def test_a_session_token_opens_only_for_whom_it_was_made(house, session, hub, token, claims):
+async def test_a_session_token_opens_only_for_whom_it_was_made(house, session, hub, token, claims, refused):
     async with hub(token, **claims) as client:
         assert (await refused(client))["code"] == "AUTH_FAILED"
 
     assert (await house.store.get(session.plan.session_id)).state is SessionState.CREATED
 
 
-async def test_an_expired_session_token_is_refused(house, session, hub):
+async def test_an_expired_session_token_is_refused(house, session, hub, refused):
     house.store.tokens["wrtc_tok_1"] = (session.plan.session_id, house.clock())
 
     async with hub() as client:
         assert (await refused(client))["code"] == "AUTH_FAILED"
 
 
-async def test_a_second_connection_at_the_same_time_is_refused_and_the_first_goes_on(house, session, hub):
+async def test_a_second_connection_at_the_same_time_is_refused_and_the_first_goes_on(house, session, hub, refused):
     async with hub() as first:
         await first.until("SessionStarted")
         async with hub() as second:
@@ -181,7 +122,7 @@ async def test_a_second_connection_at_the_same_time_is_refused_and_the_first_goe
         await connected(house, first)
 
 
-async def test_after_the_loss_of_the_first_connection_the_next_one_resumes_the_session(house, session, hub):
+async def test_after_the_loss_of_the_first_connection_the_next_one_resumes_the_session(house, session, hub, left_alone):
     async with hub() as first:
         await first.until("SessionStarted")
         call, _ = await connected(house, first)
@@ -193,7 +134,7 @@ async def test_after_the_loss_of_the_first_connection_the_next_one_resumes_the_s
         await second.until("AudioCleared")
 
 
-async def test_an_ended_session_cannot_be_resumed(house, session, hub):
+async def test_an_ended_session_cannot_be_resumed(house, session, hub, refused):
     at = house.clock()
     await house.store.change(
         session.plan.session_id, lambda s: s.moved(SessionState.ENDED, reason=EndReason.TIMEOUT, at=at)
@@ -203,7 +144,7 @@ async def test_an_ended_session_cannot_be_resumed(house, session, hub):
         assert (await refused(client))["code"] == "RECONNECT_FAILED"
 
 
-async def test_a_session_on_another_node_cannot_be_resumed_here(house, session, hub):
+async def test_a_session_on_another_node_cannot_be_resumed_here(house, session, hub, refused):
     until = house.clock() + timedelta(minutes=1)
     await house.store.change(session.plan.session_id, lambda s: s.claimed(NodeId("node_b"), lease_until=until))
 
@@ -211,7 +152,7 @@ async def test_a_session_on_another_node_cannot_be_resumed_here(house, session, 
         assert (await refused(client))["code"] == "RECONNECT_FAILED"
 
 
-async def test_a_full_node_says_so(house, make_plan, hub):
+async def test_a_full_node_says_so(house, make_plan, hub, refused):
     for number in (1, 2, 3):
         await house.open(make_plan(number), token=f"wrtc_tok_{number}")
     async with hub("wrtc_tok_1") as first, hub("wrtc_tok_2") as second:
@@ -371,7 +312,7 @@ async def test_after_the_end_nothing_can_be_invoked(house, session, hub):
     assert len(house.transports) == 1
 
 
-async def test_a_reconnection_token_opens_the_session_after_a_loss(house, session, hub):
+async def test_a_reconnection_token_opens_the_session_after_a_loss(house, session, hub, left_alone):
     async with hub() as client:
         await client.invoke("RequestReconnectionAsync")
         answer = await client.answered(1)
@@ -414,14 +355,13 @@ async def test_a_negotiated_connection_opens_once_on_any_process(redis_url):
 
 
 async def test_the_user_of_a_token_is_bound_as_the_token_says(keys):
-    from voisnap_runtime.hubs.auth import user_of
-
     claims = verify(keys.token(agent="agt_1", session_id="wrtc_1", environment="sandbox"), keys.signer.keys())
 
     assert msgspec.to_builtins(user_of(claims)) == {
         "user_id": "usr_1",
         "tenant_id": "ten_1",
         "environment": Environment.SANDBOX.value,
+        "scopes": ["hub"],
         "agent_id": "agt_1",
         "session_id": "wrtc_1",
     }

@@ -1,0 +1,175 @@
+"""Hubs on a real socket: a process's worth of sessions on fakes behind them, an API that plans what the test says, users with tokens."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from voisnap_domain.errors import NotFound
+from voisnap_domain.ids import ConversationId, NodeId, SessionId
+from voisnap_domain.sessions import Caller, SessionPlan
+from voisnap_kit.http import build_app
+from voisnap_kit.tokens import TokenSigner, verify
+from voisnap_proto.requests import PlanSession
+from voisnap_runtime.hubs.auth import authenticator
+from voisnap_runtime.hubs.reception import Reception
+from voisnap_runtime.hubs.session_hub import MAX_MESSAGE_BYTES
+from voisnap_runtime.hubs.voice import VoiceHub
+from voisnap_runtime.hubs.webrtc import WebRtcHub
+from voisnap_runtime.sessions.desk import Desk, DeskSettings
+from voisnap_signalr import ConnectionSettings, HubApp, HubAppSettings, router
+
+
+class Keys:
+    """Verifies as JwksClient does, without a publisher."""
+
+    def __init__(self) -> None:
+        self.signer = TokenSigner.generate()
+
+    async def verify(self, token: str):
+        return verify(token, self.signer.keys())
+
+    def token(
+        self,
+        *,
+        tenant: str = "ten_1",
+        environment: str = "live",
+        scopes=("hub",),
+        minutes=15,
+        user: str = "usr_1",
+        **claims,
+    ) -> str:
+        return self.signer.sign(
+            subject=user,
+            tenant_id=tenant,
+            environment=environment,
+            role="TenantOwner",
+            scopes=frozenset(scopes),
+            now=datetime.now(UTC) - timedelta(minutes=15) + timedelta(minutes=minutes),
+            lifetime=timedelta(minutes=15),
+            token_id="jti_1",
+            **claims,
+        )
+
+
+class Planner:
+    """The API: knows `agt_1` of tenant `ten_1`. `refusal` is what it raises instead; `asked` is what it was asked for."""
+
+    def __init__(self, plan: Any) -> None:
+        self._plan = plan
+        self.asked: list[PlanSession] = []
+        self.refusal: Exception | None = None
+        self.changes: dict[str, Any] = {}
+
+    async def __call__(self, request: PlanSession) -> SessionPlan:
+        self.asked.append(request)
+        if self.refusal is not None:
+            raise self.refusal
+        if (request.tenant_id, request.environment.value, request.agent_id) != ("ten_1", "live", "agt_1"):
+            raise NotFound("agent", request.agent_id, code="agent-not-found")
+        number = len(self.asked)
+        plan = self._plan(
+            session_id=SessionId(f"call_{number}"),
+            conversation_id=ConversationId(f"conv_{number}"),
+            channel=request.channel,
+            caller=Caller(user_id=request.user_id),
+            metadata=request.metadata,
+            **self.changes,
+        )
+        return msgspec.json.decode(msgspec.json.encode(plan), type=SessionPlan)
+
+
+@pytest.fixture
+def keys():
+    return Keys()
+
+
+@pytest.fixture
+def planner(make_plan):
+    return Planner(make_plan)
+
+
+@pytest.fixture
+async def reception(house, planner):
+    house.clock.follow(asyncio.get_running_loop())
+    desk = Desk(
+        DeskSettings(node_id=NodeId("node_a"), max_sessions=2),
+        house.store,
+        house.bus,
+        house.sessions,
+        check_providers=lambda plan: None,
+        now=house.clock,
+        random_bytes=lambda count: b"\x07" * count,
+    )
+    return Reception(
+        store=house.store,
+        sessions=house.sessions,
+        desk=desk,
+        plan=planner,
+        now=house.clock,
+        random_bytes=lambda count: b"\x05" * count,
+    )
+
+
+@pytest.fixture
+async def port(reception, keys, served):
+    """Where the hubs listen."""
+    hubs = HubApp(
+        {"webrtc": lambda: WebRtcHub(reception), "voice": lambda: VoiceHub(reception)},
+        authenticate=authenticator(keys),
+        allowed_origins=("http://page",),
+        settings=HubAppSettings(connection=ConnectionSettings(max_message_bytes=MAX_MESSAGE_BYTES)),
+    )
+    async with served(router(build_app([], service="test", checks={}), hubs)) as listening:
+        yield listening
+
+
+@pytest.fixture
+def voice(port, keys, connect_hub):
+    """`voice(agentId=…)`: a connection to VoiceHub as a user of `ten_1` unless claims say otherwise."""
+
+    def open_voice(claims: dict[str, Any] | None = None, **query: str):
+        query = {"agentId": "agt_1"} | query
+        return connect_hub(port, {**query, "access_token": keys.token(**(claims or {}))}, hub="voice")
+
+    return open_voice
+
+
+async def refusal_of(client) -> dict[str, Any]:
+    """The error a refused connection is told, after which it is closed."""
+    error = await client.until("Error")
+    assert error["recoverable"] is False
+    with pytest.raises(AssertionError, match="closed"):
+        await client.until("SessionStarted")
+    return error
+
+
+@pytest.fixture
+def refused():
+    return refusal_of
+
+
+async def until_left(live) -> None:
+    """Until the server has noticed that a client is gone."""
+    async with asyncio.timeout(5):
+        while live.is_watched:  # noqa: ASYNC110 - the loop's turns are what is waited for
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def left_alone():
+    return until_left
+
+
+@pytest.fixture
+def error_of():
+    """`await error_of(client, target, *arguments)`: the text with which an invocation is refused."""
+
+    async def invoke(client, target: str, *arguments: Any) -> str:
+        number = await client.invoke(target, *arguments)
+        with pytest.raises(AssertionError) as refusal:
+            await client.answered(number)
+        return str(refusal.value)
+
+    return invoke

@@ -1,0 +1,139 @@
+"""How a hub connection comes to its session: a new one is opened here, an old one is claimed from wherever it lived."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from voisnap_domain.errors import Conflict
+from voisnap_domain.ids import AgentId, SessionId
+from voisnap_domain.sessions import Channel, EndReason, Session, SessionPlan
+from voisnap_kit import log
+from voisnap_kit.redis import RedisError
+from voisnap_proto.requests import (
+    PLAN_SESSION,
+    EndSession,
+    OpenSession,
+    PlanSession,
+    SessionEnding,
+    SessionOpened,
+    SessionPlanned,
+)
+
+from voisnap_runtime.sessions.live import LiveSession
+from voisnap_runtime.sessions.roster import LiveSessions
+from voisnap_runtime.sessions.store import Store
+
+from .auth import HubUser
+from .parameters import Parameters
+from .refusals import AGENT_NOT_FOUND, AUTH_FAILED, RECONNECT_FAILED, Refusal, refusing
+
+_log = log.get(__name__)
+
+R = TypeVar("R")
+
+UNKNOWN_SESSION = "The session is unknown, over, or not yours."
+
+
+PLAN_SECONDS = 3.0
+
+
+class Requests(Protocol):
+    """The part of the bus that hubs need."""
+
+    async def request(self, subject: str, message: Any, response_type: type[R], *, timeout: float = 2.0) -> R: ...
+
+
+class Opening(Protocol):
+    """The part of the desk that hubs need."""
+
+    async def open(self, request: OpenSession) -> SessionOpened: ...
+    async def end(self, request: EndSession) -> SessionEnding: ...
+
+
+class Reception(msgspec.Struct, frozen=True, kw_only=True):
+    """Where hubs find sessions. `plan` asks the API what a session is made of."""
+
+    store: Store
+    sessions: LiveSessions
+    desk: Opening
+    plan: Callable[[PlanSession], Awaitable[SessionPlan]]
+    now: Callable[[], datetime]
+    random_bytes: Callable[[int], bytes]
+
+    async def new_session(self, user: HubUser, channel: Channel, wanted: Parameters) -> LiveSession:
+        """Open a session for a user and claim it. Raises Refusal."""
+        request = _plan_request(user, channel, wanted)
+        with refusing(conflict=AUTH_FAILED):
+            plan = await self.plan(request)
+            await self.desk.open(OpenSession(plan=plan))
+            try:
+                return await self.sessions.claim(plan.session_id)
+            except BaseException:
+                await self._give_up(plan.session_id)
+                raise
+
+    async def old_session(self, user: HubUser, channel: Channel, wanted: Parameters) -> LiveSession:
+        """Claim the session that a client wants back. Raises Refusal `RECONNECT_FAILED` when it can't have it."""
+        with refusing(conflict=RECONNECT_FAILED):
+            session = await self._known(user, wanted)
+            if session is None or session.plan.channel is not channel or not may_enter(user, session.plan):
+                raise Refusal(RECONNECT_FAILED, UNKNOWN_SESSION)
+            if wanted.agent_id not in (None, session.plan.agent.agent_id):
+                raise Refusal(RECONNECT_FAILED, UNKNOWN_SESSION)
+            return await self.sessions.claim(session.plan.session_id)
+
+    async def _known(self, user: HubUser, wanted: Parameters) -> Session | None:
+        """The session by its resume token, or by its id: then only for the user who opened it."""
+        if wanted.resume_token is not None:
+            session_id = await self.store.find_by_token(wanted.resume_token)
+            return None if session_id is None else await self.store.get(session_id)
+        session = await self.store.get(SessionId(wanted.session_id or ""))
+        return session if session is not None and session.plan.caller.user_id == user.user_id else None
+
+    async def _give_up(self, session_id: SessionId) -> None:
+        """Nobody will come to a session that could not be claimed."""
+        try:
+            await self.desk.end(EndSession(session_id=session_id, reason=EndReason.ERROR))
+        except (RedisError, Conflict) as error:  # the reaper ends it when its time to connect is over
+            _log.warning("hub.session_left_behind", session_id=session_id, error=repr(error))
+
+
+def plans_of(bus: Requests) -> Callable[[PlanSession], Awaitable[SessionPlan]]:
+    """Plans as the API makes them."""
+
+    async def plan(request: PlanSession) -> SessionPlan:
+        return (await bus.request(PLAN_SESSION, request, SessionPlanned, timeout=PLAN_SECONDS)).plan
+
+    return plan
+
+
+def may_enter(user: HubUser, plan: SessionPlan) -> bool:
+    """Whether a session is within what the user's token is good for."""
+    return (
+        user.tenant_id == plan.tenant_id
+        and user.environment is plan.environment
+        and user.agent_id in (None, plan.agent.agent_id)
+        and user.session_id in (None, plan.session_id)
+    )
+
+
+def _plan_request(user: HubUser, channel: Channel, wanted: Parameters) -> PlanSession:
+    agent_id = wanted.agent_id or user.agent_id
+    if agent_id is None:
+        raise Refusal(AGENT_NOT_FOUND, "The agentId parameter is missing.")
+    if user.agent_id not in (None, agent_id):
+        raise Refusal(AUTH_FAILED, "This token is for another agent.")
+    if user.session_id is not None:
+        raise Refusal(AUTH_FAILED, "This token is for one session only.")
+    return PlanSession(
+        tenant_id=user.tenant_id,
+        environment=user.environment,
+        user_id=user.user_id,
+        scopes=tuple(sorted(user.scopes)),
+        agent_id=AgentId(agent_id),
+        channel=channel,
+        metadata=wanted.metadata,
+        language=wanted.language,
+        version=wanted.version,
+    )
