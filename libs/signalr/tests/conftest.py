@@ -74,6 +74,14 @@ class AsgiSocket:
     def send_text(self, text: str) -> None:
         self._to_app.put_nowait({"type": "websocket.receive", "text": text})
 
+    def send_bytes(self, data: bytes) -> None:
+        self._to_app.put_nowait({"type": "websocket.receive", "bytes": data})
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the app has sent nothing that was not read."""
+        return not self._pending and self._from_app.empty()
+
     def send(self, *messages: dict[str, Any]) -> None:
         self.send_text("".join(msgspec.json.encode(message).decode() + RS for message in messages))
 

@@ -369,13 +369,13 @@ async def test_items_of_unknown_streams_are_ignored(opened) -> None:
     assert (await opened.message())["result"] == "alive"
 
 
-def test_a_stream_cannot_be_declared_yet() -> None:
-    with pytest.raises(TypeError, match="without yield"):
+def test_a_method_that_cannot_be_awaited_is_a_bug() -> None:
+    with pytest.raises(TypeError, match="async def"):
 
-        class Streams(Hub):
+        class Blocking(Hub):
             @hub_method
-            async def Count(self):  # noqa: N802
-                yield 1
+            def Count(self) -> int:  # noqa: N802
+                return 1
 
 
 def test_two_methods_of_one_target_are_a_bug(hub_app) -> None:

@@ -3,13 +3,14 @@
 from .asgi import HubApp, HubAppSettings, router
 from .connection import ConnectionSettings
 from .http_transports import HttpSettings
-from .hub import Hub, HubConnection, HubError, hub_method
+from .hub import ClientError, Hub, HubConnection, HubError, HubLimits, hub_method
 from .negotiate import ConnectionInUseError, ConnectionTokens, MemoryConnectionTokens, NegotiatedConnection, Transport
 from .relay import Relay, RelayedBody, RelayedRequest, RelayedResponse, RelayError
 from .requests import HubRequest, Refused, Unauthorized
 from .session import SessionSettings
 
 __all__ = [
+    "ClientError",
     "ConnectionInUseError",
     "ConnectionSettings",
     "ConnectionTokens",
@@ -19,6 +20,7 @@ __all__ = [
     "HubAppSettings",
     "HubConnection",
     "HubError",
+    "HubLimits",
     "HubRequest",
     "MemoryConnectionTokens",
     "NegotiatedConnection",

@@ -18,9 +18,11 @@ import msgspec
 from . import continuity, negotiate
 from .connection import Connection, ConnectionSettings
 from .http_transports import HttpRequest, HttpSettings, HttpTransports
-from .hub import Hub, HubMethods
+from .hub import Hub, HubLimits
 from .json_codec import JsonCodec
+from .log import Log
 from .messages import HubCodec, TransferFormat
+from .methods import HubMethods
 from .msgpack_codec import MsgpackCodec
 from .negotiate import (
     AvailableTransport,
@@ -44,7 +46,7 @@ from .relay import (
 )
 from .requests import HubRequest, Refused
 from .scopes import AsgiApp, Headers, Receive, Scope, Send, refusal_headers, respond, route
-from .session import HubSession, Log, SessionSettings, Wire
+from .session import HubSession, SessionSettings, Wire
 from .stdlib_log import StdlibLog
 from .transports.inbox import read_body, until_gone
 from .transports.websockets import WebSocketWire, reject
@@ -306,7 +308,7 @@ class HubApp:
         self, promised: NegotiatedConnection, transport: Transport, request: HubRequest, user: Any, wire: Wire
     ) -> None:
         """Serve a connection until it has ended."""
-        hub = self._hubs[promised.hub]()
+        hub = self._make(promised.hub)
         session = HubSession(
             hub,
             methods=self._methods_of(type(hub)),
@@ -317,7 +319,7 @@ class HubApp:
             connection=Connection(
                 _codecs_for(transport, self._codecs),
                 now=self._clock(),
-                settings=_timers_for(transport, self._settings.connection),
+                settings=_limited(_timers_for(transport, self._settings.connection), hub.limits),
             ),
             wire=wire,
             settings=self._settings.session,
@@ -330,6 +332,12 @@ class HubApp:
             await session.run()
         finally:
             self._sessions.discard(session)
+
+    def _make(self, path: str) -> Hub:
+        try:
+            return self._hubs[path]()
+        except Exception as error:
+            return _UnmadeHub(error)
 
     def available_transports(self, hub: str) -> tuple[AvailableTransport, ...]:
         """What a negotiation for the hub of this path offers."""
@@ -412,6 +420,16 @@ class HubApp:
                 await self.drain()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+class _UnmadeHub(Hub):
+    """Stands for a hub that could not be made: the client learns it as it learns of a failing `on_connected`."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def on_connected(self) -> None:
+        raise self._error
 
 
 def router(default_app: AsgiApp, hub_app: AsgiApp, prefix: str = "/hubs") -> AsgiApp:
@@ -511,3 +529,9 @@ async def _respond_json(send: Send, body: Any, headers: Headers) -> None:
 
 def _loop_time() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _limited(settings: ConnectionSettings, limits: HubLimits) -> ConnectionSettings:
+    if limits.max_message_bytes is None:
+        return settings
+    return msgspec.structs.replace(settings, max_message_bytes=limits.max_message_bytes)

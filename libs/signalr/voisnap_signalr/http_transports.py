@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import msgspec
 
 from .http_connections import HttpConnection
+from .log import Log
 from .negotiate import ConnectionInUseError, NegotiatedConnection, Transport
 from .requests import HubRequest, Refused
 from .scopes import Headers, Receive, Send, respond
-from .session import Log, Wire
+from .session import Wire
 from .transports.inbox import ClientGone, read_body, until_gone
 from .transports.long_polling import LongPollingWire, NoData
 from .transports.sse import EventStreamWire

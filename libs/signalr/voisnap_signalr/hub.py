@@ -1,22 +1,24 @@
 """Hubs: classes whose decorated methods the clients call, one instance for each connection."""
 
 import asyncio
-import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar, get_type_hints, overload
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol, TypeVar, overload
 
 import msgspec
 
-from .messages import HubCodec
+from .methods import mark
 from .negotiate import Transport
 from .requests import HubRequest
 
-_TARGET = "__voisnap_hub_target__"
-Method = TypeVar("Method", bound=Callable[..., Awaitable[Any]])
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class HubError(Exception):
     """Refusal of a hub method whose text the client may see; every other exception stays private."""
+
+
+class ClientError(HubError):
+    """The client answered a call of the server with an error; the text is the client's."""
 
 
 class HubConnection(Protocol):
@@ -70,6 +72,16 @@ class HubConnection(Protocol):
         """
         ...
 
+    async def invoke(self, target: str, *arguments: Any, result_type: Any = Any, timeout_s: float = 10.0) -> Any:
+        """Call `target` on the client and wait for what it returns, decoded as `result_type`.
+
+        Raises `ClientError` when the client's handler failed, `TimeoutError` when no answer came in time (a client
+        without such a handler may never answer), `ConnectionError` when the connection has ended, `ValueError` for a
+        result of another type, and `RuntimeError` where waiting would wait for itself: in `on_connected`,
+        `on_disconnected`, and in a method while the hub's `max_parallel_invocations` is 1.
+        """
+        ...
+
     def abort(self) -> None:
         """End the connection now; what is still buffered may be lost, and the client does not come back by itself."""
         ...
@@ -82,10 +94,23 @@ class HubConnection(Protocol):
         ...
 
 
+class HubLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of one hub's connections; None stands for the application's own.
+
+    With one parallel invocation a client's calls run in its order, each after the one before; with more they only
+    begin in that order. Streams run beside them in any case, at most `max_streams` of both directions together.
+    """
+
+    max_message_bytes: int | None = None
+    max_parallel_invocations: int = 1
+    max_streams: int = 100
+
+
 class Hub:
     """Base of a hub. `connection` is there before `on_connected` runs."""
 
     connection: HubConnection
+    limits: ClassVar[HubLimits] = HubLimits()
 
     async def on_connected(self) -> None:
         """Runs once, behind the handshake reply; an exception closes the connection."""
@@ -103,74 +128,11 @@ def hub_method(target: str) -> Callable[[Method], Method]: ...
 
 
 def hub_method(target: Any) -> Any:
-    """Let clients call this method: by its own name, or `@hub_method("SendOfferAsync")` by that literal target."""
+    """Let clients call this method: by its own name, or `@hub_method("SendOfferAsync")` by that literal target.
+
+    An `async def` with `yield` answers with a stream, and so does one that returns an `AsyncIterator`. A parameter
+    annotated as `AsyncIterable[T]` receives a stream that the client sends along.
+    """
     if isinstance(target, str):
-        return lambda function: _mark(function, target)
-    return _mark(target, target.__name__)
-
-
-def _mark(function: Any, target: str) -> Any:
-    if not inspect.iscoroutinefunction(function):
-        raise TypeError(f"Hub method '{target}' must be 'async def' without yield.")
-    setattr(function, _TARGET, target)
-    return function
-
-
-class HubMethod:
-    """One callable target: its parameters' types and what it answers."""
-
-    def __init__(self, target: str, function: Callable[..., Any]) -> None:
-        self.target = target
-        self._function = function
-        self._kinds, self._required = _parameters(target, function)
-        self.has_result = get_type_hints(function).get("return", Any) is not type(None)
-        self._decoders: dict[str, tuple[Callable[[msgspec.Raw], Any], ...]] = {}
-
-    def bind(self, arguments: Sequence[msgspec.Raw], codec: HubCodec) -> list[Any]:
-        """Decode the arguments by the method's annotations.
-
-        Parameters with a default may be left out. Raises `ValueError`, whose text quotes no argument.
-        """
-        if not self._required <= len(arguments) <= len(self._kinds):
-            raise ValueError(f"{len(arguments)} arguments for {len(self._kinds)} parameters")
-        decoders = self._decoders.get(codec.name)
-        if decoders is None:
-            decoders = tuple(codec.payload_decoder(kind) for kind in self._kinds)
-            self._decoders[codec.name] = decoders
-        try:
-            return [decode(raw) for decode, raw in zip(decoders, arguments, strict=False)]
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-            raise ValueError(str(error)) from None
-
-    async def call(self, hub: Hub, arguments: Sequence[Any]) -> Any:
-        return await self._function(hub, *arguments)
-
-
-class HubMethods:
-    """The targets of a hub class, found in any case."""
-
-    def __init__(self, hub_type: type[Hub]) -> None:
-        self._methods: dict[str, HubMethod] = {}
-        for name, function in inspect.getmembers(hub_type, inspect.isfunction):
-            target = getattr(function, _TARGET, None)
-            if target is None:
-                continue
-            if target.casefold() in self._methods:
-                raise TypeError(f"{hub_type.__name__} has two hub methods named '{target}' ({name}).")
-            self._methods[target.casefold()] = HubMethod(target, function)
-
-    def find(self, target: str) -> HubMethod | None:
-        return self._methods.get(target.casefold())
-
-
-def _parameters(target: str, function: Callable[..., Any]) -> tuple[tuple[Any, ...], int]:
-    """Types of the positional parameters behind `self`, and how many of them a caller must give."""
-    hints = get_type_hints(function, include_extras=True)
-    kinds: list[Any] = []
-    required = 0
-    for parameter in list(inspect.signature(function).parameters.values())[1:]:
-        if parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
-            raise TypeError(f"Hub method '{target}': parameter '{parameter.name}' must be positional.")
-        kinds.append(hints.get(parameter.name, Any))
-        required += parameter.default is inspect.Parameter.empty
-    return tuple(kinds), required
+        return lambda function: mark(function, target)
+    return mark(target, target.__name__)

@@ -12,12 +12,15 @@ class Outbox:
         self._bytes = 0
         self._is_finished = False
         self._wake = asyncio.Event()
+        self._taken = asyncio.Event()
 
     def put(self, frame: bytes) -> bool:
-        """Add a frame; False when there is no room for it. A finished outbox swallows it."""
+        """Add a frame; False when there is no room for it (one frame may be larger than the room, if it is the only
+        one). A finished outbox swallows it.
+        """
         if self._is_finished:
             return True
-        if self._bytes + len(frame) > self._max_bytes:
+        if self._bytes and self._bytes + len(frame) > self._max_bytes:
             return False
         self._frames.append(frame)
         self._bytes += len(frame)
@@ -32,6 +35,7 @@ class Outbox:
             self._frames.append(last)
         self._is_finished = True
         self._wake.set()
+        self._taken.set()
 
     async def take(self) -> list[bytes] | None:
         """Wait for frames and take all of them; None when the outbox is finished and empty."""
@@ -41,4 +45,11 @@ class Outbox:
             self._wake.clear()
             await self._wake.wait()
         frames, self._frames, self._bytes = self._frames, [], 0
+        self._taken.set()
         return frames
+
+    async def room(self, *, below: int) -> None:
+        """Wait until fewer than `below` bytes wait, or nothing more is taken."""
+        while self._bytes >= below and not self._is_finished:
+            self._taken.clear()
+            await self._taken.wait()

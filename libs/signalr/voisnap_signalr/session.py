@@ -1,12 +1,12 @@
-"""One live hub connection: reads a wire, runs the hub's methods in order, writes what the hub sends.
+"""One live hub connection: reads a wire, hands what the client says to the hub, writes what the hub sends.
 
-Three parts at most run at a time: the reader (which also runs the hub), the writer, and the ticker that the whole
-process shares and that watches over both: a timer a frame would cost more than the frame. Whoever wants the connection
-to end calls `_end` once; `run` then takes it down in one place.
+The reader also runs the hub's plain calls; the writer, and a ticker that the whole process shares, run beside it: a
+timer a frame would cost more than the frame. Whoever wants the connection to end calls `_end` once; `run` then takes
+it down in one place.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -23,8 +23,22 @@ from .connection import (
     PeerClosed,
 )
 from .continuity import digest_of
-from .hub import Hub, HubError, HubMethods
-from .messages import Close, Completion, HubMessage, Invocation, Ping, StreamInvocation, TransferFormat
+from .dispatcher import Dispatcher
+from .hub import Hub
+from .log import Log
+from .messages import (
+    CancelInvocation,
+    Close,
+    Completion,
+    HubCodec,
+    HubMessage,
+    Invocation,
+    Ping,
+    StreamInvocation,
+    StreamItem,
+    TransferFormat,
+)
+from .methods import HubMethods
 from .negotiate import NegotiatedConnection, Transport
 from .outbox import Outbox
 from .requests import HubRequest
@@ -32,6 +46,7 @@ from .requests import HubRequest
 _CLIENT_TIMED_OUT = "The client sent nothing for too long."
 _NO_HANDSHAKE = "Handshake was canceled."
 _LOST = "The connection was lost."
+_SLOW = "The client reads too slowly."
 
 
 class Wire(Protocol):
@@ -50,19 +65,17 @@ class PeerGone(OSError):
     """The transport ended without a goodbye."""
 
 
-class Log(Protocol):
-    """Where events go; a structlog logger fits."""
-
-    def debug(self, event: str, **values: Any) -> Any: ...
-    def info(self, event: str, **values: Any) -> Any: ...
-    def warning(self, event: str, **values: Any) -> Any: ...
-    def error(self, event: str, **values: Any) -> Any: ...
-
-
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`outbox_bytes` is what a slow client may lag behind; the timeouts bound a write and a hub method."""
+    """What a connection may hold and how long it may take.
+
+    `outbox_bytes` is what a slow client may lag behind before it is dropped; streams wait from `stream_room_bytes` on.
+    `upload_items` of a client's stream wait for the hub method before the connection is read no further. The timeouts
+    bound a write, a hub method and the transport's close.
+    """
 
     outbox_bytes: int = 256 * 1024
+    stream_room_bytes: int = 64 * 1024
+    upload_items: int = 10
     send_timeout_s: float = 10.0
     method_timeout_s: float = 30.0
     close_timeout_s: float = 1.0
@@ -95,21 +108,28 @@ class HubSession:
         self.closed = asyncio.Event()
         self._hub = hub
         self._hub_name = type(hub).__name__
-        self._methods = methods
         self._connection = connection
         self._wire = wire
         self._settings = settings
         self._clock = clock
         self._log = log
         self._outbox = Outbox(max_bytes=settings.outbox_bytes)
+        self._dispatcher = Dispatcher(
+            hub,
+            methods=methods,
+            outlet=self,
+            connection_id=self.id,
+            method_timeout_s=settings.method_timeout_s,
+            upload_capacity=settings.upload_items,
+            clock=clock,
+            log=log,
+        )
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._error: str | None = None
-        self._hub_since: float | None = None
-        self._is_hub_overdue = False
         self._sending_since: float | None = None
         self._hub_has_begun = False
-        self._close_after_method: Close | None = None
+        self._close_after_method: tuple[asyncio.Task[Any] | None, Close] | None = None
         self._taken_down = asyncio.Event()
 
     @property
@@ -117,16 +137,18 @@ class HubSession:
         return self.request.query
 
     def send(self, target: str, *arguments: Any) -> None:
-        if self._connection.state is ConnectionState.OPEN:
-            self._write(Invocation(target=target, arguments=arguments))
+        self.write(Invocation(target=target, arguments=arguments))
+
+    async def invoke(self, target: str, *arguments: Any, result_type: Any = Any, timeout_s: float = 10.0) -> Any:
+        return await self._dispatcher.ask(target, arguments, result_type=result_type, timeout_s=timeout_s)
 
     def abort(self) -> None:
         self._end("The server ended the connection.", self._encode_close(Close()))
 
     async def close(self, error: str | None = None, allow_reconnect: bool = False) -> None:
         message = Close(error=error, allow_reconnect=allow_reconnect)
-        if self._hub_since is not None and asyncio.current_task() is self._reader:
-            self._close_after_method = message
+        if self._dispatcher.is_inside_method:
+            self._close_after_method = asyncio.current_task(), message
             return
         self._end(error or "The server closed the connection.", self._encode_close(message))
         await self._taken_down.wait()
@@ -145,24 +167,17 @@ class HubSession:
 
     def tick(self, now: float) -> None:
         """Once a second: keep-alive and timeouts."""
-        self._watch_hub(now)
+        self._dispatcher.tick(now)
         self._watch_writer(now)
-        match self._connection.due(now=now, is_busy=self._hub_since is not None):
+        match self._connection.due(now=now, is_busy=self._dispatcher.is_busy):
             case Due.PING:
-                self._write(Ping())
+                self.write(Ping())
             case Due.HANDSHAKE_TIMEOUT:
                 self._end(_NO_HANDSHAKE, handshake.encode_reply(_NO_HANDSHAKE))
             case Due.CLIENT_TIMEOUT:
                 self._end(_CLIENT_TIMED_OUT, self._encode_close(Close(error=_CLIENT_TIMED_OUT, allow_reconnect=True)))
             case Due.NOTHING:
                 pass
-
-    def _watch_hub(self, now: float) -> None:
-        if self._hub_since is None or self._reader is None or self._is_hub_overdue:
-            return
-        if now - self._hub_since >= self._settings.method_timeout_s:
-            self._is_hub_overdue = True
-            self._reader.cancel()
 
     def _watch_writer(self, now: float) -> None:
         if self._sending_since is None or self._writer is None:
@@ -172,7 +187,7 @@ class HubSession:
                 "hub.connection_dropped", hub=self._hub_name, connection_id=self.id, reason="send timeout"
             )
             self._writer.cancel()
-            self._end("The client reads too slowly.")
+            self._end(_SLOW)
 
     # Ending
 
@@ -191,20 +206,13 @@ class HubSession:
             async with asyncio.timeout(self._settings.close_timeout_s):
                 await self._wire.close()
         self._taken_down.set()
-        if self._hub_since is not None:
+        if self._dispatcher.runs_inline:
             # The method that runs is bounded by its own timeout and may finish its work.
             await asyncio.wait({reader}, timeout=self._settings.method_timeout_s)
         reader.cancel()
         await asyncio.wait({reader, writer})
         if self._hub_has_begun:
-            await self._say_goodbye()
-
-    async def _say_goodbye(self) -> None:
-        try:
-            async with asyncio.timeout(self._settings.method_timeout_s):
-                await self._hub.on_disconnected(self._error)
-        except Exception as error:
-            self._log_failure("on_disconnected", error)
+            await self._dispatcher.end(self._error)
 
     def _encode_close(self, message: Close) -> bytes:
         if self._connection.state is not ConnectionState.OPEN:
@@ -217,7 +225,10 @@ class HubSession:
         try:
             while (data := await self._wire.receive()) is not None:
                 for event in self._connection.feed(data, now=self._clock()):
-                    await self._handle(event)
+                    if type(event) is Invocation:
+                        await self._dispatcher.invoke(event)
+                    else:
+                        await self._handle(event)
                     if self.closed.is_set():
                         return
             self._end(None)
@@ -229,122 +240,59 @@ class HubSession:
 
     async def _handle(self, event: ConnectionEvent) -> None:
         match event:
+            case StreamItem():
+                await self._dispatcher.take_item(event)
+            case StreamInvocation():
+                self._dispatcher.stream(event)
+            case Completion():
+                self._dispatcher.take_completion(event)
+            case CancelInvocation():
+                self._dispatcher.cancel(event)
             case HandshakeDone(reply=reply):
                 self._put(reply)
                 await self._greet()
-            case Invocation():
-                await self._invoke(event)
-            case StreamInvocation():
-                self._refuse_stream(event)
             case Failed(error=error, farewell=farewell):
                 self._log.info("hub.protocol_broken", hub=self._hub_name, connection_id=self.id, reason=error)
                 self._end(error, farewell)
             case PeerClosed(error=error):
                 self._end(error)
             case _:
-                # Items, cancellations and completions of streams or calls that are not there (any more), and the
-                # bookkeeping of stateful reconnect, which was not offered: the specification says to ignore them.
+                # The bookkeeping of stateful reconnect, which was not offered: the specification says to ignore it.
                 pass
 
     async def _greet(self) -> None:
         self._hub_has_begun = True
-        failure = await self._run_hub("on_connected", self._hub.on_connected())
+        failure = await self._dispatcher.greet()
         if failure is not None:
-            text = _with_reason("Connection closed with an error.", failure)
-            self._end(text, self._encode_close(Close(error=text)))
-        self._close_if_asked()
+            self._end(failure, self._encode_close(Close(error=failure)))
+        self.method_done()
 
-    async def _invoke(self, call: Invocation) -> None:
-        method = self._methods.find(call.target)
-        if method is None:
-            self._complete(call.invocation_id, error=f"Unknown hub method '{call.target[:200]}'")
+    # The way back, as the dispatcher sees it
+
+    @property
+    def codec(self) -> HubCodec:
+        return self._connection.codec
+
+    def write(self, message: HubMessage) -> None:
+        if self._connection.state is ConnectionState.OPEN:
+            self._put(self._connection.encode(message, now=self._clock()))
+
+    async def room(self) -> None:
+        await self._outbox.room(below=self._settings.stream_room_bytes)
+
+    def method_done(self) -> None:
+        if self._close_after_method is None:
             return
-        name = method.target
-        if call.stream_ids:
-            text = f"Client sent {len(call.stream_ids)} stream(s), Hub method expects 0."
-            self._complete(call.invocation_id, error=text)
-            return
-        try:
-            arguments = method.bind(call.arguments, self._connection.codec)
-        except ValueError as error:
-            self._log.info("hub.arguments_refused", hub=self._hub_name, method=name, reason=str(error))
-            self._complete(call.invocation_id, error=f"Failed to invoke '{name}' due to an error on the server.")
-            return
-        results: list[Any] = []
-        failure = await self._run_hub(name, _collect(method.call(self._hub, arguments), results))
-        if failure is not None:
-            text = _with_reason(f"An unexpected error occurred invoking '{name}' on the server.", failure)
-            self._complete(call.invocation_id, error=text)
-        elif method.has_result:
-            self._answer(call.invocation_id, name, results[0])
-        else:
-            self._complete(call.invocation_id)
-        self._close_if_asked()
-
-    async def _run_hub(self, name: str, work: Coroutine[Any, Any, None]) -> Exception | None:
-        """Run the hub's code within its time; what it raised is logged (unless meant for the client) and returned."""
-        self._hub_since = self._clock()
-        try:
-            await work
-        except HubError as error:
-            return error
-        except asyncio.CancelledError:
-            if not self._is_hub_overdue:
-                raise
-            failure = TimeoutError(f"'{name}' took longer than {self._settings.method_timeout_s} s")
-            self._log_failure(name, failure)
-            return failure
-        except Exception as error:
-            self._log_failure(name, error)
-            return error
-        finally:
-            self._hub_since = None
-            if self._is_hub_overdue and self._reader is not None:
-                self._is_hub_overdue = False
-                self._reader.uncancel()
-        return None
-
-    def _log_failure(self, name: str, error: Exception) -> None:
-        self._log.error("hub.method_failed", hub=self._hub_name, method=name, connection_id=self.id, exc_info=error)
-
-    def _refuse_stream(self, call: StreamInvocation) -> None:
-        method = self._methods.find(call.target)
-        if method is None:
-            text = f"Unknown hub method '{call.target[:200]}'"
-        else:
-            text = f"The client attempted to invoke the non-streaming '{method.target}' method with a streaming invocation."
-        self._complete(call.invocation_id, error=text)
-
-    def _close_if_asked(self) -> None:
-        message = self._close_after_method
-        if message is not None:
+        task, message = self._close_after_method
+        if task is asyncio.current_task():
             self._end(message.error or "The server closed the connection.", self._encode_close(message))
 
     # Writing
 
-    def _answer(self, invocation_id: str | None, name: str, result: Any) -> None:
-        try:
-            self._complete(invocation_id, result=result, has_result=True)
-        except TypeError as error:
-            self._log.error("hub.result_not_encodable", hub=self._hub_name, method=name, exc_info=error)
-            text = f"An unexpected error occurred invoking '{name}' on the server."
-            self._complete(invocation_id, error=text)
-
-    def _complete(
-        self, invocation_id: str | None, *, result: Any = None, has_result: bool = False, error: str | None = None
-    ) -> None:
-        if invocation_id is not None and self._connection.state is ConnectionState.OPEN:
-            self._write(
-                Completion(invocation_id=invocation_id, result=result, has_result=has_result, error=error),
-            )
-
-    def _write(self, message: HubMessage) -> None:
-        self._put(self._connection.encode(message, now=self._clock()))
-
     def _put(self, frame: bytes) -> None:
         if not self._outbox.put(frame):
             self._log.warning("hub.connection_dropped", hub=self._hub_name, connection_id=self.id, reason="slow client")
-            self._end("The client reads too slowly.", self._encode_close(Close(allow_reconnect=True)))
+            self._end(_SLOW, self._encode_close(Close(allow_reconnect=True)))
 
     async def _write_out(self) -> None:
         try:
@@ -356,11 +304,3 @@ class HubSession:
             self._end(_LOST)
         finally:
             self._sending_since = None
-
-
-async def _collect(work: Coroutine[Any, Any, Any], results: list[Any]) -> None:
-    results.append(await work)
-
-
-def _with_reason(text: str, failure: Exception) -> str:
-    return f"{text} HubException: {failure}" if isinstance(failure, HubError) else text

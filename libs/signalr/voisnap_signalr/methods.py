@@ -1,0 +1,109 @@
+"""The table of a hub's callable methods: what each takes, and what it answers."""
+
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from .messages import HubCodec
+
+if TYPE_CHECKING:
+    from .hub import Hub
+
+_TARGET = "__voisnap_hub_target__"
+_STREAMS = (AsyncIterator, AsyncIterable, AsyncGenerator)
+
+Decoder = Callable[[msgspec.Raw], Any]
+
+
+def mark(function: Any, target: str) -> Any:
+    """Let clients call `function` as `target`. Raises `TypeError` unless it is `async def`."""
+    if not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
+        raise TypeError(f"Hub method '{target}' must be 'async def'.")
+    setattr(function, _TARGET, target)
+    return function
+
+
+class HubMethod:
+    """One callable target.
+
+    A method that yields, or whose result is annotated as an async iterator, answers with a stream. A parameter that is
+    annotated as an async iterable takes a stream of the client.
+    """
+
+    def __init__(self, target: str, function: Callable[..., Any]) -> None:
+        hints = get_type_hints(function, include_extras=True)
+        result = hints.get("return", Any)
+        self.target = target
+        self.call = function
+        """The function itself: takes the hub, then the arguments; gives an async generator if `is_generator`."""
+        self.is_generator = inspect.isasyncgenfunction(function)
+        self.is_streaming = self.is_generator or _is_stream(result)
+        self.has_result = result is not type(None)
+        self._names: list[str] = []
+        self._kinds: list[Any] = []
+        self._required = 0
+        self._uploads: list[tuple[str, Any]] = []
+        for parameter in list(inspect.signature(function).parameters.values())[1:]:
+            if parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
+                raise TypeError(f"Hub method '{target}': parameter '{parameter.name}' must be positional.")
+            kind = hints.get(parameter.name, Any)
+            if _is_stream(kind):
+                self._uploads.append((parameter.name, next(iter(get_args(kind)), Any)))
+                continue
+            self._names.append(parameter.name)
+            self._kinds.append(kind)
+            self._required += parameter.default is inspect.Parameter.empty
+        self._decoders: dict[str, tuple[Decoder, ...]] = {}
+
+    @property
+    def upload_count(self) -> int:
+        """How many streams the client must send along."""
+        return len(self._uploads)
+
+    def bind(self, arguments: Sequence[msgspec.Raw], codec: HubCodec) -> list[Any]:
+        """Decode the arguments by the method's annotations; the client's streams are not among them.
+
+        Parameters with a default may be left out. Raises `ValueError`, whose text quotes no argument.
+        """
+        if not self._required <= len(arguments) <= len(self._kinds):
+            raise ValueError(f"{len(arguments)} arguments for {len(self._kinds)} parameters")
+        decoders = self._decoders.get(codec.name)
+        if decoders is None:
+            decoders = self._decoders[codec.name] = tuple(codec.payload_decoder(kind) for kind in self._kinds)
+        try:
+            return [decode(raw) for decode, raw in zip(decoders, arguments, strict=False)]
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            raise ValueError(str(error)) from None
+
+    def item_decoders(self, codec: HubCodec) -> list[Decoder]:
+        """What decodes the items of each of the client's streams, in their order."""
+        return [codec.payload_decoder(kind) for _, kind in self._uploads]
+
+    def named(self, arguments: Sequence[Any], uploads: Sequence[AsyncIterable[Any]]) -> dict[str, Any]:
+        """Arguments and the client's streams by the names of their parameters."""
+        plain = dict(zip(self._names, arguments, strict=False))
+        return plain | {name: upload for (name, _), upload in zip(self._uploads, uploads, strict=True)}
+
+
+class HubMethods:
+    """The targets of a hub class, found in any case."""
+
+    def __init__(self, hub_type: type["Hub"]) -> None:
+        self._by_target: dict[str, HubMethod] = {}
+        self._by_folded: dict[str, HubMethod] = {}
+        for name, function in inspect.getmembers(hub_type, inspect.isfunction):
+            target = getattr(function, _TARGET, None)
+            if target is None:
+                continue
+            if target.casefold() in self._by_folded:
+                raise TypeError(f"{hub_type.__name__} has two hub methods named '{target}' ({name}).")
+            self._by_target[target] = self._by_folded[target.casefold()] = HubMethod(target, function)
+
+    def find(self, target: str) -> HubMethod | None:
+        return self._by_target.get(target) or self._by_folded.get(target.casefold())
+
+
+def _is_stream(kind: Any) -> bool:
+    return (get_origin(kind) or kind) in _STREAMS
