@@ -41,6 +41,8 @@ BLURRED_BLOCKS = 4
 """So many blocks may have its power and not be recognised as the key, as under noise."""
 
 NONE = -1
+_TOGETHER = 64
+"""Blocks in one product. A larger one is spread over threads, and whoever waits for threads on a busy machine waits for milliseconds."""
 
 
 class Blocks(msgspec.Struct, frozen=True, eq=False):
@@ -66,7 +68,9 @@ class ToneBank:
 
     def measure(self, blocks: NDArray[np.float32]) -> "Blocks":
         """Judge blocks, [blocks, samples], 1.0 full scale, each by itself."""
-        waves = blocks @ self._waves
+        waves = np.empty((len(blocks), 16), np.float32)
+        for first in range(0, len(blocks), _TOGETHER):
+            np.matmul(blocks[first : first + _TOGETHER], self._waves, out=waves[first : first + _TOGETHER])
         waves *= waves
         powers = waves[:, :8] + waves[:, 8:]
         groups = powers.reshape(-1, 2, 4)
