@@ -12,6 +12,8 @@ from voisnap_runtime.transports.port import SINK_RATE, SOURCE_RATE
 from voisnap_runtime.transports.sdp import Codec
 
 FRAME_MS = 20
+OPUS_BITRATE, OPUS_COMPLEXITY = 32000, 1
+"""Complexity 1 takes 54 µs a frame of speech, 5 takes 110. On the local voice both are 5.6 dB off in log spectrum, and 0 is 6.2."""
 MAX_CONCEALED = 5
 """Lost packets that are made up for; a longer loss is left as silence for the clock to count."""
 
@@ -48,7 +50,7 @@ class OpusSpeechEncoder:
     """Opus at 24 kHz mono."""
 
     def __init__(self) -> None:
-        self._encoder = OpusEncoder(SOURCE_RATE, bitrate=32000, complexity=5)
+        self._encoder = OpusEncoder(SOURCE_RATE, bitrate=OPUS_BITRATE, complexity=OPUS_COMPLEXITY)
         self._loss = 0
 
     def encode(self, audio: Pcm) -> bytes:

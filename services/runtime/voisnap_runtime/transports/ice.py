@@ -25,6 +25,7 @@ SERVER_SECONDS = 5.0
 """How long a STUN or TURN server may take to answer."""
 MDNS_SECONDS = 2.0
 CLOSE_SECONDS = 2.0
+_LAST_STUN_BYTE = 3
 
 _log = log.get(__name__)
 
@@ -88,6 +89,16 @@ def server_addresses(servers: Sequence[IceServer]) -> list[ServerAddress]:
     return found
 
 
+class _Socket(StunProtocol):
+    """A socket that tells media from STUN by the first byte (RFC 7983 §7), instead of trying to read every packet as STUN."""
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        if data and data[0] > _LAST_STUN_BYTE:  # type: ignore[operator]  # datagrams are bytes
+            self.receiver.data_received(data, 1)  # type: ignore[arg-type]
+        else:
+            super().datagram_received(data, addr)
+
+
 class IceLeg(aioice.Connection):
     """One set of ICE credentials with its sockets; an ICE restart makes a new one."""
 
@@ -119,6 +130,8 @@ class IceLeg(aioice.Connection):
         self._local_candidates_start = True
         self._local_candidates = await self.get_component_candidates(1, self._network.addresses())
         self._local_candidates_end = True
+        for protocol in self._protocols:
+            protocol.__class__ = _Socket  # aioice makes its own class, and nobody else knows which sockets these are
         if not self._local_candidates:
             raise OSError(f"no media socket could be bound on {', '.join(self._network.bind)}")
         return tuple(self._announced(candidate) for candidate in self._local_candidates)
@@ -149,7 +162,7 @@ class IceLeg(aioice.Connection):
                 candidate, protocol = await relayed_candidate(
                     component=1,
                     hide_related_address=False,
-                    protocol_factory=lambda: StunProtocol(self),
+                    protocol_factory=lambda: _Socket(self),
                     turn_server=(server.host, server.port),
                     turn_username=server.username,
                     turn_password=server.credential,

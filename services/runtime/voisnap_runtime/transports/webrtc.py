@@ -532,8 +532,9 @@ class WebRtcTransport:
         now = self._loop.time()
         media.incoming.overdue(now)
         self._check_silence(now)
-        srtp = None if self._dtls is None or self._dtls.state != "connected" else self._dtls._tx_srtp
-        if srtp is None or self._leg is None:
+        # Read every 20 ms: aiortc's `state` is a computed property, and its session is None before the handshake is over.
+        srtp = None if self._dtls is None else self._dtls._tx_srtp
+        if srtp is None or self._leg is None or self._state in _FINAL:
             media.outgoing.skip()
             return
         if media.sends:
