@@ -309,6 +309,8 @@ class HubApp:
     ) -> None:
         """Serve a connection until it has ended."""
         hub = self._make(promised.hub)
+        # The loop's own method: hubs ask for the time with every message.
+        clock = asyncio.get_running_loop().time if self._clock is _loop_time else self._clock
         session = HubSession(
             hub,
             methods=self._methods_of(type(hub)),
@@ -318,12 +320,12 @@ class HubApp:
             user=user,
             connection=Connection(
                 _codecs_for(transport, self._codecs),
-                now=self._clock(),
+                now=clock(),
                 settings=_limited(_timers_for(transport, self._settings.connection), hub.limits),
             ),
             wire=wire,
             settings=self._settings.session,
-            clock=self._clock,
+            clock=clock,
             log=self._log,
         )
         self._sessions.add(session)

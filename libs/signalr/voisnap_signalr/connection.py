@@ -10,7 +10,6 @@ from enum import Enum, auto
 import msgspec
 
 from . import handshake
-from .json_codec import split_records
 from .messages import (
     Ack,
     CancelInvocation,
@@ -99,7 +98,7 @@ class Connection:
         self._settings = settings or ConnectionSettings()
         self._state = ConnectionState.HANDSHAKE
         self._codec: HubCodec | None = None
-        self._buffer = bytearray()
+        self._rest = b""
         self._opened_at = now
         self._sent_at = now
         self._heard_at = now
@@ -124,7 +123,7 @@ class Connection:
     @property
     def buffered_bytes(self) -> int:
         """Bytes of an unfinished record."""
-        return len(self._buffer)
+        return len(self._rest)
 
     def feed(self, data: bytes | str, *, now: float) -> list[ConnectionEvent]:
         """Take what arrived and return its events in order; after `Failed` or `PeerClosed` there are no more."""
@@ -133,10 +132,16 @@ class Connection:
         self._heard_at = now
         events: list[ConnectionEvent] = []
         try:
-            self._buffer += data.encode() if isinstance(data, str) else data
-            if self._state is ConnectionState.HANDSHAKE and not self._shake_hands(events):
-                return events
-            self._read_messages(events)
+            if isinstance(data, str):
+                data = data.encode()
+            if self._rest:
+                data = self._rest + data
+            if self._state is ConnectionState.HANDSHAKE:
+                rest = self._shake_hands(data, events)
+                if rest is None:
+                    return events
+                data = rest
+            self._read_messages(data, events)
         except UnicodeEncodeError:
             events.append(self._fail("The message is not valid text."))
         except ProtocolError as error:
@@ -156,7 +161,7 @@ class Connection:
     def close(self) -> None:
         """The transport is gone or was closed: nothing is read or written from here on."""
         self._state = ConnectionState.CLOSED
-        self._buffer.clear()
+        self._rest = b""
 
     def due(self, *, now: float, is_busy: bool = False) -> Due:
         """What the timers ask for. While a hub method runs (`is_busy`), silence is not the client's fault."""
@@ -172,20 +177,32 @@ class Connection:
             return Due.CLIENT_TIMEOUT
         return Due.PING if now - self._sent_at >= settings.keep_alive_s else Due.NOTHING
 
-    def _shake_hands(self, events: list[ConnectionEvent]) -> bool:
-        record = _take_first_record(self._buffer, max_bytes=self._settings.max_message_bytes)
-        if record is None:
-            return False
+    def _shake_hands(self, data: bytes, events: list[ConnectionEvent]) -> bytes | None:
+        """What follows the handshake; None when that has not arrived whole.
+
+        It ends at the first separator; what follows belongs to the protocol that it chose.
+        """
+        limit = self._settings.max_message_bytes
+        record, separator, rest = data.partition(b"\x1e")
+        if len(record) > limit:
+            raise ProtocolError(f"The maximum message size of {limit}B was exceeded.")
+        if not separator:
+            self._rest = record
+            return None
+        self._rest = b""
         self._codec = handshake.choose(handshake.parse_request(record), self._codecs)
         self._state = ConnectionState.OPEN
         events.append(HandshakeDone(handshake.encode_reply()))
-        return True
+        return rest
 
-    def _read_messages(self, events: list[ConnectionEvent]) -> None:
+    def _read_messages(self, data: bytes, events: list[ConnectionEvent]) -> None:
         codec = self.codec
-        for record in codec.split(self._buffer, max_bytes=self._settings.max_message_bytes):
+        records, self._rest = codec.split(data, max_bytes=self._settings.max_message_bytes)
+        for record in records:
             message = codec.decode(record)
             match message:
+                case Invocation():
+                    events.append(message)
                 case None:
                     continue
                 case Ping():
@@ -204,16 +221,3 @@ class Connection:
             farewell = self._codec.encode(Close(error=f"Connection closed with an error. {error}"))
         self.close()
         return Failed(error=error, farewell=farewell)
-
-
-def _take_first_record(buffer: bytearray, *, max_bytes: int) -> bytes | None:
-    """The handshake ends at the first separator; what follows belongs to the protocol it chose."""
-    end = buffer.find(0x1E)
-    if end < 0:
-        split_records(buffer, max_bytes=max_bytes)
-        return None
-    if end > max_bytes:
-        raise ProtocolError(f"The maximum message size of {max_bytes}B was exceeded.")
-    record = bytes(buffer[:end])
-    del buffer[: end + 1]
-    return record

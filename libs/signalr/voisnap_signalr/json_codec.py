@@ -23,7 +23,6 @@ from .messages import (
     TransferFormat,
 )
 
-RECORD_SEPARATOR = 0x1E
 _SEPARATOR = b"\x1e"
 _PING = b'{"type":6}\x1e'
 _KNOWN_TYPES = range(1, 10)
@@ -62,8 +61,8 @@ class JsonCodec:
         self._type_only = msgspec.json.Decoder(_TypeOnly)
         self._encoder = msgspec.json.Encoder()
 
-    def split(self, buffer: bytearray, *, max_bytes: int) -> list[bytes]:
-        return split_records(buffer, max_bytes=max_bytes)
+    def split(self, data: bytes, *, max_bytes: int) -> tuple[list[bytes], bytes]:
+        return split_records(data, max_bytes=max_bytes)
 
     def decode(self, record: bytes) -> HubMessage | None:
         try:
@@ -78,11 +77,9 @@ class JsonCodec:
         if isinstance(message, Ping):
             return _PING
         try:
-            buffer = bytearray(self._encoder.encode(_to_wire(message)))
+            return self._encoder.encode(_to_wire(message)) + _SEPARATOR
         except (ValueError, OverflowError, RecursionError) as error:
             raise TypeError(f"A payload cannot be written as JSON: {type(error).__name__}.") from error
-        buffer.append(RECORD_SEPARATOR)
-        return bytes(buffer)
 
     def payload_decoder(self, kind: Any) -> Callable[[msgspec.Raw], Any]:
         return msgspec.json.Decoder(kind).decode
@@ -94,25 +91,22 @@ class JsonCodec:
             return False
 
 
-def split_records(buffer: bytearray, *, max_bytes: int) -> list[bytes]:
-    """Cut the records that are complete off `buffer`; raises `ProtocolError` for one beyond `max_bytes`."""
-    end = buffer.rfind(_SEPARATOR)
-    if end < 0:
-        records: list[bytes] = []
-    else:
-        records = bytes(buffer[:end]).split(_SEPARATOR)
-        del buffer[: end + 1]
-    if len(buffer) > max_bytes or any(len(record) > max_bytes for record in records):
+def split_records(data: bytes, *, max_bytes: int) -> tuple[list[bytes], bytes]:
+    """The records that are complete, and the rest; raises `ProtocolError` for one beyond `max_bytes`."""
+    records = data.split(_SEPARATOR)
+    if len(data) > max_bytes and max(map(len, records)) > max_bytes:
         raise ProtocolError(f"The maximum message size of {max_bytes}B was exceeded.")
-    return records
+    rest = records.pop()
+    return records, rest
 
 
 def _to_message(fields: _Record) -> HubMessage | None:
     match fields.type:
         case 1:
+            target, arguments = fields.target, fields.arguments
             return Invocation(
-                target=_required(fields.target, "target"),
-                arguments=_required(fields.arguments, "arguments"),
+                target=_required(target, "target") if target is None else target,
+                arguments=_required(arguments, "arguments") if arguments is None else arguments,
                 invocation_id=fields.invocationId,
                 stream_ids=fields.streamIds or (),
             )
@@ -161,13 +155,17 @@ def _required(value: T | None, key: str) -> T:
 
 
 def _to_wire(message: HubMessage) -> dict[str, Any]:
+    wire: dict[str, Any]
     match message:
         case Invocation():
-            return _call(1, message) | ({"invocationId": message.invocation_id} if message.invocation_id else {})
+            wire = _call(1, message)
+            if message.invocation_id:
+                wire["invocationId"] = message.invocation_id
+            return wire
         case StreamItem():
             return {"type": 2, "invocationId": message.invocation_id, "item": message.item}
         case Completion():
-            wire: dict[str, Any] = {"type": 3, "invocationId": message.invocation_id}
+            wire = {"type": 3, "invocationId": message.invocation_id}
             if message.error is not None:
                 wire["error"] = message.error
             elif message.has_result:

@@ -103,8 +103,8 @@ class HubCodec(Protocol):
         """Whether frames travel as text or as binary."""
         ...
 
-    def split(self, buffer: bytearray, *, max_bytes: int) -> list[bytes]:
-        """Cut whole records off the front of `buffer`, leaving the rest there.
+    def split(self, data: bytes, *, max_bytes: int) -> tuple[list[bytes], bytes]:
+        """The whole records at the front of `data`, and the unfinished rest.
 
         Raises `ProtocolError` when a record, finished or not, is larger than `max_bytes`.
         """

@@ -111,21 +111,19 @@ class MsgpackCodec:
         self._integer = msgspec.msgpack.Decoder(int)
         self._encoder = msgspec.msgpack.Encoder()
 
-    def split(self, buffer: bytearray, *, max_bytes: int) -> list[bytes]:
+    def split(self, data: bytes, *, max_bytes: int) -> tuple[list[bytes], bytes]:
         records: list[bytes] = []
         start = 0
-        while (header := _length(buffer, start)) is not None:
+        while (header := _length(data, start)) is not None:
             length, begin = header
             if length > max_bytes:
                 raise ProtocolError(f"The maximum message size of {max_bytes}B was exceeded.")
             end = begin + length
-            if end > len(buffer):
+            if end > len(data):
                 break
-            records.append(bytes(buffer[begin:end]))
+            records.append(data[begin:end])
             start = end
-        if start:
-            del buffer[:start]
-        return records
+        return records, data[start:]
 
     def decode(self, record: bytes) -> HubMessage | None:
         try:
@@ -201,14 +199,14 @@ class MsgpackCodec:
             return False
 
 
-def _length(buffer: bytearray, start: int) -> tuple[int, int] | None:
+def _length(data: bytes, start: int) -> tuple[int, int] | None:
     """The length of the record at `start` and where it begins; None when its length has not arrived whole."""
     length = 0
-    for position, byte in enumerate(buffer[start : start + _MAX_LENGTH_BYTES]):
+    for position, byte in enumerate(data[start : start + _MAX_LENGTH_BYTES]):
         length |= (byte & 0x7F) << (7 * position)
         if byte < 0x80:
             return length, start + position + 1
-    if len(buffer) - start >= _MAX_LENGTH_BYTES:
+    if len(data) - start >= _MAX_LENGTH_BYTES:
         raise ProtocolError("The length of a message is not valid.")
     return None
 

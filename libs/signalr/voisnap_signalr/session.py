@@ -298,7 +298,8 @@ class HubSession:
         try:
             while (frames := await self._outbox.take()) is not None:
                 self._sending_since = self._clock()
-                await self._wire.send(b"".join(frames), self._connection.transfer_format)
+                data = frames[0] if len(frames) == 1 else b"".join(frames)
+                await self._wire.send(data, self._connection.transfer_format)
                 self._sending_since = None
         except OSError:
             self._end(_LOST)
