@@ -217,6 +217,31 @@ async def test_a_closed_responder_no_longer_answers(bus: EventBus) -> None:
         await bus.request("rpc.lamp.ask.v1", Ask(lamp=7), Answer, timeout=5)
 
 
+async def test_what_is_told_is_heard_in_order_by_whoever_listens_now(bus: EventBus) -> None:
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def hear(payload: bytes) -> None:
+        heard.put_nowait(payload)
+        if payload == b"bad":
+            raise ValueError(payload)
+
+    await bus.tell("node.lamp.talk.v1", b"nobody")
+    hearer = await bus.hear("node.lamp.talk.v1", hear)
+    for word in (b"bad", b"", b"one", b"two"):
+        await bus.tell("node.lamp.talk.v1", word)
+    async with asyncio.timeout(5):
+        assert [await heard.get() for _ in range(4)] == [b"bad", b"", b"one", b"two"]
+    await hearer.close()
+    await bus.tell("node.lamp.talk.v1", b"late")
+    second = await bus.hear("node.lamp.talk.v1", hear)
+    await bus.tell("node.lamp.talk.v1", b"new")
+    async with asyncio.timeout(5):
+        assert await heard.get() == b"new"
+    await second.close()
+    with pytest.raises(PublishRefused):
+        await bus.tell("node.lamp.talk.v1", b"x" * 1_000_001)
+
+
 async def test_a_slow_answer_is_a_time_out(bus: EventBus) -> None:
     async def never(_: Ask) -> Answer:
         await asyncio.Event().wait()

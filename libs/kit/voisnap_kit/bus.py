@@ -55,6 +55,7 @@ TENANT = "Voisnap-Tenant"
 _ERROR = "Voisnap-Error"
 _MAX_PAYLOAD = 1_000_000
 _PENDING_BYTES = 8 * 1024 * 1024
+_PENDING_MESSAGES = 8192
 _PULL_SECONDS = 2.0
 """How long one pull waits; also how long a pull that died with the server goes unnoticed."""
 
@@ -134,6 +135,17 @@ class EventBus(Protocol):
         self, subject: str, queue: str, message_type: type, handler: Callable[[Any], Awaitable[Any]]
     ) -> "Subscription":
         """Answer requests on a subject; processes with the same queue name share them."""
+        ...
+
+    async def tell(self, subject: str, payload: bytes) -> None:
+        """Say something to whoever hears the subject now, at most once; that nobody does is no error.
+
+        Raises BusError while the server is away, PublishRefused for more than a megabyte.
+        """
+        ...
+
+    async def hear(self, subject: str, heard: Callable[[bytes], None]) -> "Subscription":
+        """Hand on what is told on a subject, in order, until closed. `heard` must be quick: what piles up behind it is dropped."""
         ...
 
 
@@ -308,6 +320,21 @@ class Bus:
         await responder.start()
         self._subscriptions.add(responder)
         return responder
+
+    async def tell(self, subject: str, payload: bytes) -> None:
+        if len(payload) > _MAX_PAYLOAD:
+            raise PublishRefused(f"{subject} is {len(payload)} bytes long, the bus takes {_MAX_PAYLOAD}")
+        await self.check()
+        try:
+            await self._client.publish(subject, payload)
+        except (nats.errors.Error, OSError) as error:
+            raise BusError(f"telling {subject} failed: {error!r}") from error
+
+    async def hear(self, subject: str, heard: Callable[[bytes], None]) -> Subscription:
+        hearer = _Hearer(self._client, subject, heard, forget=self._subscriptions.discard)
+        await hearer.start()
+        self._subscriptions.add(hearer)
+        return hearer
 
     async def check(self) -> None:
         """A readiness check: raise while the server is away."""
@@ -605,6 +632,37 @@ class _Responder:
         if message.reply:
             with contextlib.suppress(nats.errors.Error, OSError):
                 await self._client.publish(message.reply, payload, headers=headers)
+
+
+class _Hearer:
+    """Hands on what is told on one subject."""
+
+    def __init__(
+        self, client: Client, subject: str, heard: Callable[[bytes], None], forget: Callable[[Subscription], None]
+    ) -> None:
+        self._client = client
+        self._subject = subject
+        self._heard = heard
+        self._forget = forget
+        self._subscription: Any = None
+
+    async def start(self) -> None:
+        self._subscription = await self._client.subscribe(
+            self._subject, cb=self._receive, pending_msgs_limit=_PENDING_MESSAGES, pending_bytes_limit=_PENDING_BYTES
+        )
+        await self._client.flush(timeout=5)
+
+    async def close(self) -> None:
+        self._forget(self)
+        if self._subscription is not None:
+            with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
+                await self._subscription.unsubscribe()
+
+    async def _receive(self, message: Msg) -> None:
+        try:
+            self._heard(message.data)
+        except Exception:  # one bad message must not end the subscription
+            _log.exception("bus.hearing_failed", subject=self._subject)
 
 
 class _WireError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -55,6 +55,7 @@ class MemoryBus:
         self._seen: set[str] = set()
         self._consumers: dict[str, _MemoryConsumer] = {}
         self._responders: dict[str, list[_MemoryResponder]] = {}
+        self._hearers: dict[str, list[_MemoryHearer]] = {}
 
     @property
     def published(self) -> list[Any]:
@@ -129,6 +130,17 @@ class MemoryBus:
     ) -> "_MemoryResponder":
         return _MemoryResponder(self._responders.setdefault(subject, []), message_type, handler)
 
+    async def tell(self, subject: str, payload: bytes) -> None:
+        if len(payload) > _MAX_PAYLOAD:
+            raise PublishRefused(f"{subject} is {len(payload)} bytes long, the bus takes {_MAX_PAYLOAD}")
+        if self.away:
+            raise BusError("the bus is away")
+        for hearer in tuple(self._hearers.get(subject, ())):
+            asyncio.get_running_loop().call_soon(hearer.hear, payload)
+
+    async def hear(self, subject: str, heard: Callable[[bytes], None]) -> "_MemoryHearer":
+        return _MemoryHearer(self._hearers.setdefault(subject, []), heard)
+
     async def settle(self) -> None:
         """Return when no consumer has anything to do."""
         while busy := [consumer for consumer in self._consumers.values() if consumer.busy]:
@@ -142,6 +154,7 @@ class MemoryBus:
         for consumer in self._consumers.values():
             await consumer.stop()
         self._responders.clear()
+        self._hearers.clear()
 
     def decoder_of(self, subject: str) -> type | None:
         return self._events.get(subject.removeprefix(EVENT_PREFIX))
@@ -312,3 +325,18 @@ def _matches_one(subject: list[str], pattern: list[str]) -> bool:
         if index >= len(subject) or part not in ("*", subject[index]):
             return False
     return len(subject) == len(pattern)
+
+
+class _MemoryHearer:
+    def __init__(self, beside: "list[_MemoryHearer]", heard: Callable[[bytes], None]) -> None:
+        self._beside = beside
+        self._heard = heard
+        beside.append(self)
+
+    def hear(self, payload: bytes) -> None:
+        if self in self._beside:
+            self._heard(payload)
+
+    async def close(self) -> None:
+        if self in self._beside:
+            self._beside.remove(self)
