@@ -49,6 +49,10 @@ class Channel(StrEnum):
     TELEGRAM = "telegram"
 
 
+WRITTEN_CHANNELS = frozenset({Channel.WEBCHAT, Channel.SMS, Channel.WHATSAPP, Channel.TELEGRAM})
+"""Channels without sound: nothing is heard, spoken or recorded."""
+
+
 class Direction(StrEnum):
     INBOUND = "inbound"
     OUTBOUND = "outbound"

@@ -13,7 +13,7 @@ from voisnap_domain.agents import TranscriptionProvider, VoiceProvider
 from voisnap_domain.errors import LimitReached
 from voisnap_domain.ids import EventId, NodeId
 from voisnap_domain.resumption import CallSnapshot, Resumption
-from voisnap_domain.sessions import SessionPlan
+from voisnap_domain.sessions import WRITTEN_CHANNELS, SessionPlan
 from voisnap_domain.tenants import Environment
 from voisnap_kit import log
 from voisnap_kit.bus import Bus
@@ -29,22 +29,23 @@ from voisnap_proto.requests import IceServer
 from voisnap_providers.errors import ProviderUnconfigured
 from voisnap_providers.registry import ProviderSettings, Registry
 from voisnap_providers.vendors.blobs import blobs_from_url
-from voisnap_signalr import ConnectionSettings, HubApp, HubAppSettings, router
+from voisnap_signalr import HubApp, router
 
 from . import metrics
 from .hubs.auth import authenticator
+from .hubs.chat import ChatHub
 from .hubs.connection_tokens import RedisConnectionTokens
 from .hubs.reception import Reception, plans_of
-from .hubs.session_hub import MAX_MESSAGE_BYTES
 from .hubs.voice import VoiceHub
 from .hubs.webrtc import WebRtcHub
 from .pipeline.call import Call
+from .pipeline.chat import Chat
 from .pipeline.ear import VadTicker
 from .pipeline.events import CallEvent
 from .recording import Recordings
 from .sessions.desk import Desk, DeskSettings
 from .sessions.journal import Journal, Relay
-from .sessions.live import Parts
+from .sessions.live import LiveCall, Parts
 from .sessions.neighbours import Neighbours
 from .sessions.nodes import Node, Nodes
 from .sessions.reaper import Reaper
@@ -163,15 +164,25 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
 
         # HTTP and hubs.
         reception = Reception(
-            store=store, sessions=sessions, desk=desk, plan=plans_of(bus), now=_now, random_bytes=os.urandom
+            store=store,
+            sessions=sessions,
+            desk=desk,
+            plan=plans_of(bus),
+            now=_now,
+            random_bytes=os.urandom,
+            resume_window=settings.resume_window,
         )
         hubs = HubApp(
-            {"webrtc": lambda: WebRtcHub(reception), "voice": lambda: VoiceHub(reception)},
+            {
+                "webrtc": lambda: WebRtcHub(reception),
+                "voice": lambda: VoiceHub(reception),
+                "chat": lambda: ChatHub(reception),
+            },
             authenticate=authenticator(jwks),
             allowed_origins=settings.origins,
             tokens=RedisConnectionTokens(redis),
             logger=log.get("voisnap_runtime.hubs"),
-            settings=HubAppSettings(connection=ConnectionSettings(max_message_bytes=MAX_MESSAGE_BYTES)),
+            continuity=True,
         )
         beat = Beat(limit=5.0)
         checks = {
@@ -221,11 +232,13 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
         yield Runtime(app=app, drain=drain, sessions=sessions, node_id=node_id)
 
 
-def _call_maker(registry: Registry, ticker: VadTicker) -> Callable[..., Call]:
+def _call_maker(registry: Registry, ticker: VadTicker) -> Callable[..., LiveCall]:
     def make(
         plan: SessionPlan, recorder: Recorder | None, notify: Callable[[CallEvent], None], resume: Resumption | None
-    ) -> Call:
+    ) -> LiveCall:
         config = plan.agent.config
+        if plan.channel in WRITTEN_CHANNELS:
+            return Chat(plan, llm=registry.llm(config.llm.provider), notify=notify, resume=resume)
         return _LeavableCall(
             plan,
             stt=registry.stt(config.transcription.provider),
@@ -277,9 +290,10 @@ def _check_providers(registry: Registry, plan: SessionPlan) -> None:
     )
     if pretends and plan.environment is not Environment.SANDBOX:
         raise ProviderUnconfigured("The scripted voice and the scripted recogniser work in the sandbox only.")
-    registry.stt(config.transcription.provider)
-    registry.tts(config.voice.provider)
     registry.llm(config.llm.provider)
+    if plan.channel not in WRITTEN_CHANNELS:
+        registry.stt(config.transcription.provider)
+        registry.tts(config.voice.provider)
 
 
 def _room_check(desk: Desk) -> Callable[[], Any]:

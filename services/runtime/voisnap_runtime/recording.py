@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 from prometheus_client import Counter
 from voisnap_domain.conversations import RecordingInfo
-from voisnap_domain.sessions import SessionPlan
+from voisnap_domain.sessions import WRITTEN_CHANNELS, SessionPlan
 from voisnap_kit import log
 from voisnap_kit.backoff import Backoff
 from voisnap_media.pcm import Pcm
@@ -89,7 +89,7 @@ class LateRecording(Exception):
 def settings_of(plan: SessionPlan) -> RecordingSettings | None:
     """How a session is recorded, or None when it is not."""
     config = plan.agent.config
-    if not config.recording.enabled or config.hipaa_compliant:
+    if not config.recording.enabled or config.hipaa_compliant or plan.channel in WRITTEN_CHANNELS:
         return None
     return RecordingSettings(format=RecordingFormat(config.recording.format.value), stereo=config.recording.stereo)
 

@@ -8,17 +8,19 @@ import msgspec
 import pytest
 from voisnap_domain.errors import NotFound
 from voisnap_domain.ids import ConversationId, NodeId, SessionId
-from voisnap_domain.sessions import Caller, SessionPlan
+from voisnap_domain.sessions import Caller, Channel, SessionPlan
 from voisnap_kit.http import build_app
 from voisnap_kit.tokens import TokenSigner, verify
 from voisnap_proto.requests import PlanSession
+from voisnap_providers.ports.llm import TextDelta
 from voisnap_runtime.hubs.auth import authenticator
+from voisnap_runtime.hubs.chat import ChatHub
 from voisnap_runtime.hubs.reception import Reception
-from voisnap_runtime.hubs.session_hub import MAX_MESSAGE_BYTES
 from voisnap_runtime.hubs.voice import VoiceHub
 from voisnap_runtime.hubs.webrtc import WebRtcHub
+from voisnap_runtime.pipeline.chat import Chat
 from voisnap_runtime.sessions.desk import Desk, DeskSettings
-from voisnap_signalr import ConnectionSettings, HubApp, HubAppSettings, router
+from voisnap_signalr import HubApp, router
 
 
 class Keys:
@@ -70,7 +72,7 @@ class Planner:
             raise NotFound("agent", request.agent_id, code="agent-not-found")
         number = len(self.asked)
         plan = self._plan(
-            session_id=SessionId(f"call_{number}"),
+            session_id=SessionId(f"{'chat' if request.channel is Channel.WEBCHAT else 'call'}_{number}"),
             conversation_id=ConversationId(f"conv_{number}"),
             channel=request.channel,
             caller=Caller(user_id=request.user_id),
@@ -88,6 +90,49 @@ def keys():
 @pytest.fixture
 def planner(make_plan):
     return Planner(make_plan)
+
+
+class Pen:
+    """A language model that writes what the test hands it: `write` adds a piece of the reply, `finish` ends it, an exception breaks it."""
+
+    provider = "pen"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self._pieces: asyncio.Queue[str | Exception | None] = asyncio.Queue()
+
+    def write(self, *pieces: str | Exception) -> None:
+        for piece in pieces:
+            self._pieces.put_nowait(piece)
+
+    def finish(self) -> None:
+        self._pieces.put_nowait(None)
+
+    async def answer(self, request):
+        self.asked.append(request.messages[-1].content)
+        while (piece := await self._pieces.get()) is not None:
+            if isinstance(piece, Exception):
+                raise piece
+            yield TextDelta(text=piece)
+
+
+@pytest.fixture
+def pen():
+    return Pen()
+
+
+@pytest.fixture
+async def house(house, pen):
+    """The house, with real chats in it."""
+    parts = house.sessions._parts
+
+    def make_call(plan, recorder, notify, resume=None):
+        if plan.channel is Channel.WEBCHAT:
+            return Chat(plan, llm=pen, notify=notify, resume=resume)
+        return parts.make_call(plan, recorder, notify, resume)
+
+    house.sessions._parts = msgspec.structs.replace(parts, make_call=make_call)
+    return house
 
 
 @pytest.fixture
@@ -116,10 +161,14 @@ async def reception(house, planner):
 async def port(reception, keys, served):
     """Where the hubs listen."""
     hubs = HubApp(
-        {"webrtc": lambda: WebRtcHub(reception), "voice": lambda: VoiceHub(reception)},
+        {
+            "webrtc": lambda: WebRtcHub(reception),
+            "voice": lambda: VoiceHub(reception),
+            "chat": lambda: ChatHub(reception),
+        },
         authenticate=authenticator(keys),
         allowed_origins=("http://page",),
-        settings=HubAppSettings(connection=ConnectionSettings(max_message_bytes=MAX_MESSAGE_BYTES)),
+        continuity=True,
     )
     async with served(router(build_app([], service="test", checks={}), hubs)) as listening:
         yield listening
@@ -134,6 +183,17 @@ def voice(port, keys, connect_hub):
         return connect_hub(port, {**query, "access_token": keys.token(**(claims or {}))}, hub="voice")
 
     return open_voice
+
+
+@pytest.fixture
+def chat(port, keys, connect_hub):
+    """`chat(agentId=…)`: the same for ChatHub."""
+
+    def open_chat(claims: dict[str, Any] | None = None, **query: str):
+        query = {"agentId": "agt_1"} | query
+        return connect_hub(port, {**query, "access_token": keys.token(**(claims or {}))}, hub="chat")
+
+    return open_chat
 
 
 async def refusal_of(client) -> dict[str, Any]:

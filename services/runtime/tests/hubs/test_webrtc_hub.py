@@ -15,6 +15,7 @@ from voisnap_kit.tokens import InvalidToken, verify
 from voisnap_runtime.hubs.auth import user_of
 from voisnap_runtime.hubs.connection_tokens import RedisConnectionTokens
 from voisnap_runtime.pipeline import events as call_events
+from voisnap_runtime.sessions.neighbours import SessionYielded, Yielding, YieldSession, yield_session_at
 from voisnap_signalr import ConnectionInUseError, NegotiatedConnection
 from websockets.exceptions import InvalidStatus
 
@@ -144,12 +145,28 @@ async def test_an_ended_session_cannot_be_resumed(house, session, hub, refused):
         assert (await refused(client))["code"] == "RECONNECT_FAILED"
 
 
-async def test_a_session_on_another_node_cannot_be_resumed_here(house, session, hub, refused):
+@pytest.mark.parametrize(("answer", "code"), [(Yielding.WATCHED, "AUTH_FAILED"), (Yielding.ENDING, "RECONNECT_FAILED")])
+async def test_a_session_that_its_node_does_not_give_away_cannot_be_resumed_here(
+    house, session, hub, refused, answer, code
+):
+    async def yield_session(request):
+        return SessionYielded(outcome=answer)
+
+    await house.bus.respond(yield_session_at(NodeId("node_b")), "node_b", YieldSession, yield_session)
     until = house.clock() + timedelta(minutes=1)
     await house.store.change(session.plan.session_id, lambda s: s.claimed(NodeId("node_b"), lease_until=until))
 
     async with hub() as client:
-        assert (await refused(client))["code"] == "RECONNECT_FAILED"
+        assert (await refused(client))["code"] == code
+
+
+async def test_a_session_whose_node_is_silent_is_taken_over(house, session, hub):
+    until = house.clock() + timedelta(minutes=1)
+    await house.store.change(session.plan.session_id, lambda s: s.claimed(NodeId("node_b"), lease_until=until))
+
+    async with hub() as client:
+        await client.until("SessionStarted")
+    assert (await house.store.get(session.plan.session_id)).owner == "node_a"
 
 
 async def test_a_full_node_says_so(house, make_plan, hub, refused):

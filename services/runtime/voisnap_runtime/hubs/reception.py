@@ -1,11 +1,11 @@
 """How a hub connection comes to its session: a new one is opened here, an old one is claimed from wherever it lived."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 import msgspec
-from voisnap_domain.errors import Conflict
+from voisnap_domain.errors import Conflict, DomainError
 from voisnap_domain.ids import AgentId, SessionId
 from voisnap_domain.sessions import Channel, EndReason, Session, SessionPlan
 from voisnap_kit import log
@@ -19,10 +19,11 @@ from voisnap_proto.requests import (
     SessionOpened,
     SessionPlanned,
 )
+from voisnap_signalr import HubConnection
 
 from voisnap_runtime.sessions.live import LiveSession
-from voisnap_runtime.sessions.roster import LiveSessions
-from voisnap_runtime.sessions.store import Store
+from voisnap_runtime.sessions.roster import GRACE, LiveSessions
+from voisnap_runtime.sessions.store import Seat, Store
 
 from .auth import HubUser
 from .parameters import Parameters
@@ -60,8 +61,49 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
     plan: Callable[[PlanSession], Awaitable[SessionPlan]]
     now: Callable[[], datetime]
     random_bytes: Callable[[int], bytes]
+    resume_window: timedelta = GRACE
 
-    async def new_session(self, user: HubUser, channel: Channel, wanted: Parameters) -> LiveSession:
+    async def session_for(
+        self, connection: HubConnection, channel: Channel, wanted: Parameters
+    ) -> tuple[LiveSession, bool]:
+        """The session of a connection, and whether it is an old one: asked for, left behind by the same client, or new. Raises Refusal."""
+        user: HubUser = connection.user
+        live = await self._old_session(user, channel, wanted) if wanted.resumes else None
+        if live is None:
+            live = await self._left_behind(connection, channel, wanted)
+        resumed = live is not None
+        if live is None:
+            live = await self._new_session(user, channel, wanted)
+        await self.remember(connection, live)
+        return live, resumed
+
+    async def remember(self, connection: HubConnection, live: LiveSession) -> None:
+        """Know the session by its connection, should the client come back over another one."""
+        seat = _seat(connection.user, live.plan.channel, live.plan.session_id)
+        try:
+            await self.sessions.remember(connection.digest, seat)
+        except RedisError as error:  # the session can still be resumed by its id
+            _log.warning("hub.connection_not_remembered", session_id=live.plan.session_id, error=repr(error))
+
+    async def _left_behind(self, connection: HubConnection, channel: Channel, wanted: Parameters) -> LiveSession | None:
+        if not connection.previous:
+            return None
+        user: HubUser = connection.user
+        try:
+            session_id = await self.sessions.find_resumable(
+                connection.previous, _seat(user, channel, SessionId("")), agent_id=wanted.agent_id or user.agent_id
+            )
+            if session_id is None:
+                return None
+            session = await self.store.get(session_id)
+            if session is None or not may_enter(user, session.plan):
+                return None
+            return await self.sessions.claim(session_id)
+        except (DomainError, RedisError) as error:
+            _log.info("hub.not_resumed", error=repr(error))
+            return None
+
+    async def _new_session(self, user: HubUser, channel: Channel, wanted: Parameters) -> LiveSession:
         """Open a session for a user and claim it. Raises Refusal."""
         request = _plan_request(user, channel, wanted)
         with refusing(conflict=AUTH_FAILED):
@@ -73,7 +115,7 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
                 await self._give_up(plan.session_id)
                 raise
 
-    async def old_session(self, user: HubUser, channel: Channel, wanted: Parameters) -> LiveSession:
+    async def _old_session(self, user: HubUser, channel: Channel, wanted: Parameters) -> LiveSession:
         """Claim the session that a client wants back. Raises Refusal `RECONNECT_FAILED` when it can't have it."""
         with refusing(conflict=RECONNECT_FAILED):
             session = await self._known(user, wanted)
@@ -81,7 +123,7 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
                 raise Refusal(RECONNECT_FAILED, UNKNOWN_SESSION)
             if wanted.agent_id not in (None, session.plan.agent.agent_id):
                 raise Refusal(RECONNECT_FAILED, UNKNOWN_SESSION)
-            return await self.sessions.claim(session.plan.session_id)
+            return await self.sessions.claim(session.plan.session_id, takes_over=True)
 
     async def _known(self, user: HubUser, wanted: Parameters) -> Session | None:
         """The session by its resume token, or by its id: then only for the user who opened it."""
@@ -97,6 +139,16 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
             await self.desk.end(EndSession(session_id=session_id, reason=EndReason.ERROR))
         except (RedisError, Conflict) as error:  # the reaper ends it when its time to connect is over
             _log.warning("hub.session_left_behind", session_id=session_id, error=repr(error))
+
+
+def _seat(user: HubUser, channel: Channel, session_id: SessionId) -> Seat:
+    return Seat(
+        session_id=session_id,
+        tenant_id=user.tenant_id,
+        environment=user.environment,
+        user_id=user.user_id,
+        hub=channel.value,
+    )
 
 
 def plans_of(bus: Requests) -> Callable[[PlanSession], Awaitable[SessionPlan]]:

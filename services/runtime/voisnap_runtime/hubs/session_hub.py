@@ -7,19 +7,20 @@ from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
-from voisnap_domain.sessions import EndReason, Session, SessionPlan
+from voisnap_domain.sessions import Channel, EndReason, Session, SessionPlan
 from voisnap_kit import log
 from voisnap_kit.redis import RedisError
-from voisnap_signalr import Hub, HubConnection, HubError, hub_method
+from voisnap_signalr import Hub, HubConnection, HubError, HubLimits, hub_method
 
 from voisnap_runtime.pipeline.events import CallEvent
 from voisnap_runtime.sessions.live import LiveSession
-from voisnap_runtime.sessions.roster import GRACE
 from voisnap_runtime.sessions.tokens import new_resume_token
+from voisnap_runtime.transports.hub_line import HubLine
 
 from . import wire
+from .parameters import parameters_of
 from .reception import Reception
-from .refusals import SESSION_TAKEN_OVER, Refusal
+from .refusals import RECONNECT_FAILED, SESSION_TAKEN_OVER, Refusal, refusing
 
 _log = log.get(__name__)
 
@@ -89,7 +90,9 @@ A = TypeVar("A", bound=HubAudience)
 class SessionHub(Hub, Generic[A]):
     """A connection that holds one session from `on_connected` to its end."""
 
+    channel: ClassVar[Channel]
     missing: ClassVar[str] = "There is no session on this connection."
+    limits = HubLimits(max_message_bytes=MAX_MESSAGE_BYTES)
 
     def __init__(self, reception: Reception) -> None:
         self._reception = reception
@@ -133,7 +136,7 @@ class SessionHub(Hub, Generic[A]):
         return Reconnection(
             session_id=live.plan.session_id,
             resume_token=token,
-            retry_window_seconds=int(GRACE.total_seconds()),
+            retry_window_seconds=int(self._reception.resume_window.total_seconds()),
         )
 
     def present(self) -> tuple[LiveSession, A]:
@@ -146,7 +149,7 @@ class SessionHub(Hub, Generic[A]):
         """Let the connection watch the session instead of the one that did. Raises SessionInUse, SessionGone."""
         displaced = live.attach(audience, resumed=resumed, takes_over=takes_over)
         self._live, self._audience = live, audience
-        if isinstance(displaced, HubAudience):
+        if displaced is not None:
             displaced.give_way()
 
     async def turn_away(self, refusal: Refusal) -> None:
@@ -155,3 +158,36 @@ class SessionHub(Hub, Generic[A]):
         error = wire.Error(code=refusal.code, message=refusal.message, recoverable=False)
         self.connection.send("Error", error)
         await self.connection.close()
+
+
+L = TypeVar("L", bound=HubLine)
+
+
+class HubBorneHub(SessionHub[A], Generic[A, L]):
+    """A hub whose connection carries the conversation itself: the session begins with it, and waits for its caller when it is lost."""
+
+    _line: L | None = None
+
+    def audience(self) -> A:
+        """How the session's events are told here."""
+        raise NotImplementedError
+
+    def line(self) -> L:
+        """The connection as the session's transport; `self._live` is there."""
+        raise NotImplementedError
+
+    async def on_disconnected(self, error: str | None) -> None:
+        """The session waits for its caller to come back."""
+        await super().on_disconnected(error)
+        if self._live is not None and self._line is not None:
+            self._line.lose()
+            self._live.media_changed(self._line, self._line.state)
+
+    async def enter(self) -> None:
+        """A new session of the agent, or the one to come back to."""
+        wanted = parameters_of(self.connection.query)
+        live, resumed = await self._reception.session_for(self.connection, self.channel, wanted)
+        with refusing(conflict=RECONNECT_FAILED):
+            self.watch(live, self.audience(), resumed=resumed, takes_over=wanted.resumes)
+        self._line = self.line()
+        await live.connect(self._line)

@@ -10,9 +10,7 @@ from voisnap_signalr import HubError, hub_method
 from voisnap_runtime.transports.hub_audio import HubAudio, TooFast
 
 from . import wire
-from .parameters import parameters_of
-from .refusals import RECONNECT_FAILED, refusing
-from .session_hub import HubAudience, SessionHub
+from .session_hub import HubAudience, HubBorneHub
 
 KEYS = frozenset("0123456789*#")
 
@@ -23,19 +21,11 @@ _QUOTE = 0x22
 _base64_json = msgspec.json.Decoder(bytes).decode
 
 
-class VoiceHub(SessionHub[HubAudience]):
+class VoiceHub(HubBorneHub[HubAudience, HubAudio]):
     """`/hubs/voice?agentId=…`: one connection of a call. Its channel is `phone`, as of the carriers that attach in the same way."""
 
     channel = Channel.PHONE
-    _line: HubAudio | None = None
     _complained: frozenset[str] = frozenset()
-
-    async def on_disconnected(self, error: str | None) -> None:
-        """The session waits for its caller to come back."""
-        await super().on_disconnected(error)
-        if self._live is not None and self._line is not None:
-            self._line.lose()
-            self._live.media_changed(self._line, self._line.state)
 
     @hub_method("SendAudioAsync")
     async def send_audio(self, audio: msgspec.Raw) -> None:
@@ -65,20 +55,12 @@ class VoiceHub(SessionHub[HubAudience]):
         live.dtmf(digit)
         audience.connection.send("DtmfReceived", wire.DtmfReceived(digit=digit))
 
-    async def enter(self) -> None:
-        """A new session of the agent, or the one to come back to."""
-        wanted = parameters_of(self.connection.query)
-        user, reception = self.connection.user, self._reception
-        if wanted.resumes:
-            live = await reception.old_session(user, self.channel, wanted)
-        else:
-            live = await reception.new_session(user, self.channel, wanted)
-        audience = HubAudience(self.connection)
-        line = HubAudio(self.connection, live, clock=asyncio.get_running_loop().time)
-        with refusing(conflict=RECONNECT_FAILED):
-            self.watch(live, audience, resumed=wanted.resumes, takes_over=True)
-        self._line = line
-        await live.connect(line)
+    def audience(self) -> HubAudience:
+        return HubAudience(self.connection)
+
+    def line(self) -> HubAudio:
+        live, _ = self.present()
+        return HubAudio(self.connection, live, clock=asyncio.get_running_loop().time)
 
     def _complaint(self, code: str, message: str) -> HubError:
         """The refusal of a frame. Whoever sends without waiting for completions is told once, by an `Error` event."""

@@ -98,12 +98,13 @@ class WebRtcHub(SessionHub[WebRtcAudience]):
         token = self.connection.query.get("sessionToken") or self.connection.query.get("resumeToken", "")
         with refusing(conflict=RECONNECT_FAILED):
             session = await self._admitted(token)
-            resumed = self._reception.sessions.get(session.plan.session_id) is not None
-            live = await self._reception.sessions.claim(session.plan.session_id)
-            await self._reception.store.add_token(token, session.plan.session_id, until=session.deadline)
-            audience = WebRtcAudience(self.connection)
+            takes_over = token.startswith(RESUME_PREFIX)
+            lives_here = self._reception.sessions.get(session.plan.session_id) is not None
             try:
-                self.watch(live, audience, resumed=resumed, takes_over=token.startswith(RESUME_PREFIX))
+                live = await self._reception.sessions.claim(session.plan.session_id, takes_over=takes_over)
+                await self._reception.store.add_token(token, session.plan.session_id, until=session.deadline)
+                resumed = lives_here or live.is_connected
+                self.watch(live, WebRtcAudience(self.connection), resumed=resumed, takes_over=takes_over)
             except SessionInUse as error:
                 raise Refusal(AUTH_FAILED, error.detail) from None
 

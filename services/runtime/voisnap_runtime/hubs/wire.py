@@ -27,7 +27,7 @@ class SessionStarted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     channel: str
     started_at: datetime
     resumed: bool
-    audio: Audio
+    audio: Audio | None
 
 
 class SessionEnded(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -76,6 +76,25 @@ class TurnCompleted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     latency: Latency | None
 
 
+class MessageReceived(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A piece of the agent's message, or the whole of it."""
+
+    message_id: str
+    content: str
+    is_chunk: bool
+    is_final: bool
+    timestamp: datetime
+
+
+class TypingIndicator(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    is_typing: bool
+
+
+class ConversationEnded(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    conversation_id: str
+    reason: str
+
+
 class DtmfReceived(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     digit: str
 
@@ -113,6 +132,17 @@ def session_started(session: Session, *, at: datetime, resumed: bool) -> Session
         started_at=_rounded(at),
         resumed=resumed,
         audio=Audio(),
+    )
+
+
+def message_received(sequence: int, content: str, *, is_final: bool, at: datetime) -> MessageReceived:
+    """`msg_01`, as the conversation's messages name it."""
+    return MessageReceived(
+        message_id=f"msg_{sequence:02d}",
+        content=content,
+        is_chunk=not is_final,
+        is_final=is_final,
+        timestamp=_rounded(at),
     )
 
 

@@ -16,7 +16,7 @@ from voisnap_domain.costs import Usage
 from voisnap_domain.errors import Conflict, DomainError
 from voisnap_domain.ids import NodeId
 from voisnap_domain.resumption import CallSnapshot, Resumption
-from voisnap_domain.sessions import EndReason, Session, SessionPlan, SessionState
+from voisnap_domain.sessions import WRITTEN_CHANNELS, EndReason, Session, SessionPlan, SessionState
 from voisnap_kit import log, trace
 from voisnap_kit.redis import RedisError
 from voisnap_media.pcm import Pcm
@@ -202,6 +202,7 @@ class LiveSession:
         self._hub_lost_at: float | None = now
         self._answered: asyncio.Lock = asyncio.Lock()
         self._begun = False
+        self._has_begun = asyncio.Event()
         self._started_at: datetime | None = None if resumption is None else session.connected_at
         self._started = now if resumption is None else now - resumption.elapsed
         self._history: list[Turn] = [] if resumption is None else list(resumption.turns)
@@ -366,6 +367,15 @@ class LiveSession:
         """What it has done so far."""
         return self._progress()
 
+    @property
+    def conversation(self) -> LiveCall:
+        """What goes on, for hubs whose caller does more than speak; the right one once it has `begun`."""
+        return self._call
+
+    async def begun(self) -> None:
+        """Wait until the conversation goes on, or is over."""
+        await self._has_begun.wait()
+
     async def announced(self) -> None:
         """Wait until the hub has been told of the end."""
         await self._announced.wait()
@@ -414,6 +424,7 @@ class LiveSession:
                 await (self._leave_process() if leaves or reason is None else self._finish(reason))
             finally:
                 self._announced.set()
+                self._has_begun.set()
                 self._over.set()
         return reason
 
@@ -460,7 +471,13 @@ class LiveSession:
             self._start()
         else:
             self._resume(self._resumption)
-        self._parts.pacer.add(self._call, self._transport, on_fault=self._faulted)
+        self._pace()
+        self._has_begun.set()
+
+    def _pace(self) -> None:
+        """Have the agent heard; a written conversation has nothing to play."""
+        if self.plan.channel not in WRITTEN_CHANNELS:
+            self._parts.pacer.add(self._call, self._transport, on_fault=self._faulted)
 
     def _resume(self, resumption: Resumption) -> None:
         """Go on: nobody needs to hear that the session started, and the time since the claim belongs to the gap."""
@@ -701,7 +718,7 @@ class LiveSession:
             self._parts.pacer.remove(self._call)
             await lost.close()
             if self._begun:
-                self._parts.pacer.add(self._call, transport, on_fault=self._faulted)
+                self._pace()
 
     @property
     def _media(self) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from voisnap_media.pcm import Pcm
 
+from .hub_line import HubLine
 from .port import SINK_RATE, AudioSink, LinkQuality, TransportState
 
 MAX_AHEAD_SECONDS = 2.0
@@ -25,24 +26,20 @@ class AudioSender(Protocol):
     def send(self, target: str, *arguments: object) -> None: ...
 
 
-class HubAudio:
+class HubAudio(HubLine):
     """One caller's audio over a hub connection (`Transport`). `clock` is the event loop's."""
 
     def __init__(self, connection: AudioSender, sink: AudioSink, *, clock: Callable[[], float]) -> None:
+        super().__init__()
         self._connection = connection
         self._sink = sink
         self._clock = clock
-        self._state = TransportState.CONNECTED
         self._ahead = 0.0
         self._arrived = clock()
         self._frames_in = 0
         self._frames_out = 0
         self.dropped = 0
         """Frames that came too fast."""
-
-    @property
-    def state(self) -> TransportState:
-        return self._state
 
     def receive(self, data: bytes) -> None:
         """Take a frame of little-endian samples. Raises ValueError for an odd number of bytes, TooFast when it is dropped."""
@@ -69,11 +66,3 @@ class HubAudio:
     def quality(self) -> LinkQuality:
         """Frames that came and went; a hub loses none."""
         return LinkQuality(packets_received=self._frames_in, packets_sent=self._frames_out)
-
-    def lose(self) -> None:
-        """The connection is gone."""
-        if self._state is TransportState.CONNECTED:
-            self._state = TransportState.DISCONNECTED
-
-    async def close(self) -> None:
-        self._state = TransportState.CLOSED

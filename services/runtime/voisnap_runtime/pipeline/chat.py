@@ -1,0 +1,486 @@
+"""A conversation in writing: the same agent, script, history and language model as a call, without ears and mouth.
+
+What the person writes is on record as soon as it is the agent's turn to answer; messages that come while a reply is being written wait, and
+are answered together. A reply that is cancelled, or breaks off, is on record as an interrupted turn with the text that was sent.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from typing import Any, assert_never
+
+import msgspec
+import structlog
+from voisnap_domain.agents import FirstMessageMode
+from voisnap_domain.conversations import CallQuality, Speaker, Turn, TurnLatency
+from voisnap_domain.costs import Usage
+from voisnap_domain.errors import FieldError, Invalid, LimitReached
+from voisnap_domain.resumption import CallSnapshot, Resumption
+from voisnap_domain.sessions import EndReason, SessionPlan
+from voisnap_domain.turntaking import says_one_of, words_of
+from voisnap_media.pcm import Pcm
+from voisnap_providers.errors import ProviderError, ProviderTimeout
+from voisnap_providers.ports.llm import EndCall, LanguageModel, LlmDelta, LlmUsed, TextDelta
+
+from .events import (
+    AgentState,
+    AgentStateChanged,
+    CallEvent,
+    Fault,
+    FaultCode,
+    TranscriptionUpdated,
+    TurnFinished,
+    Warned,
+)
+from .meter import Meter
+from .prompt import request_of, script_of
+
+MAX_MESSAGE_CHARS = 4000
+MAX_WAITING = 16
+"""Messages that wait for an answer at the same time."""
+LLM_SECONDS = 10.0
+"""How long the language model may take for its first word, and between words."""
+IDLE_FACTOR = 20
+"""People read, think and leave the window open: nobody writes for `maxIdleTimeSeconds` x 20 (5 minutes by default) before a chat is idle."""
+
+GOODBYE_IDLE = "I haven't read anything from you for a while, so I'll end the chat here. Goodbye."
+GOODBYE_LONG = "I'm sorry, we have reached the time limit of this chat. Goodbye."
+SORRY_BROKEN = "I'm sorry, I'm having trouble answering right now. Could you please write that again?"
+
+log = structlog.get_logger()
+
+
+class _Message(msgspec.Struct, frozen=True):
+    """A message of the person; `at` is the loop's time."""
+
+    text: str
+    metadata: dict[str, Any]
+    at: float
+
+
+class _Reply:
+    """A message that the agent is writing: what was sent of it so far."""
+
+    def __init__(self, sequence: int, asked_at: float) -> None:
+        self.sequence = sequence
+        self.asked_at = asked_at
+        self.text = ""
+        self.begun_at: float | None = None
+
+
+class Chat:
+    """A written conversation from "the person is connected" to its end. Holds the place of a `Call` in a session.
+
+    Make it inside the running event loop. `notify` is called synchronously and must not block: the agent's text comes as
+    `TranscriptionUpdated`, each with the whole text so far, the last one final.
+    """
+
+    def __init__(
+        self,
+        plan: SessionPlan,
+        *,
+        llm: LanguageModel,
+        notify: Callable[[CallEvent], None],
+        resume: Resumption | None = None,
+    ) -> None:
+        config = plan.agent.config
+        self._plan = plan
+        self._llm = llm
+        self._notify = notify
+        self._loop = asyncio.get_running_loop()
+        self._resume = resume
+        self._turns: list[Turn] = list(resume.turns) if resume else []
+        self._next = resume.snapshot.next_sequence if resume else 1
+        silent = not self._turns and (resume is None or resume.snapshot.agent is None)
+        self._greets = silent and config.first_message_mode is FirstMessageMode.ASSISTANT_SPEAKS_FIRST
+        self._script = script_of(plan, greets=self._greets)
+        self._disclosed = not self._script.disclosure or (resume is not None and resume.snapshot.disclosed)
+        self._end_phrases = tuple(words for phrase in config.end_call_phrases if (words := words_of(phrase)))
+        self._meter = Meter(llm=llm.provider, model=config.llm.model, tts="", stt="", stt_model=None)
+        self._began: float | None = None
+        self._elapsed = resume.elapsed if resume else 0.0
+        self._waiting: deque[_Message] = deque()
+        self._written = asyncio.Event()
+        self._listening = asyncio.Event()
+        self._listening.set()
+        self._ended: asyncio.Future[EndReason] = self._loop.create_future()
+        self._goodbye = ""
+        self._asked = ""
+        """The messages that are being answered."""
+        self._context: dict[str, Any] = {}
+        self._owed = False
+        """Whether the person waits for an answer."""
+        self._wants_end = False
+        self._ending: EndReason | None = None
+        self._reply: _Reply | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._state = AgentState.LISTENING
+        self._idle_timer: asyncio.TimerHandle | None = None
+
+    # --- what the person does
+
+    def say(self, text: str, metadata: dict[str, Any] | None = None) -> None:
+        """A message, and what the language model should know with it.
+
+        Raises Invalid for one that is empty or too long, LimitReached when too many wait for an answer.
+        """
+        text = text.strip()
+        if not text:
+            raise _invalid("empty", "A message must not be empty.")
+        if len(text) > MAX_MESSAGE_CHARS:
+            raise _invalid("too-long", f"A message must have at most {MAX_MESSAGE_CHARS} characters.")
+        if len(self._waiting) >= MAX_WAITING:
+            raise LimitReached("Too many messages wait for an answer.", code="too-many-messages", retry_after=1)
+        self._waiting.append(_Message(text, metadata or {}, self._loop.time()))
+        self._written.set()
+        self._stir()
+
+    def typing(self) -> None:
+        """The person is writing."""
+        self._stir()
+
+    def cancel(self) -> bool:
+        """Stop the reply that is being written; False when there is none. What was sent of it stays."""
+        if self._writing is None or self._writing.done():
+            return False
+        self._meter.interruptions += 1
+        self._writing.cancel()
+        return True
+
+    def feed(self, audio: Pcm, arrived_at: float) -> None:
+        """Nothing is heard here."""
+
+    def dtmf(self, digit: str) -> None:
+        """There are no keys here."""
+
+    def pull(self) -> Pcm | None:
+        """Nothing is said aloud here."""
+        return None
+
+    # --- life
+
+    async def run(self) -> EndReason:
+        """Hold the conversation; returns why it ended, all turns on record by then. Runs once."""
+        if self._began is not None:
+            raise RuntimeError("a chat runs once")
+        self._began = self._loop.time() - self._elapsed
+        left = max(0.0, self._plan.agent.config.max_duration_seconds - self._elapsed)
+        time_limit = self._loop.call_later(left, self._time_is_over, GOODBYE_LONG, EndReason.MAX_DURATION)
+        self._stir()
+        for name in self._script.unknown:
+            self._notify(Warned(text=f"The variable {name} has no value."))
+        talk = asyncio.create_task(self._converse(), name="chat")
+        try:
+            await asyncio.wait({talk, self._ended}, return_when=asyncio.FIRST_COMPLETED)
+            if talk.done():
+                self.end(talk.result())
+        finally:
+            time_limit.cancel()
+            self._quieten()
+            talk.cancel()
+            await asyncio.gather(talk, return_exceptions=True)
+            if not self._ended.done():
+                self._ended.set_result(EndReason.ERROR)
+        if self._goodbye:
+            self._write(self._goodbye)
+        self._put_waiting_on_record()
+        return self._ended.result()
+
+    def end(self, reason: EndReason) -> None:
+        """End the conversation for `reason`; the first reason counts."""
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+    def hold(self) -> None:
+        """Nobody reads: the agent writes no further, and only the maximum duration goes on counting."""
+        self._listening.clear()
+        self._quieten()
+
+    def release(self) -> None:
+        """The person is back: go on."""
+        self._listening.set()
+        self._stir()
+
+    # --- facts
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nobody waits for anything."""
+        return self._reply is None and not self._waiting
+
+    def snapshot(self) -> CallSnapshot:
+        """Where it stands. Messages that wait count as the person's open turn."""
+        sequence = self._next
+        agent = user = None
+        if self._reply is not None and self._reply.begun_at is not None:
+            agent = self._turn_of(self._reply, interrupted=True)
+            sequence += 1
+        if self._waiting:
+            user = self._user_turn(_joined(self._waiting), sequence, self._clock())
+        return CallSnapshot(
+            elapsed=self._clock(), next_sequence=self._next, agent=agent, user=user, disclosed=self._disclosed
+        )
+
+    def usage(self) -> Usage:
+        """What was used so far: the language model alone."""
+        return msgspec.structs.replace(self._meter.usage(stt_seconds=0.0), tts=None, stt=None)
+
+    def quality(self) -> CallQuality:
+        """How quickly it answered; silences say nothing about a chat."""
+        return msgspec.structs.replace(self._meter.quality(self._turns), longest_silence_seconds=0.0)
+
+    # --- the course of it
+
+    async def _converse(self) -> EndReason:
+        await self._listening.wait()
+        self._open()
+        asked_at = self._loop.time()
+        while True:
+            if self._owed:
+                self._writing = asyncio.create_task(self._answer(asked_at), name="reply")
+                await self._finished(self._writing)
+                if self._ending is not None:
+                    return self._ending
+            self._stir()
+            asked_at = await self._next_messages()
+
+    def _open(self) -> None:
+        """Greet, or go on where it was left."""
+        if self._greets:
+            self._disclose()
+            if self._script.first_message:
+                self._write(self._script.first_message)
+        if self._resume is None:
+            return
+        snapshot = self._resume.snapshot
+        if snapshot.agent is not None:  # broken off with its process: it is answered again, in a message of its own
+            self._record_agent(msgspec.structs.replace(snapshot.agent, sequence=self._next))
+            self._owed = True
+        if snapshot.user is not None:
+            self._record(msgspec.structs.replace(snapshot.user, sequence=self._next))
+            self._owed = True
+        self._owed = self._owed or (bool(self._turns) and self._turns[-1].speaker is Speaker.USER)
+
+    async def _next_messages(self) -> float:
+        """Wait for messages and put all that wait on record; when the first of them came."""
+        while not self._waiting:
+            self._written.clear()
+            await self._written.wait()
+        await self._listening.wait()
+        asked_at = self._waiting[0].at
+        self._put_waiting_on_record()
+        return asked_at
+
+    async def _finished(self, writing: "asyncio.Task[None]") -> None:
+        """Wait for a reply; being cancelled oneself cancels it."""
+        try:
+            await asyncio.wait({writing})
+        finally:
+            if not writing.done():
+                writing.cancel()
+                await asyncio.gather(writing, return_exceptions=True)
+        if not writing.cancelled() and (error := writing.exception()) is not None:
+            raise error
+
+    def _reason_to_end(self, said: str) -> EndReason | None:
+        """Why a whole message of the agent ends the conversation, if it does."""
+        if says_one_of(self._asked, self._end_phrases):
+            return EndReason.USER_ENDED
+        if self._wants_end or says_one_of(said, self._end_phrases):
+            return EndReason.AGENT_ENDED
+        return None
+
+    def _time_is_over(self, goodbye: str, reason: EndReason) -> None:
+        self._goodbye = goodbye
+        self.end(reason)
+
+    def _stir(self) -> None:
+        """Somebody did something: begin to count idle time anew."""
+        self._quieten()
+        if self._listening.is_set() and self._began is not None and not self._ended.done():
+            seconds = self._plan.agent.config.max_idle_time_seconds * IDLE_FACTOR
+            self._idle_timer = self._loop.call_later(seconds, self._time_is_over, GOODBYE_IDLE, EndReason.IDLE_TIMEOUT)
+
+    def _quieten(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+
+    # --- writing
+
+    async def _answer(self, asked_at: float) -> None:
+        """Write one reply."""
+        self._owed = False
+        self._wants_end = False
+        self._tell_state(AgentState.THINKING)
+        self._disclose()
+        reply = self._reply = _Reply(self._next, asked_at)
+        try:
+            async with aclosing(self._deltas(reply)) as deltas:
+                async for text in deltas:
+                    await self._listening.wait()
+                    self._add(reply, text)
+            self._close(reply, interrupted=False)
+            self._ending = self._reason_to_end(reply.text)
+        except ProviderError as error:
+            self._close(reply, interrupted=True)
+            self._apologise(error)
+        finally:
+            self._close(reply, interrupted=True)
+            self._tell_state(AgentState.LISTENING)
+
+    async def _deltas(self, reply: _Reply) -> AsyncGenerator[str]:
+        *before, asked = self._history()
+        request = request_of(self._plan, self._script, before, asked.text)
+        if self._context:
+            context = {**request.context, "messageMetadata": self._context}
+            request = msgspec.structs.replace(request, context=context)
+        prompt_chars = sum(len(message.content) for message in request.messages)
+        reply_chars = 0
+        counted = False
+        try:
+            async with aclosing(self._llm.answer(request)) as deltas:
+                while (delta := await self._next_delta(deltas)) is not None:
+                    match delta:
+                        case TextDelta():
+                            reply_chars += len(delta.text)
+                            yield delta.text
+                        case EndCall():
+                            self._wants_end = True
+                        case LlmUsed():
+                            counted = True
+                            self._meter.tokens(delta.input_tokens, delta.output_tokens)
+                        case _:
+                            assert_never(delta)
+            if not reply_chars and not self._wants_end:
+                log.warning("reply.empty", provider=self._llm.provider)
+                yield SORRY_BROKEN
+        finally:
+            if not counted:
+                self._meter.tokens_of(prompt_chars, reply_chars)
+
+    async def _next_delta(self, deltas: AsyncGenerator[LlmDelta]) -> LlmDelta | None:
+        try:
+            async with asyncio.timeout(LLM_SECONDS):
+                return await anext(deltas, None)
+        except TimeoutError:
+            detail = f"no answer within {LLM_SECONDS:g} s"
+            raise ProviderTimeout(detail, provider=self._llm.provider, kind="llm") from None
+
+    def _history(self) -> list[Turn]:
+        """The turns up to the last message of the person, which is the one to answer."""
+        last = max(index for index, turn in enumerate(self._turns) if turn.speaker is Speaker.USER)
+        return self._turns[: last + 1]
+
+    def _apologise(self, error: ProviderError) -> None:
+        log.warning("reply.failed", provider=error.provider, retryable=error.retryable, reason=error.detail)
+        self._notify(Fault(code=FaultCode.LLM_PROVIDER_ERROR, message="The language model failed.", recoverable=True))
+        self._write(SORRY_BROKEN)
+
+    def _disclose(self) -> None:
+        if not self._disclosed:
+            self._disclosed = True
+            self._write(self._script.disclosure)
+
+    def _write(self, text: str) -> None:
+        """A whole message of the agent, at once."""
+        reply = _Reply(self._next, self._loop.time())
+        reply.text, reply.begun_at = text, self._clock()
+        self._record_agent(self._turn_of(reply, interrupted=False))
+
+    def _add(self, reply: _Reply, text: str) -> None:
+        if reply.begun_at is None:
+            text = text.lstrip()
+            if not text:
+                return
+            reply.begun_at = self._clock()
+            self._tell_state(AgentState.SPEAKING)
+        reply.text += text
+        self._tell(self._turn_of(reply, interrupted=False), is_final=False)
+
+    def _close(self, reply: _Reply, *, interrupted: bool) -> None:
+        """Put on record what was sent of a reply, once."""
+        if self._reply is not reply:
+            return
+        self._reply = None
+        if reply.begun_at is None:
+            return
+        seconds = max(0.0, reply.begun_at - (reply.asked_at - (self._began or 0.0)))
+        latency = _latency(seconds)
+        self._meter.answered(latency)
+        turn = self._turn_of(reply, interrupted=interrupted)
+        self._record_agent(msgspec.structs.replace(turn, latency=latency))
+
+    # --- the record
+
+    def _turn_of(self, reply: _Reply, *, interrupted: bool) -> Turn:
+        return Turn(
+            sequence=reply.sequence,
+            speaker=Speaker.AGENT,
+            text=reply.text.rstrip(),
+            start_time=round(reply.begun_at or 0.0, 3),
+            end_time=round(max(reply.begun_at or 0.0, self._clock()), 3),
+            confidence=1.0,
+            interrupted=interrupted,
+        )
+
+    def _user_turn(self, text: str, sequence: int, at: float) -> Turn:
+        at = round(max(0.0, at), 3)
+        return Turn(sequence=sequence, speaker=Speaker.USER, text=text, start_time=at, end_time=at, confidence=1.0)
+
+    def _put_waiting_on_record(self) -> None:
+        self._asked = _joined(self._waiting)
+        while self._waiting:
+            self._owed = True
+            message = self._waiting.popleft()
+            self._context = message.metadata
+            turn = self._user_turn(message.text, self._next, message.at - (self._began or message.at))
+            self._tell(turn, is_final=True)
+            self._record(turn)
+
+    def _record_agent(self, turn: Turn) -> None:
+        self._tell(turn, is_final=True)
+        self._record(turn)
+
+    def _record(self, turn: Turn) -> None:
+        self._next = turn.sequence + 1
+        self._turns.append(turn)
+        self._notify(TurnFinished(turn=turn))
+
+    def _tell(self, turn: Turn, *, is_final: bool) -> None:
+        self._notify(
+            TranscriptionUpdated(
+                sequence=turn.sequence,
+                speaker=turn.speaker,
+                text=turn.text,
+                is_final=is_final,
+                confidence=1.0,
+                start_time=turn.start_time,
+                end_time=turn.end_time,
+            )
+        )
+
+    def _tell_state(self, state: AgentState) -> None:
+        if state is not self._state:
+            self._state = state
+            self._notify(AgentStateChanged(state=state))
+
+    def _clock(self) -> float:
+        return self._loop.time() - self._began if self._began is not None else self._elapsed
+
+
+def _latency(seconds: float) -> TurnLatency:
+    """All of it is the model's: there is nothing to hear and nothing to speak."""
+    milliseconds = round(seconds * 1000, 1)
+    return TurnLatency(
+        total_ms=milliseconds, endpointing_ms=0.0, stt_ms=0.0, llm_ms=milliseconds, tts_ms=0.0, platform_ms=0.0
+    )
+
+
+def _joined(messages: Iterable[_Message]) -> str:
+    return "\n".join(message.text for message in messages)
+
+
+def _invalid(code: str, detail: str) -> Invalid:
+    return Invalid((FieldError(pointer="/content", code=code, detail=detail),), detail=detail)
