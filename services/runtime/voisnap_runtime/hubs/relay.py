@@ -9,7 +9,7 @@ connection, and what it was to get is called off.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -65,32 +65,32 @@ class _Told(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True
     exchange: int
 
 
-class Begun(_Told):
+class Begun(_Told, frozen=True, kw_only=True, tag=True, array_like=True):
     """The answer begins."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
 
 
-class Part(_Told):
+class Part(_Told, frozen=True, kw_only=True, tag=True, array_like=True):
     """A piece of the answer's body."""
 
     data: bytes
 
 
-class Over(_Told):
+class Over(_Told, frozen=True, kw_only=True, tag=True, array_like=True):
     """The answer is complete, or broken off."""
 
     is_broken: bool
 
 
-class Taken(_Told):
+class Taken(_Told, frozen=True, kw_only=True, tag=True, array_like=True):
     """The client has so many parts now."""
 
     parts: int
 
 
-class Left(_Told):
+class Left(_Told, frozen=True, kw_only=True, tag=True, array_like=True):
     """The client has gone."""
 
 
@@ -163,7 +163,7 @@ class BusRelay:
             answer = await self._bus.request(_asked_at(node), ask, RelayAnswer, timeout=ANSWER_SECONDS)
             if answer.status is not None:
                 self._asked.pop(asked.exchange, None)
-                return RelayedResponse(status=answer.status, headers=answer.headers, body=_whole(answer.body))
+                return RelayedResponse(status=answer.status, headers=answer.headers, body=_Whole(answer.body))
             begun = await asked.begun()
         except (BusError, DomainError, TimeoutError) as error:
             await asked.aclose()
@@ -377,9 +377,23 @@ async def _answered_whole(serve: Serve, request: RelayedRequest) -> RelayAnswer:
     return RelayAnswer(status=response.status, headers=response.headers, body=b"".join(parts))
 
 
-async def _whole(body: bytes) -> AsyncGenerator[bytes]:
-    if body:
-        yield body
+class _Whole:
+    """A body that came in one piece."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def __aiter__(self) -> "_Whole":
+        return self
+
+    async def __anext__(self) -> bytes:
+        body, self._body = self._body, b""
+        if not body:
+            raise StopAsyncIteration
+        return body
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
 
 
 async def _is_alive(_: RelayAlive) -> RelayAlive:
