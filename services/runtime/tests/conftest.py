@@ -510,8 +510,26 @@ def clock() -> Clock:
 async def house(tmp_path: Path, clock: Clock) -> Any:
     made = House(tmp_path, clock)
     made.run()
+    await made.neighbours.listen(made.sessions.yield_session)
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def build_house(house: House, tmp_path: Path, clock: Clock) -> Any:
+    """Further processes beside `house`, by node id."""
+    built: list[House] = []
+
+    async def build(name: str, *, max_sessions: int = 2) -> House:
+        made = House(tmp_path / name, clock, node_id=NodeId(name), max_sessions=max_sessions, beside=house)
+        made.run()
+        await made.neighbours.listen(made.sessions.yield_session)
+        built.append(made)
+        return made
+
+    yield build
+    for made in built:
+        await made.close()
 
 
 @pytest.fixture(name="served")

@@ -86,6 +86,16 @@ async def test_a_session_is_left_alone_while_its_lease_lasts(house, orphan, make
     assert (await house.store.get(orphan.plan.session_id)).state is SessionState.ACTIVE
 
 
+async def test_a_caller_has_the_whole_window_to_come_back_even_if_the_lease_is_over(house, orphan, make_reaper):
+    house.clock.advance(seconds=34)
+
+    assert (await make_reaper().reap()).ended == 0
+
+    assert (await house.store.get(orphan.plan.session_id)).state is SessionState.ACTIVE
+    house.clock.advance(seconds=1)
+    assert (await make_reaper("node_b").reap()).ended == 1
+
+
 async def test_an_owner_that_comes_back_at_the_last_moment_keeps_its_session(house, orphan, make_reaper, monkeypatch):
     real = house.store.lock
 
@@ -94,7 +104,7 @@ async def test_an_owner_that_comes_back_at_the_last_moment_keeps_its_session(hou
         return await real(session_id, node_id, seconds=seconds)
 
     monkeypatch.setattr(house.store, "lock", lock)
-    house.clock.advance(seconds=20)
+    house.clock.advance(seconds=36)
 
     assert (await make_reaper().reap()).ended == 0
 
@@ -102,7 +112,7 @@ async def test_an_owner_that_comes_back_at_the_last_moment_keeps_its_session(hou
 
 
 async def test_a_lost_session_ends_with_everything_it_had(house, orphan, make_reaper, composer):
-    house.clock.advance(seconds=20)
+    house.clock.advance(seconds=36)
 
     assert (await make_reaper().reap()).ended == 1
     await house.relay.drained(timeout=5)
@@ -121,7 +131,7 @@ async def test_a_lost_session_ends_with_everything_it_had(house, orphan, make_re
 
 
 async def test_of_many_reapers_one_ends_a_session(house, orphan, make_reaper):
-    house.clock.advance(seconds=20)
+    house.clock.advance(seconds=36)
     first, second = make_reaper("node_a"), make_reaper("node_b")
 
     ended = [(await first.reap()).ended, (await second.reap()).ended, (await first.reap()).ended]
@@ -132,7 +142,7 @@ async def test_of_many_reapers_one_ends_a_session(house, orphan, make_reaper):
 
 
 async def test_a_session_whose_owner_moves_it_meanwhile_is_not_ended(house, orphan, make_reaper, composer, monkeypatch):
-    house.clock.advance(seconds=20)
+    house.clock.advance(seconds=36)
     real = composer.compose
 
     async def compose(plan, *, elapsed=0.0):
@@ -149,7 +159,7 @@ async def test_a_session_whose_owner_moves_it_meanwhile_is_not_ended(house, orph
 
 async def test_a_recording_that_cannot_be_composed_does_not_hold_up_the_end(house, orphan, make_reaper, composer):
     composer.error = ConnectionError("object storage is away")
-    house.clock.advance(seconds=20)
+    house.clock.advance(seconds=36)
 
     assert (await make_reaper().reap()).ended == 1
     await house.relay.drained(timeout=5)
@@ -159,7 +169,7 @@ async def test_a_recording_that_cannot_be_composed_does_not_hold_up_the_end(hous
 
 async def test_a_late_recording_is_linked_where_it_will_lie_and_composed_later(house, orphan, make_reaper, composer):
     composer.error = LateRecording("conv_1")
-    house.clock.advance(seconds=20)
+    house.clock.advance(seconds=36)
 
     assert (await make_reaper().reap()).ended == 1
     await house.relay.drained(timeout=5)

@@ -18,7 +18,7 @@ from prometheus_client import Counter, Gauge
 from voisnap_domain.conversations import Turn
 from voisnap_domain.errors import Conflict, NotFound
 from voisnap_domain.ids import EventId, NodeId, SessionId
-from voisnap_domain.sessions import TRANSITIONS, Session, SessionState
+from voisnap_domain.sessions import TRANSITIONS, Session, SessionPlan, SessionState
 from voisnap_kit import log, trace
 from voisnap_kit.backoff import Backoff
 from voisnap_kit.bus import BusError, PublishRefused
@@ -56,6 +56,11 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
 class LostSession(Exception):
     """The session is over or belongs to another node: what this node would write about it is void."""
+
+
+def writable(plan: SessionPlan, turn: Turn) -> Turn:
+    """The turn as it may be written down: journal, spool and stream are files, and of a HIPAA conversation no word goes there."""
+    return msgspec.structs.replace(turn, text="", words=()) if plan.agent.config.hipaa_compliant else turn
 
 
 def entry_of(event: Event, event_id: EventId, trace: str = "") -> Entry:

@@ -29,7 +29,7 @@ from voisnap_runtime.pipeline.events import CallEvent
 from voisnap_runtime.recording import Recordings
 from voisnap_runtime.transports.port import LinkQuality
 
-from .journal import Journal, LostSession
+from .journal import Journal, LostSession, writable
 from .neighbours import Neighbours
 from .presence import RESUME_SECONDS, Presence, Sighting, presence
 from .resuming import combined, last_words
@@ -38,6 +38,9 @@ from .store import MAX_TURNS, Progress, Store
 _log = log.get(__name__)
 
 CLOSE_SECONDS = 1.0
+
+ON_THE_WAY_SECONDS = 2.0
+"""How long after its claim a session waits for its hub before others may have it."""
 
 NOTES_SECONDS = 0.15
 """How long a session that is handed over waits for its last notes to be written."""
@@ -185,6 +188,7 @@ class LiveSession:
         self._transport: LiveTransport | None = None
         self._peer: PeerTransport | None = None
         self._audience: Audience | None = None
+        self._was_watched = False
         self._connected = asyncio.Event()
         self._ending: asyncio.Future[EndReason | None] = self._loop.create_future()
         """Why it ends; None when it only leaves this process."""
@@ -193,6 +197,7 @@ class LiveSession:
         self._patience = PATIENT
         self._void = False
         self._left = False
+        self._gives_way = False
         self._handing_over = asyncio.Lock()
         self._away = False
         self._was_quiet = False
@@ -215,6 +220,11 @@ class LiveSession:
     def is_watched(self) -> bool:
         """Whether a hub is connected."""
         return self._audience is not None
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether a hub is connected, or about to be: whoever claimed it a moment ago is on the way in."""
+        return self.is_watched or (not self._was_watched and self._loop.time() - self._claimed_at < ON_THE_WAY_SECONDS)
 
     @property
     def is_connected(self) -> bool:
@@ -250,6 +260,7 @@ class LiveSession:
         if self._audience is not None and not takes_over:
             raise SessionInUse("This session is in use by another connection.")
         displaced, self._audience = self._audience, audience
+        self._was_watched = True
         self._hub_lost_at = None
         audience.started(self.session, at=self._started_at or self._parts.now(), resumed=resumed)
         return displaced
@@ -300,16 +311,17 @@ class LiveSession:
         self._void = True
         self.end(EndReason.NODE_LOST)
 
-    async def hand_over(self, *, seamless: bool, until: datetime) -> bool:
+    async def hand_over(self, *, seamless: bool, until: datetime, gives_way: bool = False) -> bool:
         """Leave this process without ending: the store has all that is needed to go on elsewhere, for whoever claims the session `until` then.
 
-        False when it ends, or is not ours any more. Raises RedisError when the store is away; then it goes on here.
+        A hub that is connected is asked to come back, or `gives_way` to another one that has come already. False when it ends, or is not ours any more. Raises RedisError when the store is away; then it goes on here.
         """
         async with self._handing_over:
             if self._ending.done():
                 return self._left
             if self._begun:
                 self._call.hold()
+            self._gives_way = gives_way
             try:
                 return await self._hand_over(seamless, until)
             finally:
@@ -356,6 +368,14 @@ class LiveSession:
     def forgotten(self) -> None:
         """What was kept is lost: the next snapshot is a change."""
         self._kept = None
+
+    @property
+    def known(self) -> Session:
+        """The session as this process knows it, for a store that has forgotten it."""
+        if self._started_at is None:
+            return self.session
+        state = SessionState.RECONNECTING if self._away or not self._begun else SessionState.ACTIVE
+        return msgspec.structs.replace(self.session, state=state, connected_at=self._started_at)
 
     @property
     def history(self) -> tuple[Turn, ...]:
@@ -531,7 +551,7 @@ class LiveSession:
     async def _leave_process(self) -> None:
         """It goes on elsewhere, or has ended there: close what is here. The client comes back to a session that waits for it."""
         self._parts.pacer.remove(self._call)
-        if self._audience is not None and self._left:
+        if self._audience is not None and self._left and not self._gives_way:
             await self._ask_back(self._audience)
         elif self._audience is not None:
             self._audience.give_way()
@@ -628,15 +648,9 @@ class LiveSession:
             environment=self.plan.environment,
             session_id=self.plan.session_id,
             conversation_id=self.plan.conversation_id,
-            turn=self._writable(turn),
+            turn=writable(self.plan, turn),
         )
         self._parts.journal.write(self.plan.session_id, event, self._progress(), turn=turn, trace=self._trace)
-
-    def _writable(self, turn: Turn) -> Turn:
-        """The turn as it may be written down: journal, spool and stream are files, and of a HIPAA conversation no word goes there."""
-        if not self.plan.agent.config.hipaa_compliant:
-            return turn
-        return msgspec.structs.replace(turn, text="", words=())
 
     def _progress(self) -> Progress:
         return Progress(

@@ -1,10 +1,12 @@
-"""Clears up after sessions whose owner is gone: ends them from what Redis holds, and publishes what they left.
+"""Clears up after sessions whose owner is gone and whose caller did not come back: ends them from what Redis holds, and publishes what they
+left.
 
-Every process runs one; a lock per session keeps them out of each other's way, and the end is a compare-and-set, so it is told once.
+Every process runs one, and so does `python -m voisnap_runtime.reaper`, which needs no runtime at all. A lock per session keeps them out of
+each other's way, and the end is a compare-and-set, so it is told once.
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
@@ -13,14 +15,16 @@ from voisnap_domain.errors import DomainError
 from voisnap_domain.ids import EventId, NodeId, SessionId
 from voisnap_domain.sessions import EndReason, Session, SessionPlan, SessionState
 from voisnap_kit import log
-from voisnap_proto.events import SessionEnded
+from voisnap_proto.events import SessionEnded, TurnFinished
 
 from voisnap_runtime import metrics
 from voisnap_runtime.recording import LateRecording, expected
 
-from .journal import entry_of
-from .roster import LEASE
-from .store import Progress, Store
+from .journal import entry_of, writable
+from .presence import RESUME_SECONDS
+from .resuming import last_words
+from .roster import LEASE, lost_for_good
+from .store import Entry, Progress, Store
 
 _log = log.get(__name__)
 
@@ -55,7 +59,9 @@ class Reaper:
         publish: Callable[[SessionId], None],
         now: Callable[[], datetime],
         new_event_id: Callable[[], EventId],
+        window: timedelta = timedelta(seconds=RESUME_SECONDS),
     ) -> None:
+        self._window = window
         self._store = store
         self._node_id = node_id
         self._composer = composer
@@ -68,15 +74,17 @@ class Reaper:
         """One round. Raises RedisError when the store is away."""
         ended = 0
         for session_id in await self._store.expired(self._now(), limit=_AT_ONCE):
+            if await self._found_over(session_id) is None:
+                continue
             if await self._store.lock(session_id, self._node_id, seconds=LOCK_SECONDS):
                 ended += await self._clear_up(session_id)
         return ReaperStatus(ended=ended, adopted=await self._adopt())
 
     async def _clear_up(self, session_id: SessionId) -> bool:
-        lease = await self._store.lease_of(session_id)
-        session = await self._store.get(session_id)
-        if lease is None or lease > self._now():
-            return False  # its owner came back
+        found = await self._found_over(session_id)
+        if found is None:
+            return False
+        lease, session = found
         lost = session is not None and session.state is not SessionState.ENDED
         if lost and session is not None and not await self._end(session, lease):
             return False
@@ -86,13 +94,19 @@ class Reaper:
         self._publish(session_id)
         return lost
 
+    async def _found_over(self, session_id: SessionId) -> tuple[datetime, Session | None] | None:
+        """Its lease and the session, or None while its owner lives, somebody has claimed it, or its caller may still come back."""
+        lease = await self._store.lease_of(session_id)
+        session = await self._store.get(session_id)
+        if lease is None or lease > self._now():
+            return None
+        return None if session is not None and not self._is_due(session, lease) else (lease, session)
+
     async def _end(self, session: Session, lease: datetime) -> bool:
-        if session.owner is None:  # nobody ever came
-            reason, ended_at, entries = EndReason.TIMEOUT, self._now(), ()
-        else:
-            reason, ended_at = self._fate(session, lease)
-            event = await self._obituary(session, reason, ended_at)
-            entries = (entry_of(event, self._new_event_id()),)
+        reason, ended_at = self._fate(session, lease)
+        entries: tuple[Entry, ...] = ()
+        if session.owner is not None or session.connected_at is not None:
+            entries = await self._last_entries(session, reason, ended_at)
         revision = session.revision
 
         def ended(kept: Session) -> Session:
@@ -110,14 +124,46 @@ class Reaper:
         return True
 
     def _fate(self, session: Session, lease: datetime) -> tuple[EndReason, datetime]:
-        """Why and when: at its deadline, or when its owner last renewed the lease."""
+        """Why and when: nobody ever came; at its deadline; when it was handed over and nobody went on; when its owner last renewed the lease."""
+        if session.owner is None and session.connected_at is None:
+            return EndReason.TIMEOUT, self._now()
         if self._now() >= session.deadline:
             return EndReason.MAX_DURATION, session.deadline
-        last_seen = lease - LEASE
-        return EndReason.NODE_LOST, max(last_seen, session.connected_at or last_seen)
+        lost = session.owner is not None
+        last_seen = lease - (LEASE if lost else self._window)
+        reason = EndReason.NODE_LOST if lost else EndReason.DISCONNECTED
+        return reason, max(last_seen, session.connected_at or last_seen)
 
-    async def _obituary(self, session: Session, reason: EndReason, ended_at: datetime) -> SessionEnded:
-        progress: Progress = await self._store.progress(session.plan.session_id)
+    def _is_due(self, session: Session, lease: datetime) -> bool:
+        """Whether there is nobody left to wait for, the lease being over."""
+        now = self._now()
+        talking = session.owner is not None and session.connected_at is not None
+        if not talking or session.state is SessionState.ENDED or now >= session.deadline:
+            return True
+        return now >= lost_for_good(lease, self._window)
+
+    async def _last_entries(self, session: Session, reason: EndReason, ended_at: datetime) -> tuple[Entry, ...]:
+        """The words that were open when it broke off, and its end."""
+        session_id, plan = session.plan.session_id, session.plan
+        progress: Progress = await self._store.progress(session_id)
+        words = last_words(await self._store.snapshot(session_id), last=progress.turns)
+        turns = [
+            TurnFinished(
+                tenant_id=plan.tenant_id,
+                environment=plan.environment,
+                session_id=session_id,
+                conversation_id=plan.conversation_id,
+                turn=writable(plan, turn),
+            )
+            for turn in words
+        ]
+        progress = msgspec.structs.replace(progress, turns=progress.turns + len(turns))
+        end = await self._obituary(session, progress, reason, ended_at)
+        return tuple(entry_of(event, self._new_event_id()) for event in (*turns, end))
+
+    async def _obituary(
+        self, session: Session, progress: Progress, reason: EndReason, ended_at: datetime
+    ) -> SessionEnded:
         started_at = session.connected_at
         seconds = 0.0 if started_at is None else max(progress.elapsed, (ended_at - started_at).total_seconds())
         recording, late = await self._recording(session.plan, seconds)

@@ -173,14 +173,15 @@ class LiveSessions:
         """Give a session to the process that asks for it, or tell why not."""
         live = self.get(request.session_id)
         if live is None:
-            return SessionYielded(outcome=Yielding.ABSENT)
+            arriving = request.session_id in self._claims and not request.takes_over
+            return SessionYielded(outcome=Yielding.WATCHED if arriving else Yielding.ABSENT)
         if live.is_ending:
             return SessionYielded(outcome=Yielding.ENDING)
-        if live.is_watched and not request.takes_over:
+        if live.is_taken and not request.takes_over:
             return SessionYielded(outcome=Yielding.WATCHED)
         if not request.only_looks:
             try:
-                given = await live.hand_over(seamless=live.is_quiet, until=self._window_ends())
+                given = await live.hand_over(seamless=live.is_quiet, until=self._window_ends(), gives_way=True)
             except RedisError:  # then whoever asks takes it, if the store answers there
                 return SessionYielded(outcome=Yielding.ABSENT)
             if not given:
@@ -311,7 +312,7 @@ class LiveSessions:
         """Whether a session is one to come back to: nobody is connected to it, or its owner is dead."""
         live = self.get(session_id)
         if live is not None:
-            return not live.is_watched and not live.is_ending and agent_id in (None, live.plan.agent.agent_id)
+            return not live.is_taken and not live.is_ending and agent_id in (None, live.plan.agent.agent_id)
         session = await self._parts.store.get(session_id)
         if session is None or session.connected_at is None or agent_id not in (None, session.plan.agent.agent_id):
             return False
@@ -391,7 +392,7 @@ class LiveSessions:
             return
         if kept is None or (kept.owner == self._parts.node_id and kept.state is not SessionState.ENDED):
             await self._parts.store.restore(
-                kept or live.session, lease_until=lease_until, turns=live.history, progress=live.progress
+                kept or live.known, lease_until=lease_until, turns=live.history, progress=live.progress
             )
             live.forgotten()
             await self._count(live.session)
