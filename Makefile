@@ -43,9 +43,10 @@ types: env ## check types
 imports: env ## check who may import whom
 	@$(BIN)/lint-imports --no-cache
 
-bench: env ## print the figures of the README
+bench: env ## print the figures of the README, beside those of a peer (BENCH="--full" for all of them)
 	@$(BIN)/python -m voisnap_testkit.prepare --models
-	@for file in tests-e2e/load/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in turn_latency barge_in; do echo "== $$file"; $(BIN)/python tests-e2e/load/$$file.py || exit 1; done
+	@echo "== compare"; $(BIN)/python tests-e2e/load/compare.py $(BENCH)
 
 ##@ Change
 proto: env ## write the generated contracts anew

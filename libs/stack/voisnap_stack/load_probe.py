@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ class ProcessProbe:
         self._pids = tuple(pids)
         self._metrics_url = metrics_url
         self._began = 0.0
-        self._cpu = 0.0
+        self._cpu = self._waited = 0.0
         self._perf: asyncio.subprocess.Process | None = None
 
     def memory_mb(self) -> float | None:
@@ -39,7 +40,8 @@ class ProcessProbe:
     async def begin(self) -> None:
         """A step begins."""
         await self._stall_ms()  # forgets what was before
-        self._began, self._cpu = asyncio.get_running_loop().time(), self._cpu_seconds()
+        self._began = time.monotonic()
+        self._cpu, self._waited = self._cpu_seconds(), self._waited_seconds()
         perf = shutil.which("perf")
         if perf is not None:
             self._perf = await asyncio.create_subprocess_exec(
@@ -56,11 +58,12 @@ class ProcessProbe:
 
     async def end(self) -> ServerUse:
         """The step is over."""
-        seconds = asyncio.get_running_loop().time() - self._began
-        cpu = self._cpu_seconds()
+        seconds = time.monotonic() - self._began
+        cpu, waited = self._cpu_seconds(), self._waited_seconds()
         instructions = await self._instructions()
         return ServerUse(
             core_percent=round((cpu - self._cpu) / seconds * 100, 2) if cpu and seconds else None,
+            waited_percent=round((waited - self._waited) / seconds * 100, 2) if cpu and seconds else None,
             memory_mb=self.memory_mb(),
             worst_stall_ms=await self._stall_ms(),
             instructions_per_second=None if instructions is None else instructions / seconds,
@@ -73,6 +76,13 @@ class ProcessProbe:
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 ticks += int(fields[11]) + int(fields[12])
         return ticks / _TICKS
+
+    def _waited_seconds(self) -> float:
+        waited = 0
+        for pid in self._pids:
+            with suppress(OSError, IndexError, ValueError):
+                waited += int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
+        return waited / 1e9
 
     async def _instructions(self) -> float | None:
         perf, self._perf = self._perf, None

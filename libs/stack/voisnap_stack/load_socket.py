@@ -32,6 +32,7 @@ class CallRefused(Exception):
 class Ear(Protocol):
     """Who is told of the messages of one socket."""
 
+    def opened(self) -> None: ...
     def message(self, data: bytes, now: float) -> None: ...
     def was_lost(self) -> None: ...
 
@@ -153,6 +154,7 @@ class SocketLine(asyncio.Protocol):
         if self._transport is not None:
             for data in self._session.greeting:
                 self._transport.write(data)
+        self._session.opened()
         return True
 
     def _frames(self, data: bytes, now: float) -> bytes:

@@ -39,6 +39,8 @@ class ServerUse(msgspec.Struct, frozen=True, kw_only=True):
 
     core_percent: float | None = None
     """CPU time, 100 for one core."""
+    waited_percent: float | None = None
+    """Time ready to run but without a core: above a few percent others used the machine, or there are too few cores."""
     memory_mb: float | None = None
     """Resident memory at the end of the step."""
     worst_stall_ms: float | None = None

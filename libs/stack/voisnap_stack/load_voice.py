@@ -32,6 +32,9 @@ class HubCall:
         self.farewell = (dialect.invocation("EndSessionAsync", "user_ended"),)
         self._greeted = False
 
+    def opened(self) -> None:
+        """The hub says by itself when audio may flow."""
+
     def message(self, data: bytes, now: float) -> None:
         """A WebSocket message: one or more hub messages."""
         if not self._greeted:

@@ -1,0 +1,266 @@
+"""Callers in real time against the runtime on one core, and against its peers in the same run, one after the other at each number of callers.
+
+    .venv/bin/python tests-e2e/load/compare.py [--channel voice,webrtc] [--peer pipecat] [--full] [--json]
+
+Speech to text, language model and speech are scripted and take no time: what is measured is the platform's own share.
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+from pipecat_peer import PeerMissing, PipecatFrames, PipecatServer, pipecat_server
+from platform_server import PlatformServer, platform_server
+from voisnap_media import files
+from voisnap_media.vad import RATE, VadModel
+from voisnap_stack.load_audio import Utterance, utterance
+from voisnap_stack.load_callers import Caller, CallerClock, Habits, Line, Measured
+from voisnap_stack.load_probe import ProcessProbe
+from voisnap_stack.load_report import report
+from voisnap_stack.load_socket import Dialect, open_line
+from voisnap_stack.load_steps import Join, Measurement, Step, largest_that_holds
+from voisnap_stack.load_voice import HubJson, HubMessagePack
+from voisnap_stack.load_webrtc import OpusSpeech, PeerLine, open_peer
+from voisnap_stack.models import models_folder
+
+AUDIO = Path(__file__).parent.parent / "fixtures" / "audio"
+SPOKEN = ("question-teeth-cleaning.wav", "human-go-forward.wav")
+CHANNELS = ("voice", "voice-msgpack", "webrtc")
+QUICK = {
+    "voisnap": {"voice": (25, 100, 200), "voice-msgpack": (25, 100, 200), "webrtc": (25, 50, 75)},
+    "pipecat": {"voice": (10, 25), "voice-msgpack": (10, 25), "webrtc": (5, 15)},
+}
+FULL = {
+    "voisnap": {
+        "voice": (10, 25, 50, 100, 150, 200, 250, 300, 350, 400),
+        "voice-msgpack": (10, 25, 100, 200, 250, 300, 350, 400),
+        "webrtc": (10, 25, 50, 75, 100, 125, 150),
+    },
+    "pipecat": {
+        "voice": (5, 10, 15, 20, 25, 30, 35, 40),
+        "voice-msgpack": (10, 25),
+        "webrtc": (5, 10, 15, 20),
+    },
+}
+
+
+class _SignalledLine:
+    """A peer's line that also ends the signalling that opened it."""
+
+    def __init__(self, line: PeerLine, signalling: AsyncExitStack) -> None:
+        self.send = line.send
+        self._line, self._signalling = line, signalling
+
+    async def close(self) -> None:
+        await self._line.close()
+        await self._signalling.aclose()
+
+
+class Callers:
+    """Makes callers that all say the same and behave alike."""
+
+    def __init__(self, habits: Habits) -> None:
+        vad = VadModel.load(models_folder() / "silero-vad" / "silero_vad.onnx")
+        self.said: tuple[Utterance, ...] = tuple(utterance(files.read(AUDIO / name, RATE), vad) for name in SPOKEN)
+        self._habits = habits
+        self._opus = OpusSpeech(self.said)
+
+    def over_socket(self, url: str, dialect: Dialect, headers: dict[str, str]) -> Join:
+        """Callers who connect with a WebSocket."""
+
+        async def join(number: int, measured: Measured) -> Caller:
+            caller = self._caller(number, measured, dialect.is_loud)
+            caller.line = await open_line(url, dialect, caller, headers=headers)
+            return caller
+
+        return join
+
+    def over_webrtc(self, signalling: Callable[[], Any]) -> Join:
+        """Callers with a peer connection; `signalling` is a context whose value exchanges descriptions."""
+
+        async def join(number: int, measured: Measured) -> Caller:
+            async with AsyncExitStack() as stack:
+                line = await open_peer(self._opus, await stack.enter_async_context(signalling()))
+                caller = line.caller = self._caller(number, measured, line.is_loud)
+                joined: Line = _SignalledLine(line, stack.pop_all())
+                caller.line = joined
+                return caller
+
+        return join
+
+    def _caller(self, number: int, measured: Measured, is_loud: Callable[[bytes], bool]) -> Caller:
+        # The golden ratio spreads any number of callers evenly over the length of a turn.
+        pause = (number * 0.618 % 1) * 6
+        return Caller(self.said, self._habits, measured, is_loud=is_loud, first_pause=pause, begin_with=number)
+
+
+def platform_join(server: PlatformServer, callers: Callers, channel: str) -> Join:
+    """Callers of the platform."""
+    if channel == "webrtc":
+        return callers.over_webrtc(server.webrtc_call)
+    dialect = HubJson(callers.said) if channel == "voice" else HubMessagePack(callers.said)
+    return callers.over_socket(server.voice_url, dialect, server.headers)
+
+
+def pipecat_join(server: PipecatServer, callers: Callers, channel: str) -> Join:
+    """Callers of the peer."""
+    if channel == "webrtc":
+
+        @asynccontextmanager
+        async def signalling() -> AsyncGenerator[Callable[[str], Awaitable[str]]]:
+            yield server.exchange
+
+        return callers.over_webrtc(signalling)
+    return callers.over_socket(f"{server.url}/ws", PipecatFrames(callers.said), {})
+
+
+class Contender(msgspec.Struct, frozen=True):
+    """A server, and what is asked of it."""
+
+    name: str
+    pid: int
+    metrics_url: str | None
+    join: Callable[[str], Join]
+
+
+async def measure(args: argparse.Namespace) -> list[Step]:
+    """All steps of all servers."""
+    callers = Callers(Habits(silence=args.silence_ms / 1000))
+    steps: list[Step] = []
+    async with AsyncExitStack() as stack:
+        ours = await stack.enter_async_context(
+            platform_server(core=args.core, silence_ms=args.silence_ms, records=args.record)
+        )
+        contenders = [
+            Contender(ours.name, ours.pid, f"{ours.url}/metrics", lambda channel: platform_join(ours, callers, channel))
+        ]
+        if "pipecat" in args.peer:
+            try:
+                peer = await stack.enter_async_context(pipecat_server(core=args.core, silence_ms=args.silence_ms))
+            except PeerMissing as error:
+                args.missing.append(str(error))
+            else:
+                contenders.append(
+                    Contender(peer.name, peer.pid, None, lambda channel: pipecat_join(peer, callers, channel))
+                )
+        gc.collect()
+        gc.freeze()
+        clock = CallerClock()
+        clock.start()
+        for channel in args.channel:
+            await compare(contenders, channel, args, clock, steps)
+        clock.stop()
+    return steps
+
+
+async def compare(
+    contenders: Sequence[Contender], channel: str, args: argparse.Namespace, clock: CallerClock, steps: list[Step]
+) -> None:
+    """Climb with all contenders, one after the other on each rung; who fails climbs no further."""
+    ladders = {
+        one.name: list(args.callers or (FULL if args.full else QUICK)[one.name].get(channel, ())) for one in contenders
+    }
+    while any(ladders.values()):
+        for contender in contenders:
+            if not ladders[contender.name]:
+                continue
+            step = await one_step(contender, channel, ladders[contender.name].pop(0), args.seconds, clock)
+            steps.append(step)
+            print(progress(step), file=sys.stderr, flush=True)
+            if not step.holds and not args.callers:
+                ladders[contender.name].clear()
+
+
+async def one_step(contender: Contender, channel: str, count: int, seconds: float, clock: CallerClock) -> Step:
+    """So many new callers, measured for so long."""
+    measurement = Measurement(
+        contender.join(channel),
+        clock,
+        channel=channel,
+        server=contender.name,
+        probe=ProcessProbe([contender.pid], metrics_url=contender.metrics_url),
+    )
+    try:
+        return await measurement.step(count, seconds)
+    finally:
+        await measurement.close()
+        await asyncio.sleep(1)
+
+
+def progress(step: Step) -> str:
+    """One line."""
+    o, b, use = step.overhead, step.barge_in, step.use
+    return (
+        f"{step.server:8} {step.channel:13} N={step.callers:3}"
+        f" overhead {o.p50:.1f}/{o.p95:.1f}/{o.p99:.1f} ({o.count})"
+        f" barge {b.p50:.0f}/{b.p95:.0f} ({b.count}) cleared {step.cleared.p95:.0f}"
+        f" jitter {step.jitter.p95:.2f} core {step.core_percent_per_call or 0:.3f} %/call"
+        f" mem {step.memory_mb_per_call or 0:.2f} stall {use.worst_stall_ms} waited {use.waited_percent}"
+        f" un {step.unanswered} cut {step.cut_off} lost {step.lost}"
+        f" gen {step.generator_late.p95:.1f}/{step.generator_late.largest:.1f}"
+        f" {step.refused or ''}"
+    )
+
+
+def ratios(steps: Sequence[Step]) -> str:
+    """The largest numbers of callers, and how many times the peer's that is."""
+    lines = []
+    for channel in dict.fromkeys(step.channel for step in steps):
+        most = {
+            name: largest_that_holds(step for step in steps if step.channel == channel and step.server == name)
+            for name in dict.fromkeys(step.server for step in steps if step.channel == channel)
+        }
+        told = ", ".join(f"{name} {count}" for name, count in most.items())
+        times = "".join(
+            f"; {most['voisnap'] / count:.1f} times {name}"
+            for name, count in most.items()
+            if name != "voisnap" and count
+        )
+        lines.append(f"{channel}: most callers that held on one core: {told}{times}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--channel", type=lambda text: text.split(","), default=["voice", "webrtc"], help=f"of {CHANNELS}"
+    )
+    parser.add_argument("--peer", type=lambda text: text.split(","), default=None, help="pipecat, or none")
+    parser.add_argument("--callers", type=lambda text: [int(n) for n in text.split(",")], help="these numbers for all")
+    parser.add_argument("--full", action="store_true", help="every rung of the ladder, which takes most of an hour")
+    parser.add_argument("--seconds", type=float, default=15, help="measured at each number of callers")
+    parser.add_argument("--silence-ms", type=int, default=500)
+    parser.add_argument("--record", action="store_true", help="with recording")
+    parser.add_argument("--core", type=int, default=0, help="the servers' core; the callers use the others")
+    parser.add_argument("--nice", type=int, default=0, help="below 0: before others who use this machine (root)")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    args.missing, asked = [], args.peer is not None
+    args.peer = args.peer or ["pipecat"]
+    if args.nice:
+        os.nice(args.nice)
+    if others := os.sched_getaffinity(0) - {args.core}:
+        os.sched_setaffinity(0, others)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        steps = runner.run(measure(args))
+    if args.json:
+        print(json.dumps(msgspec.to_builtins(steps)))
+    else:
+        print(f"{report(steps)}\n\n{ratios(steps)}")
+    for text in args.missing:
+        print(f"without the peer: {text}", file=sys.stderr)
+    return 1 if args.missing and asked else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
