@@ -252,6 +252,23 @@ async def test_preflight_names_what_the_browser_client_sends(hub_app, http) -> N
         assert header in answer.headers["access-control-allow-headers"]
 
 
+@pytest.mark.parametrize(
+    ("origin", "asked", "is_allowed"),
+    [
+        ("https://app.example", "authorization,x-own", True),
+        ("https://evil.example", "authorization,x-own", False),
+        ("https://app.example", "x-own\r\nset-cookie: a", False),
+        ("https://app.example", "x-own," * 300, False),
+    ],
+)
+async def test_pages_that_may_connect_may_send_headers_of_their_own(hub_app, http, origin, asked, is_allowed) -> None:
+    app = hub_app({"echo": Echo}, allowed_origins=["https://app.example"])
+    headers = {"origin": origin, "access-control-request-headers": asked}
+    answer = await http(app, "OPTIONS", "/hubs/echo/negotiate", headers=headers)
+    assert (answer.headers["access-control-allow-headers"] == asked) is is_allowed
+    assert ("x-own" in answer.headers["access-control-allow-headers"]) is is_allowed
+
+
 # Dispatch
 
 

@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ from .negotiate import (
     NegotiateError,
     Transport,
 )
-from .origins import PREFLIGHT_HEADERS, Origins
+from .origins import Origins
 from .relay import (
     RELAYED,
     Relay,
@@ -83,6 +84,9 @@ class HubApp:
     With several processes, give `tokens` a shared store; then a WebSocket opens on any of them. `node` is what this
     process is called (letters, digits, `-`, `_`) and `relay` brings the other transports' requests to theirs.
 
+    With `stateful_reconnect` a client that asks for it goes on with a connection whose WebSocket broke, without a loss,
+    in the process that has it.
+
     With `continuity`, a hub learns which connections its client held before (`HubConnection.previous`): by a cookie
     that the negotiation sets, and by the old id that some clients send.
     """
@@ -100,6 +104,7 @@ class HubApp:
         node: str = "",
         relay: Relay | None = None,
         continuity: bool = False,
+        stateful_reconnect: bool = True,
         settings: HubAppSettings | None = None,
         clock: Callable[[], float] | None = None,
         wall_clock: Callable[[], float] = time.time,
@@ -118,11 +123,14 @@ class HubApp:
         self._node = node
         self._relay = relay
         self._keeps_continuity = continuity
+        self._offers_stateful = stateful_reconnect
         self._random_bytes = random_bytes
         self._codecs = (JsonCodec(), MsgpackCodec())
         self._offered = {_hub_path(prefix, name): _offered_by(name, transports) for name in hubs}
         self._methods: dict[type[Hub], HubMethods] = {}
         self._sessions: set[HubSession] = set()
+        self._outliving: dict[str, tuple[str, HubSession]] = {}
+        self._outliving_tasks: set[asyncio.Task[None]] = set()
         self._http = HttpTransports(self, settings=self._settings.http, clock=self._clock, log=self._log)
         self._ticker: asyncio.Task[None] | None = None
         self._is_draining = False
@@ -176,7 +184,7 @@ class HubApp:
         methods = ("POST",) if is_negotiate else ("GET", "POST", "DELETE")
         cors = self._origins.cors_headers(scope)
         if scope["method"] == "OPTIONS":
-            await respond(send, 204, headers=cors + PREFLIGHT_HEADERS)
+            await respond(send, 204, headers=self._origins.preflight_headers(scope))
         elif scope["method"] not in methods:
             await respond(send, 405, headers=[*cors, (b"allow", ", ".join((*methods, "OPTIONS")).encode())])
         elif is_negotiate:
@@ -259,10 +267,17 @@ class HubApp:
                 raise Refused(404, "WebSockets are not offered")
             request = HubRequest.of(scope)
             user = await self._identify(request)
+            broken = self._find_outliving(path, request, user)
+            if broken is not None:
+                await self._replace_socket(broken, receive, send)
+                return
             promised = await self._open_socket(path, request, user)
         except Refused as refusal:
             self._log.info("hub.connection_refused", path=path, status=refusal.status, reason=refusal.reason)
             await reject(scope, send, refusal)
+            return
+        if promised.is_stateful:
+            await self._serve_outliving(promised, request, user, receive, send)
             return
         try:
             is_direct = "id" not in request.query
@@ -282,6 +297,57 @@ class HubApp:
                 raise Refused(409, "the connection is open already") from None
         self._admit()  # skipNegotiation
         return self._promise(hub, request, user, version=1)
+
+    # WebSockets of stateful connections, which outlive them
+
+    def _find_outliving(self, hub: str, request: HubRequest, user: Any) -> HubSession | None:
+        """The connection that this socket goes on with. Raises `Refused` when it is another's."""
+        negotiated_for, session = self._outliving.get(request.query.get("id", ""), (None, None))
+        if session is None or not session.is_stateful:
+            return None
+        if negotiated_for != hub:
+            raise Refused(404, "negotiated for another hub")
+        if session.user != user:
+            raise Refused(403, "the connection of another user")
+        if session.closed.is_set():
+            raise Refused(404, "the connection is over")
+        return session
+
+    async def _replace_socket(self, session: HubSession, receive: Receive, send: Send) -> None:
+        wire = WebSocketWire(receive, send)
+        with suppress(OSError):
+            await send({"type": "websocket.accept"})
+            if not await session.replace_wire(wire):
+                await wire.close()
+            await wire.closed.wait()
+
+    async def _serve_outliving(
+        self, promised: NegotiatedConnection, request: HubRequest, user: Any, receive: Receive, send: Send
+    ) -> None:
+        wire = WebSocketWire(receive, send)
+        serving = asyncio.create_task(self._run_outliving(promised, request, user, wire))
+        self._outliving_tasks.add(serving)
+        serving.add_done_callback(self._outliving_tasks.discard)
+        try:
+            with suppress(OSError):
+                await send({"type": "websocket.accept"})
+            await wire.closed.wait()
+        except asyncio.CancelledError:
+            serving.cancel()
+            await asyncio.wait({serving})
+            raise
+
+    async def _run_outliving(
+        self, promised: NegotiatedConnection, request: HubRequest, user: Any, wire: WebSocketWire
+    ) -> None:
+        try:
+            await self.run(promised, Transport.WEB_SOCKETS, request, user, wire)
+        except Exception as error:
+            self._log.error("hub.connection_failed", path=promised.hub, exc_info=error)
+        finally:
+            self._outliving.pop(promised.connection_token, None)
+            await wire.close()
+            await self.release(promised)
 
     # Connections, whatever their transport
 
@@ -322,6 +388,7 @@ class HubApp:
                 _codecs_for(transport, self._codecs),
                 now=clock(),
                 settings=_limited(_timers_for(transport, self._settings.connection), hub.limits),
+                allows_stateful=promised.is_stateful and transport is Transport.WEB_SOCKETS,
             ),
             wire=wire,
             settings=self._settings.session,
@@ -329,6 +396,8 @@ class HubApp:
             log=self._log,
         )
         self._sessions.add(session)
+        if promised.is_stateful and transport is Transport.WEB_SOCKETS:
+            self._outliving[promised.connection_token] = promised.hub, session
         self._keep_ticking()
         try:
             await session.run()
@@ -360,6 +429,7 @@ class HubApp:
             node=self._node,
             previous=previous,
             user=_digest_of_user(user),
+            is_stateful=self._offers_stateful and negotiate.asks_for_stateful(request.query, version=version),
         )
 
     def _cookies(self, scope: Scope, request: HubRequest, promised: NegotiatedConnection) -> Headers:

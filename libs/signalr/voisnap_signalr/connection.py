@@ -25,6 +25,7 @@ from .messages import (
     StreamItem,
     TransferFormat,
 )
+from .stateful import ReceivedMessages
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +94,7 @@ class Connection:
         *,
         now: float,
         settings: ConnectionSettings | None = None,
+        allows_stateful: bool = False,
     ) -> None:
         self._codecs = {codec.name: codec for codec in codecs}
         self._settings = settings or ConnectionSettings()
@@ -103,6 +105,8 @@ class Connection:
         self._sent_at = now
         self._heard_at = now
         self._client_pings = False
+        self._allows_stateful = allows_stateful
+        self._received: ReceivedMessages | None = None
 
     @property
     def state(self) -> ConnectionState:
@@ -119,6 +123,11 @@ class Connection:
     def transfer_format(self) -> TransferFormat:
         """Of the frames to write; text until the handshake has chosen (handshake errors are text)."""
         return TransferFormat.TEXT if self._codec is None else self._codec.transfer_format
+
+    @property
+    def is_stateful(self) -> bool:
+        """Whether the connection outlives its socket: it was negotiated so, and the handshake's version is 2."""
+        return self._received is not None
 
     @property
     def buffered_bytes(self) -> int:
@@ -163,6 +172,17 @@ class Connection:
         self._state = ConnectionState.CLOSED
         self._rest = b""
 
+    def socket_replaced(self, *, now: float) -> None:
+        """What is fed from here on comes from a new socket of a stateful connection."""
+        self._rest = b""
+        self._heard_at = now
+        if self._received is not None:
+            self._received.expect_sequence()
+
+    def acknowledgement(self) -> Ack | None:
+        """What a stateful connection has to acknowledge now."""
+        return None if self._received is None else self._received.acknowledgement()
+
     def due(self, *, now: float, is_busy: bool = False) -> Due:
         """What the timers ask for. While a hub method runs (`is_busy`), silence is not the client's fault."""
         settings = self._settings
@@ -190,7 +210,10 @@ class Connection:
             self._rest = record
             return None
         self._rest = b""
-        self._codec = handshake.choose(handshake.parse_request(record), self._codecs)
+        request = handshake.parse_request(record)
+        self._codec = handshake.choose(request, self._codecs)
+        if self._allows_stateful and request.version >= handshake.STATEFUL_VERSION:
+            self._received = ReceivedMessages()
         self._state = ConnectionState.OPEN
         events.append(HandshakeDone(handshake.encode_reply()))
         return rest
@@ -200,6 +223,8 @@ class Connection:
         records, self._rest = codec.split(data, max_bytes=self._settings.max_message_bytes)
         for record in records:
             message = codec.decode(record)
+            if self._received is not None and message is not None and not self._received.admits(message):
+                continue
             match message:
                 case Invocation():
                     events.append(message)

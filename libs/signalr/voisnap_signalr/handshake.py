@@ -7,6 +7,7 @@ from .messages import HubCodec, ProtocolError
 # 2 is what the official client asks for with stateful reconnect, 1 the usual one; signalrcore copies its negotiate
 # version and so sends 0. The JSON they speak afterwards is the same.
 HIGHEST_VERSION = 2
+STATEFUL_VERSION = 2
 
 
 class HandshakeRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,7 +31,8 @@ class NegotiatedConnection(msgspec.Struct, frozen=True, kw_only=True):
     """A connection that was promised: `connection_id` is public, `connection_token` opens it once.
 
     `previous` are digests of the connections that this client held before (`continuity.py`), newest first. `user` is
-    the digest of whoever negotiated, empty when it has none; nobody else opens the connection.
+    the digest of whoever negotiated, empty when it has none; nobody else opens the connection. With `is_stateful` the
+    connection outlives its WebSocket.
     """
 
     connection_id: str
@@ -39,6 +40,7 @@ class NegotiatedConnection(msgspec.Struct, frozen=True, kw_only=True):
     hub: str
     previous: tuple[str, ...] = ()
     user: str = ""
+    is_stateful: bool = False
 
 
 class ConnectionInUseError(Exception):
@@ -117,6 +119,11 @@ def version_asked(query: Mapping[str, str]) -> int:
     return min(int(asked[:9]), HIGHEST_VERSION)
 
 
+def asks_for_stateful(query: Mapping[str, str], *, version: int) -> bool:
+    """Whether the client wants a connection that outlives its socket; version 0 knows none."""
+    return version > 0 and query.get("useStatefulReconnect", "").lower() == "true"
+
+
 def new_connection(
     hub: str,
     *,
@@ -125,6 +132,7 @@ def new_connection(
     node: str = "",
     previous: tuple[str, ...] = (),
     user: str = "",
+    is_stateful: bool = False,
 ) -> NegotiatedConnection:
     """Ids of a new connection. Version 0 knows no token: there the id itself opens the connection.
 
@@ -140,6 +148,7 @@ def new_connection(
         hub=hub,
         previous=previous,
         user=user,
+        is_stateful=is_stateful,
     )
 
 
@@ -150,6 +159,9 @@ def answer(
     body: dict[str, Any] = {"negotiateVersion": version, "connectionId": connection.connection_id}
     if version > 0:
         body["connectionToken"] = connection.connection_token
+    if connection.is_stateful:
+        # Only if it was asked for: the official client gives up otherwise.
+        body["useStatefulReconnect"] = True
     body["availableTransports"] = transports
     return body
 

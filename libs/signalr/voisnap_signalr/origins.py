@@ -1,18 +1,14 @@
 """Whose pages may talk to the hubs: the `Origin` check and the CORS headers."""
 
+import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from .scopes import Headers, Scope, header
 
 # What the official browser client asks for in a preflight.
-_ALLOWED_HEADERS = b"authorization, content-type, x-requested-with, x-signalr-user-agent"
-
-PREFLIGHT_HEADERS: Headers = [
-    (b"access-control-allow-methods", b"GET, POST, DELETE"),
-    (b"access-control-allow-headers", _ALLOWED_HEADERS),
-    (b"access-control-max-age", b"600"),
-]
+_ALLOWED_HEADERS = "authorization, content-type, x-requested-with, x-signalr-user-agent"
+_HEADER_NAMES = re.compile(r"[\w\-, ]{1,1000}", re.ASCII)
 
 
 class Origins:
@@ -29,6 +25,17 @@ class Origins:
             return True
         # Own origin: the scheme is left out, since a proxy in front usually ends TLS.
         return origin != "null" and urlsplit(origin).netloc == header(scope, b"host").lower()
+
+    def preflight_headers(self, scope: Scope) -> Headers:
+        """Pages that may connect may also send headers of their own; the others learn no more than that."""
+        asked = header(scope, b"access-control-request-headers")
+        allowed = asked if self.admits(scope) and _HEADER_NAMES.fullmatch(asked) else _ALLOWED_HEADERS
+        return [
+            *self.cors_headers(scope),
+            (b"access-control-allow-methods", b"GET, POST, DELETE"),
+            (b"access-control-allow-headers", allowed.encode()),
+            (b"access-control-max-age", b"600"),
+        ]
 
     def cors_headers(self, scope: Scope) -> Headers:
         """The exact origin, because clients send credentials; nothing for an origin that may not connect."""

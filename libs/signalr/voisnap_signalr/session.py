@@ -3,6 +3,10 @@
 The reader also runs the hub's plain calls; the writer, and a ticker that the whole process shares, run beside it: a
 timer a frame would cost more than the frame. Whoever wants the connection to end calls `_end` once; `run` then takes
 it down in one place.
+
+A stateful connection outlives its wire: while there is none the hub goes on and what it sends waits, until
+`replace_wire` brings a new one or the time for that is over. Only a Close message of the hub protocol ends it before:
+servers report a broken socket as they report a closed one.
 """
 
 import asyncio
@@ -27,6 +31,7 @@ from .dispatcher import Dispatcher
 from .hub import Hub
 from .log import Log
 from .messages import (
+    Ack,
     CancelInvocation,
     Close,
     Completion,
@@ -34,6 +39,7 @@ from .messages import (
     HubMessage,
     Invocation,
     Ping,
+    SequenceStart,
     StreamInvocation,
     StreamItem,
     TransferFormat,
@@ -42,6 +48,7 @@ from .methods import HubMethods
 from .negotiate import NegotiatedConnection, Transport
 from .outbox import Outbox
 from .requests import HubRequest
+from .stateful import SentMessages
 
 _CLIENT_TIMED_OUT = "The client sent nothing for too long."
 _NO_HANDSHAKE = "Handshake was canceled."
@@ -58,7 +65,9 @@ class Wire(Protocol):
 
     async def send(self, data: bytes, transfer_format: TransferFormat) -> None: ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """End the transport, if it has not ended; called when the session is through with it, maybe more than once."""
+        ...
 
 
 class PeerGone(OSError):
@@ -70,7 +79,8 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `outbox_bytes` is what a slow client may lag behind before it is dropped; streams wait from `stream_room_bytes` on.
     `upload_items` of a client's stream wait for the hub method before the connection is read no further. The timeouts
-    bound a write, a hub method and the transport's close.
+    bound a write, a hub method and the transport's close. A stateful connection keeps up to `stateful_bytes` that were
+    sent and not acknowledged, and waits for a new socket as long as `stateful_window_s`.
     """
 
     outbox_bytes: int = 256 * 1024
@@ -79,6 +89,8 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     send_timeout_s: float = 10.0
     method_timeout_s: float = 30.0
     close_timeout_s: float = 1.0
+    stateful_bytes: int = 100_000
+    stateful_window_s: float = 15.0
 
 
 class HubSession:
@@ -131,6 +143,14 @@ class HubSession:
         self._hub_has_begun = False
         self._close_after_method: tuple[asyncio.Task[Any] | None, Close] | None = None
         self._taken_down = asyncio.Event()
+        self._is_receiving = False
+        self._wire_lost_since: float | None = None
+        self._wire_replaced = asyncio.Event()
+
+    @property
+    def is_stateful(self) -> bool:
+        """Whether the connection outlives its wire."""
+        return self._connection.is_stateful
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -157,21 +177,44 @@ class HubSession:
         """Serve the connection until it has ended and the hub knows."""
         self._hub.connection = self
         self._reader = asyncio.create_task(self._read())
-        writer = self._writer = asyncio.create_task(self._write_out())
+        self._writer = asyncio.create_task(self._write_out(self._wire))
         try:
             await self.closed.wait()
-            await asyncio.wait({writer}, timeout=self._settings.send_timeout_s)
+            await asyncio.wait({self._writer}, timeout=self._settings.send_timeout_s)
         finally:
             self._end(_LOST)
-            await self._take_down(self._reader, writer)
+            await self._take_down(self._reader, self._writer)
+
+    async def replace_wire(self, wire: Wire) -> bool:
+        """Go on over another wire, and close the one before; False when the connection cannot, or has ended."""
+        if self.closed.is_set() or not self._connection.is_stateful or self._writer is None:
+            return False
+        former, self._wire = self._wire, wire
+        self._wire_lost_since = None
+        self._writer.cancel()
+        await asyncio.wait({self._writer})
+        if self._wire is wire and not self.closed.is_set():
+            self._writer = asyncio.create_task(self._write_again(wire))
+            self._wire_replaced.set()
+            if self._is_receiving and self._reader is not None:
+                self._reader.cancel()
+        await self._close(former)
+        return True
 
     def tick(self, now: float) -> None:
         """Once a second: keep-alive and timeouts."""
         self._dispatcher.tick(now)
+        if self._wire_lost_since is not None:
+            if now - self._wire_lost_since >= self._settings.stateful_window_s:
+                self._end(_LOST)
+            return
         self._watch_writer(now)
+        acknowledgement = self._connection.acknowledgement()
+        if acknowledgement is not None:
+            self._write_aside(acknowledgement)
         match self._connection.due(now=now, is_busy=self._dispatcher.is_busy):
             case Due.PING:
-                self.write(Ping())
+                self._write_aside(Ping())
             case Due.HANDSHAKE_TIMEOUT:
                 self._end(_NO_HANDSHAKE, handshake.encode_reply(_NO_HANDSHAKE))
             case Due.CLIENT_TIMEOUT:
@@ -202,9 +245,7 @@ class HubSession:
 
     async def _take_down(self, reader: asyncio.Task[None], writer: asyncio.Task[None]) -> None:
         writer.cancel()
-        with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(self._settings.close_timeout_s):
-                await self._wire.close()
+        await self._close(self._wire)
         self._taken_down.set()
         if self._dispatcher.runs_inline:
             # The method that runs is bounded by its own timeout and may finish its work.
@@ -213,6 +254,11 @@ class HubSession:
         await asyncio.wait({reader, writer})
         if self._hub_has_begun:
             await self._dispatcher.end(self._error)
+
+    async def _close(self, wire: Wire) -> None:
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(self._settings.close_timeout_s):
+                await wire.close()
 
     def _encode_close(self, message: Close) -> bytes:
         if self._connection.state is not ConnectionState.OPEN:
@@ -223,20 +269,51 @@ class HubSession:
 
     async def _read(self) -> None:
         try:
-            while (data := await self._wire.receive()) is not None:
+            error = await self._read_from(self._wire)
+            while self._connection.is_stateful and not self.closed.is_set():
+                error = await self._read_from(await self._next_wire())
+            self._end(error)
+        except Exception as failure:
+            self._log.error("hub.connection_failed", hub=self._hub_name, connection_id=self.id, exc_info=failure)
+            self._end("The server failed.", self._encode_close(Close(error="Connection closed with an error.")))
+
+    async def _read_from(self, wire: Wire) -> str | None:
+        """Read a wire until it ends, the connection does, or another wire replaces it; None after a goodbye."""
+        try:
+            while self._wire is wire:
+                self._is_receiving = True
+                data = await wire.receive()
+                self._is_receiving = False
+                if data is None:
+                    return None
                 for event in self._connection.feed(data, now=self._clock()):
                     if type(event) is Invocation:
                         await self._dispatcher.invoke(event)
                     else:
                         await self._handle(event)
                     if self.closed.is_set():
-                        return
-            self._end(None)
+                        return None
         except OSError:
-            self._end(_LOST)
-        except Exception as error:
-            self._log.error("hub.connection_failed", hub=self._hub_name, connection_id=self.id, exc_info=error)
-            self._end("The server failed.", self._encode_close(Close(error="Connection closed with an error.")))
+            return _LOST
+        except asyncio.CancelledError:
+            if self._wire is wire or self.closed.is_set() or self._reader is None:
+                raise
+            # Another wire is there, and this one may never say another word.
+            self._reader.uncancel()
+        finally:
+            self._is_receiving = False
+        return _LOST
+
+    async def _next_wire(self) -> Wire:
+        """The wire that replaces the one that was read; waits for it."""
+        if not self._wire_replaced.is_set():
+            self._wire_lost_since = self._clock()
+            self._log.debug("hub.wire_lost", hub=self._hub_name, connection_id=self.id)
+            await self._close(self._wire)
+            await self._wire_replaced.wait()
+        self._wire_replaced.clear()
+        self._connection.socket_replaced(now=self._clock())
+        return self._wire
 
     async def _handle(self, event: ConnectionEvent) -> None:
         match event:
@@ -248,16 +325,19 @@ class HubSession:
                 self._dispatcher.take_completion(event)
             case CancelInvocation():
                 self._dispatcher.cancel(event)
+            case Ack(sequence_id=sequence_id):
+                self._outbox.acknowledge(sequence_id)
             case HandshakeDone(reply=reply):
-                self._put(reply)
+                self._outbox.put_aside(reply)
+                if self._connection.is_stateful:
+                    self._outbox.track(SentMessages(max_bytes=self._settings.stateful_bytes))
                 await self._greet()
             case Failed(error=error, farewell=farewell):
                 self._log.info("hub.protocol_broken", hub=self._hub_name, connection_id=self.id, reason=error)
                 self._end(error, farewell)
             case PeerClosed(error=error):
                 self._end(error)
-            case _:
-                # The bookkeeping of stateful reconnect, which was not offered: the specification says to ignore it.
+            case Invocation() | SequenceStart():
                 pass
 
     async def _greet(self) -> None:
@@ -294,14 +374,31 @@ class HubSession:
             self._log.warning("hub.connection_dropped", hub=self._hub_name, connection_id=self.id, reason="slow client")
             self._end(_SLOW, self._encode_close(Close(allow_reconnect=True)))
 
-    async def _write_out(self) -> None:
+    def _write_aside(self, message: Ping | Ack) -> None:
+        if self._connection.state is ConnectionState.OPEN:
+            self._outbox.put_aside(self._connection.encode(message, now=self._clock()))
+
+    async def _write_out(self, wire: Wire, first: bytes = b"") -> None:
         try:
+            if first:
+                await self._send(wire, first)
             while (frames := await self._outbox.take()) is not None:
-                self._sending_since = self._clock()
-                data = frames[0] if len(frames) == 1 else b"".join(frames)
-                await self._wire.send(data, self._connection.transfer_format)
-                self._sending_since = None
+                await self._send(wire, frames[0] if len(frames) == 1 else b"".join(frames))
         except OSError:
-            self._end(_LOST)
+            if not self._connection.is_stateful:
+                self._end(_LOST)
+            elif self._wire is wire and self._wire_lost_since is None:
+                self._wire_lost_since = self._clock()
         finally:
             self._sending_since = None
+
+    async def _write_again(self, wire: Wire) -> None:
+        """Begin a new wire with what the client may have missed; what is sent meanwhile comes behind it."""
+        sequence, records = self._outbox.replay()
+        first = self._connection.encode(sequence, now=self._clock()) + b"".join(records)
+        await self._write_out(wire, first)
+
+    async def _send(self, wire: Wire, data: bytes) -> None:
+        self._sending_since = self._clock()
+        await wire.send(data, self._connection.transfer_format)
+        self._sending_since = None

@@ -1,5 +1,6 @@
 """WebSockets: one socket, both directions."""
 
+import asyncio
 from contextlib import suppress
 
 from voisnap_signalr.messages import TransferFormat
@@ -17,6 +18,8 @@ class WebSocketWire:
         self._receive = receive
         self._send = send
         self._is_gone = False
+        self.closed = asyncio.Event()
+        """Set when the session is through with this socket."""
 
     async def receive(self) -> bytes | str | None:
         message = await self._receive()
@@ -35,6 +38,9 @@ class WebSocketWire:
             await self._send({"type": "websocket.send", "bytes": data})
 
     async def close(self) -> None:
+        if self.closed.is_set():
+            return
+        self.closed.set()
         if not self._is_gone:
             await self._send({"type": "websocket.close", "code": 1000})
 
