@@ -19,6 +19,9 @@ SESSIONS_REFUSED = Counter("voisnap_sessions_refused_total", "Sessions that were
 PACER_LATE = Gauge(
     "voisnap_pacer_late_seconds", "How late the 20-ms clock beats, 95th percentile of the last ten seconds"
 )
+PACER_LATE_MAX = Gauge(
+    "voisnap_pacer_late_max_seconds", "How late the 20-ms clock beat at worst in the last twenty seconds"
+)
 PACER_SKIPPED = Gauge("voisnap_pacer_skipped_frames", "Frames given up after stalls since the start")
 
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0)
@@ -37,12 +40,15 @@ class Punctuality(Protocol):
     @property
     def late_p95_ms(self) -> float: ...
     @property
+    def late_max_ms(self) -> float: ...
+    @property
     def skipped_frames(self) -> int: ...
 
 
 def watch_pacer(stats: Callable[[], Punctuality]) -> None:
     """Report how punctual the process's pacer is whenever somebody asks."""
     PACER_LATE.set_function(lambda: stats().late_p95_ms / 1000)
+    PACER_LATE_MAX.set_function(lambda: stats().late_max_ms / 1000)
     PACER_SKIPPED.set_function(lambda: float(stats().skipped_frames))
 
 

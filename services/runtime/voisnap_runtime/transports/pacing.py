@@ -16,13 +16,13 @@ BEAT_SECONDS = FRAME_SECONDS / 2
 TickHook = Callable[[float], None]
 Fault = Callable[[Exception], None]
 
-_KEPT = 1000
+_KEPT = 2000
 
 _log = log.get(__name__)
 
 
 class PacerStats(msgspec.Struct, frozen=True, kw_only=True):
-    """How punctual the clock was over its last thousand beats, in milliseconds late."""
+    """How punctual the clock was over its last twenty seconds, in milliseconds late."""
 
     late_p50_ms: float = 0.0
     late_p95_ms: float = 0.0
