@@ -147,6 +147,14 @@ class VoicemailDetection(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None = None
 
 
+class Fillers(msgspec.Struct, frozen=True, kw_only=True):
+    """What the agent says while a reply takes longer than `delay_ms`. Without phrases, a few of our own where the language is English."""
+
+    enabled: bool = True
+    delay_ms: int = 2000
+    phrases: tuple[str, ...] = ()
+
+
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
     format: RecordingFormat = RecordingFormat.MP3
@@ -195,6 +203,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
     endpointing: Endpointing = msgspec.field(default_factory=Endpointing)
     interruption: Interruption = msgspec.field(default_factory=Interruption)
     voicemail_detection: VoicemailDetection = msgspec.field(default_factory=VoicemailDetection)
+    fillers: Fillers = msgspec.field(default_factory=Fillers)
     recording: Recording = msgspec.field(default_factory=Recording)
     cost_tracking: CostTracking = msgspec.field(default_factory=CostTracking)
     analysis_config: AnalysisConfig = msgspec.field(default_factory=AnalysisConfig)
@@ -239,6 +248,9 @@ class AgentSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     config: AgentConfig
 
 
+MAX_FILLERS = 20
+MAX_FILLER_CHARS = 200
+
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("voice.stability", 0, 1),
     ("voice.similarity_boost", 0, 1),
@@ -254,6 +266,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("silence_detection.timeout_seconds", 1, 60),
     ("endpointing.silence_duration_ms", 100, 5000),
     ("endpointing.utterance_end_ms", 300, 10000),
+    ("fillers.delay_ms", 500, 10000),
     ("recording.storage_retention_days", 1, 3650),
 )
 
@@ -274,7 +287,7 @@ _LENGTHS: tuple[tuple[str, int, int], ...] = (
 
 def violations(config: AgentConfig) -> tuple[FieldError, ...]:
     """Every field of `config` that is out of its documented range, as camelCase JSON pointers."""
-    return (*_range_errors(config), *_length_errors(config), *_custom_field_errors(config))
+    return (*_range_errors(config), *_length_errors(config), *_filler_errors(config), *_custom_field_errors(config))
 
 
 def _range_errors(config: AgentConfig) -> Iterator[FieldError]:
@@ -299,6 +312,20 @@ def _length_errors(config: AgentConfig) -> Iterator[FieldError]:
                 else f"must have at most {longest} characters"
             )
             yield FieldError(pointer=_pointer(path), code="bad-length", detail=detail)
+
+
+def _filler_errors(config: AgentConfig) -> Iterator[FieldError]:
+    if len(config.fillers.phrases) > MAX_FILLERS:
+        yield FieldError(
+            pointer="/fillers/phrases", code="bad-length", detail=f"must have at most {MAX_FILLERS} phrases"
+        )
+    for index, phrase in enumerate(config.fillers.phrases):
+        if not 1 <= len(phrase.strip()) <= MAX_FILLER_CHARS:
+            yield FieldError(
+                pointer=f"/fillers/phrases/{index}",
+                code="bad-length",
+                detail=f"must have 1 to {MAX_FILLER_CHARS} characters",
+            )
 
 
 def _custom_field_errors(config: AgentConfig) -> Iterator[FieldError]:

@@ -3,14 +3,16 @@
 import msgspec
 
 from .conversations import Turn
+from .sessions import EndReason
 
 
 class CallSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation in the middle of things, as of `elapsed` seconds after the caller was connected.
 
-    `agent`: what was heard so far of the words the agent is saying, as an interrupted turn. `rest`: the words it had still to say.
-    `user`: the caller's open turn as far as it was recognised; it waits for an answer. `disclosed`: the disclosure was heard.
-    `prompts`: silence prompts in a row. `goodbye_said`: the farewell before the maximum duration was begun.
+    `agent`: what was heard so far of the words the agent is saying, as an interrupted turn. `rest`: the words it had still to say;
+    `unwritten`: the model had still to write more. `user`: the caller's open turn as far as it was recognised; it waits for an answer, or, if
+    it is `interrupted`, the caller was still speaking. `disclosed`: the disclosure was heard. `prompts`: silence prompts in a row. `warned`,
+    `goodbye_said`: the warning and the farewell before the maximum duration were begun. `ending`: why the call ends after these words.
     Both turns carry the sequence they would have; `next_sequence` is the first that no finished turn has.
     """
 
@@ -18,10 +20,13 @@ class CallSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     next_sequence: int = 1
     agent: Turn | None = None
     rest: str = ""
+    unwritten: bool = False
     user: Turn | None = None
     disclosed: bool = False
     prompts: int = 0
+    warned: bool = False
     goodbye_said: bool = False
+    ending: EndReason | None = None
 
 
 class Resumption(msgspec.Struct, frozen=True, kw_only=True):

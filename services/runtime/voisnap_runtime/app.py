@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from voisnap_domain.agents import TranscriptionProvider, VoiceProvider
+from voisnap_domain.agents import EndpointingProvider, TranscriptionProvider, VoiceProvider
 from voisnap_domain.errors import LimitReached
 from voisnap_domain.ids import EventId, NodeId
-from voisnap_domain.resumption import CallSnapshot, Resumption
+from voisnap_domain.resumption import Resumption
 from voisnap_domain.sessions import WRITTEN_CHANNELS, SessionPlan
 from voisnap_domain.tenants import Environment
 from voisnap_kit import log
@@ -239,7 +239,8 @@ def _call_maker(registry: Registry, ticker: VadTicker) -> Callable[..., LiveCall
         config = plan.agent.config
         if plan.channel in WRITTEN_CHANNELS:
             return Chat(plan, llm=registry.llm(config.llm.provider), notify=notify, resume=resume)
-        return _LeavableCall(
+        judges = config.endpointing.provider is EndpointingProvider.SEMANTIC
+        return Call(
             plan,
             stt=registry.stt(config.transcription.provider),
             tts=registry.tts(config.voice.provider),
@@ -247,26 +248,11 @@ def _call_maker(registry: Registry, ticker: VadTicker) -> Callable[..., LiveCall
             vad=ticker,
             recorder=recorder,
             notify=notify,
-            first_sequence=resume.snapshot.next_sequence if resume else 1,
-            history=resume.turns if resume else (),
-            elapsed=resume.elapsed if resume else 0.0,
+            resume=resume,
+            turn_end=registry.turn_end() if judges else None,
         )
 
     return make
-
-
-class _LeavableCall(Call):
-    """A call as sessions need it to hand it over; what the call can't tell of itself is left open."""
-
-    def snapshot(self) -> CallSnapshot:
-        return CallSnapshot(next_sequence=len(self._log.turns) + 1)
-
-    def hold(self) -> None: ...
-    def release(self) -> None: ...
-
-    @property
-    def is_quiet(self) -> bool:
-        return False
 
 
 def _transport_maker(settings: RuntimeSettings) -> Callable[..., WebRtcTransport]:

@@ -14,17 +14,25 @@ from voisnap_media.pcm import Pcm
 
 
 class SttCapabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """`continuous`: wants all audio, silence included; else only speech with some margin. `sample_rate`: Hz it is fed with."""
+    """`continuous`: wants all audio, silence included; else only speech with some margin. `sample_rate`: Hz it is fed with.
+
+    `endpoints`: says itself when an utterance is over (`Transcript.ends_utterance`).
+    """
 
     interim_results: bool
     word_timings: bool
     continuous: bool
     sample_rate: int = 16000
     languages: tuple[str, ...] = ("en",)
+    endpoints: bool = False
 
 
 class Transcript(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of recognised speech. `utterance` counts flushes from 0; times of words are seconds since the first sample ever pushed."""
+    """A piece of recognised speech. `utterance` counts flushes from 0; times of words are seconds since the first sample ever pushed.
+
+    `is_prepared`: an interim result that a `flush` would repeat unless more is said, worked out after `pause`. `ends_utterance`: an interim
+    result with which the recogniser says that the caller is done.
+    """
 
     utterance: int
     text: str
@@ -33,6 +41,8 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     words: tuple[Word, ...] = ()
     audio_seconds: float = 0.0
     decode_ms: float = 0.0
+    is_prepared: bool = False
+    ends_utterance: bool = False
 
 
 class SttStream(Protocol):

@@ -542,25 +542,6 @@ async def test_usage_is_metered(lines):
     assert 1.0 < usage.stt.audio_seconds < 3.0
 
 
-async def test_a_resumed_call_greets_nobody_and_counts_on(lines, agent):
-    first = await lines()
-    first.says("what are your hours")
-    await first.until_turns(2)
-    llm = ScriptedLlm()
-    config = agent(first_message_mode=FirstMessageMode.ASSISTANT_SPEAKS_FIRST)
-    line = await lines(config, llm=llm, history=tuple(first.turns), first_sequence=3, elapsed=20.0)
-    await line.wait(1.0)
-    assert not line.turns
-    line.says("and the address")
-    await line.until_turns(2)
-    assert [turn.sequence for turn in line.turns] == [3, 4]
-    assert line.turns[0].start_time == pytest.approx(21.0 - 0.3, abs=0.1)
-    assert [message.content for message in llm.requests[0].messages[1:3]] == [
-        "what are your hours",
-        "We are open from nine to five.",
-    ]
-
-
 async def test_the_recording_lines_up_both_sides_and_lasts_as_long_as_the_call(lines):
     recorder = Recorder(RecordingSettings(format=RecordingFormat.WAV, segment_seconds=60))
     line = await lines(recorder=recorder)

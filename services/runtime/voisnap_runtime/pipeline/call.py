@@ -5,30 +5,40 @@ from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import structlog
-from voisnap_domain.conversations import CallQuality, Speaker, Turn
+from voisnap_domain.agents import FirstMessageMode
+from voisnap_domain.conversations import CallQuality, Speaker
 from voisnap_domain.costs import Usage
+from voisnap_domain.resumption import CallSnapshot, Resumption
 from voisnap_domain.sessions import EndReason, SessionPlan
-from voisnap_domain.turntaking import CallerConnected, KeyPressed, TurnRules
+from voisnap_domain.turntaking import KeyPressed, TurnRules
 from voisnap_media.pcm import Pcm
 from voisnap_media.recorder import Recorder
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.llm import LanguageModel
 from voisnap_providers.ports.stt import SpeechToText
 from voisnap_providers.ports.tts import TextToSpeech
+from voisnap_providers.ports.turn_end import TurnEndDetector
 
 from .both_sides import BothSides
 from .conversation import Conversation
-from .ear import Ear, VadTicker
+from .ear import RING_SECONDS, Ear, VadTicker
 from .events import CallEvent, Fault, FaultCode, Warned
 from .hearing import Deaf, Hearing
+from .judging import Judging
+from .keypad import Keypad
 from .meter import Meter
 from .prompt import script_of
+from .resuming import restart_of
 from .turn_log import TurnLog
 
 LAST_WORDS_SECONDS = 0.6
 """How long a call that ends while the caller speaks waits for the recogniser's last words."""
 LINGER_SECONDS = 0.3
 """Time for the agent's last sound to reach the caller before the call is over."""
+JUDGED_SECONDS = 8
+"""Of a turn, what a model that judges its sound listens to."""
+QUIET_MS = 200.0
+"""Silence after which a call counts as quiet."""
 LINGERING = frozenset({EndReason.AGENT_ENDED, EndReason.USER_ENDED, EndReason.IDLE_TIMEOUT, EndReason.MAX_DURATION})
 
 log = structlog.get_logger()
@@ -46,8 +56,8 @@ class Preparable(Protocol):
 class Call:
     """A conversation from "the caller is connected" to its end. An audio sink (`feed`, `dtmf`) and source (`pull`) for a transport.
 
-    Make it inside the running event loop. A call that goes on on this process gets the `history` of its turns, the `first_sequence` that
-    follows, and the seconds `elapsed`; then nobody is greeted again. `notify` is called synchronously and must not block.
+    Make it inside the running event loop. A call that goes on after a gap gets what is known of it as `resume`. `notify` is called
+    synchronously and must not block. `turn_end` judges by the sound whether a turn is over, where the agent wants to know.
     """
 
     def __init__(
@@ -60,28 +70,26 @@ class Call:
         vad: VadTicker,
         recorder: Recorder | None,
         notify: Callable[[CallEvent], None],
-        first_sequence: int = 1,
-        history: tuple[Turn, ...] = (),
-        elapsed: float = 0.0,
+        resume: Resumption | None = None,
+        turn_end: TurnEndDetector | None = None,
     ) -> None:
         config = plan.agent.config
         self._loop = asyncio.get_running_loop()
         self._notify = notify
         self._vad = vad
         self._llm = llm
-        self._elapsed = elapsed
+        self._resumption = resume
+        self._elapsed = resume.elapsed if resume is not None else 0.0
         self._began: float | None = None
         self._ended: asyncio.Future[EndReason] = self._loop.create_future()
         self._lingers = False
-        self._resumes = bool(history) or elapsed > 0
         rules = TurnRules.of(
-            config,
-            speaks_first=False if self._resumes else None,
-            elapsed_ms=elapsed * 1000,
-            trusts_partials=stt.capabilities.interim_results,
+            config, trusts_partials=stt.capabilities.interim_results, drafts=not llm.capabilities.tools
         )
-        greets = not self._resumes and config.first_message_mode.value == "assistant_speaks_first"
-        self._script = script_of(plan, greets=greets)
+        self._script = script_of(plan, greets=config.first_message_mode is FirstMessageMode.ASSISTANT_SPEAKS_FIRST)
+        judges = turn_end is not None and rules.end_of_turn.wants_judgement
+        self._judging = Judging(turn_end, self._judged) if turn_end is not None and judges else None
+        self._keypad = Keypad(self._pressed)
         self._meter = Meter(
             llm=llm.provider,
             model=config.llm.model,
@@ -89,7 +97,7 @@ class Call:
             stt=stt.provider,
             stt_model=config.transcription.model,
         )
-        self._log = TurnLog(notify, first_sequence=first_sequence, history=history)
+        self._log = TurnLog(notify, history=resume.turns if resume is not None else ())
         self._hearing = Hearing(
             stt,
             config.transcription,
@@ -98,7 +106,11 @@ class Call:
             reopened=lambda stream: self._ear.listen_to(stream),
         )
         self._ear = Ear(
-            self._hearing.stream, stt.capabilities, lambda happened: self._conversation.turns.happen(happened)
+            self._hearing.stream,
+            stt.capabilities,
+            lambda happened: self._conversation.turns.happen(happened),
+            keys=self._keypad if config.dtmf_enabled else None,
+            memory_seconds=JUDGED_SECONDS if judges else RING_SECONDS,
         )
         self._conversation = Conversation(
             plan,
@@ -112,6 +124,7 @@ class Call:
             notify=notify,
             clock=self._clock,
             ended=self._end_said,
+            judge=self._judge if self._judging is not None else None,
         )
         self._sides = BothSides(recorder, self._ear) if recorder is not None else None
 
@@ -123,9 +136,9 @@ class Call:
             self._ear.feed(audio, arrived_at)
 
     def dtmf(self, digit: str) -> None:
-        """The caller pressed a key."""
+        """The network or the client says that the caller pressed a key."""
         if self._is_live:
-            self._conversation.turns.happen(KeyPressed(self._ear.now_ms(self._loop.time()), digit))
+            self._keypad.event(digit, self._loop.time())
 
     def pull(self) -> Pcm | None:
         """The agent's next 20 ms at 24 kHz, or None when it says nothing. Called every 20 ms."""
@@ -151,7 +164,7 @@ class Call:
         reader = asyncio.create_task(self._hear(), name="hearing")
         preparation = asyncio.create_task(self._prepare(), name="preparation")
         try:
-            self._conversation.turns.happen(CallerConnected(self._ear.now_ms(now)))
+            self._begin()
             reason = await asyncio.shield(self._ended)
             await self._last_words(reason)
             return reason
@@ -161,6 +174,8 @@ class Call:
                 self._ended.set_result(EndReason.ERROR)
             reader.cancel()
             preparation.cancel()
+            if self._judging is not None:
+                self._judging.stop()
             await self._conversation.aclose()
             await asyncio.gather(reader, preparation, return_exceptions=True)
             await self._hearing.aclose()
@@ -172,7 +187,26 @@ class Call:
         if not self._ended.done():
             self._ended.set_result(reason)
 
+    def hold(self) -> None:
+        """Nobody listens: the agent falls silent at the sample, silence does not count; only the maximum duration goes on."""
+        if self._is_live:
+            self._conversation.hold()
+
+    def release(self) -> None:
+        """The caller is back: go on."""
+        if self._is_live:
+            self._conversation.release()
+
     # --- facts
+
+    def snapshot(self) -> CallSnapshot:
+        """Where it stands, for a process that may have to go on with it. Cheap."""
+        return self._conversation.snapshot()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether this is a moment at which a hand-over is not noticed: nobody speaks and nothing is in the making."""
+        return self._is_live and self._conversation.is_quiet(QUIET_MS)
 
     def usage(self) -> Usage:
         """What was used so far."""
@@ -199,8 +233,28 @@ class Call:
     def _end_said(self, reason: EndReason) -> None:
         self.end(reason)
 
+    def _begin(self) -> None:
+        resumption = self._resumption
+        if resumption is None:
+            self._conversation.begin()
+            return
+        greets = bool(self._script.opening)
+        self._conversation.resume(restart_of(resumption, self._script, greets=greets), resumption.snapshot)
+
+    def _pressed(self, digit: str) -> None:
+        self._conversation.turns.happen(KeyPressed(self._ear.now_ms(self._loop.time()), digit))
+
+    def _judge(self, silent_since_ms: float) -> None:
+        if self._judging is not None:
+            self._judging.start(self._ear.turn_audio(), silent_since_ms)
+
+    def _judged(self, probability: float, silent_since_ms: float) -> None:
+        self._conversation.judged(probability, silent_since_ms)
+
     async def _prepare(self) -> None:
-        """A model that can work the prompt out beforehand does so while the agent greets."""
+        """Models that can get ready beforehand do so while the agent greets."""
+        if self._judging is not None:
+            await self._judging.warm()
         if isinstance(self._llm, Preparable):
             try:
                 await self._llm.prepare(self._script.system)

@@ -1,6 +1,7 @@
 """The conversation: carries out what the turn machine commands and tells it what came of it.
 
-One reply is one task: language model → sentences → voice → mouth. An interruption cancels it; the history holds what was heard of it.
+One reply is one task (`utterance`): language model → sentences → voice → mouth. An interruption cancels it; the history holds what was
+heard of it.
 """
 
 import asyncio
@@ -10,23 +11,36 @@ from typing import assert_never
 
 import structlog
 from voisnap_domain.conversations import TurnLatency
+from voisnap_domain.resumption import CallSnapshot
 from voisnap_domain.sessions import EndReason, SessionPlan
 from voisnap_domain.turntaking import (
     AgentFinished,
+    AgentInterrupted,
     AgentStarted,
     Answer,
     ApologiseUnheard,
+    CallerAway,
+    CallerBack,
+    CallerConnected,
+    CallResumed,
     Cut,
+    Draft,
+    DropDraft,
     End,
+    EndOfTurnLikely,
     FinishTurn,
     Floor,
     ForgetSpeech,
+    GoOn,
+    JudgeTurn,
     Pause,
     PrepareTranscript,
     Resume,
     SayGoodbye,
     SayOpening,
+    SayResumption,
     SaySilencePrompt,
+    SayTimeWarning,
     TurnCommand,
     TurnInput,
     TurnRules,
@@ -34,28 +48,31 @@ from voisnap_domain.turntaking import (
     WordsFailed,
     WordsHeard,
     has_content,
+    words_of,
 )
-from voisnap_media.resample import Resampler
 from voisnap_providers.errors import ProviderError, ProviderTimeout
 from voisnap_providers.ports.llm import EndCall, LanguageModel, LlmDelta, LlmRequest, LlmUsed, TextDelta
 from voisnap_providers.ports.stt import Transcript
-from voisnap_providers.ports.tts import SpeechChunk, TextToSpeech
+from voisnap_providers.ports.tts import TextToSpeech
 
-from . import mouth as mouths
 from .ear import Ear
 from .events import AgentState, AgentStateChanged, AudioCleared, CallEvent, Fault, FaultCode, Warned
 from .meter import Meter
 from .mouth import Heard, Mouth
-from .prompt import GOODBYE_IDLE, GOODBYE_LONG, SORRY_BROKEN, SORRY_UNHEARD, Script, request_of
-from .sentences import sentences
+from .prompt import GOODBYE_IDLE, GOODBYE_LONG, SORRY_BROKEN, SORRY_UNHEARD, Script, request_of, time_warning
+from .resuming import Restart, said_again
+from .speaker import Speaker
 from .turn_driver import TurnDriver
 from .turn_log import Said, TurnLog
+from .utterance import Utterance
 from .waterfall import Waterfall
 
 LLM_SECONDS = 8.0
 """How long a language model may take for its first word, and between words."""
-TTS_SECONDS = 5.0
-"""How long a voice may take for the first audio of a sentence, and between pieces."""
+MAX_FILLERS = 2
+"""Fillers before one reply."""
+SECOND_FILLER_SECONDS = 2.0
+"""How much longer than the first the second one is waited for."""
 MUTE_REPLIES = 2
 """Replies in a row without a voice after which the call ends."""
 
@@ -79,6 +96,7 @@ class Conversation:
         notify: Callable[[CallEvent], None],
         clock: Callable[[], float],
         ended: Callable[[EndReason], None],
+        judge: Callable[[float], None] | None = None,
     ) -> None:
         self._plan = plan
         self._script = script
@@ -86,7 +104,8 @@ class Conversation:
         self._log = turns
         self._meter = meter
         self._llm = llm
-        self._tts = tts
+        self._speaker = Speaker(tts, plan.agent.config.voice, counted=meter.characters)
+        self._judge = judge
         self._notify = notify
         self._ended = ended
         self._loop = asyncio.get_running_loop()
@@ -101,8 +120,13 @@ class Conversation:
             moved=self._moved,
             command=self._do,
         )
-        self._speech: asyncio.Task[None] | None = None
-        self._wants_end = False
+        self._utterance: Utterance | None = None
+        self._draft: Utterance | None = None
+        self._filling: asyncio.TimerHandle | None = None
+        self._fillers_said = 0
+        self._cut_short = ""
+        self._restart = Restart()
+        self._preface = ""
         self._agent_state = AgentState.LISTENING
         self._transcript: Transcript | None = None
         self._aside: Said | None = None
@@ -114,6 +138,68 @@ class Conversation:
         self._mute_replies = 0
         self._last_words: asyncio.Event | None = None
 
+    # --- its beginning, gaps, and how it stands
+
+    def begin(self) -> None:
+        """The caller is connected."""
+        self.turns.happen(CallerConnected(self._now()))
+
+    def resume(self, restart: Restart, was: CallSnapshot) -> None:
+        """The call goes on after a gap."""
+        self._restart = restart
+        self._disclosed = self._disclosed or was.disclosed
+        self._log.restore(restart.agent, restart.user)
+        self._preface = restart.preface
+        self.turns.happen(
+            CallResumed(
+                at_ms=self._now(),
+                words=restart.words,
+                says=bool(restart.says),
+                ending=was.ending,
+                prompts=was.prompts,
+                warned=was.warned,
+                goodbye_said=was.goodbye_said,
+            )
+        )
+
+    def hold(self) -> None:
+        """The caller's line is broken: the agent is silent and waits."""
+        self.mouth.hold()
+        self.turns.happen(CallerAway(self._now()))
+
+    def release(self) -> None:
+        """The line is there again."""
+        self.turns.happen(CallerBack(self._now()))
+        self.mouth.release()
+
+    def snapshot(self) -> CallSnapshot:
+        """All that is needed to go on elsewhere."""
+        state = self.turns.state
+        heard = self.mouth.heard() if self.mouth.was_heard else None
+        ending = state.ending
+        said = self._utterance if state.reply_due else None
+        if ending is None and said is not None and said.wants_end:
+            ending = EndReason.AGENT_ENDED
+        return CallSnapshot(
+            elapsed=self._clock(),
+            next_sequence=self._log.next_sequence,
+            agent=None if heard is None else self._log.open_agent_turn(heard),
+            rest="" if said is None or heard is None else said.rest(heard),
+            unwritten=said is not None and heard is not None and not said.is_written,
+            user=self._log.open_user_turn(),
+            disclosed=self._disclosed or self._discloses(heard),
+            prompts=state.prompts,
+            warned=state.warned,
+            goodbye_said=state.goodbye_said,
+            ending=ending,
+        )
+
+    def is_quiet(self, for_ms: float) -> bool:
+        """Whether nobody has spoken and nothing is in the making for so long."""
+        state = self.turns.state
+        silent_for = self._now() - max(state.silent_since_ms, state.quiet_since_ms)
+        return state.is_quiet and not self.mouth.is_busy and silent_for >= for_ms
+
     # --- what the call tells
 
     def hear(self, transcript: Transcript) -> None:
@@ -124,7 +210,20 @@ class Conversation:
             return
         if transcript.is_final:
             self._final = self._loop.time()
-        self.turns.happen(WordsHeard(self._now(), transcript.text, transcript.is_final, transcript.confidence))
+        self.turns.happen(
+            WordsHeard(
+                self._now(),
+                transcript.text,
+                transcript.is_final,
+                transcript.confidence,
+                is_prepared=transcript.is_prepared,
+                utterance_over=transcript.ends_utterance,
+            )
+        )
+
+    def judged(self, probability: float, silent_since_ms: float) -> None:
+        """How likely the turn is over by how it sounded."""
+        self.turns.happen(EndOfTurnLikely(self._now(), probability, silent_since_ms))
 
     def hear_no_more(self, error: ProviderError) -> None:
         """The recogniser failed."""
@@ -153,9 +252,12 @@ class Conversation:
 
     async def _fall_silent(self) -> None:
         self.turns.stop()
-        if self._speech is not None:
-            self._speech.cancel()
-            await asyncio.gather(self._speech, return_exceptions=True)
+        self._stop_filling()
+        made = [utterance for utterance in (self._utterance, self._draft) if utterance is not None]
+        for utterance in made:
+            utterance.cancel()
+        for utterance in made:
+            await utterance.over()
         if self.mouth.is_busy:
             self._log.close_agent(self.mouth.cut(), latency=self._latency)
 
@@ -163,7 +265,9 @@ class Conversation:
         if not transcript.is_final:
             return
         state = self.turns.state
-        if has_content(transcript.text) or (transcript.text.strip() and not state.agent_was_heard):
+        if has_content(transcript.text, self.turns.rules.language) or (
+            transcript.text.strip() and not state.agent_was_heard
+        ):
             self._log.say(self._said(transcript, state))
         over.set()
 
@@ -175,6 +279,8 @@ class Conversation:
     def _moved(self, before: TurnState, after: TurnState, happened: TurnInput) -> None:
         if isinstance(happened, WordsHeard):
             self._note_words(before, after, happened)
+        elif isinstance(happened, CallResumed):
+            pass  # the log was restored
         elif after.words.startswith(before.words) and (added := after.words[len(before.words) :].strip()):
             self._log.say(self._unspoken(added))
         elif before.words and not after.words:
@@ -187,8 +293,7 @@ class Conversation:
             return
         if not heard.is_final:
             if after.open_speech and after.floor is Floor.LISTENING:
-                said = self._said(transcript, after)
-                self._log.guess(said.text, confidence=said.confidence, start=said.start, end=said.end)
+                self._log.guess(self._said(transcript, after))
             return
         if after.words != before.words:
             self._log.say(self._said(transcript, after))
@@ -249,11 +354,24 @@ class Conversation:
                 self._flushed, self._final = self._loop.time(), None
                 self._ear.flush()
             case Answer():
-                self._answer(command.text)
+                self._answer(command.text, warns=command.warns)
+            case JudgeTurn():
+                if self._judge is not None:
+                    self._judge(command.silent_since_ms)
+            case Draft():
+                self._begin_draft(command.text)
+            case DropDraft():
+                self._drop_draft()
+            case GoOn():
+                self._say(self._cut_short)
             case SayOpening():
                 self._say(self._script.opening)
+            case SayResumption():
+                self._say(self._restart.says)
             case SaySilencePrompt():
                 self._say(self._script.silence_message)
+            case SayTimeWarning():
+                self._say(self._time_warning())
             case SayGoodbye():
                 self._say(GOODBYE_IDLE if command.reason is EndReason.IDLE_TIMEOUT else GOODBYE_LONG)
             case ApologiseUnheard():
@@ -274,57 +392,84 @@ class Conversation:
 
     def _say(self, text: str) -> None:
         self._waterfall = None
-        self._speak(_only(text))
+        self._drop_draft()
+        lead = "" if self._disclosed or self._script.disclosure in text else self._script.disclosure
+        self._speak(self._utterance_of(_only(f"{lead} {text}".strip())))
 
-    def _answer(self, text: str) -> None:
+    def _answer(self, text: str, *, warns: bool = False) -> None:
         state = self.turns.state
         self._waterfall = Waterfall(
             speech_ended=self._ear.loop_time(state.silent_since_ms),
-            silence_ms=self.turns.rules.end_of_turn.silence_ms(text),
+            silence_ms=state.waited_ms,
             flushed=self._flushed,
             final=self._final,
             answered=self._loop.time(),
         )
+        draft, self._draft = self._draft, None
+        if draft is not None and (warns or words_of(draft.answers) != words_of(text) or not draft.adopt()):
+            draft.cancel()
+            draft = None
+        if draft is None:
+            lead = self._time_warning() if warns else ""
+            draft = self._reply_to(text, lead=f"{self._preface} {lead}".strip())
+        self._preface = ""
+        self._speak(draft)
+        self._fill_after(0)
+
+    def _begin_draft(self, text: str) -> None:
+        self._drop_draft()
+        self._draft = self._reply_to(text, lead="")
+
+    def _drop_draft(self) -> None:
+        draft, self._draft = self._draft, None
+        if draft is not None:
+            draft.cancel()
+
+    def _reply_to(self, text: str, *, lead: str) -> Utterance:
+        lead = lead if self._disclosed else f"{self._script.disclosure} {lead}".strip()
         request = request_of(self._plan, self._script, self._log.turns, text)
-        self._speak(self._reply(request))
+        made: list[Utterance] = []
+        reply = self._utterance_of(self._reply(request, lead, made), answers=text)
+        made.append(reply)
+        return reply
 
-    def _speak(self, text: AsyncGenerator[str]) -> None:
-        self._wants_end = False
+    def _utterance_of(self, text: AsyncGenerator[str], *, answers: str = "") -> Utterance:
+        return Utterance(
+            text,
+            speaker=self._speaker,
+            mouth=self.mouth,
+            apologise=self._apology,
+            mute=self._voiceless,
+            spoke=self._spoke,
+            crashed=self._crashed,
+            answers=answers,
+        )
+
+    def _speak(self, utterance: Utterance) -> None:
         self._latency = None
-        self.mouth.begin()
-        self._speech = asyncio.create_task(self._speech_of(text), name="speech")
-        self._speech.add_done_callback(self._speech_done)
+        self._utterance = utterance
+        utterance.adopt()
 
-    async def _speech_of(self, text: AsyncGenerator[str]) -> None:
-        try:
-            async with aclosing(text), aclosing(sentences(text)) as pieces:
-                async for piece in pieces:
-                    if self._waterfall:
-                        self._waterfall.sentence(self._loop.time())
-                    await self._voice(piece)
-        except ProviderError as error:
-            await self._apologise(error)
-        self.mouth.close()
+    def _time_warning(self) -> str:
+        rules = self.turns.rules
+        return time_warning(rules.max_duration_ms / 1000 - self._clock())
 
-    def _speech_done(self, task: asyncio.Task[None]) -> None:
-        """A bug in a reply must not leave the call silent for good: the call ends."""
-        if task.cancelled() or (error := task.exception()) is None:
-            return
+    def _spoke(self) -> None:
+        self._mute_replies = 0
+
+    def _crashed(self, error: BaseException) -> None:
         log.error("reply.crashed", exc_info=error)
         self._ended(EndReason.ERROR)
 
-    async def _apologise(self, error: ProviderError) -> None:
+    def _apology(self, error: ProviderError) -> str:
         log.warning(
             "reply.failed", kind=error.kind, provider=error.provider, retryable=error.retryable, reason=error.detail
         )
         if error.kind == "tts":
             self._voiceless(error)
-            return
+            return ""
         self._notify(Fault(code=FaultCode.LLM_PROVIDER_ERROR, message="The language model failed.", recoverable=True))
-        try:
-            await self._voice(SORRY_BROKEN)
-        except ProviderError as second:
-            self._voiceless(second)
+        return SORRY_BROKEN
 
     def _voiceless(self, error: ProviderError) -> None:
         self._mute_replies += 1
@@ -334,12 +479,13 @@ class Conversation:
         self._notify(Fault(code=FaultCode.TTS_PROVIDER_ERROR, message="The voice failed.", recoverable=False))
         self._ended(EndReason.ERROR)
 
-    async def _reply(self, request: LlmRequest) -> AsyncGenerator[str]:
+    async def _reply(self, request: LlmRequest, lead: str, made: list[Utterance]) -> AsyncGenerator[str]:
+        """The model's words, behind what has to be said first. The utterance they are for is in `made` by the time this runs."""
         prompt_chars = sum(len(message.content) for message in request.messages)
         reply_chars = 0
         counted = False
-        if not self._disclosed:
-            yield f"{self._script.disclosure}\n"
+        if lead:
+            yield f"{lead}\n"
         try:
             async with aclosing(self._llm.answer(request)) as deltas:
                 while (delta := await self._next_delta(deltas)) is not None:
@@ -348,13 +494,13 @@ class Conversation:
                             reply_chars += len(delta.text)
                             yield delta.text
                         case EndCall():
-                            self._wants_end = True
+                            made[0].wants_end = True
                         case LlmUsed():
                             counted = True
                             self._meter.tokens(delta.input_tokens, delta.output_tokens)
                         case _:
                             assert_never(delta)
-            if not reply_chars and not self._wants_end:
+            if not reply_chars and not made[0].wants_end:
                 log.warning("reply.empty", provider=self._llm.provider)
                 yield SORRY_BROKEN
         finally:
@@ -369,73 +515,78 @@ class Conversation:
             detail = f"no answer within {LLM_SECONDS:g} s"
             raise ProviderTimeout(detail, provider=self._llm.provider, kind="llm") from None
 
-    async def _voice(self, text: str) -> None:
-        """Speak one piece; a voice that fails before its first sound is asked once more."""
-        self._meter.characters(len(text))
-        for attempt in (1, 2):
-            spoken = False
-            try:
-                async with aclosing(self._tts.speak(text, self._plan.agent.config.voice)) as chunks:
-                    while (chunk := await self._next_chunk(chunks)) is not None:
-                        spoken = True
-                        if self._waterfall:
-                            self._waterfall.chunk(self._loop.time())
-                        await self.mouth.add(chunk)
-            except ProviderError as error:
-                if spoken or attempt == 2 or not error.retryable:
-                    raise
-            else:
-                if spoken:
-                    self._mute_replies = 0
-                return
+    # --- fillers
 
-    async def _next_chunk(self, chunks: AsyncGenerator[SpeechChunk]) -> SpeechChunk | None:
-        try:
-            async with asyncio.timeout(TTS_SECONDS):
-                chunk = await anext(chunks, None)
-        except TimeoutError:
-            detail = f"no audio within {TTS_SECONDS:g} s"
-            raise ProviderTimeout(detail, provider=self._tts.provider, kind="tts") from None
-        return chunk and _at_mouth_rate(chunk)
+    def _fill_after(self, spoken: int) -> None:
+        """Say a filler when nothing of the reply is there after a while; a second one after a longer while."""
+        self._stop_filling()
+        fillers = self._plan.agent.config.fillers
+        if not (fillers.enabled and self._script.fillers) or spoken >= MAX_FILLERS:
+            return
+        wait = fillers.delay_ms / 1000 + spoken * SECOND_FILLER_SECONDS
+        self._filling = self._loop.call_later(wait, self._fill, spoken)
+
+    def _fill(self, spoken: int) -> None:
+        utterance = self._utterance
+        if utterance is None or utterance.is_begun:
+            return
+        phrases = self._script.fillers
+        utterance.fill(phrases[self._fillers_said % len(phrases)])
+        self._fillers_said += 1
+        self._fill_after(spoken + 1)
+
+    def _stop_filling(self) -> None:
+        if self._filling is not None:
+            self._filling.cancel()
+            self._filling = None
+
+    # --- being interrupted
 
     def _cut(self) -> None:
-        if self._speech is not None:
-            self._speech.cancel()
+        utterance = self._utterance
+        self._stop_filling()
         was_heard = self.mouth.was_heard
         heard = self.mouth.cut()
         self._waterfall = None
+        self._cut_short = ""
+        if utterance is not None:
+            utterance.cancel()
+            if was_heard:
+                self._cut_short = said_again(utterance.own_words(heard.text), utterance.rest(heard))
         if was_heard:
+            self._disclosed = self._disclosed or self._discloses(heard)
             self._meter.interruptions += 1
             self._notify(AudioCleared())
             self._log.close_agent(heard, latency=self._latency)
+            self.turns.happen(AgentInterrupted(self._now(), heard.text))
+
+    def _discloses(self, heard: Heard | None) -> bool:
+        return heard is not None and self._script.disclosure in heard.text
 
     # --- what the mouth tells
 
     def _voice_started(self) -> None:
         self.turns.happen(AgentStarted(self._now()))
-        if self._waterfall is not None:
-            self._latency = self._waterfall.heard(self._loop.time())
-            self._meter.answered(self._latency)
-            self._waterfall = None
         self._log.agent_started(self._clock())
 
     def _piece_begun(self, text: str) -> None:
         self._log.agent_says(text, self._clock())
+        utterance = self._utterance
+        if self._waterfall is None or utterance is None or not utterance.own_words(text):
+            return
+        self._latency = self._waterfall.heard(
+            self._loop.time(), sentence=utterance.sentence_at, chunk=utterance.chunk_at
+        )
+        self._meter.answered(self._latency)
+        self._waterfall = None
 
     def _voice_finished(self, heard: Heard) -> None:
-        self._disclosed = self._disclosed or self._script.disclosure in heard.text
+        self._stop_filling()
+        self._disclosed = self._disclosed or self._discloses(heard)
         self._log.close_agent(heard, latency=self._latency)
-        self.turns.happen(AgentFinished(self._now(), heard.text, self._wants_end))
+        wants_end = self._utterance is not None and self._utterance.wants_end
+        self.turns.happen(AgentFinished(self._now(), heard.text, wants_end))
 
 
 async def _only(text: str) -> AsyncGenerator[str]:
     yield text
-
-
-def _at_mouth_rate(chunk: SpeechChunk) -> SpeechChunk:
-    if chunk.audio.rate == mouths.RATE:
-        return chunk
-    resampler = Resampler(chunk.audio.rate, mouths.RATE)
-    audio = resampler.process(chunk.audio)
-    rest = resampler.finish()
-    return SpeechChunk(audio=type(audio).concat((audio, rest)), text=chunk.text, words=chunk.words)

@@ -72,6 +72,7 @@ class Mouth:
         self._room = asyncio.Event()
         self._tail: Samples | None = None
         self._paused = False
+        self._held = False
         self._open = False
         self._forget()
 
@@ -108,11 +109,15 @@ class Mouth:
 
     async def add(self, chunk: SpeechChunk) -> None:
         """Queue speech at `RATE`; waits while enough is queued. Raises `ValueError` for another rate."""
-        if chunk.audio.rate != RATE:
-            raise ValueError(f"the mouth plays {RATE} Hz, got {chunk.audio.rate} Hz")
         while self._queued > MAX_BUFFERED_SECONDS * RATE:
             self._room.clear()
             await self._room.wait()
+        self.put(chunk)
+
+    def put(self, chunk: SpeechChunk) -> None:
+        """Queue speech at `RATE` however much is queued: for what was made before. Raises `ValueError` for another rate."""
+        if chunk.audio.rate != RATE:
+            raise ValueError(f"the mouth plays {RATE} Hz, got {chunk.audio.rate} Hz")
         size = len(chunk.audio)
         self._parts.append(_Part(chunk.text, chunk.words, self._added, self._added + size))
         self._added += size
@@ -127,22 +132,31 @@ class Mouth:
     def pause(self) -> None:
         """Fall silent within 5 ms and keep the place."""
         if not self._paused:
+            self._stop_flowing()
             self._paused = True
-            self._tail = self._faded_tail()
-            self._flowing = False
 
     def resume(self) -> None:
         """Go on at the sample where `pause` stopped."""
         if self._paused:
             self._paused = False
-            self._tail = None
-            self._fade_in = self._played > 0
+            self._flow_again()
+
+    def hold(self) -> None:
+        """Nobody listens: be silent, whatever `resume` says, until `release`. What was begun stays; what was cut stays cut."""
+        if not self._held:
+            self._stop_flowing()
+            self._held = True
+
+    def release(self) -> None:
+        """Somebody listens again."""
+        if self._held:
+            self._held = False
+            self._flow_again()
 
     def cut(self) -> Heard:
         """End the utterance here; tells what was heard of it. A pause is over, too."""
         heard = self.heard()
-        if not self._paused:
-            self._tail = self._faded_tail()
+        self._stop_flowing()
         self._paused = False
         self._open = False
         self._forget()
@@ -153,7 +167,7 @@ class Mouth:
         if self._tail is not None:
             tail, self._tail = self._tail, None
             return Pcm(tail, RATE)
-        if self._paused or not self._open:
+        if self._paused or self._held or not self._open:
             return None
         if not self._queued:
             self._flowing = False
@@ -226,6 +240,16 @@ class Mouth:
         if self._queued <= MAX_BUFFERED_SECONDS * RATE:
             self._room.set()
         return frame
+
+    def _stop_flowing(self) -> None:
+        if not (self._paused or self._held):
+            self._tail = self._faded_tail()
+        self._flowing = False
+
+    def _flow_again(self) -> None:
+        if not (self._paused or self._held):
+            self._tail = None
+            self._fade_in = self._played > 0
 
     def _faded_tail(self) -> Samples | None:
         if not (self._flowing and self._chunks):

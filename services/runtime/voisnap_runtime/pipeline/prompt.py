@@ -1,6 +1,7 @@
 """What the agent is told and what it says by itself: templates of its configuration, filled for one session."""
 
 import msgspec
+from voisnap_domain.agents import AgentConfig
 from voisnap_domain.conversations import Speaker, Turn
 from voisnap_domain.sessions import SessionPlan
 from voisnap_domain.templates import render, variables_of
@@ -10,8 +11,13 @@ MAX_HISTORY_TURNS = 60
 MAX_HISTORY_CHARS = 24_000
 GOODBYE_IDLE = "I haven't heard anything for a while, so I'll end the call here. Goodbye."
 GOODBYE_LONG = "I'm sorry, we have reached the time limit of this call. Goodbye."
+CUT_OFF = "Sorry, we were cut off."
+GO_ON = "Please go on."
+SAY_AGAIN = "Could you say that again?"
 SORRY_UNHEARD = "I'm sorry, I didn't catch that. Could you say it again?"
 SORRY_BROKEN = "I'm sorry, I'm having trouble answering right now. Could you please say that again?"
+
+FILLERS = ("One moment, please.", "Let me see.", "Just a second.")
 
 _ROLES = {Speaker.AGENT: Role.ASSISTANT, Speaker.USER: Role.USER, Speaker.TOOL: Role.TOOL, Speaker.SYSTEM: Role.SYSTEM}
 
@@ -24,6 +30,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     first_message: str
     silence_message: str
     unknown: tuple[str, ...]
+    fillers: tuple[str, ...] = ()
 
     @property
     def opening(self) -> str:
@@ -46,11 +53,23 @@ def script_of(plan: SessionPlan, *, greets: bool) -> Script:
         first_message=first.text.strip(),
         silence_message=silence.text.strip(),
         unknown=tuple(unknown),
+        fillers=_fillers(config),
     )
 
 
+def time_warning(seconds_left: float) -> str:
+    """What the agent says when the time of the call is running out."""
+    if seconds_left >= 45:
+        return "We have about a minute left."
+    if seconds_left >= 22:
+        return "We have about half a minute left."
+    return "We have only a few seconds left."
+
+
 def request_of(plan: SessionPlan, script: Script, turns: list[Turn], heard: str) -> LlmRequest:
-    """The reply to make after `turns`, to the caller's words `heard`."""
+    """The reply to make after `turns`, to the caller's words `heard`, which may be on record already."""
+    if turns and turns[-1].speaker is Speaker.USER and turns[-1].text == heard:
+        turns = turns[:-1]
     return LlmRequest(
         messages=(
             Message(role=Role.SYSTEM, content=script.system),
@@ -64,6 +83,14 @@ def request_of(plan: SessionPlan, script: Script, turns: list[Turn], heard: str)
             "channel": plan.channel.value,
         },
     )
+
+
+def _fillers(config: AgentConfig) -> tuple[str, ...]:
+    """The owner's phrases; our own are English and no help in another language."""
+    phrases = tuple(phrase.strip() for phrase in config.fillers.phrases if phrase.strip())
+    if phrases or not config.transcription.language.lower().startswith("en"):
+        return phrases
+    return FILLERS
 
 
 def _with_persona(plan: SessionPlan, prompt: str) -> str:

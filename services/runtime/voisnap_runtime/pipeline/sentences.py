@@ -66,6 +66,18 @@ async def sentences(pieces: AsyncIterable[str]) -> AsyncGenerator[str]:
         yield pending.strip()
 
 
+def unfinished_sentence(text: str) -> str:
+    """The last sentence of a text that broke off; empty when it broke off between two."""
+    ends = [match.end() for match in _END.finditer(f"{text} ") if _is_end(f"{text} ", match)]
+    return text[ends[-1] :].strip() if ends else text.strip()
+
+
+def whole_sentences(text: str) -> str:
+    """A text without the sentence at its end that broke off."""
+    ends = [match.end() for match in _END.finditer(f"{text} ") if _is_end(f"{text} ", match)]
+    return text[: ends[-1]].strip() if ends else ""
+
+
 def _cut(text: str, *, first: bool) -> int | None:
     for match in _END.finditer(text):
         if _is_end(text, match):

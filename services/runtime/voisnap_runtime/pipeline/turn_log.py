@@ -26,10 +26,11 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 class TurnLog:
     """Numbers turns, tells them, and keeps them as history."""
 
-    def __init__(self, notify: Callable[[CallEvent], None], *, first_sequence: int, history: tuple[Turn, ...]) -> None:
+    def __init__(self, notify: Callable[[CallEvent], None], *, history: tuple[Turn, ...] = ()) -> None:
         self.turns: list[Turn] = list(history)
         self._notify = notify
-        self._next = first_sequence
+        self._next = history[-1].sequence + 1 if history else 1
+        self._guessed: Said | None = None
         self._pending: list[Said] = []
         self._agent_speaks = False
         self._agent_start = 0.0
@@ -40,18 +41,56 @@ class TurnLog:
         """The caller's open turn so far."""
         return " ".join(said.text for said in self._pending)
 
+    @property
+    def next_sequence(self) -> int:
+        """The first sequence that no turn on record has."""
+        return self._next
+
+    # --- a gap
+
+    def open_user_turn(self) -> Turn | None:
+        """The caller's open turn as far as it was recognised; `interrupted` while he is still speaking."""
+        guessed = self._guessed
+        if guessed is not None:
+            return msgspec.structs.replace(self._turn_of([*self._pending, guessed]), interrupted=True)
+        return self._turn_of(self._pending) if self._pending else None
+
+    def open_agent_turn(self, heard: Heard) -> Turn | None:
+        """What was heard of the agent's current words, as an interrupted turn."""
+        if not (self._agent_speaks and heard.text):
+            return None
+        return msgspec.structs.replace(self._agent_turn(heard, None), interrupted=True)
+
+    def restore(self, agent: Turn | None, user: Turn | None) -> None:
+        """After a gap: put what was heard of the agent on record, and take up the caller's open turn."""
+        if agent is not None:
+            self._tell(self._next, Speaker.AGENT, agent.text, True, agent.confidence, agent.start_time, agent.end_time)
+            self._record(agent)
+        if user is not None:
+            self.say(
+                Said(
+                    text=user.text,
+                    words=user.words,
+                    start=user.start_time,
+                    end=user.end_time,
+                    confidence=user.confidence,
+                )
+            )
+
     # --- the caller
 
-    def guess(self, text: str, *, confidence: float, start: float, end: float) -> None:
+    def guess(self, said: Said) -> None:
         """Interim words that follow what the open turn already has."""
-        if not text:
+        if not said.text:
             return
         self._shown = True
-        first = self._pending[0].start if self._pending else start
-        self._tell_user(f"{self.pending_text} {text}".strip(), False, confidence, first, end)
+        self._guessed = said
+        first = self._pending[0].start if self._pending else said.start
+        self._tell_user(f"{self.pending_text} {said.text}".strip(), False, said.confidence, first, said.end)
 
     def say(self, said: Said) -> None:
         """Final words of the open turn."""
+        self._guessed = None
         self._pending.append(said)
         turn = self._user_turn()
         self._shown = True
@@ -59,6 +98,7 @@ class TurnLog:
 
     def take_back(self, at: float) -> None:
         """The words guessed last were none."""
+        self._guessed = None
         if not self._shown:
             return
         if self._pending:
@@ -70,6 +110,7 @@ class TurnLog:
 
     def close_user(self) -> None:
         """Put the caller's open turn on record, if there is one."""
+        self._guessed = None
         if not self._pending:
             return
         turn = self._user_turn()
@@ -95,10 +136,17 @@ class TurnLog:
         if not self._agent_speaks:
             return
         self._agent_speaks = False
+        turn = self._agent_turn(heard, latency)
+        self._tell(self._next, Speaker.AGENT, turn.text, True, 1.0, turn.start_time, turn.end_time)
+        self._record(turn)
+
+    # --- inside
+
+    def _agent_turn(self, heard: Heard, latency: TurnLatency | None) -> Turn:
         words = tuple(
             Word(word=word.word, start_time=word.start, end_time=word.end, confidence=1.0) for word in heard.words
         )
-        turn = Turn(
+        return Turn(
             sequence=self._next,
             speaker=Speaker.AGENT,
             text=heard.text,
@@ -109,21 +157,19 @@ class TurnLog:
             interrupted=not heard.complete,
             latency=latency,
         )
-        self._tell(self._next, Speaker.AGENT, turn.text, True, 1.0, turn.start_time, turn.end_time)
-        self._record(turn)
-
-    # --- inside
 
     def _user_turn(self) -> Turn:
-        pending = self._pending
+        return self._turn_of(self._pending)
+
+    def _turn_of(self, pieces: list[Said]) -> Turn:
         return Turn(
             sequence=self._user_sequence(),
             speaker=Speaker.USER,
-            text=self.pending_text,
-            start_time=pending[0].start,
-            end_time=max(pending[0].start, pending[-1].end),
-            confidence=sum(said.confidence for said in pending) / len(pending),
-            words=tuple(word for said in pending for word in said.words),
+            text=" ".join(said.text for said in pieces),
+            start_time=pieces[0].start,
+            end_time=max(pieces[0].start, pieces[-1].end),
+            confidence=sum(said.confidence for said in pieces) / len(pieces),
+            words=tuple(word for said in pieces for word in said.words),
         )
 
     def _user_sequence(self) -> int:

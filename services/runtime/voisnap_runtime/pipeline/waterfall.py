@@ -10,7 +10,7 @@ _tracer = trace.get_tracer("voisnap.runtime.pipeline")
 
 
 class Waterfall:
-    """The moments of one reply, noted as they come."""
+    """The moments of one reply: when the voice ended, the silence waited for, when the words were asked for and came, when it was decided."""
 
     def __init__(
         self, *, speech_ended: float, silence_ms: float, flushed: float | None, final: float | None, answered: float
@@ -20,27 +20,19 @@ class Waterfall:
         self._flushed = flushed
         self._final = final
         self._answered = answered
-        self._sentence: float | None = None
-        self._chunk: float | None = None
 
-    def sentence(self, at: float) -> None:
-        """The first speakable piece of the reply is there."""
-        if self._sentence is None:
-            self._sentence = at
+    def heard(self, at: float, *, sentence: float | None, chunk: float | None) -> TurnLatency:
+        """The first frame left, after the first speakable piece and its first audio were there: the sums, and a trace span of the turn.
 
-    def chunk(self, at: float) -> None:
-        """Its first audio is there."""
-        if self._chunk is None:
-            self._chunk = at
-
-    def heard(self, at: float) -> TurnLatency:
-        """The first frame left: the sums, and a trace span of the turn."""
+        What was made before the turn was over cost the caller nothing.
+        """
         total = max(0.0, (at - self._speech_ended) * 1000)
-        decided = self._flushed if self._flushed is not None else self._answered
-        endpointing = max(0.0, min(self._silence_ms, (decided - self._speech_ended) * 1000))
-        stt = _span_ms(self._flushed, self._final)
-        llm = _span_ms(self._answered, self._sentence)
-        tts = _span_ms(self._sentence, self._chunk)
+        decided = max(0.0, (self._answered - self._speech_ended) * 1000)
+        endpointing = min(self._silence_ms, decided)
+        stt = min(_span_ms(self._flushed, self._final), decided - endpointing)
+        ready = None if sentence is None else max(sentence, self._answered)
+        llm = _span_ms(self._answered, ready)
+        tts = _span_ms(ready, chunk)
         latency = TurnLatency(
             total_ms=round(total, 1),
             endpointing_ms=round(endpointing, 1),

@@ -1,0 +1,52 @@
+"""How a call goes on after a gap: what is put on record, what is answered, what is said. Pure."""
+
+import msgspec
+from voisnap_domain.conversations import Speaker, Turn
+from voisnap_domain.resumption import Resumption
+
+from .prompt import CUT_OFF, GO_ON, SAY_AGAIN, Script
+from .sentences import unfinished_sentence
+
+
+class Restart(msgspec.Struct, frozen=True, kw_only=True):
+    """`agent` goes on record; `user` is taken up as the caller's open turn. `words`: what is to be answered. `preface`: said
+    before the answer; `says`: said instead of one."""
+
+    agent: Turn | None = None
+    user: Turn | None = None
+    words: str = ""
+    preface: str = ""
+    says: str = ""
+
+
+def restart_of(resumption: Resumption, script: Script, *, greets: bool) -> Restart:
+    """How to go on. `greets`: the agent opens the conversation, if nothing was said yet."""
+    was, turns = resumption.snapshot, resumption.turns
+    last = turns[-1].sequence if turns else 0
+    agent = was.agent if was.agent is not None and was.agent.sequence > last and was.agent.text else None
+    user = was.user if was.user is not None and was.user.sequence > last and was.user.text else None
+    kept = Restart(agent=agent, user=user)
+    if user is not None and not user.interrupted:
+        return _changed(kept, words=user.text, preface="" if resumption.seamless else CUT_OFF)
+    if resumption.seamless:
+        return kept
+    if user is not None:
+        return _changed(kept, says=f"{CUT_OFF} {SAY_AGAIN}")
+    if not turns and agent is None:
+        return _changed(kept, says=script.opening if greets else f"{CUT_OFF} {GO_ON}")
+    if agent is not None and was.rest and not was.unwritten:
+        return _changed(kept, says=f"{CUT_OFF} {said_again(agent.text, was.rest)}")
+    if (agent is None or was.unwritten) and turns and turns[-1].speaker is Speaker.USER:
+        return _changed(kept, words=turns[-1].text, preface=CUT_OFF)
+    if was.ending is not None:
+        return kept
+    return _changed(kept, says=f"{CUT_OFF} {GO_ON}")
+
+
+def said_again(heard: str, rest: str) -> str:
+    """The sentence that was cut, from its start, and all after it."""
+    return f"{unfinished_sentence(heard)} {rest}".strip()
+
+
+def _changed(restart: Restart, **changes: str) -> Restart:
+    return msgspec.structs.replace(restart, **changes)

@@ -1,0 +1,69 @@
+"""Turns pieces of text into sound by the agent's voice: with a time limit, a second try, and at the mouth's rate."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from voisnap_domain.agents import Voice
+from voisnap_media.resample import Resampler
+from voisnap_providers.errors import ProviderError, ProviderTimeout
+from voisnap_providers.ports.tts import SpeechChunk, TextToSpeech
+
+from . import mouth as mouths
+
+TTS_SECONDS = 5.0
+"""How long a voice may take for the first audio of a sentence, and between pieces."""
+
+
+class Speaker:
+    """One agent's voice in one call. `counted` gets the length of every text handed to it."""
+
+    def __init__(self, tts: TextToSpeech, voice: Voice, *, counted: Callable[[int], None]) -> None:
+        self._tts = tts
+        self._voice = voice
+        self._counted = counted
+
+    async def chunks(self, text: str) -> AsyncGenerator[SpeechChunk]:
+        """The sound of one piece. A voice that fails is asked once more, for what it has not spoken yet. Raises ProviderError."""
+        self._counted(len(text))
+        spoken: list[str] = []
+        try:
+            async with aclosing(self._once(text)) as chunks:
+                async for chunk in chunks:
+                    spoken.append(chunk.text)
+                    yield chunk
+        except ProviderError as error:
+            rest = unspoken(text, spoken)
+            if not error.retryable or not rest:
+                raise
+            self._counted(len(rest))
+            async with aclosing(self._once(rest)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    async def _once(self, text: str) -> AsyncGenerator[SpeechChunk]:
+        async with aclosing(self._tts.speak(text, self._voice)) as chunks:
+            while (chunk := await self._next(chunks)) is not None:
+                yield _at_mouth_rate(chunk)
+
+    async def _next(self, chunks: AsyncGenerator[SpeechChunk]) -> SpeechChunk | None:
+        try:
+            async with asyncio.timeout(TTS_SECONDS):
+                return await anext(chunks, None)
+        except TimeoutError:
+            detail = f"no audio within {TTS_SECONDS:g} s"
+            raise ProviderTimeout(detail, provider=self._tts.provider, kind="tts") from None
+
+
+def unspoken(text: str, spoken: list[str]) -> str:
+    """What is left of a text after the words of these pieces."""
+    return " ".join(text.split()[sum(len(piece.split()) for piece in spoken) :])
+
+
+def _at_mouth_rate(chunk: SpeechChunk) -> SpeechChunk:
+    if chunk.audio.rate == mouths.RATE:
+        return chunk
+    resampler = Resampler(chunk.audio.rate, mouths.RATE)
+    audio = resampler.process(chunk.audio)
+    rest = resampler.finish()
+    return SpeechChunk(audio=type(audio).concat((audio, rest)), text=chunk.text, words=chunk.words)
