@@ -169,6 +169,11 @@ class Line:
         assert (await self.socket.raw())["type"] == "websocket.accept"
         self.socket.send_text(f'{{"protocol":"json","version":{version}}}\x1e')
         assert await self.socket.message() == {}
+        if version == 2:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert self.socket.is_quiet, "the official client counts only from its own ping on"
+        self.socket.send({"type": 6})
         assert await self.socket.message() == {"type": 1, "target": "Welcome", "arguments": [answer["connectionId"]]}
         return self
 
@@ -233,6 +238,17 @@ async def test_connection_goes_on_over_another_socket(build, hubs) -> None:
     assert await line.message() == noted(2)
     assert [hub.seen for hub in hubs] == [[1, 2]]
     assert hubs[0].goodbyes.empty()
+
+
+async def test_client_that_does_not_ping_at_once_gets_its_messages_all_the_same(hub_app, connect, http, hubs) -> None:
+    app = hub_app({"keeper": Keeper})
+    query = "negotiateVersion=1&useStatefulReconnect=true"
+    token = (await http(app, "POST", "/hubs/keeper/negotiate", query)).json()["connectionToken"]
+    socket = connect(app, "/hubs/keeper", f"id={token}")
+    await socket.raw()
+    socket.send_text('{"protocol":"json","version":2}\x1e')
+    assert await socket.message() == {}
+    assert (await socket.message())["target"] == "Welcome"
 
 
 @pytest.mark.parametrize("code", [1000, 1005, 1006])

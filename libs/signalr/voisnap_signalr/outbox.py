@@ -19,6 +19,7 @@ class Outbox:
         self._bytes = 0
         self._aside: list[bytes] = []
         self._sent: SentMessages | None = None
+        self.is_held = False
         self._is_finished = False
         self._writer: asyncio.Future[None] | None = None
         self._taken = asyncio.Event()
@@ -72,8 +73,14 @@ class Outbox:
     # Stateful reconnect
 
     def track(self, sent: SentMessages) -> None:
-        """Keep in `sent` what is taken from now on."""
+        """Keep in `sent` what is taken from now on; until `release` nothing is, but for what was put aside."""
         self._sent = sent
+        self.is_held = True
+
+    def release(self) -> None:
+        """The peer is ready to count what it gets."""
+        self.is_held = False
+        self._wake_writer()
 
     def acknowledge(self, sequence_id: int) -> None:
         """The peer has everything up to this message."""
@@ -102,7 +109,7 @@ class Outbox:
     def _ready_and_kept(self, sent: SentMessages) -> list[bytes]:
         taken = 0
         for frame in self._frames:
-            if sent.is_full:
+            if sent.is_full or self.is_held:
                 break
             sent.add(frame)
             self._bytes -= len(frame)

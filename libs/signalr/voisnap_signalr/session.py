@@ -53,6 +53,7 @@ from .stateful import SentMessages
 _CLIENT_TIMED_OUT = "The client sent nothing for too long."
 _NO_HANDSHAKE = "Handshake was canceled."
 _LOST = "The connection was lost."
+_READY_TO_COUNT_S = 0.2
 _SLOW = "The client reads too slowly."
 
 
@@ -286,6 +287,8 @@ class HubSession:
                 self._is_receiving = False
                 if data is None:
                     return None
+                if self._outbox.is_held:
+                    self._outbox.release()
                 for event in self._connection.feed(data, now=self._clock()):
                     if type(event) is Invocation:
                         await self._dispatcher.invoke(event)
@@ -330,7 +333,9 @@ class HubSession:
             case HandshakeDone(reply=reply):
                 self._outbox.put_aside(reply)
                 if self._connection.is_stateful:
+                    # The official client counts only what it gets after it has dealt with our reply; then it pings.
                     self._outbox.track(SentMessages(max_bytes=self._settings.stateful_bytes))
+                    asyncio.get_running_loop().call_later(_READY_TO_COUNT_S, self._outbox.release)
                 await self._greet()
             case Failed(error=error, farewell=farewell):
                 self._log.info("hub.protocol_broken", hub=self._hub_name, connection_id=self.id, reason=error)
