@@ -125,3 +125,78 @@ async def test_a_stopped_clock_is_still():
     await wire.until(3)
     pacer.stop()
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+class Waker(Talker):
+    """Silent until it wakes; then it speaks so many frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames = 0
+        self.ready = lambda: None
+
+    def when_ready(self, ready) -> None:
+        self.ready = ready
+
+    def wake(self, frames: int) -> None:
+        self.frames = frames
+        self.ready()
+
+    def pull(self) -> Pcm | None:
+        if not self.frames:
+            return None
+        self.frames -= 1
+        return super().pull()
+
+
+class Tape:
+    """Notes what is sent and when, silence too."""
+
+    state = "connected"
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[float, bool]] = []
+
+    def send(self, audio: Pcm | None) -> None:
+        self.sent.append((asyncio.get_running_loop().time(), audio is not None))
+
+    async def close(self) -> None:
+        return
+
+
+@pytest.mark.virtual_time
+async def test_the_first_frame_after_silence_goes_out_at_once_and_the_timeline_stays():
+    pacer, waker, tape = Pacer(), Waker(), Tape()
+    pacer.add(waker, tape)
+    pacer.start()
+    began = asyncio.get_running_loop().time()
+    for _ in range(50):
+        await asyncio.sleep(0.1 + 0.0071)
+        woken_at = asyncio.get_running_loop().time()
+        spoken = len(tape.sent)
+        waker.wake(3)
+        await asyncio.sleep(0.002)
+        assert [loud for _, loud in tape.sent[spoken:]][:1] == [True]
+        assert tape.sent[spoken][0] - woken_at < 0.001
+        await asyncio.sleep(0.1)
+    pacer.stop()
+    elapsed = asyncio.get_running_loop().time() - began
+    assert waker.pulled == 150
+    assert len(tape.sent) == pytest.approx(elapsed / 0.02, abs=2)
+
+
+@pytest.mark.virtual_time
+async def test_a_source_that_was_removed_or_has_nothing_after_all_sends_nothing_early():
+    pacer, waker, tape = Pacer(), Waker(), Tape()
+    pacer.add(waker, tape)
+    pacer.start()
+    await asyncio.sleep(0.1031)
+    before = len(tape.sent)
+    waker.wake(0)
+    await asyncio.sleep(0.001)
+    assert len(tape.sent) == before
+    waker.wake(1)
+    pacer.remove(waker)
+    await asyncio.sleep(0.1)
+    pacer.stop()
+    assert len(tape.sent) == before

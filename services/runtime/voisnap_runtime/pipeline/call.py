@@ -149,6 +149,10 @@ class Call:
             self._sides.pulled(frame, self._clock())
         return frame
 
+    def when_ready(self, ready: Callable[[], None]) -> None:
+        """Call `ready` whenever there is something to play after silence, so that it need not wait for the clock."""
+        self._conversation.mouth.ready = ready
+
     # --- life
 
     async def run(self) -> EndReason:

@@ -69,6 +69,8 @@ class Mouth:
         self._started = started
         self._begun = begun
         self._finished = finished
+        self.ready: Callable[[], None] = _nothing
+        """Called when there is something to play after silence."""
         self._room = asyncio.Event()
         self._tail: Samples | None = None
         self._paused = False
@@ -124,6 +126,7 @@ class Mouth:
         self._queued += size
         if size:
             self._chunks.append(chunk.audio.samples)
+            self._wake()
 
     def close(self) -> None:
         """Nothing more will be added; `finished` follows when all was played."""
@@ -250,6 +253,11 @@ class Mouth:
         if not (self._paused or self._held):
             self._tail = None
             self._fade_in = self._played > 0
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._open and self._queued and not (self._flowing or self._paused or self._held):
+            self.ready()
 
     def _faded_tail(self) -> Samples | None:
         if not (self._flowing and self._chunks):
@@ -280,6 +288,9 @@ class Mouth:
                 break
             position, moment = at, when
         return moment + (sample - position) / RATE
+
+
+def _nothing() -> None: ...
 
 
 def _until(text: str, words: list[SpokenWord]) -> str:

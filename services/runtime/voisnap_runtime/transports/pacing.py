@@ -3,6 +3,8 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from typing import Protocol, runtime_checkable
 
 import msgspec
 from voisnap_kit import log
@@ -10,13 +12,16 @@ from voisnap_media.pacing import FRAME_SECONDS, PacingClock
 
 from voisnap_runtime.transports.port import AudioSource, Transport
 
-BEAT_SECONDS = FRAME_SECONDS / 2
-"""The clock beats twice a frame: half of the calls are served on each beat, which halves the longest stall."""
+PHASES = 4
+BEAT_SECONDS = FRAME_SECONDS / PHASES
+"""The clock beats four times a frame: a quarter of the calls is served on each beat, which shortens the longest stall."""
+HOOK_BEATS = 2
+"""Hooks run on every second beat, every 10 ms."""
 
 TickHook = Callable[[float], None]
 Fault = Callable[[Exception], None]
 
-_KEPT = 2000
+_KEPT = 4000
 
 _log = log.get(__name__)
 
@@ -32,19 +37,38 @@ class PacerStats(msgspec.Struct, frozen=True, kw_only=True):
     calls: int = 0
 
 
-class _Pair(msgspec.Struct, frozen=True, eq=False):
-    source: AudioSource
-    transport: Transport
-    on_fault: Fault | None
+@runtime_checkable
+class Eager(Protocol):
+    """A source that says when it has something to play after silence."""
+
+    def when_ready(self, ready: Callable[[], None]) -> None:
+        """Call `ready` at every such moment; a further listener replaces the one before."""
+        ...
+
+
+class _Pair:
+    """A source and where its frames go. `is_ahead`: a frame was sent before its time, so one frame of silence is left out later."""
+
+    __slots__ = ("is_ahead", "is_gone", "is_hurried", "on_fault", "source", "transport")
+
+    def __init__(self, source: AudioSource, transport: Transport, on_fault: Fault | None) -> None:
+        self.source = source
+        self.transport = transport
+        self.on_fault = on_fault
+        self.is_ahead = self.is_hurried = self.is_gone = False
 
 
 class Pacer:
-    """Beats every 10 ms on the event loop's clock from `start` to `stop`; a timer, no task."""
+    """Beats every 5 ms on the event loop's clock from `start` to `stop`; a timer, no task.
+
+    The first frame after silence does not wait for its call's beat when the source is `Eager`: that saves every answer 10 ms on average.
+    """
 
     def __init__(self, *, max_catch_up: int = 5) -> None:
         """After a stall at most `max_catch_up` frames a call are sent at once; the rest is given up."""
         self._max_catch_up = max_catch_up
-        self._phases: tuple[list[_Pair], list[_Pair]] = ([], [])
+        self._phases: tuple[list[_Pair], ...] = tuple([] for _ in range(PHASES))
+        self._beats = 0
         self._clocks: tuple[PacingClock, ...] = ()
         self._hooks: list[TickHook] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -76,15 +100,21 @@ class Pacer:
 
         An exception in either takes this call off the clock and is told to `on_fault`; other calls go on.
         """
-        min(self._phases, key=len).append(_Pair(source, transport, on_fault))
+        pair = _Pair(source, transport, on_fault)
+        min(self._phases, key=len).append(pair)
+        if isinstance(source, Eager):
+            source.when_ready(partial(self._hurry, pair))
 
     def remove(self, source: AudioSource) -> None:
         """Stop pulling from `source`. May be called twice, and from within `pull` or `send`."""
         for phase in self._phases:
-            phase[:] = [pair for pair in phase if pair.source is not source]
+            for pair in tuple(phase):
+                if pair.source is source:
+                    pair.is_gone = True
+                    phase.remove(pair)
 
     def on_tick(self, hook: TickHook) -> Callable[[], None]:
-        """Call `hook` with the loop's time on every beat, before audio is pulled; returns how to take it off."""
+        """Call `hook` with the loop's time every 10 ms, before audio is pulled; returns how to take it off."""
         self._hooks.append(hook)
 
         def remove() -> None:
@@ -114,8 +144,10 @@ class Pacer:
         self._next_beat += (missed + 1) * BEAT_SECONDS
         # Set the next timer first: whatever happens below, the clock goes on.
         self._timer = loop.call_at(self._next_beat, self._beat)
-        for hook in tuple(self._hooks):
-            self._run_hook(hook, now)
+        self._beats += 1
+        if self._beats % HOOK_BEATS == 0:
+            for hook in tuple(self._hooks):
+                self._run_hook(hook, now)
         for clock, pairs in zip(self._clocks, self._phases, strict=True):
             for _ in range(clock.due(now)):
                 for pair in tuple(pairs):
@@ -127,9 +159,29 @@ class Pacer:
         except Exception:
             _log.exception("pacer.hook_failed")
 
+    def _hurry(self, pair: _Pair) -> None:
+        """Whoever says that there is sound is in the middle of something: it is played when that is done."""
+        if (
+            self._loop is not None
+            and self._timer is not None
+            and not (pair.is_hurried or pair.is_ahead or pair.is_gone)
+        ):
+            pair.is_hurried = True
+            self._loop.call_soon(self._serve_early, pair)
+
+    def _serve_early(self, pair: _Pair) -> None:
+        pair.is_hurried = False
+        if self._timer is not None and not (pair.is_ahead or pair.is_gone):
+            pair.is_ahead = True
+            self._serve(pair)
+
     def _serve(self, pair: _Pair) -> None:
         try:
-            pair.transport.send(pair.source.pull())
+            audio = pair.source.pull()
+            if audio is None and pair.is_ahead:
+                pair.is_ahead = False
+                return
+            pair.transport.send(audio)
         except Exception as error:
             # One broken call must not silence the others of the process.
             self.remove(pair.source)
