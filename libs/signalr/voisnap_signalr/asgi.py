@@ -154,6 +154,10 @@ class HubApp:
             case other:
                 raise RuntimeError(f"Unexpected ASGI scope type {other!r}.")
 
+    def refuse(self) -> None:
+        """Refuse new connections from now on (503); the open ones stay."""
+        self._is_draining = True
+
     async def drain(self, *, allow_reconnect: bool = True, timeout_s: float = 3.0) -> None:
         """Refuse new connections from now on and close the open ones; clients that may reconnect do so elsewhere."""
         self._is_draining = True

@@ -44,6 +44,7 @@ from .pipeline.ear import VadTicker
 from .pipeline.events import CallEvent
 from .recording import Recordings
 from .sessions.desk import Desk, DeskSettings
+from .sessions.drain import Drain
 from .sessions.journal import Journal, Relay
 from .sessions.live import LiveCall, Parts
 from .sessions.neighbours import Neighbours
@@ -58,10 +59,6 @@ from .transports.webrtc import WebRtcTransport
 
 _log = log.get(__name__)
 
-SESSIONS_SECONDS = 2.4
-"""What the sessions may take to end when the process has to go; all in all it is gone within 4 s."""
-
-RELAY_SECONDS = 0.7
 REAP_SECONDS = 2.0
 REGISTER_SECONDS = 5.0
 JWKS_PATIENCE_SECONDS = 10.0
@@ -160,6 +157,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
             publish=relay.wake,
             now=_now,
             new_event_id=lambda: EventId(new_id("evt")),
+            window=settings.resume_window,
         )
 
         # HTTP and hubs.
@@ -216,16 +214,16 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
         await desk.listen()
         await neighbours.listen(sessions.yield_session)
 
-        async def drain() -> None:
-            """Take nothing new, end every session properly, tell what they did."""
-            gate.close()
-            await desk.close()
-            await sessions.close(timeout=SESSIONS_SECONDS)
-            await relay.drained(timeout=RELAY_SECONDS)
-            await hubs.drain(timeout_s=0.3)
-            async with asyncio.timeout(0.3):
-                await nodes.leave()
-
+        drain = Drain(
+            gate=gate,
+            hubs=hubs,
+            desk=desk,
+            sessions=sessions,
+            neighbours=neighbours,
+            nodes=nodes,
+            relay=relay,
+            seconds=settings.drain_seconds,
+        )
         gc.collect()
         gc.freeze()  # models and code are for ever: later collections need not walk them
         _log.info("runtime.ready", node_id=node_id, max_sessions=settings.max_sessions)

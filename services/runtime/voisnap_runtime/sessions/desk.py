@@ -90,22 +90,28 @@ class Desk:
         self._random_bytes = random_bytes
         self._lag = lag
         self._clock = clock
+        self._door: list[Subscription] = []
         self._subscriptions: list[Subscription] = []
 
     async def listen(self) -> None:
         """Answer requests until `close`."""
         node = self._settings.node_id
-        self._subscriptions = [
+        self._door = [
             await self._bus.respond(OPEN_SESSION, QUEUE, OpenSession, self.open),
             await self._bus.respond(END_SESSION, QUEUE, EndSession, self.end),
+        ]
+        self._subscriptions = [
             await self._bus.respond(end_session_at(node), node, EndSession, self.end_here),
         ]
 
+    async def close_door(self) -> None:
+        """Leave what is new to the others; sessions that live here can still be ended."""
+        await self._close(self._door)
+
     async def close(self) -> None:
         """Answer no more; what has begun is finished."""
-        for subscription in self._subscriptions:
-            await subscription.close()
-        self._subscriptions.clear()
+        await self._close(self._door)
+        await self._close(self._subscriptions)
 
     def check_room(self) -> None:
         """Raises LimitReached when this process takes no more sessions."""
@@ -149,6 +155,11 @@ class Desk:
     async def end_here(self, request: EndSession) -> SessionEnding:
         """End a session that lives in this process."""
         return SessionEnding(found=self._room.end(request.session_id, request.reason))
+
+    @staticmethod
+    async def _close(subscriptions: list[Subscription]) -> None:
+        while subscriptions:
+            await subscriptions.pop().close()
 
     async def _open(self, plan: SessionPlan) -> SessionOpened:
         now = self._now()

@@ -75,6 +75,15 @@ class Neighbours:
             await self._subscription.close()
             self._subscription = None
 
+    async def answers(self, node_id: NodeId) -> bool:
+        """Whether that process is there."""
+        nothing = YieldSession(session_id=SessionId(""), only_looks=True)
+        try:
+            await self._bus.request(yield_session_at(node_id), nothing, SessionYielded, timeout=YIELD_SECONDS)
+        except (BusError, DomainError):
+            return False
+        return True
+
     async def ask(self, owner: NodeId, request: YieldSession) -> Yielding:
         """What the owner of a session does with it; ABSENT when it does not answer."""
         try:

@@ -54,6 +54,15 @@ class Nodes:
                 found.append(msgspec.json.decode(data, type=Node))
         return tuple(found)
 
+    async def followers(self) -> tuple[NodeId, ...]:
+        """Other processes that could go on with this one's sessions: alive, with room, and staying."""
+        own = self._describe()
+        return tuple(
+            node.id
+            for node in await self.all()
+            if node.id != own.id and not node.draining and node.sessions < node.capacity
+        )
+
     async def leave(self) -> None:
         """This process is gone."""
         node = self._describe()
