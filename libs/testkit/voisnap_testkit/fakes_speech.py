@@ -13,6 +13,7 @@ import re
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
+import msgspec
 import numpy as np
 from voisnap_domain.agents import Voice
 from voisnap_domain.conversations import Word
@@ -96,8 +97,17 @@ class FakeSttStream:
         self._offer_partial()
 
     def pause(self) -> None:
-        """Count."""
+        """What a flush would give, if the recogniser gives interim results."""
         self.pauses += 1
+        if self.is_closed or not self._owner.capabilities.interim_results:
+            return
+        if self._owner.texts is not None:
+            text = self._owner.texts[0] if self._owner.texts else ""
+        else:
+            text = " ".join(_hidden_texts(self._audio()))
+        if text:
+            prepared = msgspec.structs.replace(self._transcript(text, is_final=False), is_prepared=True)
+            self._put(prepared, delay=self._owner.delay_seconds)
 
     def flush(self) -> None:
         """One final: the next text."""

@@ -12,7 +12,8 @@ import msgspec
 
 from .words import word_set, words_of
 
-MAX_KEYS_EXPECTED = 32
+PHONE_DIGITS = 10
+"""Of a number in North America; others differ and end by silence."""
 
 
 class Slot(StrEnum):
@@ -205,10 +206,15 @@ def _misses_digits(expected: Expected, words: tuple[str, ...]) -> bool:
         return False
     if not expected.counts:
         return not _goes_on_in_words(words)
-    wanted = max(expected.counts)
-    if wanted == 10 and (words[0] in {"1", "one", "plus"} or (words[0].startswith("1") and len(words[0]) in {1, 4})):
-        wanted = 11
-    return digits < wanted and digits not in expected.counts
+    if expected.counts == (PHONE_DIGITS,) and _has_country_code(words):
+        return digits <= PHONE_DIGITS
+    return digits < max(expected.counts) and digits not in expected.counts
+
+
+def _has_country_code(words: tuple[str, ...]) -> bool:
+    """Whether a phone number begins with 1 or a plus, as in "1 415 …" and "+49 …"."""
+    first = words[0]
+    return first in {"1", "one", "plus"} or (first.startswith("1") and len(first) in {4, PHONE_DIGITS + 1})
 
 
 def _goes_on_in_words(words: tuple[str, ...]) -> bool:

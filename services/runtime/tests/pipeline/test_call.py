@@ -85,7 +85,8 @@ async def test_the_times_of_turns_are_those_of_the_line(lines):
 
 
 async def test_the_waterfall_adds_up_and_names_the_parts(lines):
-    line = await lines(llm=ScriptedLlm({"prompt": "pace: first 100ms, token 1ms\notherwise -> Yes."}))
+    llm = ScriptedLlm({"prompt": "pace: first 100ms, token 1ms\notherwise -> Yes."})
+    line = await lines(llm=llm, stt=FakeStt(delay_ms=30, partials=False))
     await line.wait(0.5)
     line.says("hello there")
     await line.until_turns(2)
@@ -454,7 +455,7 @@ async def test_keys_are_ignored_when_switched_off(lines, agent):
 
 
 async def test_a_failing_model_is_apologised_for_and_the_call_goes_on(lines):
-    line = await lines(llm=FailingLlm(1))
+    line = await lines(llm=FailingLlm(2))
     line.says("what are your hours")
     await line.until_turns(2)
     fault = line.of(Fault)[0]

@@ -406,7 +406,7 @@ class Conversation:
             answered=self._loop.time(),
         )
         draft, self._draft = self._draft, None
-        if draft is not None and (warns or words_of(draft.answers) != words_of(text) or not draft.adopt()):
+        if draft is not None and (warns or draft.has_failed or words_of(draft.answers) != words_of(text)):
             draft.cancel()
             draft = None
         if draft is None:

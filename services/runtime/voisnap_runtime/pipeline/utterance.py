@@ -63,16 +63,18 @@ class Utterance:
 
     # --- its life
 
-    def adopt(self) -> bool:
-        """Say it from now on; False when it came to nothing so far and is of no use."""
-        if self._failed or self._task.cancelled():
-            return False
+    @property
+    def has_failed(self) -> bool:
+        """Whether a draft came to nothing, so that it is of no use."""
+        return self._failed
+
+    def adopt(self) -> None:
+        """Say it from now on."""
         self._adopted.set()
         self._mouth.begin()
         for chunk in self._kept:
             self._mouth.put(chunk)
         self._kept = []
-        return True
 
     def fill(self, text: str) -> None:
         """Say `text` while nothing of the utterance itself is there yet."""

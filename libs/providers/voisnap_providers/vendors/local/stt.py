@@ -341,7 +341,18 @@ class LocalSttStream:
             self._fail(f"Decoding failed: {error}")
             return
         piece.decoded = done.result()
+        if piece is self._prepared:
+            self._tell_prepared([*self._pieces, piece])
         self._deliver()
+
+    def _tell_prepared(self, pieces: list[_Piece]) -> None:
+        """What a flush would give now, for those who like to think ahead."""
+        if any(piece.decoded is None for piece in pieces):
+            return
+        prepared = _final(_Turn(self._utterance, pieces, (self._total - self._utterance_start) / RATE))
+        if prepared.text:
+            self._last_partial = prepared.text
+            self._results.put_nowait(msgspec.structs.replace(prepared, is_final=False, is_prepared=True))
 
     def _deliver(self) -> None:
         while self._turns and all(piece.decoded is not None for piece in self._turns[0].pieces):
