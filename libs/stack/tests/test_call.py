@@ -3,9 +3,11 @@ import asyncio
 import contextlib
 import fractions
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -74,19 +76,29 @@ class Agent(MediaStreamTrack):
 
 
 class FakeHub(Hub):
-    """The words of WebRtcHub, with an aiortc peer for the audio."""
+    """The words of WebRtcHub, with an aiortc peer for the audio. Sessions `flaky` and `lost` are cut off once; `lost` is then refused."""
+
+    cut: ClassVar[set[str]] = set()
+    broken: ClassVar[asyncio.Event] = asyncio.Event()
 
     def __init__(self) -> None:
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._listening: asyncio.Task[None] | None = None
 
     async def on_connected(self) -> None:
-        if self.connection.query.get("sessionToken") != "good":
+        token = self.connection.query.get("sessionToken", "")
+        if token == "lost" and token in self.cut:
+            error = {"code": "RECONNECT_FAILED", "message": "The session has ended.", "recoverable": False}
+            self.connection.send("Error", error)
+            await self.connection.close()
+            return
+        if token not in ("good", "flaky", "lost"):
             error = {"code": "AUTH_FAILED", "message": "The session token is not valid.", "recoverable": False}
             self.connection.send("Error", error)
             await self.connection.close()
             return
-        started = {"sessionId": "wrtc_1", "conversationId": "conv_1", "agentName": "Ada", "resumed": False}
+        started = {"sessionId": "wrtc_1", "conversationId": "conv_1", "agentName": "Ada"}
+        started |= {"resumed": token in self.cut}
         self.connection.send("SessionStarted", started)
 
     async def on_disconnected(self, error: str | None) -> None:
@@ -113,6 +125,10 @@ class FakeHub(Hub):
         answer = self._peer.localDescription
         self.connection.send("SdpAnswerReceived", {"sdp": answer.sdp, "type": answer.type})
         self._say(1, "agent", "Hello, how can I help?")
+        token = self.connection.query["sessionToken"]
+        if token in ("flaky", "lost") and token not in self.cut:
+            self.cut.add(token)
+            asyncio.get_running_loop().call_later(1.0, self.broken.set)
 
     @hub_method("EndSessionAsync")
     async def end(self, reason: str | None = None) -> None:
@@ -147,7 +163,7 @@ def rest(scope_path: str, body: dict) -> tuple[int, dict]:
         case "/api/v1/webrtc/sessions", {"agentId": "agt_missing"}:
             return 404, {"title": "Not found"}
         case "/api/v1/webrtc/sessions", {"agentId": agent}:
-            token = "bad" if agent == "agt_bad" else "good"
+            token = agent.removeprefix("agt_") if agent != "agt_1" else "good"
             return 201, {"sessionId": "wrtc_1", "sessionToken": token, "conversationId": "conv_1", "iceServers": []}
         case _:
             return 404, {}
@@ -160,7 +176,10 @@ class Platform:
         self._hubs = HubApp({"webrtc": FakeHub}, authenticate=authenticate)
 
     async def __call__(self, scope, receive, send) -> None:
-        if scope["type"] == "websocket" or scope["path"].startswith("/hubs"):
+        if scope["type"] == "websocket":
+            await self._until_broken(self._hubs(scope, receive, send))
+            return
+        if scope["path"].startswith("/hubs"):
             await self._hubs(scope, receive, send)
             return
         if scope["type"] != "http":
@@ -170,6 +189,15 @@ class Platform:
         headers = [(b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
+
+    async def _until_broken(self, serving) -> None:
+        """A server that dies says no goodbye."""
+        tasks = {asyncio.ensure_future(serving), asyncio.ensure_future(FakeHub.broken.wait())}
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        FakeHub.broken.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +270,26 @@ def test_the_call_is_shown_as_it_goes(home: Path, question: Path, capsys):
     assert "endpointing 200 + stt 40 + llm 30 + tts 20 + platform 10" in out
     assert "1 answered" in out
     assert "p50" in out
+
+
+def test_a_call_that_is_cut_off_comes_back_by_itself_and_goes_on(home: Path, question: Path, capsys):
+    FakeHub.cut.clear()
+    saved = home / "heard.wav"
+    assert voisnap("--agent", "agt_flaky", "--wav", question, "--wav", question, "--save", saved) == 0
+    out = capsys.readouterr().out
+    assert "the connection is lost; reconnecting" in out
+    back = re.search(r"back: nothing was heard for ([\d.]+) s", out)
+    assert back is not None
+    assert float(back[1]) < 3
+    assert out.index("back:") < out.index("Ten past nine.")
+    assert "ended         user_ended" in out
+    assert files.read(saved).seconds > 3
+
+
+def test_a_call_that_cannot_be_restored_says_why(home: Path, question: Path, capsys):
+    FakeHub.cut.clear()
+    assert voisnap("--agent", "agt_lost", "--wav", question) == 1
+    assert "because       The session has ended. (RECONNECT_FAILED)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -3,22 +3,18 @@
 import asyncio
 import contextlib
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import aioice.ice
 import httpx
 import msgspec
-from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
-from aiortc.jitterbuffer import JitterBuffer
-from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-from aiortc.sdp import candidate_from_sdp
-from av import AudioFrame
 from voisnap_media.pcm import Pcm
 
-from .call_hub import HubClient, HubEvent, HubRefused
-from .call_media import FRAME_SECONDS, Hearing, Voice, mono
+from .call_hub import HubClient, HubEnd, HubEvent, HubRefused
+from .call_media import FRAME_SECONDS, Hearing, Voice
+from .call_peer import Peer
 
 HTTP_SECONDS = 15.0
 CONNECT_SECONDS = 20.0
@@ -28,6 +24,12 @@ ANSWER_SECONDS = 30.0
 QUIET_SECONDS = 0.8
 """The agent has finished when nothing was heard for so long and he says that he listens."""
 HANG_UP_SECONDS = 5.0
+RETURN_PAUSES = (0.0, 0.3, 0.7, 1.0, 2.0, 4.0, 8.0, 8.0)
+"""Before each attempt to come back to the hub: a lost session waits half a minute for its caller."""
+STILL_HEARD_SECONDS = 0.9
+"""An agent that is silent still sends a packet every 400 ms: without any for so long, the audio is gone with its server."""
+MAX_DIALS = 4
+"""Attempts in a row to restore the audio."""
 
 
 class CallFailed(Exception):
@@ -106,7 +108,18 @@ class Silenced(msgspec.Struct, frozen=True, kw_only=True):
     """First sound of the caller's voice sent to the agent's last sound received."""
 
 
-CallEvent = Started | Line | Turn | Trouble | Silenced
+class Lost(msgspec.Struct, frozen=True, kw_only=True):
+    """The connection to the platform is lost; the call tries to come back."""
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """The call goes on."""
+
+    gap_seconds: float
+    """From the last sound received before to the first one after."""
+
+
+CallEvent = Started | Line | Turn | Trouble | Silenced | Lost | Restored
 Told = Callable[[CallEvent], None]
 
 
@@ -124,6 +137,10 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     silenced_ms: tuple[float, ...]
     """For each interruption: how long the agent was still heard after the caller had begun to speak."""
     heard: Pcm
+    gaps_seconds: tuple[float, ...] = ()
+    """For each loss that the call survived: how long nothing came from the agent."""
+    failure: str | None = None
+    """Why the call was cut off."""
 
     def percentile(self, share: float) -> float | None:
         """A percentile of the measured answer latencies, None without any."""
@@ -148,7 +165,7 @@ async def place_call(plan: CallPlan, told: Told, hang_up: asyncio.Event) -> Call
                 http.headers["Authorization"] = f"Bearer {await _hub_token(http, plan, session['sessionId'])}"
             query = {"sessionToken": session["sessionToken"]}
             async with HubClient.opened(http, f"{plan.base_url}/hubs/webrtc", query) as hub:
-                return await _Conversation(plan, session, hub, told, hang_up).held()
+                return await _Conversation(plan, session, http, hub, told, hang_up).held()
     except httpx.ConnectError as error:
         raise CallFailed(f"nothing answers at {plan.base_url}: is the platform running (make up)?") from error
     except httpx.HTTPError as error:
@@ -206,27 +223,30 @@ def _is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-def _ice_servers(servers: Sequence[dict[str, Any]]) -> list[RTCIceServer]:
-    return [
-        RTCIceServer(urls=list(one["urls"]), username=one.get("username"), credential=one.get("credential"))
-        for one in servers
-    ]
-
-
 class _Conversation:
     """A connected call: what is said, heard and told."""
 
     def __init__(
-        self, plan: CallPlan, session: dict[str, Any], hub: HubClient, told: Told, hang_up: asyncio.Event
+        self,
+        plan: CallPlan,
+        session: dict[str, Any],
+        http: httpx.AsyncClient,
+        hub: HubClient,
+        told: Told,
+        hang_up: asyncio.Event,
     ) -> None:
         self._plan = plan
+        self._session = session
+        self._http = http
         self._hub = hub
         self._told = told
         self._hang_up = hang_up
         self._voice = Voice()
         self._hearing = Hearing()
         self._hearing.on_loud = self._agent_began
-        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=_ice_servers(session.get("iceServers", ()))))
+        self._peer: Peer | None = None
+        self._restoring: asyncio.Task[None] | None = None
+        self._gaps: list[float] = []
         self._started = Started(
             conversation_id=session.get("conversationId", ""), session_id=session["sessionId"], agent_name=""
         )
@@ -265,21 +285,30 @@ class _Conversation:
         return self._report()
 
     async def _connect(self) -> None:
-        self._peer.addTrack(self._voice)
-        self._peer.on("track", lambda track: self._spawn(self._listen(track)))
-        self._peer.on("connectionstatechange", self._peer_changed)
         if self._plan.microphone:
             self._hearing.open_loudspeaker()
-        await self._peer.setLocalDescription(await self._peer.createOffer())
-        offer = self._peer.localDescription
-        await self._hub.invoke("SendOfferAsync", {"sdp": offer.sdp, "type": offer.type})
-        waiting = [self._spawn(_wait(event)) for event in (self._connected, self._ended, self._hang_up)]
-        await asyncio.wait(waiting, timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        await self._dial()
+        await self._until_connected()
         if not self._connected.is_set() and not self._hang_up.is_set():
             raise CallFailed(
                 self._failure or "no way was found for the audio (ICE): `voisnap doctor` checks the candidates"
             )
         self._began_at = self._loop.time()
+
+    async def _dial(self) -> None:
+        """Offer an audio connection; one that is there already ends."""
+        self._connected.clear()
+        before, self._peer = self._peer, None
+        if before is not None:
+            await before.close()
+        self._peer = Peer(self._session.get("iceServers", ()), self._voice, self._hearing, self._peer_changed)
+        await self._hub.invoke("SendOfferAsync", await self._peer.offer())
+
+    async def _until_connected(self) -> None:
+        waiting = [self._spawn(_wait(event)) for event in (self._connected, self._ended, self._hang_up)]
+        await asyncio.wait(waiting, timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
 
     async def _talk(self) -> None:
         if self._plan.microphone:
@@ -341,51 +370,111 @@ class _Conversation:
         self._latencies.append(latency)
         self._unclaimed = latency
 
-    async def _listen(self, track: MediaStreamTrack) -> None:
-        # aiortc's receiver would hold everything back by 80 ms; what is measured here is the agent, not the caller.
-        for receiver in self._peer.getReceivers():
-            setattr(receiver, "_RTCRtpReceiver__jitter_buffer", JitterBuffer(capacity=16, prefetch=0))  # noqa: B010 - private
-        first: int | None = None
-        with contextlib.suppress(MediaStreamError):
-            while True:
-                frame = await track.recv()
-                if isinstance(frame, AudioFrame) and frame.pts is not None:
-                    first = frame.pts if first is None else first
-                    self._hearing.frame(mono(frame), max(0, frame.pts - first), self._loop.time())
-
-    def _peer_changed(self) -> None:
-        if self._peer.connectionState == "connected":
+    def _peer_changed(self, peer: Peer) -> None:
+        if peer is not self._peer:
+            return
+        if peer.state == "connected":
             self._connected.set()
-        elif self._peer.connectionState == "failed":
-            self._failure = self._failure or "the audio connection was lost (ICE)"
-            self._ended.set()
+        elif peer.state in ("failed", "closed") and not self._ended.is_set():
+            if self._connected.is_set():
+                self._restore()
+            else:
+                self._fail("the audio connection was lost (ICE)")
+
+    # Coming back
 
     async def _follow_hub(self) -> None:
+        end = await self._follow(self._hub)
+        while not self._ended.is_set():
+            if not end.may_return:
+                self._fail(end.reason)
+                return
+            self._told(Lost())
+            end = await self._come_back()
+
+    async def _follow(self, hub: HubClient) -> HubEnd:
         try:
-            async for event in self._hub.events():
+            async for event in hub.events():
                 await self._heard_of(event)
         except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
-            self._failure = f"the platform said something that cannot be understood: {error!r}"
-        if not self._ended.is_set():
-            self._failure = self._failure or "the hub closed the connection"
-            self._ended.set()
+            self._fail(f"the platform said something that cannot be understood: {error!r}")
+        return hub.end or HubEnd("the call is over", False)
+
+    async def _come_back(self) -> HubEnd:
+        """Connect to the hub again with the same session, and follow it until the next end."""
+        reason = "nothing answered"
+        query = {"sessionToken": self._session["sessionToken"]}
+        for pause in RETURN_PAUSES:
+            await asyncio.sleep(pause)
+            try:
+                async with HubClient.opened(self._http, f"{self._plan.base_url}/hubs/webrtc", query) as hub:
+                    self._hub = hub
+                    return await self._follow(hub)
+            except (HubRefused, OSError, httpx.HTTPError) as error:
+                reason = str(error) or type(error).__name__
+        return HubEnd(f"the connection was lost and could not be restored: {reason}", False)
+
+    def _restore(self) -> None:
+        """See that the audio goes on, unless somebody does already."""
+        if self._restoring is None or self._restoring.done():
+            self._restoring = self._spawn(self._restore_audio())
+
+    async def _restore_audio(self) -> None:
+        last = self._hearing.last_frame_at
+        for attempt in range(MAX_DIALS):
+            if await self._is_heard(last):
+                break
+            try:
+                await self._dial()
+            except HubRefused:
+                if self._hub.end is not None:
+                    return  # the hub was lost again: the next return looks after the audio
+                await asyncio.sleep(attempt)
+                continue
+            await self._until_connected()
+        if self._ended.is_set() or self._hang_up.is_set():
+            return
+        if await self._is_heard(last):
+            first, before = self._hearing.last_frame_at or 0.0, last or 0.0
+            restored = Restored(gap_seconds=round(first - before, 3))
+            self._gaps.append(restored.gap_seconds)
+            self._told(restored)
+        else:
+            self._fail("the audio connection was lost and could not be restored (ICE)")
+
+    async def _is_heard(self, since: float | None) -> bool:
+        """Whether anything comes from the agent after the time `since`."""
+        if self._peer is None or self._peer.state != "connected":
+            return False
+        until = self._loop.time() + STILL_HEARD_SECONDS
+        while self._loop.time() < until:
+            if self._hearing.last_frame_at is not None and self._hearing.last_frame_at != since:
+                return True
+            await asyncio.sleep(0.01)
+        return False
+
+    def _fail(self, reason: str) -> None:
+        self._failure = self._failure or reason
+        self._ended.set()
 
     async def _heard_of(self, event: HubEvent) -> None:
         value = event.value
         match event.target:
-            case "SdpAnswerReceived":
-                await self._peer.setRemoteDescription(RTCSessionDescription(value["sdp"], value["type"]))
-            case "IceCandidateReceived" if value.get("candidate"):
-                candidate = candidate_from_sdp(value["candidate"].removeprefix("candidate:"))
-                candidate.sdpMid, candidate.sdpMLineIndex = value.get("sdpMid"), value.get("sdpMLineIndex")
-                await self._peer.addIceCandidate(candidate)
+            case "SdpAnswerReceived" if self._peer is not None:
+                await self._peer.accept(value)
+            case "IceCandidateReceived" if value.get("candidate") and self._peer is not None:
+                await self._peer.add_candidate(value)
             case "SessionStarted":
                 self._started = Started(
                     conversation_id=value.get("conversationId", ""),
                     session_id=value.get("sessionId", self._started.session_id),
                     agent_name=value.get("agentName", ""),
                 )
-                self._told(self._started)
+                if value.get("resumed") and self._peer is not None:
+                    self._state = "listening"
+                    self._restore()
+                else:
+                    self._told(self._started)
             case "SessionEnded":
                 self._end = value
                 self._ended.set()
@@ -427,8 +516,7 @@ class _Conversation:
         )
         self._told(trouble)
         if not trouble.recoverable:
-            self._failure = f"{trouble.message} ({trouble.code})"
-            self._ended.set()
+            self._fail(f"{trouble.message} ({trouble.code})")
 
     async def _say_goodbye(self) -> None:
         if self._ended.is_set():
@@ -442,10 +530,12 @@ class _Conversation:
 
     async def _close(self) -> None:
         self._hearing.close()
-        await self._peer.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._peer is not None:
+            await self._peer.close()
+        self._voice.stop()
 
     def _report(self) -> CallReport:
         return CallReport(
@@ -459,11 +549,14 @@ class _Conversation:
             heard_latencies_ms=tuple(round(latency, 1) for latency in self._latencies),
             silenced_ms=tuple(self._silenced),
             heard=self._hearing.sound(),
+            gaps_seconds=tuple(self._gaps),
+            failure=self._failure,
         )
 
     def _spawn(self, work: Any) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return task
 
 

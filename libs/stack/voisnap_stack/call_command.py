@@ -14,7 +14,20 @@ from typing import Any
 import msgspec
 from voisnap_media import files
 
-from .call import CallEvent, CallFailed, CallPlan, CallReport, Line, Silenced, Started, Trouble, Turn, place_call
+from .call import (
+    CallEvent,
+    CallFailed,
+    CallPlan,
+    CallReport,
+    Line,
+    Lost,
+    Restored,
+    Silenced,
+    Started,
+    Trouble,
+    Turn,
+    place_call,
+)
 from .call_media import MicrophoneMissing
 
 _DESCRIPTION = """\
@@ -178,6 +191,10 @@ class _Shown:
                 self._write(f"        {_latency(event)}")
             case Silenced(after_ms=after):
                 self._write(f"        the agent fell silent {after:.0f} ms after you began to speak")
+            case Lost():
+                self._write(f"{self._clock()} the connection is lost; reconnecting …")
+            case Restored(gap_seconds=gap):
+                self._write(f"{self._clock()} back: nothing was heard for {gap:.1f} s")
             case Trouble(code=code, message=message):
                 self._write(f"{self._clock()} error  {message} ({code})")
             case _:
@@ -219,6 +236,8 @@ def _latency(turn: Turn) -> str:
 def _summary(report: CallReport, saved: Path | None) -> None:
     print()
     print(f"ended         {report.reason} after {report.duration_seconds:.1f} s")
+    if report.failure is not None:
+        print(f"because       {report.failure}")
     print(f"turns         {len(report.heard_latencies_ms)} answered")
     p50, p95 = report.percentile(0.5), report.percentile(0.95)
     if p50 is not None and p95 is not None:
@@ -234,6 +253,7 @@ def _document(report: CallReport) -> dict[str, Any]:
         "sessionId": report.session_id,
         "agentName": report.agent_name,
         "reason": report.reason,
+        "failure": report.failure,
         "durationSeconds": report.duration_seconds,
         "answers": len(report.heard_latencies_ms),
         "latencyMs": {
@@ -242,6 +262,7 @@ def _document(report: CallReport) -> dict[str, Any]:
             "all": list(report.heard_latencies_ms),
         },
         "silencedMs": list(report.silenced_ms),
+        "gapsSeconds": list(report.gaps_seconds),
         "transcript": [{"turnId": line.turn_id, "speaker": line.speaker, "text": line.text} for line in report.lines],
         "turns": [
             {"turnId": turn.turn_id, "heardMs": turn.heard_ms, "server": msgspec.to_builtins(turn.server)}

@@ -25,6 +25,13 @@ class HubRefused(Exception):
     """The hub did not let us in, or answered an invocation with an error; the text is the hub's."""
 
 
+class HubEnd(msgspec.Struct, frozen=True):
+    """How a connection ended. `may_return`: it broke, or the hub asked to connect again."""
+
+    reason: str
+    may_return: bool
+
+
 class HubEvent(msgspec.Struct, frozen=True):
     """Something the hub told us."""
 
@@ -46,6 +53,8 @@ class HubClient:
         self._events: asyncio.Queue[HubEvent | None] = asyncio.Queue(_QUEUE)
         self._waiting: dict[str, asyncio.Future[Any]] = {}
         self._count = 0
+        self.end: HubEnd | None = None
+        """Set once the connection is over."""
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     @classmethod
@@ -132,7 +141,7 @@ class HubClient:
         except ConnectionClosed:
             pass
         finally:
-            self._over("the hub closed the connection")
+            self._over("the hub closed the connection", may_return=True)
 
     def _take(self, text: str) -> str:
         *records, rest = text.split(SEPARATOR)
@@ -154,14 +163,18 @@ class HubClient:
                     else:
                         future.set_result(message.get("result"))
             case 7:  # close
-                self._over(str(message.get("error") or "the hub closed the connection"))
+                reason = str(message.get("error") or "the hub closed the connection")
+                self._over(reason, may_return=bool(message.get("allowReconnect")))
             case _:
                 pass
 
-    def _over(self, reason: str) -> None:
+    def _over(self, reason: str, *, may_return: bool) -> None:
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(HubRefused(reason))
+        if self.end is not None:
+            return
+        self.end = HubEnd(reason, may_return)
         if self._events.full():
             self._events.get_nowait()
         self._events.put_nowait(None)

@@ -20,6 +20,7 @@ VOICE_DBFS = -45.0
 """A frame louder than this is somebody speaking."""
 MAX_HEARD_SECONDS = 3600
 """How much received sound is kept."""
+MAX_LATE_SECONDS = 0.2
 _MICROPHONE_FRAMES = 25
 
 
@@ -72,6 +73,8 @@ class Voice(MediaStreamTrack):
         loop = asyncio.get_running_loop()
         self._start = self._start if self._start is not None else loop.time()
         due = self._start + self._frame * FRAME_SECONDS
+        if loop.time() - due > MAX_LATE_SECONDS:  # nobody asked for a while: go on from now, not all at once
+            self._start, due = loop.time() - self._frame * FRAME_SECONDS, loop.time()
         if due > loop.time():
             await asyncio.sleep(due - loop.time())
         samples = self._queued.popleft() if self._queued else None
@@ -122,6 +125,9 @@ class Hearing:
         self.last_loud_at: float | None = None
         self.on_loud: Callable[[float], None] | None = None
         """Told when the agent begins to be heard."""
+        self.last_frame_at: float | None = None
+        """When anything arrived last, silence included."""
+        self._first_frame_at: float | None = None
         self._parts: list[tuple[int, np.ndarray]] = []
         self._loudspeaker: Any = None
         self._playing: deque[np.ndarray] = deque(maxlen=_MICROPHONE_FRAMES)
@@ -135,8 +141,14 @@ class Hearing:
         self._loudspeaker = _device("OutputStream", wanted)
         self._loudspeaker.start()
 
+    def place_of(self, now: float) -> int:
+        """Where a stream that begins now lies on the timeline of the whole call."""
+        return 0 if self._first_frame_at is None else round((now - self._first_frame_at) * RATE)
+
     def frame(self, samples: np.ndarray, at_sample: int, now: float) -> None:
         """Take the next received frame: 48 kHz mono, `at_sample` on the sender's timeline."""
+        self.last_frame_at = now
+        self._first_frame_at = now if self._first_frame_at is None else self._first_frame_at
         if at_sample < MAX_HEARD_SECONDS * RATE:
             self._parts.append((at_sample, samples))
         if self._loudspeaker is not None:
