@@ -38,6 +38,7 @@ from .hubs.connection_tokens import RedisConnectionTokens
 from .hubs.reception import Reception, plans_of
 from .hubs.voice import VoiceHub
 from .hubs.webrtc import WebRtcHub
+from .hubs.wire import call_event
 from .pipeline.call import Call
 from .pipeline.chat import Chat
 from .pipeline.ear import VadTicker
@@ -46,6 +47,7 @@ from .recording import Recordings
 from .sessions.desk import Desk, DeskSettings
 from .sessions.drain import Drain
 from .sessions.journal import Journal, Relay
+from .sessions.listening import Gallery
 from .sessions.live import LiveCall, Parts
 from .sessions.neighbours import Neighbours
 from .sessions.nodes import Node, Nodes
@@ -168,8 +170,10 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
             plan=plans_of(bus),
             now=_now,
             random_bytes=os.urandom,
+            bus=bus,
             resume_window=settings.resume_window,
         )
+        gallery = Gallery(bus, sessions.of_conversation, to_event=call_event)
         hubs = HubApp(
             {
                 "webrtc": lambda: WebRtcHub(reception),
@@ -212,6 +216,8 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
         pacer.start()
         stack.callback(pacer.stop)
         await desk.listen()
+        await gallery.listen()
+        stack.push_async_callback(gallery.close)
         await neighbours.listen(sessions.yield_session)
 
         drain = Drain(

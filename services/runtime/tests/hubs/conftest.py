@@ -18,8 +18,10 @@ from voisnap_runtime.hubs.chat import ChatHub
 from voisnap_runtime.hubs.reception import Reception
 from voisnap_runtime.hubs.voice import VoiceHub
 from voisnap_runtime.hubs.webrtc import WebRtcHub
+from voisnap_runtime.hubs.wire import call_event
 from voisnap_runtime.pipeline.chat import Chat
 from voisnap_runtime.sessions.desk import Desk, DeskSettings
+from voisnap_runtime.sessions.listening import Gallery
 from voisnap_signalr import HubApp, router
 
 
@@ -154,7 +156,17 @@ async def reception(house, planner):
         plan=planner,
         now=house.clock,
         random_bytes=lambda count: b"\x05" * count,
+        bus=house.bus,
     )
+
+
+@pytest.fixture
+async def gallery(house):
+    """Lets listeners hear the conversations of the house."""
+    made = Gallery(house.bus, house.sessions.of_conversation, to_event=call_event)
+    await made.listen()
+    yield made
+    await made.close()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 from voisnap_domain.errors import Conflict, DomainError
-from voisnap_domain.ids import AgentId, SessionId
+from voisnap_domain.ids import AgentId, ConversationId, SessionId
 from voisnap_domain.sessions import Channel, EndReason, Session, SessionPlan
 from voisnap_kit import log
 from voisnap_kit.redis import RedisError
@@ -21,11 +21,13 @@ from voisnap_proto.requests import (
 )
 from voisnap_signalr import HubConnection
 
+from voisnap_runtime.sessions.listening import Sides, Telling
 from voisnap_runtime.sessions.live import LiveSession
 from voisnap_runtime.sessions.roster import GRACE, LiveSessions
 from voisnap_runtime.sessions.store import Seat, Store
 
 from .auth import HubUser
+from .listening import Listener
 from .parameters import Parameters
 from .refusals import AGENT_NOT_FOUND, AUTH_FAILED, RECONNECT_FAILED, Refusal, refusing
 
@@ -61,6 +63,7 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
     plan: Callable[[PlanSession], Awaitable[SessionPlan]]
     now: Callable[[], datetime]
     random_bytes: Callable[[int], bytes]
+    bus: Telling
     resume_window: timedelta = GRACE
 
     async def session_for(
@@ -76,6 +79,20 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
             live = await self._new_session(user, channel, wanted)
         await self.remember(connection, live)
         return live, resumed
+
+    def listener(self, connection: HubConnection, conversation_id: ConversationId, sides: Sides) -> Listener:
+        """Somebody who wants to hear a conversation of his tenant."""
+        user: HubUser = connection.user
+        return Listener(
+            connection,
+            self.bus,
+            id=self.random_bytes(12).hex(),
+            tenant_id=user.tenant_id,
+            environment=user.environment,
+            conversation_id=conversation_id,
+            sides=sides,
+            now=self.now,
+        )
 
     async def remember(self, connection: HubConnection, live: LiveSession) -> None:
         """Know the session by its connection, should the client come back over another one."""

@@ -95,6 +95,21 @@ class ConversationEnded(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     reason: str
 
 
+class ListenerAudio(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """100 ms of one side of a conversation that is listened to: 24 kHz, 16-bit."""
+
+    speaker: str
+    audio: bytes
+
+
+class ListeningEnded(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The conversation that was listened to is over."""
+
+    conversation_id: str
+    reason: str
+    ended_at: datetime
+
+
 class DtmfReceived(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     digit: str
 
@@ -129,7 +144,7 @@ def session_started(session: Session, *, at: datetime, resumed: bool) -> Session
         agent_id=plan.agent.agent_id,
         agent_name=plan.agent.config.name,
         channel=plan.channel.value,
-        started_at=_rounded(at),
+        started_at=rounded(at),
         resumed=resumed,
         audio=Audio(),
     )
@@ -142,7 +157,7 @@ def message_received(sequence: int, content: str, *, is_final: bool, at: datetim
         content=content,
         is_chunk=not is_final,
         is_final=is_final,
-        timestamp=_rounded(at),
+        timestamp=rounded(at),
     )
 
 
@@ -152,7 +167,7 @@ def session_ended(plan: SessionPlan, *, reason: EndReason, seconds: float, at: d
         conversation_id=plan.conversation_id,
         reason=reason.value,
         duration_seconds=seconds,
-        ended_at=_rounded(at),
+        ended_at=rounded(at),
     )
 
 
@@ -195,7 +210,7 @@ def _turn_completed(turn: Turn) -> TurnCompleted:
     )
 
 
-def _rounded(at: datetime) -> datetime:
+def rounded(at: datetime) -> datetime:
     """To the millisecond, as JavaScript dates are."""
     at = at.astimezone(UTC)
     return at.replace(microsecond=at.microsecond // 1000 * 1000)

@@ -18,7 +18,7 @@ from voisnap_domain.costs import Usage
 from voisnap_domain.errors import FieldError, Invalid, LimitReached
 from voisnap_domain.resumption import CallSnapshot, Resumption
 from voisnap_domain.sessions import EndReason, SessionPlan
-from voisnap_domain.turntaking import says_one_of, words_of
+from voisnap_domain.turntaking import phrase_of, says_one_of
 from voisnap_media.pcm import Pcm
 from voisnap_providers.errors import ProviderError, ProviderTimeout
 from voisnap_providers.ports.llm import EndCall, LanguageModel, LlmDelta, LlmUsed, TextDelta
@@ -96,7 +96,7 @@ class Chat:
         self._greets = silent and config.first_message_mode is FirstMessageMode.ASSISTANT_SPEAKS_FIRST
         self._script = script_of(plan, greets=self._greets)
         self._disclosed = not self._script.disclosure or (resume is not None and resume.snapshot.disclosed)
-        self._end_phrases = tuple(words for phrase in config.end_call_phrases if (words := words_of(phrase)))
+        self._end_phrases = tuple(words for phrase in config.end_call_phrases if (words := phrase_of(phrase)))
         self._meter = Meter(llm=llm.provider, model=config.llm.model, tts="", stt="", stt_model=None)
         self._began: float | None = None
         self._elapsed = resume.elapsed if resume else 0.0

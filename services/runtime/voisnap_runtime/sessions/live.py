@@ -30,6 +30,7 @@ from voisnap_runtime.recording import Recordings
 from voisnap_runtime.transports.port import LinkQuality
 
 from .journal import Journal, LostSession, writable
+from .listening import Tap
 from .neighbours import Neighbours
 from .presence import RESUME_SECONDS, Presence, Sighting, presence
 from .resuming import combined, last_words
@@ -188,6 +189,7 @@ class LiveSession:
         self._transport: LiveTransport | None = None
         self._peer: PeerTransport | None = None
         self._audience: Audience | None = None
+        self._taps: tuple[Tap, ...] = ()
         self._was_watched = False
         self._connected = asyncio.Event()
         self._ending: asyncio.Future[EndReason | None] = self._loop.create_future()
@@ -404,6 +406,22 @@ class LiveSession:
         """Wait until everything is closed and written."""
         await self._over.wait()
 
+    # Listeners
+
+    def overhear(self, tap: Tap) -> None:
+        """Let somebody listen in."""
+        self._tapped((*self._taps, tap))
+
+    def leave_alone(self, tap: Tap) -> None:
+        """He listens no more; for one who does not, nothing happens."""
+        self._tapped(tuple(other for other in self._taps if other is not tap))
+
+    def _tapped(self, taps: tuple[Tap, ...]) -> None:
+        self._taps = taps
+        if self._begun and not self._ending.done():
+            self._parts.pacer.remove(self._call)
+            self._pace()
+
     # What the transport calls (AudioSink)
 
     def feed(self, audio: Pcm, arrived_at: float) -> None:
@@ -411,6 +429,8 @@ class LiveSession:
         self._heard_at = arrived_at
         if self._begun:
             self._call.feed(audio, arrived_at)
+            for tap in self._taps:
+                tap.caller(audio)
 
     def dtmf(self, digit: str) -> None:
         """A key the caller pressed."""
@@ -496,8 +516,9 @@ class LiveSession:
 
     def _pace(self) -> None:
         """Have the agent heard; a written conversation has nothing to play."""
-        if self.plan.channel not in WRITTEN_CHANNELS:
-            self._parts.pacer.add(self._call, self._transport, on_fault=self._faulted)
+        if self.plan.channel not in WRITTEN_CHANNELS and self._transport is not None:
+            transport = Overheard(self._transport, self._taps) if self._taps else self._transport
+            self._parts.pacer.add(self._call, transport, on_fault=self._faulted)
 
     def _resume(self, resumption: Resumption) -> None:
         """Go on: nobody needs to hear that the session started, and the time since the claim belongs to the gap."""
@@ -536,6 +557,8 @@ class LiveSession:
         self._parts.pacer.remove(self._call)
         if self._audience is not None:
             self._audience.ended(self.plan, reason=reason, seconds=round(seconds, 3), at=ended_at)
+        for tap in self._taps:
+            tap.ended(reason)
         self._announced.set()
         recording, _ = await asyncio.gather(self._finish_recording(), self._close_transport())
         if not self._begun:
@@ -551,6 +574,8 @@ class LiveSession:
     async def _leave_process(self) -> None:
         """It goes on elsewhere, or has ended there: close what is here. The client comes back to a session that waits for it."""
         self._parts.pacer.remove(self._call)
+        for tap in self._taps:
+            tap.ended(None)
         if self._audience is not None and self._left and not self._gives_way:
             await self._ask_back(self._audience)
         elif self._audience is not None:
@@ -638,6 +663,8 @@ class LiveSession:
                 pass
         if self._audience is not None:
             self._audience.told(event)
+        for tap in self._taps:
+            tap.told(event)
 
     def _finished(self, turn: Turn) -> None:
         self._turns = turn.sequence
@@ -749,6 +776,19 @@ class LiveSession:
             over_hub=self._over_hub,
             window=self._parts.resume_window.total_seconds(),
         )
+
+
+class Overheard:
+    """A transport with listeners: what the agent says goes to them too."""
+
+    def __init__(self, transport: LiveTransport, taps: tuple[Tap, ...]) -> None:
+        self._transport = transport
+        self._taps = taps
+
+    def send(self, audio: Pcm | None) -> None:
+        self._transport.send(audio)
+        for tap in self._taps:
+            tap.agent(audio)
 
 
 async def cancelled(task: "asyncio.Task[Any] | None") -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from voisnap_domain.errors import LimitReached, NotFound
-from voisnap_domain.ids import SessionId
+from voisnap_domain.ids import ConversationId, SessionId
 from voisnap_domain.resumption import Resumption
 from voisnap_domain.sessions import EndReason, Session, SessionState
 from voisnap_kit import log
@@ -62,6 +62,13 @@ class LiveSessions:
         """The session if it lives here."""
         live = self._live.get(session_id)
         return None if live is None or live.has_left else live
+
+    def of_conversation(self, conversation_id: ConversationId) -> LiveSession | None:
+        """The session of a conversation that goes on here."""
+        for live in self._live.values():
+            if live.plan.conversation_id == conversation_id and live.is_connected and not live.is_ending:
+                return live
+        return None
 
     async def claim(self, session_id: SessionId, *, takes_over: bool = False) -> LiveSession:
         """The session, from now on living here if it does not already; a conversation that has begun elsewhere goes on here.
