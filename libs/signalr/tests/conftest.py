@@ -202,6 +202,12 @@ def kept_log() -> KeptLog:
     return KeptLog()
 
 
+@pytest.fixture(scope="session")
+def kept_logs() -> type[KeptLog]:
+    """For tests that need a log for each example."""
+    return KeptLog
+
+
 @pytest.fixture
 def connect() -> type[AsgiSocket]:
     return AsgiSocket

@@ -3,13 +3,13 @@
 import asyncio
 import importlib.util
 import sys
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from voisnap_signalr import Hub, HubAppSettings, HubLimits, SessionSettings, hub_method
+from voisnap_signalr import Hub, HubAppSettings, HubLimits, SessionSettings, Unauthorized, hub_method
 
 pytestmark = pytest.mark.unit
 
@@ -217,6 +217,23 @@ async def test_streams_of_a_connection_are_bounded(hub_app, connect, scenarios) 
     assert await socket.message() == done("2", result="")
     socket.send(stream("EmptyStream", invocation_id="4"))
     assert await socket.message() == done("4")
+
+
+async def test_method_may_refuse_its_user(hub_app, connect) -> None:
+    class Guarded(Hub):
+        @hub_method("Open")
+        async def open(self) -> None:
+            raise Unauthorized("no key")
+
+        @hub_method("Pour")
+        async def pour(self) -> AsyncIterator[int]:
+            raise Unauthorized("no key")
+
+    socket = await connect(hub_app({"/guarded": Guarded}), "/guarded").open()
+    socket.invoke("Open")
+    assert await socket.message() == done(error="Failed to invoke 'Open' because user is unauthorized")
+    socket.send(stream("Pour"))
+    assert await socket.message() == done(error="Failed to invoke 'Pour' because user is unauthorized")
 
 
 # Streams of the client

@@ -243,6 +243,8 @@ class Connection:
         if self._codec is None:
             farewell = handshake.encode_reply(error)
         else:
-            farewell = self._codec.encode(Close(error=f"Connection closed with an error. {error}"))
+            # As in ASP.NET Core: a client that reconnects by itself may come back and do better.
+            close = Close(error=f"Connection closed with an error. {error}", allow_reconnect=True)
+            farewell = self._codec.encode(close)
         self.close()
         return Failed(error=error, farewell=farewell)
