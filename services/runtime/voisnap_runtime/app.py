@@ -36,6 +36,7 @@ from .hubs.auth import authenticator
 from .hubs.chat import ChatHub
 from .hubs.connection_tokens import RedisConnectionTokens
 from .hubs.reception import Reception, plans_of
+from .hubs.relay import BusRelay
 from .hubs.voice import VoiceHub
 from .hubs.webrtc import WebRtcHub
 from .hubs.wire import call_event
@@ -174,6 +175,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
             resume_window=settings.resume_window,
         )
         gallery = Gallery(bus, sessions.of_conversation, to_event=call_event)
+        between = BusRelay(bus, node_id)
         hubs = HubApp(
             {
                 "webrtc": lambda: WebRtcHub(reception),
@@ -185,6 +187,8 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
             tokens=RedisConnectionTokens(redis),
             logger=log.get("voisnap_runtime.hubs"),
             continuity=True,
+            node=node_id,
+            relay=between,
         )
         beat = Beat(limit=5.0)
         checks = {
@@ -219,6 +223,8 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
         await gallery.listen()
         stack.push_async_callback(gallery.close)
         await neighbours.listen(sessions.yield_session)
+        stack.push_async_callback(between.close)
+        await between.listen(hubs.serve_relayed)
 
         drain = Drain(
             gate=gate,
