@@ -12,6 +12,7 @@ from voisnap_media.pcm import Pcm
 from voisnap_media.recorder import Recorder, RecordingFormat, RecordingSettings
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.llm import LlmDelta, LlmRequest, TextDelta
+from voisnap_providers.ports.stt import Transcript
 from voisnap_runtime.pipeline.events import (
     AgentStateChanged,
     AudioCleared,
@@ -20,7 +21,7 @@ from voisnap_runtime.pipeline.events import (
     TranscriptionUpdated,
     Warned,
 )
-from voisnap_testkit.fakes_speech import FakeStt, FakeTts, ScriptedLlm, spoken
+from voisnap_testkit.fakes_speech import FakeStt, FakeSttStream, FakeTts, ScriptedLlm, spoken
 
 pytestmark = [pytest.mark.unit, pytest.mark.virtual_time]
 
@@ -490,17 +491,50 @@ async def test_a_hanging_recogniser_is_apologised_for(lines):
     assert "didn't catch" in line.turns[0].text
 
 
-async def test_a_failing_recogniser_is_opened_again(lines):
-    stt = FakeStt(error=ProviderError("gone", provider="fake", kind="stt", retryable=True))
+class BreakingStt(FakeStt):
+    """A recogniser whose connection breaks instead of the first finals."""
+
+    def __init__(self, breaks: int) -> None:
+        super().__init__(delay_ms=30)
+        self.breaks = breaks
+
+    def open(self, *, language: str, model: str | None = None, keyterms: tuple[str, ...] = ()) -> FakeSttStream:
+        stream = BreakingStream(self, language)
+        self.streams.append(stream)
+        return stream
+
+
+class BreakingStream(FakeSttStream):
+    async def _iterate(self) -> AsyncGenerator[Transcript]:
+        async for transcript in super()._iterate():
+            if transcript.is_final and self._owner.breaks:
+                self._owner.breaks -= 1
+                raise ProviderError("gone", provider="fake", kind="stt", retryable=True)
+            yield transcript
+
+
+async def test_a_recogniser_that_breaks_hears_the_turn_again_and_nothing_is_lost(lines):
+    stt = BreakingStt(1)
+    line = await lines(stt=stt)
+    line.says("what are your hours")
+    await line.until_turns(2)
+    assert line.spoken_turns == [(USER, "what are your hours"), (AGENT, "We are open from nine to five.")]
+    assert not line.of(Fault)
+    assert line.turns[0].end_time == pytest.approx(19 * 0.06, abs=0.8)
+    assert len(stt.streams) == 2
+
+
+async def test_a_recogniser_that_keeps_breaking_is_apologised_for_once_a_turn(lines):
+    stt = BreakingStt(2)
     line = await lines(stt=stt)
     line.says("what are your hours")
     await line.until_turns(1)
     assert "didn't catch" in line.turns[0].text
-    stt.error = None
+    assert len(line.of(Fault)) == 1
     line.says("what are your hours")
     await line.until_turns(3)
     assert line.turns[2].text == "We are open from nine to five."
-    assert len(stt.streams) == 2
+    assert len(stt.streams) == 3
 
 
 async def test_a_recogniser_that_fails_for_good_ends_the_call(lines):

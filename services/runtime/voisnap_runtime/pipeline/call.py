@@ -15,7 +15,7 @@ from voisnap_media.pcm import Pcm
 from voisnap_media.recorder import Recorder
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.llm import LanguageModel
-from voisnap_providers.ports.stt import SpeechToText
+from voisnap_providers.ports.stt import SpeechToText, SttStream
 from voisnap_providers.ports.tts import TextToSpeech
 from voisnap_providers.ports.turn_end import TurnEndDetector
 
@@ -102,8 +102,8 @@ class Call:
             stt,
             config.transcription,
             heard=lambda transcript: self._conversation.hear(transcript),
-            failed=lambda error: self._conversation.hear_no_more(error),
-            reopened=lambda stream: self._ear.listen_to(stream),
+            failed=lambda error, again: self._conversation.hear_no_more(error, again=again),
+            reopened=self._reopened,
         )
         self._ear = Ear(
             self._hearing.stream,
@@ -236,6 +236,10 @@ class Call:
 
     def _end_said(self, reason: EndReason) -> None:
         self.end(reason)
+
+    def _reopened(self, stream: SttStream) -> None:
+        self._ear.listen_to(stream)
+        self._conversation.hear_again()
 
     def _begin(self) -> None:
         resumption = self._resumption

@@ -210,6 +210,8 @@ class Conversation:
             return
         if transcript.is_final:
             self._final = self._loop.time()
+            if self.turns.state.finals_due <= 1:
+                self._ear.answered()
         self.turns.happen(
             WordsHeard(
                 self._now(),
@@ -225,10 +227,17 @@ class Conversation:
         """How likely the turn is over by how it sounded."""
         self.turns.happen(EndOfTurnLikely(self._now(), probability, silent_since_ms))
 
-    def hear_no_more(self, error: ProviderError) -> None:
-        """The recogniser failed."""
+    def hear_no_more(self, error: ProviderError, *, again: bool) -> None:
+        """The recogniser failed. `again`: another one hears the same audio at once, so that nothing is lost."""
         log.warning("stt.failed", provider=error.provider, retryable=error.retryable, reason=error.detail)
-        self.turns.happen(WordsFailed(self._now()))
+        if not again:
+            self._ear.answered()
+            self.turns.happen(WordsFailed(self._now()))
+
+    def hear_again(self) -> None:
+        """Another recogniser has heard what the failed one owed words for: ask for them."""
+        for _ in range(self.turns.state.finals_due):
+            self._ear.flush()
 
     async def hear_last_words(self, seconds: float) -> None:
         """The call is over while the caller may be speaking: stop, and wait up to `seconds` for what was said."""

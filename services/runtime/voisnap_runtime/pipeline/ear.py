@@ -93,6 +93,7 @@ class Ear:
         self._pushed = 0
         self._hearing = self._continuous
         self._turn_from: int | None = None
+        self._asked_from: int | None = None
         self._segments: deque[_Segment] = deque(maxlen=256)
         self._heard_samples = 0
         self._heard_before = 0.0
@@ -110,13 +111,25 @@ class Ear:
         self._call_ms = elapsed * 1000
 
     def listen_to(self, stream: SttStream) -> None:
-        """Hand audio to another recogniser stream from now on; times of its words count from here."""
+        """Hand audio to another recogniser stream from now on; times of its words count from here.
+
+        It hears again what the former one gave no final words for, as far back as the memory goes.
+        """
         self._stream = stream
         self._segments.clear()
         self._heard_before = self.heard_seconds
         self._heard_samples = 0
-        self._hearing = self._continuous
+        self._hearing = self._continuous or self._turn_from is not None
         self._pushed = self._written
+        start = self._turn_from if self._asked_from is None else self._asked_from
+        if start is not None and start < self._written:
+            start = max(start, self._written - self._size)
+            self._segments.append(_Segment(0.0, self._time_of(start)))
+            self._push(Pcm(self._between(start, self._written).copy(), RATE))
+
+    def answered(self) -> None:
+        """All final words that were asked for have come, or never will."""
+        self._asked_from = None
 
     # --- time
 
@@ -253,6 +266,8 @@ class Ear:
     def flush(self) -> None:
         """The caller's turn is over."""
         self._stream.flush()
+        if self._asked_from is None:
+            self._asked_from = self._turn_from
         self._hearing = self._continuous
         self._turn_from = None
 

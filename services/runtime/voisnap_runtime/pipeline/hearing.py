@@ -9,6 +9,8 @@ from voisnap_providers.ports.stt import SpeechToText, SttStream, Transcript
 
 BACKOFF_SECONDS = (0.0, 0.5, 1.0, 2.0)
 """Waits before a failed recogniser is opened again; after the last one it is given up."""
+STEADY_SECONDS = 10.0
+"""A stream that worked for so long does not count as one more failure in a row."""
 CLOSE_SECONDS = 1.0
 
 
@@ -17,7 +19,8 @@ class Deaf(Exception):
 
 
 class Hearing:
-    """One call's recogniser. `heard` gets its transcripts, `failed` each failure, `reopened` the stream that replaces the failed one."""
+    """One call's recogniser. `heard` gets its transcripts, `failed` each failure, and whether another stream follows at once; `reopened` the
+    stream that replaces the failed one."""
 
     def __init__(
         self,
@@ -25,7 +28,7 @@ class Hearing:
         settings: Transcription,
         *,
         heard: Callable[[Transcript], None],
-        failed: Callable[[ProviderError], None],
+        failed: Callable[[ProviderError, bool], None],
         reopened: Callable[[SttStream], None],
     ) -> None:
         self._stt = stt
@@ -37,15 +40,20 @@ class Hearing:
 
     async def run(self) -> None:
         """Read until cancelled. Raises `Deaf`."""
+        loop = asyncio.get_running_loop()
         failures = 0
         while True:
+            opened = loop.time()
             try:
                 async for transcript in self.stream:
-                    failures = 0
+                    if transcript.is_final:
+                        failures = 0
                     self._heard(transcript)
                 return
             except ProviderError as error:
-                self._failed(error)
+                if loop.time() - opened >= STEADY_SECONDS:
+                    failures = 0
+                self._failed(error, error.retryable and failures == 0)
                 if not error.retryable or failures == len(BACKOFF_SECONDS):
                     raise Deaf(error.detail) from error
                 await self._close(self.stream)
