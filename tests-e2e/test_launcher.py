@@ -25,7 +25,7 @@ from voisnap_testkit.platform import VOISNAP, Platform, free_port, wait_until
 
 pytestmark = pytest.mark.e2e
 
-PARTS = {"postgres", "valkey", "nats", "caddy", "api", "api-worker", "runtime", "admin"}
+PARTS = {"postgres", "valkey", "nats", "caddy", "api", "api-worker", "runtime", "reaper", "admin"}
 DEMO_KEYS = {"baseUrl", "email", "password", "apiKeyLive", "apiKeySandbox", "agentId"}
 START_SECONDS = 90.0
 STOP_SECONDS = 5.0

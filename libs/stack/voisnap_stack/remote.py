@@ -17,7 +17,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     subparsers.add_parser("status", help="what runs and how it is; exit status 1 unless all is ready")
     restart = subparsers.add_parser("restart", help="restart one part and wait until it is ready")
     restart.add_argument(
-        "part", help="api, api-worker, runtime (runtime-2 …), admin, postgres, valkey, nats, caddy or turn"
+        "part", help="api, api-worker, runtime (runtime-2 …), reaper, admin, postgres, valkey, nats, caddy or turn"
     )
     logs = subparsers.add_parser("logs", help="show the logs of one part, or of all")
     logs.add_argument("part", nargs="?")

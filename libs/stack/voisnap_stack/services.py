@@ -15,11 +15,12 @@ from .ports import LOOPBACK
 from .servers import script
 from .supervise import PartSpec, Probe, StackError
 
-SERVICES = ("api", "api-worker", "runtime", "admin")
+SERVICES = ("api", "api-worker", "runtime", "reaper", "admin")
 MODULES = {
     "api": "voisnap_api",
     "api-worker": "voisnap_api.worker",
     "runtime": "voisnap_runtime",
+    "reaper": "voisnap_runtime.reaper",
     "admin": "voisnap_admin",
 }
 MOST_RUNTIMES = 16
@@ -71,8 +72,8 @@ def as_role(url: str, role: str, password: str) -> str:
 
 
 def service_specs(home: Home, secrets: Mapping[str, str], addresses: Addresses, models: Path) -> dict[str, PartSpec]:
-    """How api, api-worker, admin and each runtime are run."""
-    for folder in ("blobs", "spool", "keys"):
+    """How api, api-worker, reaper, admin and each runtime are run."""
+    for folder in ("blobs", "spool", "spool/reaper", "keys"):
         (home.root / folder).mkdir(mode=0o700, exist_ok=True)
     environments = _environments(home, secrets, addresses, models)
     for name in addresses.runtimes:
@@ -146,8 +147,9 @@ def _environments(
     )
     if addresses.bind != LOOPBACK and "MEDIA_BIND" not in os.environ:
         runtime["MEDIA_BIND"] = "*"
+    reaper = live | {"BLOBS_URL": blobs_url, "SPOOL_DIR": str(home.root / "spool" / "reaper")}
     admin = live | {"DATABASE_URL": addresses.admin_database_url, "JWKS_URL": jwks_url}
-    return {"api": api | turn, "api-worker": api | turn, "runtime": runtime, "admin": admin}
+    return {"api": api | turn, "api-worker": api | turn, "runtime": runtime, "reaper": reaper, "admin": admin}
 
 
 def caddy_spec(home: Home, addresses: Addresses) -> PartSpec:
