@@ -12,12 +12,12 @@ from typing import Any
 import uvicorn
 import uvloop
 import websockets.http11
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from . import log
 from .failures import SetUpFault, Unavailable
 from .health import Check, DrainGate
 from .http import build_app
+from .websocket import WebSocketProtocol
 
 _log = log.get(__name__)
 
@@ -93,7 +93,7 @@ async def serve(
         raise
 
 
-class _WebSocketProtocol(WebSocketsSansIOProtocol):
+class _WebSocketProtocol(WebSocketProtocol):
     """uvicorn's WebSockets, with an answer to a handshake that can't be read: uvicorn itself keeps its connection open for ever."""
 
     def data_received(self, data: bytes) -> None:

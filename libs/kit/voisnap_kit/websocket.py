@@ -1,0 +1,161 @@
+"""uvicorn's WebSockets with a short way for nearly every frame of a call: whole, small, in order.
+
+A call sends and receives fifty frames a second, and the general parser costs more than all that is done with them. Whole unfragmented text
+and binary frames are read and written here; everything else (handshake, control frames, fragments, faults) is left to `websockets`, which
+gets whole frames only and so stays at a frame's border. Reading pauses when the application lags behind by `MAX_WAITING` bytes, not after
+each message.
+"""
+
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # an installation without compiled extensions
+    from websockets.utils import apply_mask
+
+MAX_WAITING = 64 * 1024
+"""Bytes of messages that may wait for the application before reading pauses."""
+FIN, OPCODES, MASKED = 0x80, 0x0F, 0x80
+CONTINUATION, TEXT, BINARY = 0, 1, 2
+_END_OF_REQUEST = b"\r\n\r\n"
+
+__all__ = ["MAX_WAITING", "WebSocketProtocol"]
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """One connection (RFC 6455)."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._rest = b""
+        self._is_plain = True
+        self._in_fragments = False
+        self._waiting = 0
+        self._max_size: int = self.config.ws_max_size
+        self._extends = bool(self.config.ws_per_message_deflate)
+
+    # From the network
+
+    def data_received(self, data: bytes) -> None:
+        if not self.handshake_complete or not self._is_plain or self._extends:
+            self._before_handshake(data)
+            return
+        if self._rest:
+            data = self._rest + data
+        position, size = 0, len(data)
+        while position < size:
+            end = self._frame(data, position, size)
+            if not end:
+                break
+            position = end
+        self._rest = data[position:] if position else data
+
+    def _before_handshake(self, data: bytes) -> None:
+        was_initiated = self.handshake_initiated
+        super().data_received(data)
+        # Who sends frames before our answer has left some of them in the parser: then it keeps all that follows.
+        if was_initiated or (self.handshake_initiated and not data.endswith(_END_OF_REQUEST)):
+            self._is_plain = False
+
+    def _frame(self, data: bytes, position: int, size: int) -> int:
+        """Take the frame at `position`; where the next one begins, or 0 while it is not whole."""
+        if size - position < 6:
+            return 0
+        first, second = data[position], data[position + 1]
+        length = second & 0x7F
+        start = position + 2
+        if length == 126:
+            length, start = int.from_bytes(data[start : start + 2], "big"), start + 2
+        elif length == 127:
+            if size - start < 8:
+                return 0
+            length, start = int.from_bytes(data[start : start + 8], "big"), start + 8
+        if second & MASKED:
+            start += 4
+        end = start + length
+        if length > self._max_size:
+            return self._leave_to_parser(data[position:], size)
+        if end > size:
+            return 0
+        opcode = first & OPCODES
+        if (first == FIN | TEXT or first == FIN | BINARY) and second & MASKED and not self._in_fragments:
+            self._deliver(opcode, apply_mask(data[start:end], data[start - 4 : start]))
+        else:
+            if opcode in (CONTINUATION, TEXT, BINARY):
+                self._in_fragments = not first & FIN
+            super().data_received(data[position:end])
+        return end if self.conn.state is State.OPEN else self._leave_to_parser(b"", size)
+
+    def _deliver(self, opcode: int, payload: bytes) -> None:
+        self.frames = [payload]
+        self.curr_msg_data_type = "text" if opcode == TEXT else "bytes"
+        self.send_receive_event_to_app()
+
+    def _leave_to_parser(self, data: bytes, size: int) -> int:
+        """The end of the short way: a frame beyond the limit is refused from its header on, and after a goodbye nothing counts."""
+        self._is_plain = False
+        if data:
+            super().data_received(data)
+        return size
+
+    # To and from the application
+
+    def send_receive_event_to_app(self) -> None:
+        if self.close_sent:
+            self.frames = []
+            return
+        payload = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        self.frames = []
+        if self.curr_msg_data_type == "text":
+            try:
+                message: Any = {"type": "websocket.receive", "text": payload.decode()}
+            except UnicodeDecodeError:
+                self.conn.send_close(1007)
+                self.handle_parser_exception()
+                return
+        else:
+            message = {"type": "websocket.receive", "bytes": payload}
+        self.queue.put_nowait(message)
+        self._waiting += len(payload)
+        if self._waiting > MAX_WAITING and not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    async def receive(self) -> Any:
+        message: Any = await self.queue.get()
+        if self.queue.empty():
+            self._waiting = 0
+            if self.read_paused:
+                self.read_paused = False
+                if not self.transport.is_closing():
+                    self.transport.resume_reading()
+        return message
+
+    async def send(self, message: Any) -> None:
+        if (
+            message["type"] == "websocket.send"
+            and self.handshake_complete
+            and self.writable.is_set()
+            and not (self.close_sent or self.disconnected or self._extends)
+            and self.initial_response is None
+            and self.conn.state is State.OPEN
+        ):
+            data = message.get("bytes")
+            if data is None:
+                self.transport.write(_frame_of(TEXT, message["text"].encode()))
+            else:
+                self.transport.write(_frame_of(BINARY, data))
+            return
+        await super().send(message)
+
+
+def _frame_of(opcode: int, payload: bytes) -> bytes:
+    size = len(payload)
+    if size < 126:
+        return bytes((FIN | opcode, size)) + payload
+    if size < 1 << 16:
+        return bytes((FIN | opcode, 126, size >> 8, size & 0xFF)) + payload
+    return bytes((FIN | opcode, 127)) + size.to_bytes(8, "big") + payload
