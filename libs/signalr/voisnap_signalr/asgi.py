@@ -529,7 +529,9 @@ def _hub_path(prefix: str, name: str) -> str:
 
 
 def _offered_by(name: str, transports: Collection[Transport] | Mapping[str, Collection[Transport]]) -> set[Transport]:
-    chosen = transports.get(name, ALL_TRANSPORTS) if isinstance(transports, Mapping) else transports
+    chosen: Any = transports
+    if isinstance(chosen, Mapping):
+        chosen = chosen.get(name, ALL_TRANSPORTS)
     if not chosen:
         raise ValueError(f"Hub '{name}' offers no transport.")
     return {Transport(transport) for transport in chosen}
