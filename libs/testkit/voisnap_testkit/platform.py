@@ -62,10 +62,11 @@ class Platform:
         return {name: pid for name, pid in pids.items() if _lives(pid)}
 
     def owner_of(self, session_id: str) -> str | None:
-        """The runtime process that holds the session now; None for one that nobody holds."""
+        """The runtime process that holds the session now; None for one that nobody holds or that has ended."""
         with redis.Redis.from_url(self.redis_url) as client:
-            owner: Any = client.hget(f"vs:{{{session_id}}}:state", "owner")
-        return owner.decode().rpartition("_")[0] if owner else None
+            kept: Any = client.hmget(f"vs:{{{session_id}}}:state", "owner", "state")
+        owner, state = kept
+        return owner.decode().rpartition("_")[0] if owner and state != b"ended" else None
 
     def owned_sessions(self, runtime: str) -> tuple[str, ...]:
         """The sessions that a runtime process holds."""
