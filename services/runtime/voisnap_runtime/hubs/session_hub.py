@@ -98,6 +98,7 @@ class SessionHub(Hub, Generic[A]):
         self._reception = reception
         self._live: LiveSession | None = None
         self._audience: A | None = None
+        self._farewell: asyncio.Task[None] | None = None
 
     async def enter(self) -> None:
         """Find the connection's session and `watch` it. Raises Refusal."""
@@ -112,6 +113,12 @@ class SessionHub(Hub, Generic[A]):
 
     async def on_disconnected(self, error: str | None) -> None:
         """The session waits for its caller, or goes on without the hub."""
+        if self._farewell is not None:
+            self._farewell.cancel()
+        self.lose()
+
+    def lose(self) -> None:
+        """The connection is gone. May be called twice."""
         if self._live is not None and self._audience is not None:
             self._live.detach(self._audience)
 
@@ -149,8 +156,14 @@ class SessionHub(Hub, Generic[A]):
         """Let the connection watch the session instead of the one that did. Raises SessionInUse, SessionGone."""
         displaced = live.attach(audience, resumed=resumed, takes_over=takes_over)
         self._live, self._audience = live, audience
+        self._farewell = asyncio.create_task(self._lose_when_closed())
         if displaced is not None:
             displaced.give_way()
+
+    async def _lose_when_closed(self) -> None:
+        """Not to wait for what may still be on its way to a client who does not read: his session must know at once."""
+        await self.connection.closed.wait()
+        self.lose()
 
     async def turn_away(self, refusal: Refusal) -> None:
         """Say why, and close."""
@@ -176,12 +189,13 @@ class HubBorneHub(SessionHub[A], Generic[A, L]):
         """The connection as the session's transport; `self._live` is there."""
         raise NotImplementedError
 
-    async def on_disconnected(self, error: str | None) -> None:
+    def lose(self) -> None:
         """The session waits for its caller to come back."""
-        await super().on_disconnected(error)
-        if self._live is not None and self._line is not None:
-            self._line.lose()
-            self._live.media_changed(self._line, self._line.state)
+        super().lose()
+        line, self._line = self._line, None
+        if self._live is not None and line is not None:
+            line.lose()
+            self._live.media_changed(line, line.state)
 
     async def enter(self) -> None:
         """A new session of the agent, or the one to come back to."""
