@@ -1,7 +1,8 @@
-"""A runtime process that is killed in the middle of a call: another one tells how it ended, with everything that was said."""
+"""A runtime process that stands still in the middle of a call: the reaper tells how it ended, with everything that was said, and once."""
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,18 @@ MODELS = Path.home() / ".cache" / "voisnap" / "models"
 
 
 class Process:
-    """`python -m voisnap_runtime` with a node id."""
+    """A module of ours as a process with a node id."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
         self._process = process
         self.port = port
 
     @classmethod
-    async def start(cls, environment: dict[str, str], node_id: str, port: int) -> "Process":
+    async def start(cls, module: str, environment: dict[str, str], node_id: str, port: int) -> "Process":
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "voisnap_runtime",
+            module,
             env={**os.environ, **environment, "NODE_ID": node_id, "HTTP_PORT": str(port)},
         )
         started = cls(process, port)
@@ -37,6 +38,9 @@ class Process:
             while not await started._is_ready(http):  # noqa: ASYNC110 - another process gets ready
                 await asyncio.sleep(0.1)
         return started
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
 
     async def kill(self) -> None:
         if self._process.returncode is None:
@@ -63,12 +67,13 @@ async def start(redis_url, nats_url, jwks_url, tmp_path, unused_tcp_port_factory
         "MODELS_DIR": str(MODELS),
         "PUBLIC_URL": "http://127.0.0.1:8080",
         "LOG_LEVEL": "WARNING",
+        "RESUME_WINDOW_SECONDS": "5",
     }
     running: list[Process] = []
 
-    async def start_process(node_id: str) -> Process:
+    async def start_process(module: str, node_id: str) -> Process:
         spool = {"SPOOL_DIR": str(tmp_path / node_id)}
-        running.append(await Process.start(environment | spool, node_id, unused_tcp_port_factory()))
+        running.append(await Process.start(module, environment | spool, node_id, unused_tcp_port_factory()))
         return running[-1]
 
     yield start_process
@@ -76,21 +81,23 @@ async def start(redis_url, nats_url, jwks_url, tmp_path, unused_tcp_port_factory
         await process.kill()
 
 
-async def test_a_killed_process_does_not_take_the_conversation_with_it(
+async def test_a_process_that_stands_still_does_not_take_the_conversation_with_it(
     start: Any, hub, media, bus, published, spoken_plan, token, tmp_path
 ):
-    first = await start("node_a")
-    await start("node_b")
+    first, _ = await asyncio.gather(start("voisnap_runtime", "node_a"), start("voisnap_runtime.reaper", "reaper_a"))
     opened = await bus.request(OPEN_SESSION, OpenSession(plan=spoken_plan), SessionOpened)
     async with hub(first.port, opened.session_token, token) as client, media(client):
         events = [await asyncio.wait_for(published.get(), 20) for _ in range(2)]
         async with asyncio.timeout(20):
             while not list((tmp_path / "blobs").rglob("seg-*")):  # noqa: ASYNC110 - another process writes them
                 await asyncio.sleep(0.1)
-        await first.kill()
+        first.signal(signal.SIGSTOP)
 
         while not isinstance(events[-1], SessionEnded):
             events.append(await asyncio.wait_for(published.get(), 30))
+        first.signal(signal.SIGCONT)
+        with pytest.raises(AssertionError, match="closed"):
+            await client.until("SessionEnded")
 
     end = events[-1]
     assert isinstance(events[0], SessionStarted)
@@ -100,4 +107,4 @@ async def test_a_killed_process_does_not_take_the_conversation_with_it(
     assert end.usage.tts.characters > 0
     assert end.recording.duration_seconds >= 4
     assert (tmp_path / "blobs" / end.recording.key).stat().st_size == end.recording.size_bytes
-    assert not list((tmp_path / "blobs").rglob("seg-*"))
+    assert published.empty(), "the process that woke up says nothing"
