@@ -1,15 +1,16 @@
 """Hubs on a real socket: a process's worth of sessions on fakes behind them, an API that plans what the test says, users with tokens."""
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
+import uvicorn
 from voisnap_domain.errors import NotFound
 from voisnap_domain.ids import ConversationId, NodeId, SessionId
 from voisnap_domain.sessions import Caller, Channel, SessionPlan
-from voisnap_kit.http import build_app
 from voisnap_kit.tokens import TokenSigner, verify
 from voisnap_proto.requests import PlanSession
 from voisnap_providers.ports.llm import TextDelta
@@ -22,7 +23,7 @@ from voisnap_runtime.hubs.wire import call_event
 from voisnap_runtime.pipeline.chat import Chat
 from voisnap_runtime.sessions.desk import Desk, DeskSettings
 from voisnap_runtime.sessions.listening import Gallery
-from voisnap_signalr import HubApp, router
+from voisnap_signalr import HubApp
 
 
 class Keys:
@@ -169,8 +170,36 @@ async def gallery(house):
     await made.close()
 
 
+@contextlib.asynccontextmanager
+async def listening_at(app: Any):
+    """The application on a port of its own. Stops at once, where the real server looks up every 100 ms whether it should."""
+    config = uvicorn.Config(
+        app,
+        port=0,
+        ws="websockets-sansio",
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        for listener in server.servers:
+            listener.close()
+        for connection in tuple(server.server_state.connections):
+            connection.transport.abort()
+        if server.server_state.tasks:
+            await asyncio.wait(server.server_state.tasks, timeout=5)
+
+
 @pytest.fixture
-async def port(reception, keys, served):
+async def port(reception, keys):
     """Where the hubs listen."""
     hubs = HubApp(
         {
@@ -182,7 +211,7 @@ async def port(reception, keys, served):
         allowed_origins=("http://page",),
         continuity=True,
     )
-    async with served(router(build_app([], service="test", checks={}), hubs)) as listening:
+    async with listening_at(hubs) as listening:
         yield listening
 
 
