@@ -135,6 +135,11 @@ class AsgiRequest:
         await self.can_write.wait()
         self._from_app.put_nowait(message)
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether there is something to read."""
+        return not self._from_app.empty()
+
     def upload(self, body: bytes, *, more_body: bool = False) -> None:
         """A part of the request's body."""
         self._to_app.put_nowait({"type": "http.request", "body": body, "more_body": more_body})

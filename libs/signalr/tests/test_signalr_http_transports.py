@@ -1,7 +1,9 @@
 """Server-Sent Events and long polling: the requests of a connection without a socket. In memory."""
 
 import asyncio
+from random import Random
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -536,6 +538,36 @@ async def test_connections_leave_nothing_behind(client, made) -> None:
         await asyncio.wait(asyncio.all_tasks() - before)
     assert leaving.app.connection_count == 0
     assert [hub.goodbye.done() for hub in made] == [True] * 4
+
+
+async def test_any_requests_in_any_order_leave_the_connection_of_others_alone(client, exchange, kept_log) -> None:
+    """Seeded: random methods, tokens, headers and bodies, some dropped on the way; each gets an answer of the list."""
+    calm = await client(settings=HubAppSettings(session=SessionSettings(close_timeout_s=0.01))).opened()
+    for seed in range(40):
+        random = Random(seed)  # noqa: S311
+        stranger = client()
+        stranger.app = calm.app
+        await stranger.negotiate()
+        tokens = [stranger.token, stranger.token, stranger.token, "", "x" * 300, "node.x", "\x00", "a" * 22]
+        for _ in range(random.randrange(12)):
+            token = quote(random.choice(tokens))
+            headers = random.choice([{}, EVENT_STREAM, {"accept": "\xff"}, {"cookie": "hub-1=;;=" + "," * 99}])
+            body = random.choice(
+                [HANDSHAKE, b"", random.randbytes(99), invocation("Echo", "x"), b"\x1e" * 99, b"{" * 999]
+            )
+            method = random.choice(["GET", "GET", "POST", "POST", "POST", "DELETE"])
+            asked = exchange(calm.app, method, "/hubs/echo", f"id={token}", headers, body)
+            if random.random() < 0.8:
+                asked.drop()
+            await asyncio.sleep(0)
+            if not asked.task.done():
+                asked.drop()
+            await asyncio.wait_for(asked.task, 5)
+            status = (await asked.begun()).status if asked.has_answered else None
+            assert status in (None, 200, 202, 204, 400, 403, 404, 405, 409), (seed, status)
+    await calm.post(invocation("Echo", "unharmed"))
+    assert messages((await calm.poll()).body)[0]["result"] == "unharmed"
+    assert "error" not in {level for level, _, _ in kept_log.entries}
 
 
 async def test_no_secret_is_logged(client, kept_log) -> None:

@@ -188,8 +188,11 @@ async def test_relayed_request_goes_no_further(apps, wiring, http) -> None:
 
 
 async def test_without_a_relay_a_foreign_connection_is_unknown(hub_app, http) -> None:
-    app = hub_app({"echo": Echo}, node="a")
-    assert (await http(app, "GET", "/hubs/echo", "id=b.unknown")).status == 404
+    tokens = MemoryConnectionTokens(clock=lambda: 0.0)
+    here, there = (hub_app({"echo": Echo}, node=node, tokens=tokens) for node in ("a", "b"))
+    query = await negotiated(http, here)
+    assert (await http(there, "GET", "/hubs/echo", query)).status == 404
+    assert (await http(here, "GET", "/hubs/echo", query)).status == 200
 
 
 async def test_socket_opens_on_any_process(apps, wiring, http, connect) -> None:

@@ -221,7 +221,11 @@ class HubApp:
             request = HubRequest.of(scope)
             user = await self._identify(request)
             node = node_of(request.query.get("id", ""))
-            if node in (None, self._node) or self._relay is None or RELAYED in scope:
+            if node not in (None, self._node):
+                if self._relay is None or RELAYED in scope:
+                    raise Refused(404, "the connection of another process")
+                await self._forward(self._relay, node, scope, receive, send)
+            else:
                 http = HttpRequest(
                     hub=hub,
                     offered=self._offered[hub],
@@ -233,8 +237,6 @@ class HubApp:
                     headers=cors,
                 )
                 await self._http.serve(http)
-            else:
-                await self._forward(self._relay, node, scope, receive, send)
         except Refused as refusal:
             self._log.info("hub.request_refused", path=hub, status=refusal.status, reason=refusal.reason)
             await respond(send, refusal.status, headers=cors + refusal_headers(refusal))
@@ -559,7 +561,7 @@ def _digest_of_user(user: Any) -> str:
     """What another process compares a user by; empty for one that has no such form."""
     try:
         return hashlib.sha256(msgspec.json.encode(user, order="deterministic")).hexdigest()
-    except TypeError:
+    except (TypeError, ValueError, OverflowError, RecursionError):
         return ""
 
 
