@@ -159,11 +159,11 @@ class Connection:
 
     def encode(self, message: HubMessage, *, now: float) -> bytes:
         """Frame a message for the peer; a `Close` ends this side. Raises `RuntimeError` unless open."""
-        if self._state is not ConnectionState.OPEN:
+        if self._state is not ConnectionState.OPEN or self._codec is None:
             raise RuntimeError("The connection is not open.")
-        record = self.codec.encode(message)
+        record = self._codec.encode(message)
         self._sent_at = now
-        if isinstance(message, Close):
+        if type(message) is Close:
             self._state = ConnectionState.CLOSED
         return record
 

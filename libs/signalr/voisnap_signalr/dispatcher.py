@@ -122,11 +122,16 @@ class Dispatcher:
 
     async def greet(self) -> str | None:
         """Run `on_connected`; when it failed, the text for the client."""
-        _, failure = await self._run_inline("on_connected", self._hub.on_connected())
-        if failure is None:
-            return None
-        self._log_failure("on_connected", failure)
-        return _with_reason("Connection closed with an error.", failure)
+        self._begin_inline()
+        try:
+            await self._hub.on_connected()
+        except (Exception, asyncio.CancelledError) as error:
+            failure = self._inline_failure("on_connected", error)
+            self._log_failure("on_connected", failure)
+            return _with_reason("Connection closed with an error.", failure)
+        finally:
+            self._end_inline()
+        return None
 
     async def end(self, error: str | None) -> None:
         """The connection has ended: stop what runs, then `on_disconnected`."""
@@ -158,14 +163,21 @@ class Dispatcher:
         except ValueError as error:
             self._refuse_arguments(call.invocation_id, method, error)
             return
-        if self._slots is None:
-            result, failure = await self._run_inline(method.target, method.call(self._hub, *arguments))
-            self._answer(call.invocation_id, method, result, failure)
-            self._outlet.method_done()
+        if self._slots is not None:
+            await self._free_slot(self._slots)
+            work = method.call(self._hub, *arguments)
+            self._start_call(self._run_beside(call.invocation_id, method, work, slots=self._slots))
             return
-        await self._free_slot(self._slots)
-        work = method.call(self._hub, *arguments)
-        self._start_call(self._run_beside(call.invocation_id, method, work, slots=self._slots))
+        result, failure = None, None
+        self._begin_inline()
+        try:
+            result = await method.call(self._hub, *arguments)
+        except (Exception, asyncio.CancelledError) as error:
+            failure = self._inline_failure(method.target, error)
+        finally:
+            self._end_inline()
+        self._answer(call.invocation_id, method, result, failure)
+        self._outlet.method_done()
 
     def stream(self, call: StreamInvocation) -> None:
         """Begin a stream to the client."""
@@ -234,25 +246,25 @@ class Dispatcher:
 
     # Running methods
 
-    async def _run_inline(self, name: str, work: Coroutine[Any, Any, Any]) -> tuple[Any, Exception | None]:
-        """Run hub code inside the reader, within its time: its result, or what it raised."""
-        task = self._inline_task = asyncio.current_task()
+    def _begin_inline(self) -> None:
+        self._inline_task = asyncio.current_task()
         self._inline_since = self._clock()
-        try:
-            return await work, None
-        except Exception as failure:
-            return None, failure
-        except asyncio.CancelledError:
-            if self._is_overdue:
-                return None, TimeoutError(f"'{name}' took longer than {self._method_timeout_s} s")
-            if task is None or task.cancelling():
-                raise
-            return None, RuntimeError(f"'{name}' waited for something that was cancelled")
-        finally:
-            self._inline_since = self._inline_task = None
-            if self._is_overdue and task is not None:
-                self._is_overdue = False
-                task.uncancel()
+
+    def _inline_failure(self, name: str, error: BaseException) -> Exception:
+        """Why the hub code that ran inside the reader failed; raises when it is the reader that is cancelled."""
+        if isinstance(error, Exception):
+            return error
+        if self._is_overdue:
+            return TimeoutError(f"'{name}' took longer than {self._method_timeout_s} s")
+        if self._inline_task is None or self._inline_task.cancelling():
+            raise error
+        return RuntimeError(f"'{name}' waited for something that was cancelled")
+
+    def _end_inline(self) -> None:
+        task, self._inline_task, self._inline_since = self._inline_task, None, None
+        if self._is_overdue and task is not None:
+            self._is_overdue = False
+            task.uncancel()
 
     async def _run_beside(
         self,
@@ -392,10 +404,10 @@ class Dispatcher:
         if failure is not None:
             self._complete(invocation_id, error=self._describe(method, failure))
             return
+        if invocation_id is None:
+            return
         if not method.has_result:
             self._complete(invocation_id)
-            return
-        if invocation_id is None:
             return
         try:
             self._outlet.write(Completion(invocation_id=invocation_id, result=result, has_result=True))

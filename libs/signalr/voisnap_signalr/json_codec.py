@@ -74,7 +74,7 @@ class JsonCodec:
         return _to_message(fields)
 
     def encode(self, message: HubMessage) -> bytes:
-        if isinstance(message, Ping):
+        if type(message) is Ping:
             return _PING
         try:
             return self._encoder.encode(_to_wire(message)) + _SEPARATOR

@@ -164,7 +164,7 @@ class MsgpackCodec:
                 return SequenceStart(sequence_id=fields.sequence_id)
 
     def encode(self, message: HubMessage) -> bytes:
-        if isinstance(message, Ping):
+        if type(message) is Ping:
             return _PING
         try:
             body = self._encoder.encode(_to_wire(message))
