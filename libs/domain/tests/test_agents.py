@@ -9,6 +9,7 @@ from voisnap_domain.agents import (
     AnalysisConfig,
     CustomField,
     CustomFieldType,
+    Fillers,
     Llm,
     LlmProvider,
     Persona,
@@ -93,6 +94,16 @@ def test_elevenlabs_speed_has_its_own_range() -> None:
     fast = Voice(provider=VoiceProvider.ELEVENLABS, voice_id="x", speed=1.5)
 
     assert [error.pointer for error in violations(config(voice=fast))] == ["/voice/speed"]
+
+
+def test_fillers_are_short_phrases_after_a_while() -> None:
+    wrong = config(fillers=Fillers(delay_ms=100, phrases=("One moment.", " ", "x" * 201)))
+    assert {"/fillers/delayMs", "/fillers/phrases/1", "/fillers/phrases/2"} == {
+        error.pointer for error in violations(wrong)
+    }
+    assert [error.pointer for error in violations(config(fillers=Fillers(phrases=("Hm.",) * 21)))] == [
+        "/fillers/phrases"
+    ]
 
 
 def test_configuration_survives_storage_unchanged() -> None:

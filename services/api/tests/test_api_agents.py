@@ -104,6 +104,16 @@ async def test_values_out_of_range_are_named_at_once(api):
     }
 
 
+async def test_fillers_are_kept_and_merged(api):
+    headers = api.token("ten_a")
+    body = BODY | {"fillers": {"delayMs": 1500, "phrases": ["Let me look."]}}
+    agent = (await api.client.post("/api/v1/agents", json=body, headers=headers)).json()
+    assert agent["fillers"] == {"enabled": True, "delayMs": 1500, "phrases": ["Let me look."]}
+    url = f"/api/v1/agents/{agent['id']}"
+    patched = (await api.client.patch(url, json={"fillers": {"enabled": False}}, headers=headers)).json()
+    assert patched["fillers"] == {"enabled": False, "delayMs": 1500, "phrases": ["Let me look."]}
+
+
 async def test_malformed_json_is_a_400(api):
     headers = api.token("ten_a") | {"Content-Type": "application/json"}
     answer = await api.client.post("/api/v1/agents", content=b'{"name": ', headers=headers)

@@ -103,6 +103,14 @@ class VoicemailDetectionBody(Body, frozen=True, kw_only=True):
     message: str | None = None
 
 
+class FillersBody(Body, frozen=True, kw_only=True):
+    """What it says while a reply takes longer than `delayMs`. Without phrases, a few English ones of our own where English is spoken."""
+
+    enabled: bool = True
+    delay_ms: int = 2000
+    phrases: tuple[str, ...] = ()
+
+
 class RecordingBody(Body, frozen=True, kw_only=True):
     """Whether and how calls are recorded, and for how long recordings are kept."""
 
@@ -159,6 +167,7 @@ class AgentBody(Body, frozen=True, kw_only=True):
     endpointing: EndpointingBody = msgspec.field(default_factory=EndpointingBody)
     interruption: InterruptionBody = msgspec.field(default_factory=InterruptionBody)
     voicemail_detection: VoicemailDetectionBody = msgspec.field(default_factory=VoicemailDetectionBody)
+    fillers: FillersBody = msgspec.field(default_factory=FillersBody)
     recording: RecordingBody = msgspec.field(default_factory=RecordingBody)
     cost_tracking: CostTrackingBody = msgspec.field(default_factory=CostTrackingBody)
     analysis_config: AnalysisConfigBody = msgspec.field(default_factory=AnalysisConfigBody)
@@ -193,6 +202,7 @@ class AgentView(View, frozen=True, kw_only=True):
     endpointing: EndpointingBody
     interruption: InterruptionBody
     voicemail_detection: VoicemailDetectionBody
+    fillers: FillersBody
     recording: RecordingBody
     cost_tracking: CostTrackingBody
     analysis_config: AnalysisConfigBody
