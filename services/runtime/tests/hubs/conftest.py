@@ -274,3 +274,18 @@ def error_of():
         return str(refusal.value)
 
     return invoke
+
+
+@pytest.fixture
+def outcome_of():
+    """`await outcome_of(client, target, *arguments)`: the text with which an invocation is refused, empty when it is not."""
+
+    async def invoke(client, target: str, *arguments: Any) -> str:
+        number = await client.invoke(target, *arguments)
+        try:
+            await client.answered(number)
+        except AssertionError as error:
+            return str(error).partition("\nassert")[0]
+        return ""
+
+    return invoke
