@@ -204,13 +204,27 @@ def test_one_inference_a_tick_for_all_ears():
     for _ in range(8):
         now += 0.02
         for rig in rigs:
-            rig.ear.feed(Pcm(np.zeros(320, np.int16), 16000), now)
+            rig.ear.feed(Pcm(np.full(320, 100, np.int16), 16000), now)
         ticker.tick(now)
     assert set(model.widths) == {5}
     assert len(model.widths) == 5
     ticker.remove(rigs[0].ear)
     ticker.remove(rigs[0].ear)
     assert len(ticker) == 4
+
+
+def test_silence_costs_nothing_once_it_has_settled_and_a_voice_is_heard_at_once():
+    model = Counting()
+    rig = Rig(model=model)
+    rig.hear(5120)
+    assert len(model.widths) == 16
+    rig.hear(320, 8000)
+    rig.hear(320)
+    assert len(model.widths) == 36
+    rig.hear(5120)
+    assert len(model.widths) < 60
+    assert rig.of(SpeechStarted)
+    assert rig.of(SpeechEnded)
 
 
 def test_an_ear_that_falls_behind_stays_bounded_and_goes_on():

@@ -25,6 +25,10 @@ from voisnap_providers.ports.stt import SttCapabilities, SttStream
 RING_SECONDS = 4
 """Audio kept; eight seconds when somebody judges whole turns by their sound."""
 PER_MS = RATE // 1000
+QUIET = 32 / 32768
+"""A window that is nowhere louder than this, 60 dB below full scale, holds no voice."""
+SETTLING_WINDOWS = 16
+"""Windows of silence after which the voice detector hears no more of it."""
 PRE_ROLL_MS = 300
 """Audio before the first voiced window that a recogniser gets: soft consonants."""
 MISSING_AFTER_SECONDS = 0.06
@@ -81,7 +85,7 @@ class Ear:
         self._happened = happened
         self._state = VadState()
         self._gate = endpointing.SpeechGate(GATE)
-        self._burst_base = 0
+        self._burst_base = self._quiet = 0
         self._keys = keys
         self.key_tracker = KeyTracker() if keys is not None else None
         """What is known of keys in the audio; None when nobody wants to know."""
@@ -183,6 +187,14 @@ class Ear:
         start = self._read
         self._read += WINDOW
         return self._between(start, self._read)
+
+    def is_worth_judging(self, peak: float) -> bool:
+        """Whether the next window needs the network, by its peak. Half a second of silence does, so that its memory settles."""
+        if peak > QUIET or self._gate.speaking or self._gate.voiced_ms:
+            self._quiet = 0
+            return True
+        self._quiet += 1
+        return self._quiet <= SETTLING_WINDOWS
 
     @property
     def voice_state(self) -> VadState:
@@ -378,10 +390,21 @@ class VadTicker:
             return
         batch = np.multiply(np.stack(windows), np.float32(1 / 32768), dtype=np.float32)
         self._hear_keys(ready, batch)
-        chances = self._model.probabilities(batch, [ear.voice_state for ear in ready])
-        for ear, chance in zip(ready, chances.tolist(), strict=True):
+        for ear, chance in zip(ready, self._chances(ready, batch), strict=True):
             if ear in self._ears:
                 ear.judge(chance)
+
+    def _chances(self, ears: list[Ear], batch: NDArray[np.float32]) -> list[float]:
+        """The chance of voice in each window. Silence of somebody who was silent is not worth the network's time."""
+        peaks = np.abs(batch).max(axis=1).tolist()
+        rows = [row for row, ear in enumerate(ears) if ear.is_worth_judging(peaks[row])]
+        chances = [0.0] * len(ears)
+        if rows:
+            asked = batch if len(rows) == len(ears) else batch[rows]
+            found = self._model.probabilities(asked, [ears[row].voice_state for row in rows])
+            for row, chance in zip(rows, found.tolist(), strict=True):
+                chances[row] = chance
+        return chances
 
     def _hear_keys(self, ears: list[Ear], batch: NDArray[np.float32]) -> None:
         """Look for keys in the windows of all ears that want to know; an ear is asked only when there may be something to tell."""
