@@ -68,17 +68,19 @@ class Script:
         """Run it for many (keys, args) in one round trip; each run is atomic, all of them together are not."""
         if not runs:
             return ()
-        for _ in range(2):
-            if self._sha is None:
-                self._sha = cast(str, await redis.client.script_load(self.source))
-            async with redis.client.pipeline(transaction=False) as pipeline:
-                for keys, args in runs:
-                    pipeline.evalsha(self._sha, len(keys), *keys, *args)
-                answers: list[Any] = await pipeline.execute(raise_on_error=False)
-            if not any(isinstance(answer, NoScriptError) for answer in answers):
-                break
+        answers = await self._pipelined(redis, runs)
+        if any(isinstance(answer, NoScriptError) for answer in answers):  # the server forgot it
             self._sha = None
+            answers = await self._pipelined(redis, runs)
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
         return tuple(answers)
+
+    async def _pipelined(self, redis: Redis, runs: Sequence[tuple[tuple[str, ...], tuple[Any, ...]]]) -> list[Any]:
+        if self._sha is None:
+            self._sha = cast(str, await redis.client.script_load(self.source))
+        async with redis.client.pipeline(transaction=False) as pipeline:
+            for keys, args in runs:
+                pipeline.evalsha(self._sha, len(keys), *keys, *args)
+            return await pipeline.execute(raise_on_error=False)

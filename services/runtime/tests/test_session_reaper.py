@@ -10,6 +10,7 @@ from voisnap_domain.sessions import EndReason, SessionState
 from voisnap_proto.events import SessionEnded, TurnFinished
 from voisnap_runtime.recording import LateRecording
 from voisnap_runtime.sessions.journal import entry_of
+from voisnap_runtime.sessions.neighbours import Neighbours, SessionYielded, Yielding
 from voisnap_runtime.sessions.reaper import Reaper
 from voisnap_runtime.sessions.store import Progress
 
@@ -49,6 +50,7 @@ def make_reaper(house, composer):
             publish=house.relay.wake,
             now=house.clock,
             new_event_id=house.new_event_id,
+            neighbours=Neighbours(house.bus, NodeId(node)),
         )
 
     return build
@@ -226,3 +228,42 @@ async def test_the_journal_of_a_living_session_is_left_to_its_owner(house, orpha
 
     assert (await reaper.reap()).adopted == 0
     assert house.events == []
+
+
+async def test_an_owner_that_could_not_renew_its_leases_keeps_its_sessions(house, orphan, make_reaper):
+    """The store was away for longer than the window, and the reaper is faster than the owner when it is back."""
+
+    async def answer(request) -> SessionYielded:
+        return SessionYielded(outcome=Yielding.WATCHED if request.session_id == "wrtc_1" else Yielding.ABSENT)
+
+    owner = Neighbours(house.bus, LOST)
+    await owner.listen(answer)
+    house.clock.advance(seconds=60)
+
+    assert (await make_reaper().reap()).ended == 0
+
+    await owner.close()
+    assert (await make_reaper().reap()).ended == 1
+
+
+async def test_nobody_is_taken_for_dead_while_nobody_can_be_asked(house, orphan, make_reaper):
+    house.clock.advance(seconds=60)
+    house.bus.away = True
+    reaper = make_reaper()
+
+    assert (await reaper.reap()).ended == 0
+    house.bus.away = False
+    assert (await reaper.reap()).ended == 1
+
+
+async def test_past_its_deadline_a_session_ends_whatever_its_owner_says(house, orphan, make_reaper):
+    async def answer(request) -> SessionYielded:
+        return SessionYielded(outcome=Yielding.WATCHED)
+
+    owner = Neighbours(house.bus, LOST)
+    await owner.listen(answer)
+    house.clock.advance(seconds=1000)
+
+    assert (await make_reaper().reap()).ended == 1
+    await house.relay.drained(timeout=5)
+    assert house.events[-1].reason is EndReason.MAX_DURATION

@@ -276,6 +276,7 @@ async def test_a_caller_who_comes_back_at_the_last_moment_is_let_in(house, other
         publish=other.relay.wake,
         now=other.clock,
         new_event_id=other.new_event_id,
+        neighbours=other.neighbours,
     )
     assert (await reaper.reap()).ended == 0
 
@@ -402,6 +403,7 @@ async def test_a_handed_over_session_to_which_nobody_came_ends_as_disconnected(h
         publish=other.relay.wake,
         now=other.clock,
         new_event_id=other.new_event_id,
+        neighbours=other.neighbours,
     )
     await asyncio.sleep(29)
     assert (await reaper.reap()).ended == 0

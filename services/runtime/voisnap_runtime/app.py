@@ -160,6 +160,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
             publish=relay.wake,
             now=_now,
             new_event_id=lambda: EventId(new_id("evt")),
+            neighbours=neighbours,
             window=settings.resume_window,
         )
 

@@ -23,6 +23,7 @@ from voisnap_providers.vendors.blobs import blobs_from_url
 
 from .recording import Recordings
 from .sessions.journal import Relay
+from .sessions.neighbours import Neighbours
 from .sessions.reaper import Reaper
 from .sessions.store import RedisStore
 
@@ -66,6 +67,7 @@ async def main() -> None:
             publish=relay.wake,
             now=lambda: datetime.now(UTC),
             new_event_id=lambda: EventId(new_id("evt")),
+            neighbours=Neighbours(bus, node_id),
             window=timedelta(seconds=settings.resume_window_seconds),
         )
         reaping = Reconciler("sessions.reaper", REAP_SECONDS, reaper.reap)

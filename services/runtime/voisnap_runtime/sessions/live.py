@@ -40,6 +40,8 @@ _log = log.get(__name__)
 
 CLOSE_SECONDS = 1.0
 
+CANCEL_SECONDS = 2.0
+
 ON_THE_WAY_SECONDS = 2.0
 """How long after its claim a session waits for its hub before others may have it."""
 
@@ -792,9 +794,12 @@ class Overheard:
 
 
 async def cancelled(task: "asyncio.Task[Any] | None") -> None:
-    """Cancel a task, if there is one, and wait until it is over; what it raises is dropped."""
+    """Cancel a task, if there is one, and wait until it is over; what it raises is dropped. One that does not end is left behind."""
     if task is None:
         return
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError, Exception):
-        await task
+    done, _ = await asyncio.wait({task}, timeout=CANCEL_SECONDS)
+    if not done:
+        _log.error("session.task_stuck", task=task.get_name())
+    elif not task.cancelled():
+        task.exception()

@@ -5,7 +5,7 @@ answer finds its writes refused.
 """
 
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -43,6 +43,17 @@ class Yielding(StrEnum):
     """It is about to end."""
 
 
+class Sign(StrEnum):
+    """What is known of an owner and one of its sessions."""
+
+    LIVES = auto()
+    """The owner holds the session."""
+    SILENT = auto()
+    """It does not answer, or knows nothing of it."""
+    UNKNOWN = auto()
+    """Nobody can be asked now."""
+
+
 class SessionYielded(msgspec.Struct, frozen=True, kw_only=True):
     """The owner's answer."""
 
@@ -54,6 +65,7 @@ class Requests(Protocol):
 
     async def request(self, subject: str, message: Any, response_type: type[R], *, timeout: float = 2.0) -> R: ...
     async def respond(self, subject: str, queue: str, message_type: type, handler: Any) -> Subscription: ...
+    async def check(self) -> None: ...
 
 
 class Neighbours:
@@ -83,6 +95,15 @@ class Neighbours:
         except (BusError, DomainError):
             return False
         return True
+
+    async def sign_of(self, owner: NodeId, session_id: SessionId) -> Sign:
+        """Whether the owner of a session is alive and holds it."""
+        try:
+            await self._bus.check()
+        except BusError:
+            return Sign.UNKNOWN
+        outcome = await self.ask(owner, YieldSession(session_id=session_id, only_looks=True))
+        return Sign.SILENT if outcome is Yielding.ABSENT else Sign.LIVES
 
     async def ask(self, owner: NodeId, request: YieldSession) -> Yielding:
         """What the owner of a session does with it; ABSENT when it does not answer."""

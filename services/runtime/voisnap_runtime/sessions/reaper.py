@@ -21,6 +21,7 @@ from voisnap_runtime import metrics
 from voisnap_runtime.recording import LateRecording, expected
 
 from .journal import entry_of, writable
+from .neighbours import Neighbours, Sign
 from .presence import RESUME_SECONDS
 from .resuming import last_words
 from .roster import LEASE, lost_for_good
@@ -59,9 +60,11 @@ class Reaper:
         publish: Callable[[SessionId], None],
         now: Callable[[], datetime],
         new_event_id: Callable[[], EventId],
+        neighbours: Neighbours,
         window: timedelta = timedelta(seconds=RESUME_SECONDS),
     ) -> None:
         self._window = window
+        self._neighbours = neighbours
         self._store = store
         self._node_id = node_id
         self._composer = composer
@@ -69,10 +72,13 @@ class Reaper:
         self._now = now
         self._new_event_id = new_event_id
         self._seen: frozenset[SessionId] = frozenset()
+        self._silent: set[NodeId] = set()
+        """Owners that did not answer in this round."""
 
     async def reap(self) -> ReaperStatus:
         """One round. Raises RedisError when the store is away."""
         ended = 0
+        self._silent.clear()
         for session_id in await self._store.expired(self._now(), limit=_AT_ONCE):
             if await self._found_over(session_id) is None:
                 continue
@@ -100,7 +106,20 @@ class Reaper:
         session = await self._store.get(session_id)
         if lease is None or lease > self._now():
             return None
-        return None if session is not None and not self._is_due(session, lease) else (lease, session)
+        if session is not None and (not self._is_due(session, lease) or await self._lives_on(session)):
+            return None
+        return lease, session
+
+    async def _lives_on(self, session: Session) -> bool:
+        """Whether its owner holds it after all, and only could not renew its lease: the store was away, say. Past its deadline nobody asks."""
+        if session.owner is None or session.state is SessionState.ENDED or self._now() >= session.deadline:
+            return False
+        if session.owner in self._silent:
+            return False
+        sign = await self._neighbours.sign_of(session.owner, session.plan.session_id)
+        if sign is Sign.SILENT:
+            self._silent.add(session.owner)
+        return sign is not Sign.SILENT
 
     async def _end(self, session: Session, lease: datetime) -> bool:
         reason, ended_at = self._fate(session, lease)

@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from voisnap_domain.errors import LimitReached, NotFound
 from voisnap_domain.ids import ConversationId, SessionId
-from voisnap_domain.resumption import Resumption
+from voisnap_domain.resumption import CallSnapshot, Resumption
 from voisnap_domain.sessions import EndReason, Session, SessionState
 from voisnap_kit import log
 from voisnap_kit.redis import RedisError
@@ -29,6 +29,9 @@ RENEW_SECONDS = 5.0
 TICK_SECONDS = 1.0
 SNAPSHOT_SECONDS = 0.5
 SILENCE_POLL_SECONDS = 0.05
+TAKE_OVER_ROOM = 1.25
+"""How far calls of a process that is gone may exceed the cap: a full node is better than a lost call."""
+
 GRACE = timedelta(seconds=RESUME_SECONDS)
 """Beyond its deadline a session's lease is not renewed any more."""
 
@@ -133,18 +136,16 @@ class LiveSessions:
         changed = {
             session_id: snapshot
             for session_id, live in self._live.items()
-            if (snapshot := live.changed_snapshot()) is not None
+            if (snapshot := self._changed(live)) is not None
         }
         if not changed:
             return
         try:
             lost = await self._parts.store.keep(self._parts.node_id, changed)
         except RedisError:
-            lost = ()
             self._forget(changed)
             raise
-        finally:
-            metrics.SNAPSHOTS_KEPT.inc(len(changed))
+        metrics.SNAPSHOTS_KEPT.inc(len(changed) - len(lost))
         self._forget(lost)
         for session_id in lost:
             live = self._live.get(session_id)
@@ -154,14 +155,19 @@ class LiveSessions:
     async def tick(self) -> None:
         """Renew the leases when due and look after every caller."""
         for live in tuple(self._live.values()):
-            live.look_after()
+            try:
+                live.look_after()
+            except Exception:  # a broken session ends, alone
+                _log.exception("session.not_looked_after", session_id=live.plan.session_id)
+                live.end(EndReason.ERROR)
         loop_time = asyncio.get_running_loop().time()
         if loop_time - self._renewed_at >= RENEW_SECONDS:
-            self._renewed_at = loop_time
             try:
                 await self._renew()
             except RedisError as error:  # calls go on without leases until the store is back
                 _log.warning("sessions.leases_not_renewed", error=repr(error), sessions=len(self._live))
+            else:
+                self._renewed_at = loop_time
 
     def end(self, session_id: SessionId, reason: EndReason) -> bool:
         """Ask a session to end; False when it does not live here."""
@@ -235,12 +241,11 @@ class LiveSessions:
                 del self._claimers[session_id], self._claims[session_id]
 
     async def _claim(self, session_id: SessionId, *, takes_over: bool) -> LiveSession:
-        arriving = len(self._claims.keys() - self._live.keys() - {session_id})
-        if self._closing or len(self._live) + arriving >= self._parts.max_sessions:
-            raise LimitReached("This node takes no more sessions.", code="node-full", retry_after=2)
+        self._check_room(session_id, room=TAKE_OVER_ROOM)
         found = await self._parts.store.get(session_id)
         if found is None:
             raise NotFound("session", session_id)
+        self._check_room(session_id, room=1.0 if found.connected_at is None else TAKE_OVER_ROOM)
         await self._freed(found, takes_over=takes_over)
         lease_until = self._parts.now() + LEASE
         session, was = await self._taken(found, lease_until)
@@ -255,6 +260,11 @@ class LiveSessions:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return live
+
+    def _check_room(self, session_id: SessionId, *, room: float) -> None:
+        arriving = len(self._claims.keys() - self._live.keys() - {session_id})
+        if self._closing or len(self._live) + arriving >= room * self._parts.max_sessions:
+            raise LimitReached("This node takes no more sessions.", code="node-full", retry_after=2)
 
     async def _freed(self, session: Session, *, takes_over: bool) -> None:
         """Have the owner let go of it, if there is one. Raises SessionGone, SessionInUse."""
@@ -407,7 +417,15 @@ class LiveSessions:
         elif not live.is_ending:
             live.void()
 
-    def _forget(self, session_ids: Any) -> None:
+    @staticmethod
+    def _changed(live: LiveSession) -> CallSnapshot | None:
+        try:
+            return live.changed_snapshot()
+        except Exception:  # the others' snapshots must be kept
+            _log.exception("session.no_snapshot", session_id=live.plan.session_id)
+            return None
+
+    def _forget(self, session_ids: Iterable[SessionId]) -> None:
         for session_id in session_ids:
             live = self._live.get(session_id)
             if live is not None:
