@@ -1,8 +1,10 @@
 """A call on a simulated line: 20-ms packets in, 20-ms frames out, voice detection by loudness, everything in the loop's (virtual) time."""
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,11 +28,14 @@ from voisnap_domain.sessions import Channel, Direction, EndReason, SessionPlan
 from voisnap_domain.tenants import Environment
 from voisnap_media.pcm import Pcm
 from voisnap_media.vad import VadState
+from voisnap_providers.inference import Priority
+from voisnap_providers.registry import ProviderSettings, Registry
 from voisnap_runtime.pipeline.call import Call
 from voisnap_runtime.pipeline.ear import VadTicker, VoiceModel
 from voisnap_runtime.pipeline.events import AgentStateChanged, CallEvent, TurnFinished
 from voisnap_testkit.fakes_speech import FakeStt, FakeTts, ScriptedLlm, spoken
 
+MODELS = Path(os.environ.get("MODELS_DIR") or Path.home() / ".cache" / "voisnap" / "models")
 PROMPT = """
 when: hours -> We are open from nine to five.
 when: long story -> Once upon a time there was a baker. He baked bread every single day of his life.
@@ -76,6 +81,42 @@ def config_of(**changes: Any) -> AgentConfig:
         first_message_mode=FirstMessageMode.WAIT_FOR_USER,
     )
     return msgspec.structs.replace(config, **changes)
+
+
+class InlinePool:
+    """An inference pool that computes at once, which takes no virtual time: real models in conversations that last milliseconds."""
+
+    is_busy = False
+
+    def submit(self, work: Callable[[], Any], priority: Priority) -> "InlineJob":
+        """Compute now; the result comes with the loop's next turn."""
+        job = InlineJob()
+        result = work()
+        asyncio.get_running_loop().call_soon(job.settle, result)
+        return job
+
+    async def run(self, work: Callable[[], Any], priority: Priority) -> Any:
+        """Compute now."""
+        return await self.submit(work, priority).future
+
+    async def aclose(self) -> None:
+        """Nothing to free."""
+
+
+class InlineJob:
+    """A computation that is done."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def settle(self, result: Any) -> None:
+        """Tell the result, if anybody still wants it."""
+        if not self.future.done():
+            self.future.set_result(result)
+
+    def cancel(self) -> None:
+        """Forget the result."""
+        self.future.cancel()
 
 
 class Line:
@@ -213,6 +254,14 @@ class Line:
     def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+
+
+@pytest.fixture(scope="session")
+def inline_registry() -> Registry:
+    """The embedded models, loaded once, computing within virtual time."""
+    registry = Registry(ProviderSettings(models_dir=MODELS, threads=1))
+    registry.pool = InlinePool()  # type: ignore[assignment]
+    return registry
 
 
 @pytest.fixture
