@@ -18,6 +18,9 @@ from voisnap_signalr import (
     Unauthorized,
     hub_method,
 )
+from voisnap_signalr.messages import TransferFormat
+from voisnap_signalr.transports.inbox import Inbox
+from voisnap_signalr.transports.sse import EventStreamWire
 
 pytestmark = pytest.mark.unit
 
@@ -382,6 +385,16 @@ async def test_posts_are_answered_on_the_stream(client) -> None:
     assert (await event(stream))[0]["result"] == "line\nline"
 
 
+async def test_line_feeds_do_not_end_an_event() -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await EventStreamWire(Inbox(max_bytes=1), send).send(b"one\ntwo", TransferFormat.TEXT)
+    assert sent[0]["body"] == b"data: one\r\ndata: two\r\n\r\n"
+
+
 async def test_client_that_leaves_the_stream_is_lost(client, made) -> None:
     streaming = client()
     stream = await streaming.streaming()
@@ -458,6 +471,8 @@ async def test_connection_of_another_hub_is_404(hub_app, http, exchange) -> None
     app = hub_app({"echo": Echo, "other": Echo})
     other = await Client(app, http, exchange).negotiate("/hubs/other")
     assert await other.post(HANDSHAKE) == GONE
+    opened = await Client(app, http, exchange).opened()
+    assert (await http(app, "GET", "/hubs/other", f"id={opened.token}")).status == GONE
 
 
 async def by_token(request: HubRequest) -> str:
@@ -520,6 +535,8 @@ def test_hub_without_a_transport_is_a_mistake(hub_app) -> None:
 async def test_drain_reaches_clients_that_poll(client, made) -> None:
     polling = await client().opened()
     draining = asyncio.create_task(polling.app.drain())
+    await asyncio.sleep(0.01)
+    assert not draining.done(), "the farewell waits for a poll"
     assert messages((await polling.poll()).body) == [{"type": 7, "allowReconnect": True}]
     await draining
     assert made[0].goodbye.done()
