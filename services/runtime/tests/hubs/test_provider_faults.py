@@ -94,6 +94,7 @@ async def test_a_language_model_that_fails_is_told_and_the_call_goes_on(house, v
         await house.sessions.get(SessionId("call_1")).begun()
         for key in "4#":
             await client.ask("SendDtmfAsync", key)
+            assert await client.until("DtmfReceived") == {"digit": key}
         error = await client.until("Error")
         assert (error["code"], error["recoverable"]) == ("LLM_PROVIDER_ERROR", True)
         assert house.sessions.get(SessionId("call_1")) is not None

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from datetime import timedelta
 
+import httpx
 import msgspec
 import pytest
 from voisnap_domain.conversations import Speaker
@@ -288,6 +289,24 @@ async def test_what_happens_in_the_call_is_told_as_documented(house, session, hu
         "platformMs": 20.0,
     }
     assert error == {"code": "LLM_PROVIDER_ERROR", "message": "No answer.", "recoverable": True}
+
+
+async def test_a_client_that_comes_back_before_its_loss_was_noticed_gets_its_session(
+    house, session, port, keys, connect_hub
+):
+    query = f"sessionToken=wrtc_tok_1&access_token={keys.token()}"
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+
+        async def negotiated() -> str:
+            """As a browser does: its cookie jar holds what the server set."""
+            answer = await http.post(f"/hubs/webrtc/negotiate?negotiateVersion=1&{query}")
+            return f"{query}&id={answer.json()['connectionToken']}"
+
+        async with connect_hub(port, await negotiated()) as stale:
+            await stale.until("SessionStarted")
+            async with connect_hub(port, await negotiated()) as fresh:
+                assert (await fresh.until("SessionStarted"))["resumed"] is True
+                assert (await stale.until("Error"))["code"] == "SESSION_TAKEN_OVER"
 
 
 @pytest.mark.parametrize(

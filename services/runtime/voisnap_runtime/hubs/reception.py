@@ -102,6 +102,12 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
         except RedisError as error:  # the session can still be resumed by its id
             _log.warning("hub.connection_not_remembered", session_id=live.plan.session_id, error=repr(error))
 
+    async def held_before(self, connection: HubConnection, session_id: SessionId) -> bool:
+        """Whether the same client held the session over a connection before, which may seem alive and is not. Raises RedisError."""
+        user: HubUser = connection.user
+        seats = await self.store.seats(connection.previous) if connection.previous else ()
+        return any(seat.session_id == session_id and seat.user_id == user.user_id for seat in seats)
+
     async def _left_behind(self, connection: HubConnection, channel: Channel, wanted: Parameters) -> LiveSession | None:
         if not connection.previous:
             return None

@@ -99,6 +99,7 @@ class SessionHub(Hub, Generic[A]):
         self._live: LiveSession | None = None
         self._audience: A | None = None
         self._farewell: asyncio.Task[None] | None = None
+        self._resume_token = ""
 
     async def enter(self) -> None:
         """Find the connection's session and `watch` it. Raises Refusal."""
@@ -133,9 +134,12 @@ class SessionHub(Hub, Generic[A]):
 
     @hub_method("RequestReconnectionAsync")
     async def request_reconnection(self) -> Reconnection:
-        """A token to come back with after a loss of the connection, also when the server has not noticed the loss yet."""
+        """A token to come back with after a loss of the connection, also when the server has not noticed the loss yet.
+
+        One a connection, however often it is asked for.
+        """
         live, _ = self.present()
-        token = new_resume_token(self._reception.random_bytes)
+        token = self._resume_token = self._resume_token or new_resume_token(self._reception.random_bytes)
         try:
             await self._reception.store.add_token(token, live.plan.session_id, until=live.session.deadline)
         except RedisError:

@@ -71,12 +71,11 @@ class VoiceHub(HubBorneHub[HubAudience, HubAudio]):
 
     @hub_method("SendDtmfAsync")
     async def send_dtmf(self, digit: str) -> None:
-        """A key that the caller pressed."""
-        live, audience = self.present()
+        """A key that the caller pressed; the call confirms it with `DtmfReceived`."""
+        live, _ = self.present()
         if digit not in KEYS or len(digit) != 1:
             raise HubError("SendDtmfAsync takes one of 0-9, * and #.")
         live.dtmf(digit)
-        audience.connection.send("DtmfReceived", wire.DtmfReceived(digit=digit))
 
     @hub_method("JoinAsListenerAsync")
     async def join_as_listener(self, conversation_id: str, sides: str | None = None) -> Listening:

@@ -98,11 +98,15 @@ class WebRtcHub(SessionHub[WebRtcAudience]):
         token = self.connection.query.get("sessionToken") or self.connection.query.get("resumeToken", "")
         with refusing(conflict=RECONNECT_FAILED):
             session = await self._admitted(token)
-            takes_over = token.startswith(RESUME_PREFIX)
-            lives_here = self._reception.sessions.get(session.plan.session_id) is not None
+            session_id = session.plan.session_id
+            takes_over = token.startswith(RESUME_PREFIX) or await self._reception.held_before(
+                self.connection, session_id
+            )
+            lives_here = self._reception.sessions.get(session_id) is not None
             try:
-                live = await self._reception.sessions.claim(session.plan.session_id, takes_over=takes_over)
-                await self._reception.store.add_token(token, session.plan.session_id, until=session.deadline)
+                live = await self._reception.sessions.claim(session_id, takes_over=takes_over)
+                await self._reception.store.add_token(token, session_id, until=session.deadline)
+                await self._reception.remember(self.connection, live)
                 resumed = lives_here or live.is_connected
                 self.watch(live, WebRtcAudience(self.connection), resumed=resumed, takes_over=takes_over)
             except SessionInUse as error:

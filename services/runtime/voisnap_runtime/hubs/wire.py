@@ -180,6 +180,8 @@ def call_event(event: CallEvent) -> tuple[str, tuple[Any, ...]] | None:
             return "AgentStateChanged", (AgentState(state=state.value),)
         case call_events.AudioCleared():
             return "AudioCleared", ()
+        case call_events.KeyReceived(digit=digit):
+            return "DtmfReceived", (DtmfReceived(digit=digit),)
         case call_events.TurnFinished(turn=turn) if turn.latency is not None:
             return "TurnCompleted", (_turn_completed(turn),)
         case call_events.Fault(code=code, message=message, recoverable=recoverable):

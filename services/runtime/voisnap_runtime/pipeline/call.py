@@ -22,7 +22,7 @@ from voisnap_providers.ports.turn_end import TurnEndDetector
 from .both_sides import BothSides
 from .conversation import Conversation
 from .ear import RING_SECONDS, Ear, VadTicker
-from .events import CallEvent, Fault, FaultCode, Warned
+from .events import CallEvent, Fault, FaultCode, KeyReceived, Warned
 from .hearing import Deaf, Hearing
 from .judging import Judging
 from .keypad import Keypad
@@ -250,6 +250,7 @@ class Call:
         self._conversation.resume(restart_of(resumption, self._script, greets=greets), resumption.snapshot)
 
     def _pressed(self, digit: str) -> None:
+        self._notify(KeyReceived(digit=digit))
         self._conversation.turns.happen(KeyPressed(self._ear.now_ms(self._loop.time()), digit))
 
     def _judge(self, silent_since_ms: float) -> None:

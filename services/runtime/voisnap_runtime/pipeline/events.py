@@ -62,4 +62,10 @@ class Warned(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     text: str
 
 
-CallEvent = TranscriptionUpdated | AgentStateChanged | AudioCleared | TurnFinished | Fault | Warned
+class KeyReceived(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The caller pressed a key, in whatever way it came."""
+
+    digit: str
+
+
+CallEvent = TranscriptionUpdated | AgentStateChanged | AudioCleared | TurnFinished | Fault | Warned | KeyReceived
