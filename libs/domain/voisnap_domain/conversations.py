@@ -75,11 +75,12 @@ class RecordingInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallQuality(msgspec.Struct, frozen=True, kw_only=True):
-    """Measured facts about a call's media."""
+    """Measured facts about a call's media. `echo_suspected`: how often the agent's own voice came back over the caller's microphone."""
 
     packets_received: int = 0
     packets_lost: int = 0
     interruptions: int = 0
+    echo_suspected: int = 0
     longest_silence_seconds: float = 0.0
     latency_p50_ms: float | None = None
     latency_p95_ms: float | None = None

@@ -29,6 +29,10 @@ MARK = np.array([32101, -32102, 32103], dtype=np.int16)
 PARTIAL_EVERY_SECONDS = 0.32
 
 
+AGENT_HERTZ = 310
+"""The agent's voice is another one than the caller's: otherwise the caller would be taken for its echo."""
+
+
 def spoken(text: str, *, rate: int = 16000, ms_per_char: float = 60) -> Pcm:
     """A tone as long as the text would take to say, with the text hidden in its first samples for `FakeStt()`."""
     data = text.encode()
@@ -238,14 +242,14 @@ class FakeTts:
         for match in re.finditer(r"\S+", sentence):
             start, end = match.start() * second_per_char, match.end() * second_per_char
             first, last = round(start * rate), min(round(end * rate), len(samples))
-            samples[first:last] = _tone((last - first + 1) / rate, rate)[: last - first]
+            samples[first:last] = _tone((last - first + 1) / rate, rate, hertz=AGENT_HERTZ)[: last - first]
             words.append(SpokenWord(word=match[0], start=start, end=end))
         return SpeechChunk(audio=Pcm(samples, rate), text=sentence, words=tuple(words))
 
 
-def _tone(seconds: float, rate: int) -> np.ndarray:
+def _tone(seconds: float, rate: int, *, hertz: float = 220) -> np.ndarray:
     moments = np.arange(round(seconds * rate)) / rate
-    return np.rint(8000 * np.sin(2 * np.pi * 220 * moments)).astype(np.int16)
+    return np.rint(8000 * np.sin(2 * np.pi * hertz * moments)).astype(np.int16)
 
 
 def _sentences(text: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+import msgspec
 import structlog
 from voisnap_domain.agents import FirstMessageMode
 from voisnap_domain.conversations import CallQuality, Speaker
@@ -15,14 +16,15 @@ from voisnap_media.pcm import Pcm
 from voisnap_media.recorder import Recorder
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.llm import LanguageModel
-from voisnap_providers.ports.stt import SpeechToText, SttStream
+from voisnap_providers.ports.stt import SpeechToText, SttStream, Transcript
 from voisnap_providers.ports.tts import TextToSpeech
 from voisnap_providers.ports.turn_end import TurnEndDetector
 
 from .both_sides import BothSides
 from .conversation import Conversation
 from .ear import RING_SECONDS, Ear, VadTicker
-from .events import CallEvent, Fault, FaultCode, KeyReceived, Warned
+from .echo_guard import EchoGuard
+from .events import CallEvent, Fault, FaultCode, KeyReceived, TranscriptionUpdated, Warned
 from .hearing import Deaf, Hearing
 from .judging import Judging
 from .keypad import Keypad
@@ -39,6 +41,9 @@ JUDGED_SECONDS = 8
 """Of a turn, what a model that judges its sound listens to."""
 QUIET_MS = 200.0
 """Silence after which a call counts as quiet."""
+ECHO_WARNING = (
+    "The caller's device plays the agent's voice back into its microphone: echo was kept out of the conversation."
+)
 LINGERING = frozenset({EndReason.AGENT_ENDED, EndReason.USER_ENDED, EndReason.IDLE_TIMEOUT, EndReason.MAX_DURATION})
 
 log = structlog.get_logger()
@@ -90,6 +95,7 @@ class Call:
         judges = turn_end is not None and rules.end_of_turn.wants_judgement
         self._judging = Judging(turn_end, self._judged) if turn_end is not None and judges else None
         self._keypad = Keypad(self._pressed)
+        self._guard = EchoGuard(self._echo_found)
         self._meter = Meter(
             llm=llm.provider,
             model=config.llm.model,
@@ -97,11 +103,11 @@ class Call:
             stt=stt.provider,
             stt_model=config.transcription.model,
         )
-        self._log = TurnLog(notify, history=resume.turns if resume is not None else ())
+        self._log = TurnLog(self._said, history=resume.turns if resume is not None else ())
         self._hearing = Hearing(
             stt,
             config.transcription,
-            heard=lambda transcript: self._conversation.hear(transcript),
+            heard=self._heard,
             failed=lambda error, again: self._conversation.hear_no_more(error, again=again),
             reopened=self._reopened,
         )
@@ -110,6 +116,7 @@ class Call:
             stt.capabilities,
             lambda happened: self._conversation.turns.happen(happened),
             keys=self._keypad if config.dtmf_enabled else None,
+            guard=self._guard,
             memory_seconds=JUDGED_SECONDS if judges else RING_SECONDS,
         )
         self._conversation = Conversation(
@@ -145,6 +152,7 @@ class Call:
         if not self._is_live:
             return None
         frame = self._conversation.mouth.pull()
+        self._guard.played(frame, self._loop.time())
         if self._sides is not None:
             self._sides.pulled(frame, self._clock())
         return frame
@@ -218,7 +226,8 @@ class Call:
 
     def quality(self) -> CallQuality:
         """How it went so far; the transport adds its packets."""
-        return self._meter.quality(self._log.turns)
+        quality = self._meter.quality(self._log.turns)
+        return msgspec.structs.replace(quality, echo_suspected=self._guard.suspected)
 
     @property
     def user_was_heard(self) -> bool:
@@ -236,6 +245,21 @@ class Call:
 
     def _end_said(self, reason: EndReason) -> None:
         self.end(reason)
+
+    def _heard(self, transcript: Transcript) -> None:
+        """Words of the recogniser; those of the agent, heard again, are none."""
+        if transcript.is_final and self._guard.repeats(transcript.text):
+            transcript = msgspec.structs.replace(transcript, text="", words=())
+        self._conversation.hear(transcript)
+
+    def _said(self, event: CallEvent) -> None:
+        if isinstance(event, TranscriptionUpdated) and event.speaker is Speaker.AGENT:
+            self._guard.says(event.text)
+        self._notify(event)
+
+    def _echo_found(self) -> None:
+        log.info("echo.suspected")
+        self._notify(Warned(text=ECHO_WARNING))
 
     def _reopened(self, stream: SttStream) -> None:
         self._ear.listen_to(stream)

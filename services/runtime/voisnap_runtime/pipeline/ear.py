@@ -15,12 +15,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from voisnap_domain.conversations import Word
-from voisnap_domain.turntaking import SpeechContinued, SpeechEnded, SpeechStarted, TurnInput
-from voisnap_media import endpointing
+from voisnap_domain.turntaking import SpeechContinued, SpeechEnded, SpeechStarted, SpeechWasEcho, TurnInput
+from voisnap_media import echo, endpointing
 from voisnap_media.dtmf import NONE, KeyTracker, ToneBank
 from voisnap_media.pcm import Pcm, Samples
 from voisnap_media.vad import RATE, WINDOW, WINDOW_MS, VadState
 from voisnap_providers.ports.stt import SttCapabilities, SttStream
+
+from .echo_guard import EchoGuard, Verdict
 
 RING_SECONDS = 4
 """Audio kept; eight seconds when somebody judges whole turns by their sound."""
@@ -67,7 +69,10 @@ class _Segment(msgspec.Struct, frozen=True):
 
 
 class Ear:
-    """One caller's ear. `happened` gets voice events as they are detected, `keys` the keys heard; without it none are looked for."""
+    """One caller's ear. `happened` gets voice events as they are detected.
+
+    `keys` gets keys heard in the audio; without it none are looked for. With a `guard` the agent's own voice, coming back, is no event.
+    """
 
     def __init__(
         self,
@@ -76,6 +81,7 @@ class Ear:
         happened: Callable[[TurnInput], None],
         *,
         keys: KeySink | None = None,
+        guard: EchoGuard | None = None,
         memory_seconds: int = RING_SECONDS,
     ) -> None:
         if capabilities.sample_rate != RATE:
@@ -90,6 +96,10 @@ class Ear:
         self.key_tracker = KeyTracker() if keys is not None else None
         """What is known of keys in the audio; None when nobody wants to know."""
         self._key_until = 0
+        self._guard = guard
+        self._guarded = self._withheld = False
+        self._bursts = 0
+        self._skipped = 0
         self._size = memory_seconds * RATE
         self._ring: Samples = np.zeros(self._size, np.int16)
         self._written = 0
@@ -207,24 +217,92 @@ class Ear:
         if self._hears_key:
             chance = 0.0  # a key is no voice
         changes = gate.feed(chance)
-        at_ms = self._time_of(self._read)
         for change in changes:
             match change:
                 case endpointing.SpeechStarted(voiced_ms=voiced):
-                    self._burst_base = 0
-                    self._hear_from(self._read - voiced * PER_MS - PRE_ROLL_MS * PER_MS)
-                    self._happened(SpeechStarted(at_ms, float(voiced)))
+                    self._burst_began(voiced)
                 case endpointing.SpeechResumed():
-                    self._burst_base = gate.voiced_ms - WINDOW_MS
-                    self._hear_from(self._pushed)
-                    self._happened(SpeechStarted(at_ms, float(WINDOW_MS)))
+                    self._burst_began(WINDOW_MS)
                 case endpointing.SpeechPaused():
-                    ended = self._time_of(self._read - gate.silence_ms * PER_MS)
-                    self._happened(SpeechEnded(at_ms, ended))
+                    self._burst_ended()
                 case endpointing.SpeechEnded():
                     pass
         if not changes and gate.speaking and not gate.paused and gate.silence_ms == 0:
-            self._happened(SpeechContinued(at_ms, float(gate.voiced_ms - self._burst_base)))
+            self._burst_went_on()
+
+    # --- bursts of voice
+
+    def _burst_began(self, voiced_ms: int) -> None:
+        self._burst_base = self._gate.voiced_ms - voiced_ms
+        self._guarded = self._withheld = False
+        if self._guard is not None:
+            self._guard.begin()
+            self._guarded, self._withheld = self._guard.is_audible, self._guard.withholds
+        if not self._withheld:
+            self._tell_burst(voiced_ms)
+
+    def _burst_went_on(self) -> None:
+        voiced_ms = self._gate.voiced_ms - self._burst_base
+        if self._guard is not None and self._guarded:
+            verdict = self._guard.judge(self._lately(), RATE, voiced_ms, self._heard_at)
+            if self._withheld:
+                if verdict is Verdict.CALLER:
+                    self._release(voiced_ms - self._guard.echoed_ms)
+                return
+            if verdict is Verdict.ECHO:
+                self._take_back()
+                return
+        self._happened(SpeechContinued(self._time_of(self._read), float(voiced_ms)))
+
+    def _burst_ended(self) -> None:
+        silence_ms = self._gate.silence_ms
+        if self._guard is not None and self._guarded:
+            verdict = self._guard.end(self._lately(), RATE, self._gate.voiced_ms - self._burst_base, self._heard_at)
+            if self._withheld:
+                self._skipped = self._read
+                return
+            if verdict is Verdict.ECHO:
+                self._take_back()
+                return
+        at_ms = self._time_of(self._read)
+        self._happened(SpeechEnded(at_ms, at_ms - silence_ms))
+
+    def _tell_burst(self, voiced_ms: int) -> None:
+        """Voice that counts: the recogniser hears it from a little before, or from where it was left."""
+        self._bursts += 1
+        was_left = self._turn_from is not None
+        self._hear_from(self._pushed if was_left else self._read - (voiced_ms + PRE_ROLL_MS) * PER_MS)
+        self._happened(SpeechStarted(self._time_of(self._read), float(voiced_ms)))
+
+    def _release(self, voiced_ms: int) -> None:
+        """Voice that was withheld is the caller's, `voiced_ms` of it."""
+        self._withheld = False
+        self._burst_base = self._gate.voiced_ms - voiced_ms
+        self._skipped = self._read - (voiced_ms + PRE_ROLL_MS // 2) * PER_MS
+        self._tell_burst(voiced_ms)
+
+    def _take_back(self) -> None:
+        """A burst that was told is echo. What the caller said before it stays."""
+        at_ms = self._time_of(self._read)
+        self._withheld = True
+        self._skipped = self._read
+        if self._bursts > 1:
+            self._happened(SpeechEnded(at_ms, self._time_of(self._read - self._burst_base * PER_MS)))
+        else:
+            self._happened(SpeechWasEcho(at_ms))
+
+    def _lately(self) -> Samples:
+        """The end of what the voice detector has heard, as long as the guard wants it."""
+        count = min(self._read, echo.HEARD_MS * PER_MS)
+        heard = self._between(self._read - count, self._read)
+        return heard if len(heard) == echo.HEARD_MS * PER_MS else np.pad(heard, (echo.HEARD_MS * PER_MS - count, 0))
+
+    @property
+    def _heard_at(self) -> float:
+        """The loop time at which that ended."""
+        return self.loop_time(self._time_of(self._read))
+
+    # --- looking back
 
     def copy(self, count: int, *, until_ms: float) -> Pcm | None:
         """The next `count` samples for a recording that runs behind the call; None where there is no audio.
@@ -282,21 +360,23 @@ class Ear:
             self._asked_from = self._turn_from
         self._hearing = self._continuous
         self._turn_from = None
+        self._bursts = 0
 
     def forget(self) -> None:
         """What was handed on since the last flush was no speech."""
         self._stream.reset()
         self._hearing = self._continuous
         self._turn_from = None
+        self._bursts = 0
 
     def _hear_from(self, sample: int) -> None:
         """Begin to hand audio on, from `sample` or where it was left."""
         if self._turn_from is None:
-            self._turn_from = max(sample, self._key_until, 0)
+            self._turn_from = max(sample, self._key_until, self._skipped, 0)
         if self._hearing:
             return
         self._hearing = True
-        start = max(sample, self._pushed, self._key_until, self._written - self._size, 0)
+        start = max(sample, self._pushed, self._key_until, self._skipped, self._written - self._size, 0)
         if start < self._written:
             missed = self._between(start, self._written).copy()
             self._segments.append(_Segment(self._heard_samples / RATE, self._time_of(start)))
