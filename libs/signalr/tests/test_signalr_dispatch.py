@@ -353,6 +353,23 @@ async def test_lost_connection_ends_the_clients_streams(socket, kept_log) -> Non
     assert "hub.method_failed" not in kept_log.events()
 
 
+class One(msgspec.Struct):
+    a: int
+
+
+class Other(msgspec.Struct):
+    b: int
+
+
+def test_parameter_that_no_client_could_fill_is_a_bug(hub_app) -> None:
+    class Ambiguous(Hub):
+        @hub_method("Do")
+        async def do(self, source: AsyncIterable[One | Other]) -> None: ...
+
+    with pytest.raises(TypeError, match="parameter 'source' cannot be decoded"):
+        hub_app({"/ambiguous": Ambiguous})
+
+
 # Calls in flight
 
 

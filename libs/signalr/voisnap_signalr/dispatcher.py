@@ -24,6 +24,7 @@ from .messages import (
     StreamItem,
 )
 from .methods import HubMethod, HubMethods
+from .payloads import decoder_of
 from .pending_calls import PendingCalls
 from .requests import Unauthorized
 from .uploads import Upload
@@ -236,7 +237,7 @@ class Dispatcher:
                 "The client's answer cannot be read while this method runs. "
                 "Give the hub max_parallel_invocations of more than 1, or ask from a task."
             )
-        invocation_id, answer = self._pending.begin(self._outlet.codec.payload_decoder(result_type))
+        invocation_id, answer = self._pending.begin(decoder_of(result_type, self._outlet.codec))
         try:
             self._outlet.write(Invocation(target=target, arguments=arguments, invocation_id=invocation_id))
             async with asyncio.timeout(timeout_s):

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from .messages import HubCodec
+from .payloads import Decoder, decoder_of
 
 if TYPE_CHECKING:
     from .hub import Hub
 
 _TARGET = "__voisnap_hub_target__"
 _STREAMS = (AsyncIterator, AsyncIterable, AsyncGenerator)
-
-Decoder = Callable[[msgspec.Raw], Any]
 
 
 def mark(function: Any, target: str) -> Any:
@@ -49,13 +48,18 @@ class HubMethod:
             if parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
                 raise TypeError(f"Hub method '{target}': parameter '{parameter.name}' must be positional.")
             kind = hints.get(parameter.name, Any)
-            if _is_stream(kind):
-                self._uploads.append((parameter.name, next(iter(get_args(kind)), Any)))
+            is_stream = _is_stream(kind)
+            if is_stream:
+                kind = next(iter(get_args(kind)), Any)
+            _check_decodable(target, parameter.name, kind)
+            if is_stream:
+                self._uploads.append((parameter.name, kind))
                 continue
             self._names.append(parameter.name)
             self._kinds.append(kind)
             self._required += parameter.default is inspect.Parameter.empty
         self._decoders: dict[str, tuple[Decoder, ...]] = {}
+        self._item_decoders: dict[str, tuple[Decoder, ...]] = {}
 
     @property
     def upload_count(self) -> int:
@@ -71,15 +75,18 @@ class HubMethod:
             raise ValueError(f"{len(arguments)} arguments for {len(self._kinds)} parameters")
         decoders = self._decoders.get(codec.name)
         if decoders is None:
-            decoders = self._decoders[codec.name] = tuple(codec.payload_decoder(kind) for kind in self._kinds)
+            decoders = self._decoders[codec.name] = tuple(decoder_of(kind, codec) for kind in self._kinds)
         try:
             return [decode(raw) for decode, raw in zip(decoders, arguments, strict=False)]
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise ValueError(str(error)) from None
 
-    def item_decoders(self, codec: HubCodec) -> list[Decoder]:
+    def item_decoders(self, codec: HubCodec) -> tuple[Decoder, ...]:
         """What decodes the items of each of the client's streams, in their order."""
-        return [codec.payload_decoder(kind) for _, kind in self._uploads]
+        decoders = self._item_decoders.get(codec.name)
+        if decoders is None:
+            decoders = self._item_decoders[codec.name] = tuple(decoder_of(kind, codec) for _, kind in self._uploads)
+        return decoders
 
     def named(self, arguments: Sequence[Any], uploads: Sequence[AsyncIterable[Any]]) -> dict[str, Any]:
         """Arguments and the client's streams by the names of their parameters."""
@@ -107,3 +114,10 @@ class HubMethods:
 
 def _is_stream(kind: Any) -> bool:
     return (get_origin(kind) or kind) in _STREAMS
+
+
+def _check_decodable(target: str, name: str, kind: Any) -> None:
+    try:
+        msgspec.json.Decoder(kind)
+    except TypeError as error:
+        raise TypeError(f"Hub method '{target}': parameter '{name}' cannot be decoded: {error}") from None

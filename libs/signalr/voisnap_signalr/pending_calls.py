@@ -7,7 +7,7 @@ import msgspec
 
 from .hub import ClientError
 from .messages import Completion
-from .methods import Decoder
+from .payloads import Decoder
 
 _MAX_PENDING = 1000
 

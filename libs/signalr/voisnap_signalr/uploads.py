@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from .hub import HubError
-from .methods import Decoder
+from .payloads import Decoder
 
 _UNREADABLE = "Failed to bind Stream message."
 _NOT_READ = "The hub method took no item of the stream for too long."
