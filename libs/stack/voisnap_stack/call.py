@@ -28,6 +28,9 @@ RETURN_PAUSES = (0.0, 0.3, 0.7, 1.0, 2.0, 4.0, 8.0, 8.0)
 """Before each attempt to come back to the hub: a lost session waits half a minute for its caller."""
 STILL_HEARD_SECONDS = 0.9
 """An agent that is silent still sends a packet every 400 ms: without any for so long, the audio is gone with its server."""
+DIAL_SECONDS = 8.0
+SILENT_SECONDS = 3.0
+"""Without any packet for so long the other side is taken for dead, although nothing has said so."""
 MAX_DIALS = 4
 """Attempts in a row to restore the audio."""
 
@@ -252,6 +255,8 @@ class _Conversation:
         )
         self._state = "listening"
         self._connected = asyncio.Event()
+        self._disconnected = asyncio.Event()
+        self._resume_token: str | None = None
         self._ended = asyncio.Event()
         self._end: dict[str, Any] = {}
         self._failure: str | None = None
@@ -269,6 +274,7 @@ class _Conversation:
         self._spawn(self._follow_hub())
         try:
             await self._connect()
+            self._spawn(self._watch_audio())
             talk = self._spawn(self._talk())
             enders = [talk, self._spawn(_wait(self._hang_up)), self._spawn(_wait(self._ended))]
             await asyncio.wait(enders, timeout=self._plan.max_seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -288,7 +294,7 @@ class _Conversation:
         if self._plan.microphone:
             self._hearing.open_loudspeaker()
         await self._dial()
-        await self._until_connected()
+        await self._until_connected(CONNECT_SECONDS)
         if not self._connected.is_set() and not self._hang_up.is_set():
             raise CallFailed(
                 self._failure or "no way was found for the audio (ICE): `voisnap doctor` checks the candidates"
@@ -298,15 +304,17 @@ class _Conversation:
     async def _dial(self) -> None:
         """Offer an audio connection; one that is there already ends."""
         self._connected.clear()
+        self._disconnected.clear()
         before, self._peer = self._peer, None
         if before is not None:
             await before.close()
         self._peer = Peer(self._session.get("iceServers", ()), self._voice, self._hearing, self._peer_changed)
         await self._hub.invoke("SendOfferAsync", await self._peer.offer())
 
-    async def _until_connected(self) -> None:
-        waiting = [self._spawn(_wait(event)) for event in (self._connected, self._ended, self._hang_up)]
-        await asyncio.wait(waiting, timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    async def _until_connected(self, seconds: float) -> None:
+        events = (self._connected, self._disconnected, self._ended, self._hang_up)
+        waiting = [self._spawn(_wait(event)) for event in events]
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
 
@@ -376,10 +384,9 @@ class _Conversation:
         if peer.state == "connected":
             self._connected.set()
         elif peer.state in ("failed", "closed") and not self._ended.is_set():
+            self._disconnected.set()
             if self._connected.is_set():
                 self._restore()
-            else:
-                self._fail("the audio connection was lost (ICE)")
 
     # Coming back
 
@@ -403,7 +410,8 @@ class _Conversation:
     async def _come_back(self) -> HubEnd:
         """Connect to the hub again with the same session, and follow it until the next end."""
         reason = "nothing answered"
-        query = {"sessionToken": self._session["sessionToken"]}
+        # The resume token also works while the server takes the old connection for alive.
+        query = {"sessionToken": self._resume_token or self._session["sessionToken"]}
         for pause in RETURN_PAUSES:
             await asyncio.sleep(pause)
             try:
@@ -413,6 +421,22 @@ class _Conversation:
             except (HubRefused, OSError, httpx.HTTPError) as error:
                 reason = str(error) or type(error).__name__
         return HubEnd(f"the connection was lost and could not be restored: {reason}", False)
+
+    async def _watch_audio(self) -> None:
+        """A server that hangs, or a network that is gone, says nothing: connect anew instead of waiting for a time-out."""
+        while True:
+            await asyncio.sleep(STILL_HEARD_SECONDS / 3)
+            heard_at = self._hearing.last_frame_at
+            is_restoring = self._restoring is not None and not self._restoring.done()
+            if is_restoring or heard_at is None or self._hub.end is not None:
+                continue
+            if self._loop.time() - heard_at > SILENT_SECONDS:
+                self._hub.abandon()
+
+    async def _ask_for_resume_token(self) -> None:
+        with contextlib.suppress(HubRefused, ValueError, KeyError):
+            answer = await self._hub.invoke("RequestReconnectionAsync")
+            self._resume_token = msgspec.convert(answer, dict[str, Any])["resumeToken"]
 
     def _restore(self) -> None:
         """See that the audio goes on, unless somebody does already."""
@@ -431,7 +455,7 @@ class _Conversation:
                     return  # the hub was lost again: the next return looks after the audio
                 await asyncio.sleep(attempt)
                 continue
-            await self._until_connected()
+            await self._until_connected(DIAL_SECONDS)
         if self._ended.is_set() or self._hang_up.is_set():
             return
         if await self._is_heard(last):
@@ -470,6 +494,7 @@ class _Conversation:
                     session_id=value.get("sessionId", self._started.session_id),
                     agent_name=value.get("agentName", ""),
                 )
+                self._spawn(self._ask_for_resume_token())
                 if value.get("resumed") and self._peer is not None:
                     self._state = "listening"
                     self._restore()

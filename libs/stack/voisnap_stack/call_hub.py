@@ -13,6 +13,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 SEPARATOR = "\x1e"
 PING_SECONDS = 15.0
+SERVER_SECONDS = 30.0
+"""A hub that says nothing for so long, not even a ping, is gone."""
 OPEN_SECONDS = 10.0
 INVOKE_SECONDS = 15.0
 MAX_MESSAGE = 1 << 20
@@ -53,6 +55,7 @@ class HubClient:
         self._events: asyncio.Queue[HubEvent | None] = asyncio.Queue(_QUEUE)
         self._waiting: dict[str, asyncio.Future[Any]] = {}
         self._count = 0
+        self._heard_at = asyncio.get_running_loop().time()
         self.end: HubEnd | None = None
         """Set once the connection is over."""
         self._tasks: tuple[asyncio.Task[None], ...] = ()
@@ -109,6 +112,13 @@ class HubClient:
             raise HubRefused("the hub closed the connection") from error
         finally:
             del self._waiting[number]
+            if not future.cancel() and not future.cancelled():
+                future.exception()  # seen, also when writing failed first
+
+    def abandon(self) -> None:
+        """Treat the connection as broken: nobody may be there any more to say goodbye to."""
+        self._over("the hub does not answer any more", may_return=True)
+        self._socket.transport.abort()
 
     async def events(self) -> AsyncIterator[HubEvent]:
         """Everything the hub tells, until it closes the connection."""
@@ -137,6 +147,7 @@ class HubClient:
         try:
             rest = self._take(rest)
             async for frame in self._socket:
+                self._heard_at = asyncio.get_running_loop().time()
                 rest = self._take(rest + _text(frame))
         except ConnectionClosed:
             pass
@@ -183,6 +194,9 @@ class HubClient:
         with contextlib.suppress(ConnectionClosed):
             while True:
                 await asyncio.sleep(PING_SECONDS)
+                if asyncio.get_running_loop().time() - self._heard_at > SERVER_SECONDS:
+                    self.abandon()
+                    return
                 await self._write({"type": _PING})
 
     async def _write(self, message: dict[str, Any]) -> None:

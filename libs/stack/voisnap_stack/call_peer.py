@@ -53,7 +53,8 @@ class Peer:
 
     async def close(self) -> None:
         """End it; the voice stays for the next one."""
-        await self._connection.close()
+        # Shielded: aiortc trips over a second close that is called off while its own is under way.
+        await asyncio.shield(asyncio.ensure_future(self._connection.close()))
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.wait({self._listening})
