@@ -5,7 +5,7 @@ store.away = True       every call raises RedisError, as a server that is gone d
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from voisnap_domain.conversations import Turn
@@ -16,6 +16,9 @@ from voisnap_domain.sessions import Session, SessionState
 from voisnap_kit.redis import RedisError
 
 __all__ = ["MemoryStore"]
+
+
+_KEEP_ENDED = timedelta(minutes=1)
 
 
 class MemoryStore:
@@ -170,6 +173,13 @@ class MemoryStore:
     async def leave(self, session_id: SessionId) -> None:
         self._reach()
         self.leases.pop(session_id, None)
+        soon = self._clock() + _KEEP_ENDED
+        for token, (owner, until) in self.tokens.items():
+            if owner == session_id:
+                self.tokens[token] = (owner, min(until, soon))
+        for digest, (seat, until) in self.taken_seats.items():
+            if seat.session_id == session_id:
+                self.taken_seats[digest] = (seat, min(until, soon))
 
     async def lock(self, session_id: SessionId, node_id: NodeId, *, seconds: float) -> bool:
         self._reach()

@@ -89,6 +89,9 @@ class FakeCall:
         self.running = asyncio.Event()
         self.done: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         self.deaf = False
+        self.freed_by = asyncio.Event()
+        """Not set: it does not even stop when it is cancelled."""
+        self.freed_by.set()
         self.last_words: Callable[[], None] = lambda: None
 
     def feed(self, audio: Pcm, arrived_at: float) -> None:
@@ -102,7 +105,10 @@ class FakeCall:
 
     async def run(self) -> EndReason:
         self.running.set()
-        return await self.done
+        try:
+            return await self.done
+        finally:
+            await self.freed_by.wait()
 
     def end(self, reason: EndReason) -> None:
         if not self.deaf and not self.done.done():

@@ -312,3 +312,23 @@ async def test_a_seat_is_found_by_its_connection_while_it_is_kept(store, clock):
 
     assert await store.seats(("digest_2", "digest_0", "digest_1")) == (seat(2), seat(1))
     assert await store.seats(()) == ()
+
+
+async def test_tokens_and_seats_of_a_session_that_left_go_soon(store, opened, clock):
+    session_id = opened.plan.session_id
+    seat = Seat(session_id=session_id, tenant_id=TENANT, environment=Environment.LIVE, user_id="usr_1", hub="voice")
+    await store.add_token("res_tok_1", session_id, until=clock() + timedelta(hours=1))
+    await store.seat("digest_1", seat, until=clock() + timedelta(hours=1))
+
+    await store.leave(session_id)
+
+    assert await store.find_by_token("res_tok_1") == session_id, "for a minute, to say that it is over"
+    assert await store.seats(("digest_1",)) == (seat,)
+    if isinstance(store, MemoryStore):
+        clock.advance(seconds=61)
+        assert await store.find_by_token("res_tok_1") is None
+        assert await store.seats(("digest_1",)) == ()
+    else:
+        lasting = {key: await store._client.ttl(key) for key in await store._client.keys("vs:*")}
+        assert {key for key in lasting if b"tok:" in key or b"seat:" in key}
+        assert all(0 < seconds <= 60 for key, seconds in lasting.items() if b":state" not in key), lasting

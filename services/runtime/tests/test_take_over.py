@@ -568,3 +568,17 @@ async def test_a_store_that_forgot_everything_has_turns_and_snapshot_again(
 
     assert [turn.sequence for turn in went_on.resumption.turns] == [1, 2]
     assert went_on.resumption.snapshot.rest == "six in the evening."
+
+
+async def test_a_process_that_slept_past_everything_gives_up_what_the_store_has_forgotten(house, talking):
+    live, call, _ = talking
+    await ticks(2, house)
+    for kept in (house.store.sessions, house.store.leases):
+        kept.clear()
+    await asyncio.sleep(200)
+    await house.sessions.tick()
+    call.say(3, "I have been asleep.")
+    await live.over()
+
+    assert house.store.sessions == {}
+    assert SessionEnded not in [type(event) for event in await events_of(house)]

@@ -56,6 +56,8 @@ class LiveSessions:
         self._claims: dict[SessionId, asyncio.Lock] = {}
         self._claimers: Counter[SessionId] = Counter()
         self._renewed_at = float("-inf")
+        self._ticked_at = asyncio.get_running_loop().time()
+        self._slept = False
         self._closing = False
 
     def __len__(self) -> int:
@@ -154,6 +156,7 @@ class LiveSessions:
 
     async def tick(self) -> None:
         """Renew the leases when due and look after every caller."""
+        await self._wake_up()
         for live in tuple(self._live.values()):
             try:
                 live.look_after()
@@ -388,6 +391,19 @@ class LiveSessions:
     def _window_ends(self) -> datetime:
         return self._parts.now() + self._parts.resume_window
 
+    async def _wake_up(self) -> None:
+        """A process that stood still for longer than callers wait can't know what has become of its sessions."""
+        loop_time = asyncio.get_running_loop().time()
+        asleep = loop_time - self._ticked_at
+        self._ticked_at = loop_time
+        self._slept = asleep > max(self._parts.resume_window, LEASE).total_seconds()
+        if not self._slept:
+            return
+        _log.warning("sessions.slept", seconds=round(asleep, 1), sessions=len(self._live))
+        for live in tuple(self._live.values()):
+            with contextlib.suppress(RedisError):
+                await self._reclaim(live, self._parts.now() + LEASE)
+
     # Leases
 
     async def _renew(self) -> None:
@@ -407,7 +423,9 @@ class LiveSessions:
         kept = await self._parts.store.get(live.plan.session_id)
         if live.has_left:
             return
-        if kept is None or (kept.owner == self._parts.node_id and kept.state is not SessionState.ENDED):
+        if kept is None and self._slept:
+            live.void()
+        elif kept is None or (kept.owner == self._parts.node_id and kept.state is not SessionState.ENDED):
             await self._parts.store.restore(
                 kept or live.known, lease_until=lease_until, turns=live.history, progress=live.progress
             )

@@ -5,6 +5,7 @@ Keys of one session share the hash tag `{session_id}`, so they live in one slot 
     vs:{sid}:state      hash: revision, session (JSON), owner, state, progress (JSON), snapshot (JSON)
     vs:{sid}:turns      list of finished turns (JSON), for whoever takes the session over; gone with the end of the session
     vs:{sid}:journal    stream of events that wait for JetStream
+    vs:{sid}:tickets    set: keys of its tokens and seats, which go soon after its end
     vs:{sid}:lock       held by the process that clears up after a lost owner
     vs:tok:<sha256>     session token → session id
     vs:seat:<sha256>    hub connection (digest of its token) → the session it belonged to and whose it was
@@ -28,8 +29,11 @@ from voisnap_domain.sessions import Session, SessionState
 from voisnap_domain.tenants import Environment
 from voisnap_kit.redis import Redis, Script
 
-KEEP_ENDED = timedelta(minutes=10)
-"""How long an ended session can still be looked up."""
+KEEP_ENDED = timedelta(minutes=1)
+"""How long an ended session can still be looked up, and its tokens and seats say whose they were."""
+
+KEEP_TICKETS = timedelta(days=1)
+"""How long it is known which tokens and seats a session has; longer than a session lasts."""
 
 KEEP_JOURNAL = timedelta(days=7)
 """How long events wait for a bus that is away, at most."""
@@ -167,7 +171,7 @@ class Store(Protocol):
         ...
 
     async def leave(self, session_id: SessionId) -> None:
-        """The session is over: it needs no lease."""
+        """The session is over: it needs no lease, and its tokens and seats soon go."""
         ...
 
     async def lock(self, session_id: SessionId, node_id: NodeId, *, seconds: float) -> bool:
@@ -289,7 +293,7 @@ class RedisStore:
         return None if data is None else msgspec.json.decode(data, type=Session)
 
     async def add_token(self, token: str, session_id: SessionId, *, until: datetime) -> None:
-        await self._client.set(_token_key(token), session_id, exat=_second(until))
+        await self._ticket(session_id, _token_key(token), session_id, until)
 
     async def find_by_token(self, token: str) -> SessionId | None:
         found = await self._client.get(_token_key(token))
@@ -358,7 +362,7 @@ class RedisStore:
         return None if data is None else msgspec.json.decode(data, type=CallSnapshot)
 
     async def seat(self, digest: str, seat: Seat, *, until: datetime) -> None:
-        await self._client.set(_seat_key(digest), msgspec.json.encode(seat), exat=_second(until))
+        await self._ticket(seat.session_id, _seat_key(digest), msgspec.json.encode(seat), until)
 
     async def seats(self, digests: Sequence[str]) -> tuple[Seat, ...]:
         async with self._client.pipeline(transaction=False) as pipeline:  # keys of many slots
@@ -383,7 +387,15 @@ class RedisStore:
         return tuple(SessionId(session_id.decode()) for session_id in found)
 
     async def leave(self, session_id: SessionId) -> None:
-        await self._client.zrem(_LIVE, session_id)
+        tickets_key = f"vs:{{{session_id}}}:tickets"
+        tickets = await cast(Awaitable[set[bytes]], self._client.smembers(tickets_key))
+        soon = int(KEEP_ENDED.total_seconds())
+        async with self._client.pipeline(transaction=False) as pipeline:  # keys of many slots
+            pipeline.zrem(_LIVE, session_id)
+            for ticket in tickets:
+                pipeline.expire(ticket, soon)
+            pipeline.delete(tickets_key)
+            await pipeline.execute()
 
     async def lock(self, session_id: SessionId, node_id: NodeId, *, seconds: float) -> bool:
         return bool(await self._client.set(f"vs:{{{session_id}}}:lock", node_id, nx=True, px=int(seconds * 1000)))
@@ -404,6 +416,14 @@ class RedisStore:
     async def journals(self) -> tuple[SessionId, ...]:
         found = await cast(Awaitable[set[bytes]], self._client.smembers(_JOURNALS))
         return tuple(sorted(SessionId(session_id.decode()) for session_id in found))
+
+    async def _ticket(self, session_id: SessionId, key: str, value: str | bytes, until: datetime) -> None:
+        tickets_key = f"vs:{{{session_id}}}:tickets"
+        async with self._client.pipeline(transaction=False) as pipeline:  # keys of two slots
+            pipeline.set(key, value, exat=_second(until))
+            pipeline.sadd(tickets_key, key)
+            pipeline.expire(tickets_key, int(KEEP_TICKETS.total_seconds()))
+            await pipeline.execute()
 
     async def _write(self, session: Session, *, turns: Sequence[Turn] = (), progress: Progress | None = None) -> None:
         data, owner, state, until, _ = _fields(session)
