@@ -295,6 +295,18 @@ async def test_after_its_maximum_duration_the_agent_takes_leave(chats):
     assert talk.turns[-1][0] is AGENT
 
 
+@pytest.mark.parametrize(("reply", "warned_at"), [("Fine.", 540.0), (" ".join(["word"] * 500), 570.0)])
+async def test_the_agent_says_before_that_time_is_running_out_when_it_is_not_writing(chats, reply, warned_at):
+    talk = await chats(Typist(reply), max_duration_seconds=600, max_idle_time_seconds=60)
+    await asyncio.sleep(520)
+    talk.chat.say("Go")
+    assert await talk.task is EndReason.MAX_DURATION
+    (warning,) = [turn for turn in talk.records if turn.text.startswith("We have")]
+    assert warning.start_time == pytest.approx(warned_at, abs=0.2)
+    assert ("about a minute" in warning.text) == (warned_at == 540)
+    assert [turn.speaker for turn in talk.records] == [USER, AGENT, AGENT, AGENT]
+
+
 async def test_a_chat_in_which_nobody_writes_ends(chats):
     talk = await chats(max_idle_time_seconds=5, max_duration_seconds=3600)
     loop = asyncio.get_running_loop()

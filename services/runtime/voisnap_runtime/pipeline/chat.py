@@ -18,7 +18,7 @@ from voisnap_domain.costs import Usage
 from voisnap_domain.errors import FieldError, Invalid, LimitReached
 from voisnap_domain.resumption import CallSnapshot, Resumption
 from voisnap_domain.sessions import EndReason, SessionPlan
-from voisnap_domain.turntaking import phrase_of, says_one_of
+from voisnap_domain.turntaking import TurnRules, says_one_of
 from voisnap_media.pcm import Pcm
 from voisnap_providers.errors import ProviderError, ProviderTimeout
 from voisnap_providers.ports.llm import EndCall, LanguageModel, LlmDelta, LlmUsed, TextDelta
@@ -34,7 +34,7 @@ from .events import (
     Warned,
 )
 from .meter import Meter
-from .prompt import request_of, script_of
+from .prompt import request_of, script_of, time_warning
 
 MAX_MESSAGE_CHARS = 4000
 MAX_WAITING = 16
@@ -43,6 +43,9 @@ LLM_SECONDS = 10.0
 """How long the language model may take for its first word, and between words."""
 IDLE_FACTOR = 20
 """People read, think and leave the window open: nobody writes for `maxIdleTimeSeconds` x 20 (5 minutes by default) before a chat is idle."""
+
+WARNING_FACTOR = 2
+"""Writing takes longer than speaking: so much sooner than a caller a person is told that time is running out."""
 
 GOODBYE_IDLE = "I haven't read anything from you for a while, so I'll end the chat here. Goodbye."
 GOODBYE_LONG = "I'm sorry, we have reached the time limit of this chat. Goodbye."
@@ -96,7 +99,10 @@ class Chat:
         self._greets = silent and config.first_message_mode is FirstMessageMode.ASSISTANT_SPEAKS_FIRST
         self._script = script_of(plan, greets=self._greets)
         self._disclosed = not self._script.disclosure or (resume is not None and resume.snapshot.disclosed)
-        self._end_phrases = tuple(words for phrase in config.end_call_phrases if (words := phrase_of(phrase)))
+        rules = TurnRules.of(config)
+        self._end_phrases = rules.end_phrases
+        self._warning_seconds = rules.warning_ms / 1000 * WARNING_FACTOR
+        self._warns = False
         self._meter = Meter(llm=llm.provider, model=config.llm.model, tts="", stt="", stt_model=None)
         self._began: float | None = None
         self._elapsed = resume.elapsed if resume else 0.0
@@ -166,7 +172,9 @@ class Chat:
             raise RuntimeError("a chat runs once")
         self._began = self._loop.time() - self._elapsed
         left = max(0.0, self._plan.agent.config.max_duration_seconds - self._elapsed)
-        time_limit = self._loop.call_later(left, self._time_is_over, GOODBYE_LONG, EndReason.MAX_DURATION)
+        limits = [self._loop.call_later(left, self._time_is_over, GOODBYE_LONG, EndReason.MAX_DURATION)]
+        if left > self._warning_seconds:
+            limits.append(self._loop.call_later(left - self._warning_seconds, self._warn_of_time))
         self._stir()
         for name in self._script.unknown:
             self._notify(Warned(text=f"The variable {name} has no value."))
@@ -176,7 +184,8 @@ class Chat:
             if talk.done():
                 self.end(talk.result())
         finally:
-            time_limit.cancel()
+            for limit in limits:
+                limit.cancel()
             self._quieten()
             talk.cancel()
             await asyncio.gather(talk, return_exceptions=True)
@@ -201,6 +210,8 @@ class Chat:
         """The person is back: go on."""
         self._listening.set()
         self._stir()
+        if self._warns:
+            self._warn_of_time()
 
     # --- facts
 
@@ -295,6 +306,12 @@ class Chat:
         self._goodbye = goodbye
         self.end(reason)
 
+    def _warn_of_time(self) -> None:
+        """Say that time is running out; not into a message that is being written, and not while nobody reads."""
+        self._warns = self._reply is not None or not self._listening.is_set()
+        if not self._warns and not self._ended.done():
+            self._write(time_warning(self._plan.agent.config.max_duration_seconds - self._clock()))
+
     def _stir(self) -> None:
         """Somebody did something: begin to count idle time anew."""
         self._quieten()
@@ -329,6 +346,8 @@ class Chat:
         finally:
             self._close(reply, interrupted=True)
             self._tell_state(AgentState.LISTENING)
+            if self._warns and self._ending is None:
+                self._warn_of_time()
 
     async def _deltas(self, reply: _Reply) -> AsyncGenerator[str]:
         *before, asked = self._history()
