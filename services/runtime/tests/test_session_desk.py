@@ -66,7 +66,7 @@ async def desk(house, room, lag, refuse):
         check_providers=check,
         now=house.clock,
         random_bytes=lambda count: b"\x07" * count,
-        lag=lambda: lag[0],
+        lateness=lambda: lag[0],
     )
     await made.listen()
     yield made

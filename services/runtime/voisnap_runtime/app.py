@@ -139,7 +139,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
             check_providers=lambda plan: _check_providers(registry, plan),
             now=_now,
             random_bytes=os.urandom,
-            lag=lambda: lag.worst,
+            lateness=pacer.lateness,
         )
         gate = DrainGate()
         nodes = Nodes(
@@ -183,7 +183,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
                 "voice": lambda: VoiceHub(reception),
                 "chat": lambda: ChatHub(reception),
             },
-            authenticate=authenticator(jwks),
+            authenticate=authenticator(jwks, check_room=desk.check_room),
             allowed_origins=settings.origins,
             tokens=RedisConnectionTokens(redis),
             logger=log.get("voisnap_runtime.hubs"),

@@ -36,8 +36,9 @@ TO_CONNECT = timedelta(minutes=5)
 DEADLINE_MARGIN = timedelta(seconds=60)
 """What a session may take beyond its agent's maximum duration, to say goodbye."""
 
-MAX_LAG_SECONDS = 0.25
-"""An event loop that is this late has no room for another call."""
+MAX_LATE_SECONDS = 0.03
+"""A process whose audio clock is this late for every twentieth beat takes no more calls: a frame and a half is what a caller's own buffer
+hides, and the calls that are there must not be heard to suffer from the next one."""
 
 QUEUE = "runtime"
 FORWARD_SECONDS = 2.0
@@ -78,7 +79,7 @@ class Desk:
         check_providers: Callable[[SessionPlan], None],
         now: Callable[[], datetime],
         random_bytes: Callable[[int], bytes],
-        lag: Callable[[], float] = lambda: 0.0,
+        lateness: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -88,7 +89,7 @@ class Desk:
         self._check_providers = check_providers
         self._now = now
         self._random_bytes = random_bytes
-        self._lag = lag
+        self._lateness = lateness
         self._clock = clock
         self._door: list[Subscription] = []
         self._subscriptions: list[Subscription] = []
@@ -117,7 +118,7 @@ class Desk:
         """Raises LimitReached when this process takes no more sessions."""
         if len(self._room) >= self._settings.max_sessions:
             raise LimitReached("This node takes no more sessions.", code="node-full", retry_after=2)
-        if self._lag() > MAX_LAG_SECONDS:
+        if self._lateness() > MAX_LATE_SECONDS:
             raise LimitReached("This node is too busy for another session.", code="node-full", retry_after=2)
 
     async def open(self, request: OpenSession) -> SessionOpened:

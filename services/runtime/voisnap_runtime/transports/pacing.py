@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -22,6 +23,7 @@ TickHook = Callable[[float], None]
 Fault = Callable[[Exception], None]
 
 _KEPT = 4000
+_RECENT = 400
 
 _log = log.get(__name__)
 
@@ -133,6 +135,17 @@ class Pacer:
             skipped_frames=sum(clock.skipped for clock in self._clocks),
             calls=sum(map(len, self._phases)),
         )
+
+    def lateness(self) -> float:
+        """How late the clock was for every twentieth beat of the last two seconds, in seconds; 0 while it serves nobody.
+
+        What callers hear suffers with it, whatever the reason: too many calls, a slow hook, others on the same machine.
+        """
+        if not any(self._phases) or not self._late:
+            return 0.0
+        count = min(_RECENT, len(self._late))
+        recent = sorted(islice(reversed(self._late), count))
+        return recent[min(count - 1, count * 95 // 100)]
 
     def _beat(self) -> None:
         loop = self._loop
