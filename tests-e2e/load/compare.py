@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +249,8 @@ def main() -> int:
     args.peer = args.peer or ["pipecat"]
     if args.nice:
         os.nice(args.nice)
+        with suppress(OSError):  # where the kernel groups processes by session, the group's own figure counts
+            Path("/proc/self/autogroup").write_text(str(args.nice))
     if others := os.sched_getaffinity(0) - {args.core}:
         os.sched_setaffinity(0, others)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

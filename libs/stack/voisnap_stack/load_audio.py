@@ -11,8 +11,8 @@ FRAME_MS = 20
 FRAME = RATE * FRAME_MS // 1000
 LOUD = 500
 """Samples beyond this are speech, of clean recordings at usual levels."""
-HEARD, STILL_HEARD = 0.5, 0.35
-"""Chances from which and down to which a window counts as voice."""
+HEARD, STILL_HEARD = 0.5, 0.15
+"""Chances from which and down to which a window counts as voice: the second well below what detectors go by, so that the end is one for all."""
 MAX_SECONDS = 2.4
 MIN_SECONDS = 1.0
 _STEP = RATE // 200

@@ -95,18 +95,20 @@ class SocketLine(asyncio.Protocol):
     def send(self, number: int | None) -> None:
         """A frame of speech by its number, or silence; dropped when the server does not read."""
         transport = self._transport
-        if transport is not None and not self._closing and transport.get_write_buffer_size() < MAX_UNSENT:
+        if transport is None or self._closing or transport.is_closing():
+            return
+        if transport.get_write_buffer_size() < MAX_UNSENT:
             transport.write(self._silence if number is None else self._speech[number])
 
     async def close(self) -> None:
         """Say goodbye and close. May be called twice."""
         if self._transport is None:
             return
-        if not self._closing:
-            self._closing = True
+        if not (self._closing or self._transport.is_closing()):
             for data in self._session.farewell:
                 self._transport.write(data)
             self._transport.write(frame((1000).to_bytes(2, "big"), CLOSE))
+        self._closing = True
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await asyncio.shield(self._closed)
