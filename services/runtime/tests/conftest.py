@@ -460,6 +460,14 @@ class House:
         """Start what a process runs in the background, but for the ticks."""
         self._tasks = [asyncio.create_task(work) for work in (self.journal.run(), self.relay.run())]
 
+    def use(self, store: Any, *, max_sessions: int) -> None:
+        """Live on another store from now on, before anything has happened."""
+        self.store = store
+        for part in (self.journal, self.relay):
+            part._store = store
+        parts = self.sessions._parts
+        self.sessions._parts = msgspec.structs.replace(parts, store=store, max_sessions=max_sessions)
+
     async def kill(self) -> None:
         """As `kill -9` would: everything stands still, nothing is told to anybody."""
         await self.neighbours.close()

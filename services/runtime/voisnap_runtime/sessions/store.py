@@ -225,6 +225,13 @@ redis.call('EXPIRE', KEYS[2], ARGV[3])
 return 1
 """)
 
+_PUBLISHED = Script("""
+for i = 1, #ARGV do redis.call('XDEL', KEYS[1], ARGV[i]) end
+local left = redis.call('XLEN', KEYS[1])
+if left == 0 then redis.call('DEL', KEYS[1]) end
+return left
+""")
+
 _KEEP = Script("""
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end
 if redis.call('HGET', KEYS[1], 'state') == 'ended' then return 0 end
@@ -406,9 +413,7 @@ class RedisStore:
 
     async def published(self, session_id: SessionId, positions: Sequence[str]) -> None:
         key = _journal_key(session_id)
-        if positions:
-            await self._client.xdel(key, *positions)
-        if await self._client.xlen(key) == 0:
+        if await _PUBLISHED(self._redis, keys=(key,), args=tuple(positions)) == 0:
             await self._client.srem(_JOURNALS, session_id)
             if await self._client.xlen(key) > 0:  # written between the two
                 await self._client.sadd(_JOURNALS, session_id)
