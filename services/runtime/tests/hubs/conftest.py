@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 import uvicorn
-from voisnap_domain.errors import NotFound
+from voisnap_domain.errors import LimitReached, NotFound
 from voisnap_domain.ids import ConversationId, NodeId, SessionId
 from voisnap_domain.sessions import Caller, Channel, SessionPlan
 from voisnap_kit.tokens import TokenSigner, verify
@@ -198,8 +198,23 @@ async def listening_at(app: Any):
             await asyncio.wait(server.server_state.tasks, timeout=5)
 
 
+class Room:
+    """Whether the process takes new sessions."""
+
+    is_full = False
+
+    def __call__(self) -> None:
+        if self.is_full:
+            raise LimitReached("This node takes no more sessions.", code="node-full", retry_after=2)
+
+
 @pytest.fixture
-async def port(reception, keys):
+def room():
+    return Room()
+
+
+@pytest.fixture
+async def port(reception, keys, room):
     """Where the hubs listen."""
     hubs = HubApp(
         {
@@ -207,7 +222,7 @@ async def port(reception, keys):
             "voice": lambda: VoiceHub(reception),
             "chat": lambda: ChatHub(reception),
         },
-        authenticate=authenticator(keys),
+        authenticate=authenticator(keys, check_room=room),
         allowed_origins=("http://page",),
         continuity=True,
     )

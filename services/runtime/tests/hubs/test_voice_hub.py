@@ -310,6 +310,22 @@ async def test_a_plan_and_a_node_allow_so_many_sessions(house, voice, planner, r
                 assert (await refused(fourth))["code"] == "SESSION_LIMIT_REACHED"
 
 
+@pytest.mark.parametrize("hub", ["voice", "chat"])
+async def test_a_full_node_turns_new_sessions_away_before_they_connect_and_lets_old_ones_in(
+    house, voice, room, port, keys, connect_hub, hub
+):
+    async with voice() as client:
+        await talking(house, client)
+        room.is_full = True
+        with pytest.raises(InvalidStatus) as refusal:
+            async with connect_hub(port, {"agentId": "agt_1", "access_token": keys.token()}, hub=hub):
+                pass
+        assert refusal.value.response.status_code == 503
+        assert refusal.value.response.headers["Retry-After"] == "2"
+        async with voice(sessionId="call_1") as again:
+            assert (await again.until("SessionStarted"))["resumed"] is True
+
+
 async def test_without_a_store_nothing_is_opened(house, voice, refused):
     house.store.away = True
     async with voice() as client:

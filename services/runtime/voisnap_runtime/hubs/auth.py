@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable
 
 import msgspec
+from voisnap_domain.errors import LimitReached
 from voisnap_domain.ids import TenantId
 from voisnap_domain.tenants import Environment
 from voisnap_kit.tokens import Claims, InvalidToken, JwksClient
-from voisnap_signalr import HubRequest, Unauthorized
+from voisnap_signalr import HubRequest, Refused, Unauthorized
 
 HUB_SCOPE = "hub"
 API_KEY_PREFIX = "vsnp_"
@@ -23,10 +24,25 @@ class HubUser(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str | None = None
 
 
-def authenticator(jwks: JwksClient) -> Callable[[HubRequest], Awaitable[HubUser]]:
-    """The check of a request's token: header first, else query. Raises Unauthorized (HTTP 401)."""
+def authenticator(
+    jwks: JwksClient, *, check_room: Callable[[], None] = lambda: None
+) -> Callable[[HubRequest], Awaitable[HubUser]]:
+    """The check of a request's token: header first, else query. Raises Unauthorized (HTTP 401).
+
+    `check_room` raises LimitReached when this process takes no more sessions: whoever wants a new one is sent away with 503 before he is
+    connected, so that the edge or the client tries another process.
+    """
 
     async def authenticate(request: HubRequest) -> HubUser:
+        user = await identify(request)
+        if _wants_new_session(request):
+            try:
+                check_room()
+            except LimitReached as error:
+                raise Refused(503, error.detail, retry_after_s=error.retry_after) from None
+        return user
+
+    async def identify(request: HubRequest) -> HubUser:
         token = request.access_token
         if token is None:
             raise Unauthorized("no access token")
@@ -38,6 +54,15 @@ def authenticator(jwks: JwksClient) -> Callable[[HubRequest], Awaitable[HubUser]
             raise Unauthorized(str(error)) from None
 
     return authenticate
+
+
+def _wants_new_session(request: HubRequest) -> bool:
+    """Whether the request can only lead to a new session: nothing in it tells of an old one."""
+    query = request.query
+    comes_back = query.get("sessionId") or query.get("resumeToken") or "cookie" in request.headers
+    if comes_back or (request.is_negotiate and query.get("id")):
+        return False
+    return bool(query.get("agentId"))
 
 
 def user_of(claims: Claims) -> HubUser:
