@@ -1,17 +1,18 @@
 """Real servers that go away during a call: the call goes on, and nothing of it is lost or told twice."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from voisnap_domain.ids import EventId, NodeId
-from voisnap_domain.sessions import SessionState
+from voisnap_domain.resumption import CallSnapshot
+from voisnap_domain.sessions import EndReason, SessionState
 from voisnap_kit.bus import Bus
 from voisnap_kit.ids import new_id
-from voisnap_kit.redis import Redis
-from voisnap_proto.events import SessionStarted, TurnFinished
+from voisnap_kit.redis import Redis, RedisError
+from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
 from voisnap_runtime.sessions.journal import Journal, Relay
 from voisnap_runtime.sessions.store import RedisStore
 
@@ -116,8 +117,6 @@ async def heard(nats_url, relay):
 
 @pytest.fixture
 async def session(store, make_session, clock):
-    from datetime import UTC, datetime
-
     clock.advance(seconds=(datetime.now(UTC) - clock()).total_seconds())
     session = make_session(deadline=clock() + timedelta(minutes=10))
     await store.create(session, token="wrtc_tok_1", token_until=clock() + timedelta(minutes=5))
@@ -177,3 +176,48 @@ async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
     assert turns == list(range(2, 30))
     assert await relay.drained(timeout=5)
     assert heard.empty()
+
+
+@pytest.mark.parametrize("data", ["kept", "lost"])
+async def test_a_call_outlives_the_restart_of_its_store_and_can_be_taken_over_afterwards(
+    cables, store, house, build_house, make_plan, make_audience, make_turn, redis_url, data
+):
+    other = await build_house("node_b")
+    plan = make_plan(created_at=datetime.now(UTC))
+    house.clock.advance(seconds=(datetime.now(UTC) - house.clock()).total_seconds())
+    house.clock.follow(asyncio.get_running_loop())
+    for made in (house, other):
+        made.use(store, max_sessions=2)
+    await house.open(plan)
+    live = await house.sessions.claim(plan.session_id)
+    live.attach(make_audience(), resumed=False)
+    await live.answer("v=0", "offer")
+    house.transports[-1].become("connected")
+    call = house.calls[plan.session_id]
+    await call.running.wait()
+    call.say(1, "Hello!")
+    assert await house.journal.flushed(plan.session_id, timeout=5)
+
+    await cables["redis"].pull()
+    call.say(2, "Is anybody there?")
+    call.stands_at = CallSnapshot(elapsed=1.0, next_sequence=3, agent=make_turn(3, "We close"), rest="at six.")
+    with pytest.raises(RedisError):
+        await house.sessions.keep()
+    if data == "lost":
+        async with await Redis.open(redis_url) as direct:
+            await direct.client.flushdb()
+    await cables["redis"].plug()
+    assert await house.journal.flushed(plan.session_id, timeout=15)
+    await house.sessions.keep()
+    await house.sessions.keep()  # the first one found that everything was forgotten
+    await house.kill()
+    await other.sessions.claim(plan.session_id, takes_over=True)
+
+    resumption = other.calls[plan.session_id].resumption
+    assert [turn.sequence for turn in resumption.turns] == [1, 2]
+    assert (resumption.snapshot.agent.text, resumption.snapshot.rest) == ("We close", "at six.")
+    other.sessions.end(plan.session_id, EndReason.USER_ENDED)
+    await other.sessions.get(plan.session_id).over()
+    assert await other.relay.drained(timeout=5)
+    assert await store.lease_of(plan.session_id) is None
+    assert isinstance(other.events[-1], SessionEnded)
