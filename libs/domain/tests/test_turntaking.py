@@ -210,6 +210,36 @@ TABLE: dict[str, tuple[TurnRules, tuple[TurnInput, ...], list[TurnCommand], Floo
         [*ASKED_DOES, Pause(), Cut(True)],
         Floor.LISTENING,
     ),
+    "a short word that nobody is sure of is a hum": (
+        RULES,
+        (*SPEAKING, *says(4000, 4300), WordsHeard(4590, "Mama", True, 0.55)),
+        [*ASKED_DOES, Pause(), PrepareTranscript(), FinishTurn(), Resume()],
+        Floor.SPEAKING,
+    ),
+    "a recogniser that tells no confidence is believed": (
+        RULES,
+        (*SPEAKING, *says(4000, 4300), WordsHeard(4590, "tomorrow", True, 0.0)),
+        [*ASKED_DOES, Pause(), PrepareTranscript(), FinishTurn(), Cut(True)],
+        Floor.LISTENING,
+    ),
+    "stop is stop however unsure": (
+        RULES,
+        (*SPEAKING, *says(4000, 4300), WordsHeard(4590, "Stop.", True, 0.5)),
+        [*ASKED_DOES, Pause(), PrepareTranscript(), FinishTurn(), Cut(True)],
+        Floor.LISTENING,
+    ),
+    "one interim word is waited with": (
+        RULES,
+        (*SPEAKING, SpeechStarted(4064), SpeechContinued(4192, 192), partial(4200, "tomorrow")),
+        [*ASKED_DOES, Pause()],
+        Floor.HELD,
+    ),
+    "one interim word that asks to stop is not": (
+        RULES,
+        (*SPEAKING, SpeechStarted(4064), SpeechContinued(4192, 192), partial(4200, "stop")),
+        [*ASKED_DOES, Pause(), Cut(True)],
+        Floor.LISTENING,
+    ),
     "interim words on a click do not": (
         RULES,
         (*SPEAKING, SpeechStarted(4064), partial(4080, "no wait")),

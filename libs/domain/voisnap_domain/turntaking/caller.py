@@ -17,6 +17,8 @@ from .moves import about_to_say, cut, draft_dropped, joined, resume, speech_forg
 from .rules import (
     BACKCHANNEL_LIMIT_MS,
     CONFIDENT,
+    CONFIDENT_OF_FEW,
+    FEW_WORDS,
     HOLD_AFTER_MS,
     MAX_DRAFTS,
     MAX_KEYS,
@@ -71,10 +73,13 @@ def _may_interrupt(rules: TurnRules, state: TurnState) -> bool:
 
 
 def _judge_voice(rules: TurnRules, state: TurnState) -> Step:
-    if rules.trusts_partials and not state.partial:
-        return cut(state, blindly=True) if state.voiced_ms >= rules.wordless_ms else Step(state)
-    enough = BACKCHANNEL_LIMIT_MS if is_backchannel(state.partial, rules.language) else rules.cut_after_ms
-    return cut(state, blindly=not state.partial) if state.voiced_ms >= enough else Step(state)
+    if is_backchannel(state.partial, rules.language):
+        enough = BACKCHANNEL_LIMIT_MS
+    elif rules.trusts_partials and not state.says_something:
+        enough = rules.wordless_ms
+    else:
+        enough = rules.cut_after_ms
+    return cut(state, blindly=not state.says_something) if state.voiced_ms >= enough else Step(state)
 
 
 def silence(rules: TurnRules, state: TurnState, ended: SpeechEnded) -> Step:
@@ -137,7 +142,7 @@ def finish_turn(rules: TurnRules, state: TurnState) -> Step:
 
 def words(rules: TurnRules, state: TurnState, heard: WordsHeard) -> Step:
     """What the recogniser understood."""
-    return _final(rules, state, heard.text.strip()) if heard.is_final else _partial(rules, state, heard)
+    return _final(rules, state, heard) if heard.is_final else _partial(rules, state, heard)
 
 
 def _partial(rules: TurnRules, state: TurnState, heard: WordsHeard) -> Step:
@@ -145,7 +150,12 @@ def _partial(rules: TurnRules, state: TurnState, heard: WordsHeard) -> Step:
         return Step(state)
     if heard.text != state.partial and not heard.is_prepared:
         state = changed(state, partial_ms=state.now_ms)
-    state = changed(state, partial=heard.text, utterance_over=heard.utterance_over and not state.caller_speaks)
+    state = changed(
+        state,
+        partial=heard.text,
+        says_something=_says_something(rules, heard),
+        utterance_over=heard.utterance_over and not state.caller_speaks,
+    )
     if state.floor is not Floor.HELD:
         return _draft(rules, state) if heard.is_prepared else Step(state)
     if _cuts_at_once(rules, state, heard):
@@ -154,13 +164,18 @@ def _partial(rules: TurnRules, state: TurnState, heard: WordsHeard) -> Step:
 
 
 def _cuts_at_once(rules: TurnRules, state: TurnState, heard: WordsHeard) -> bool:
-    if (
-        heard.confidence < CONFIDENT
-        or state.voiced_ms < VOICE_FOR_WORDS_MS
-        or not has_content(heard.text, rules.language)
-    ):
+    if state.voiced_ms < VOICE_FOR_WORDS_MS or not state.says_something:
         return False
     return len(words_of(heard.text)) >= rules.words_to_cut or stops(heard.text, rules.language)
+
+
+def _says_something(rules: TurnRules, heard: WordsHeard) -> bool:
+    """Whether words over the agent's speech are meant for it. A word or two that the recogniser is not sure of are a hum or a noise."""
+    if not has_content(heard.text, rules.language):
+        return False
+    few = len(set(words_of(heard.text))) <= FEW_WORDS
+    least = CONFIDENT_OF_FEW if few else CONFIDENT
+    return not 0 < heard.confidence < least or (heard.is_final and stops(heard.text, rules.language))
 
 
 def _draft(rules: TurnRules, state: TurnState) -> Step:
@@ -179,28 +194,30 @@ def _draft(rules: TurnRules, state: TurnState) -> Step:
     return Step(state, (*dropped.commands, Draft(text)))
 
 
-def _final(rules: TurnRules, state: TurnState, text: str) -> Step:
+def _final(rules: TurnRules, state: TurnState, heard: WordsHeard) -> Step:
     if not state.finals_due:
         return Step(state)
+    text = heard.text.strip()
     state = changed(state, finals_due=state.finals_due - 1, final_due_ms=state.now_ms + TRANSCRIPT_WAIT_MS)
     if state.floor is Floor.HELD:
-        return _judge_final(rules, state, text)
+        return _judge_final(rules, state, heard, text)
     if state.floor is Floor.SPEAKING and not has_content(text, rules.language):
         return Step(_aside(rules, state, text))
-    if state.cut_blindly and is_hum(text, rules.language):
-        return turn_over(rules, state)
+    if state.cut_blindly and not _says_something(rules, heard):
+        return turn_over(rules, _aside(rules, state, text))
     return turn_over(rules, joined(state, text))
 
 
-def _judge_final(rules: TurnRules, state: TurnState, text: str) -> Step:
-    if has_content(text, rules.language):
+def _judge_final(rules: TurnRules, state: TurnState, heard: WordsHeard, text: str) -> Step:
+    if _says_something(rules, heard):
         return then(cut(state), lambda state: turn_over(rules, joined(state, text)))
     state = _aside(rules, state, text)
     return Step(state) if state.open_speech or state.finals_due else resume(state)
 
 
 def _aside(rules: TurnRules, state: TurnState, text: str) -> TurnState:
-    return state if is_hum(text, rules.language) else changed(state, aside=text, aside_ms=state.now_ms)
+    answers = is_backchannel(text, rules.language) and not is_hum(text, rules.language)
+    return changed(state, aside=text, aside_ms=state.now_ms) if answers else state
 
 
 def words_failed(rules: TurnRules, state: TurnState) -> Step:

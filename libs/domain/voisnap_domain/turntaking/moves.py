@@ -63,6 +63,7 @@ def speech_forgotten(state: TurnState) -> TurnState:
         voiced_before_ms=0.0,
         burst_ms=0.0,
         partial="",
+        says_something=False,
         prepared=False,
     )
 

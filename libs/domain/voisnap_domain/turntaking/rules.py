@@ -20,7 +20,10 @@ PREPARE_AFTER_MS = 200.0
 BACKCHANNEL_LIMIT_MS = 1400.0
 """Voice longer than this is no backchannel, whatever its first words are."""
 CONFIDENT = 0.5
-"""Partial words below this confidence do not cut."""
+"""Words below this confidence do not cut; 0 is a recogniser that does not tell."""
+FEW_WORDS = 2
+CONFIDENT_OF_FEW = 0.65
+"""So few words need more confidence: of hums and coughs recognisers make "Mama" and "her", and are not sure of it."""
 VOICE_FOR_WORDS_MS = 150.0
 """Interim words on less voice than this are a recogniser's guess at a noise."""
 TRANSCRIPT_WAIT_MS = 5000.0
@@ -52,8 +55,8 @@ CUT_AFTER_MS: dict[Sensitivity, float] = {Sensitivity.LOW: 500.0, Sensitivity.ME
 """Voice that cuts the agent (phase 2) when words were recognised in it, or when the recogniser gives no interim words."""
 WORDLESS_MS: dict[Sensitivity, float] = {Sensitivity.LOW: 2000.0, Sensitivity.MEDIUM: 1200.0, Sensitivity.HIGH: 600.0}
 """Voice without any recognised word that cuts him: a cough or a noise is over by then. He goes on when it turns out to be none."""
-WORDS_TO_CUT: dict[Sensitivity, int] = {Sensitivity.LOW: 2, Sensitivity.MEDIUM: 1, Sensitivity.HIGH: 1}
-"""Interim words that cut him at once, however little voice they took."""
+WORDS_TO_CUT: dict[Sensitivity, int] = {Sensitivity.LOW: 3, Sensitivity.MEDIUM: 2, Sensitivity.HIGH: 1}
+"""Interim words that cut him at once, however little voice they took; "stop" and the like always do."""
 
 
 class TurnRules(msgspec.Struct, frozen=True, kw_only=True):

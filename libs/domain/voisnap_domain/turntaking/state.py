@@ -39,7 +39,8 @@ class TurnState(msgspec.Struct, frozen=True, kw_only=True):
 
     `before_hold` is the floor a `Resume` goes back to. `away_since_ms`: since when the caller's line is broken. `open_speech`: the recogniser
     holds speech that was not asked for yet. `voiced_before_ms` and `burst_ms`: voice of that speech in earlier bursts and in the current one.
-    `words`: final words of the caller's open turn. `partial`: interim words since, last changed at `partial_ms`. `likely_over` and
+    `words`: final words of the caller's open turn. `partial`: interim words since, last changed at `partial_ms`;
+    `says_something`: they are more than a sign of listening or a guess at a noise. `likely_over` and
     `utterance_over`: evidence about the current silence. `waited_ms`: the silence that ended the last turn. `drafted`: the words to which a
     reply was begun early. `finals_due`: finals asked for and not yet come. `reply_due`: the agent has words to play or in the making.
     `cut_blindly`: the agent was cut without a word. `expected`: what the agent has asked for. `ending`: the reason for which the call ends
@@ -61,6 +62,7 @@ class TurnState(msgspec.Struct, frozen=True, kw_only=True):
     words: str = ""
     partial: str = ""
     partial_ms: float = 0.0
+    says_something: bool = False
     likely_over: float | None = None
     utterance_over: bool = False
     waited_ms: float = 0.0

@@ -44,7 +44,7 @@ _NODS_OF = {
     "en": (
         "okay, ok, okey, k, yeah, yep, yup, ya, yes, right, alright, all right, sure, sure thing, cool, great, good, nice, perfect, fine, "
         "exactly, true, totally, absolutely, definitely, correct, gotcha, got it, got you, i got it, i see, i know, i understand, "
-        "understood, of course, makes sense, that makes sense, that is right, that is true, go on, oh i see, very good, sounds good, "
+        "understood, of course, makes sense, that makes sense, that is right, that is true, go on, oh i see, very good, sounds good, thanks, thank you, thank you so much, "
         "it, i, see, all, got"
     ),
     "es": "si, vale, claro, claro que si, ya, ya veo, bueno, bien, muy bien, perfecto, de acuerdo, ajá, exacto, entiendo, entendido, eso",
@@ -58,7 +58,7 @@ _NODS_OF = {
     "हाँ, हां, जी, जी हाँ, जी हां, अच्छा, ठीक, ठीक है, सही, सही है, बिल्कुल, बिलकुल",
 }
 
-MAX_BACKCHANNEL_WORDS = 5
+MAX_BACKCHANNEL_WORDS = 8
 """A longer text says more than "I am listening"."""
 
 

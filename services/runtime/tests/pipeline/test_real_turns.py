@@ -76,7 +76,7 @@ async def test_a_phone_number_is_heard_to_its_end(heard, agent):
     assert sum(turn.speaker is USER for turn in line.turns) == 1
 
 
-@pytest.mark.parametrize("sound", ["Okay.", "Yeah, right.", "cough"])
+@pytest.mark.parametrize("sound", ["Okay.", "Yeah, right.", "Mm-hmm.", "I see.", "cough"])
 async def test_signs_of_listening_and_noises_do_not_interrupt(heard, agent, sound):
     line, say = await heard(agent())
     rng = np.random.default_rng(3)
