@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import json
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from voisnap_media import files
 from voisnap_stack.call_hub import HubClient, HubEvent
+from voisnap_testkit import node
 
 pytestmark = pytest.mark.e2e
 
@@ -170,3 +173,22 @@ def test_refusals_are_told_in_the_documented_codes(platform, guest, hub_token, h
     assert guest(hub, error, token=hub_token(agentId=copy.json()["id"])) == "AUTH_FAILED"
     assert guest(hub, error, sessionId="call_01HXUNKNOWN") == "RECONNECT_FAILED"
     assert guest(hub, error, metadata="[]") == "INVALID_REQUEST"
+
+
+def test_the_official_client_talks_and_chats_over_every_transport_and_protocol(platform, hub_token) -> None:
+    node.put_on_path()
+    script = Path(__file__).with_name("hubs_client.mjs")
+    arguments = [platform.base_url, hub_token(), platform.demo["agentId"]]
+    done = subprocess.run(["node", str(script), *arguments], capture_output=True, text=True, timeout=60, check=False)
+    runs = [json.loads(line) for line in done.stdout.splitlines()]
+
+    assert [run for run in runs if "failed" in run] == []
+    assert len(runs) == 9, done.stderr
+    assert {run["reason"] for run in runs} == {"user_ended"}
+    for run in runs:
+        if run["hub"] == "voice":
+            audio = "base64" if run["protocol"] == "json" else "Uint8Array"
+            assert (run["audio"], run["bytes"], run["resumes"], run["errors"]) == (audio, 960, True, [])
+        else:
+            assert "110" in run["answer"]
+        assert completed(platform, run["conversationId"])["status"] in {"completed", "abandoned"}
