@@ -56,12 +56,14 @@ class HubStub {
   constructor(page, onConnect) {
     this.page = page;
     this.calls = [];
+    this.urls = [];
     this.ready = new Promise((resolve) => (this.gotOffer = resolve));
     this.onConnect = onConnect ?? ((hub) => hub.started());
   }
 
   attach(socket) {
     this.socket = socket;
+    this.urls.push(new URL(socket.url()));
     socket.onMessage(async (data) => {
       for (const record of String(data).split(RS).filter(Boolean)) {
         await this.handle(JSON.parse(record)).catch((error) => this.page.problems.push(error.message));
@@ -76,7 +78,10 @@ class HubStub {
     }
     if (message.type !== 1) return;
     this.calls.push(message.target);
-    if (message.invocationId) this.raw({ type: 3, invocationId: message.invocationId });
+    if (message.invocationId) {
+      const result = message.target === "RequestReconnectionAsync" ? { result: { resumeToken: `wrtc_res_${this.urls.length}` } } : {};
+      this.raw({ type: 3, invocationId: message.invocationId, ...result });
+    }
     if (message.target === "SendOfferAsync") {
       this.send("SdpAnswerReceived", await this.page.evaluate(answerInPage, message.arguments[0]));
       this.gotOffer();
@@ -361,6 +366,35 @@ const scenarios = {
     await page.getByRole("button", { name: "Hang up" }).click();
     await page.getByRole("heading", { name: "Call ended" }).waitFor();
     return { connections, offers: page.hub.calls.filter((call) => call === "SendOfferAsync").length, alert: await page.locator("#alert").isVisible() };
+  },
+
+  // The server is gone, and its audio with it: `hangs` leaves the connections open.
+  async serverLost(browser) {
+    const seen = {};
+    for (const hangs of [false, true]) {
+      let connections = 0;
+      const page = await openPage(browser, { onConnect: (hub) => hub.started(++connections > 1) });
+      await logIn(page);
+      await startCall(page);
+      await page.hub.ready;
+      await page.getByText("Connected", { exact: true }).first().waitFor();
+      const began = Date.now();
+      await page.evaluate(() => globalThis.testPeer.getSenders()[0].replaceTrack(null));
+      if (!hangs) page.hub.socket.close({ code: 1011, reason: "gone" });
+      await page.waitForFunction(() => document.getElementById("status").textContent === "Reconnecting…");
+      await page.waitForFunction(() => document.getElementById("status").textContent === "Connected");
+      seen[hangs ? "hangs" : "killed"] = {
+        connections,
+        tokens: page.hub.urls.map((url) => url.searchParams.get("sessionToken")),
+        offers: page.hub.calls.filter((call) => call === "SendOfferAsync").length,
+        isQuick: Date.now() - began < 6000,
+        alert: await page.locator("#alert").isVisible(),
+        problems: page.problems,
+      };
+      await page.getByRole("button", { name: "Hang up" }).click();
+      await page.getByRole("heading", { name: "Call ended" }).waitFor();
+    }
+    return seen;
   },
 
   async expiredLogIn(browser) {

@@ -57,7 +57,7 @@ def test_a_whole_call(seen) -> None:
         "facts": ["You", "0:42", "3", "812 ms", "$0.0123", "conv_01JD0000000000000000000000"],
         "played": True,
         "stored": 0,
-        "calls": ["EndSessionAsync", "SendIceCandidateAsync", "SendOfferAsync"],
+        "calls": ["EndSessionAsync", "RequestReconnectionAsync", "SendIceCandidateAsync", "SendOfferAsync"],
         "problems": [],
     }
 
@@ -76,6 +76,18 @@ def test_keyboard_alone_makes_a_call(seen) -> None:
         "muted": "true",
         "ring": "solid",
     }
+
+
+def test_call_goes_on_with_new_audio_when_the_server_was_lost(seen) -> None:
+    expected = {
+        "connections": 2,
+        "tokens": ["wrtc_tok_1", "wrtc_res_1"],
+        "offers": 2,
+        "isQuick": True,
+        "alert": False,
+        "problems": [],
+    }
+    assert seen["serverLost"] == {"killed": expected, "hangs": expected}
 
 
 def test_call_goes_on_when_only_signalling_was_lost(seen) -> None:

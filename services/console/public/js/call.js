@@ -13,6 +13,11 @@ const RECONNECT_DELAYS_MS = [0, 500, 1000, 2000, 4000, 8000];
 const DISCONNECTED_GRACE_MS = 3000;
 const CONNECT_TIMEOUT_MS = 20_000;
 const MAX_ICE_RESTARTS = 3;
+// An agent that is silent still sends a packet every 400 ms: without any for this long after a loss, the audio is gone with its server.
+const STILL_HEARD_MS = 900;
+// Without any packet for this long the server is taken for dead, although nothing has said so.
+const SILENT_MS = 3000;
+const WATCH_MS = 500;
 
 export class Call extends EventTarget {
   #session;
@@ -25,6 +30,10 @@ export class Call extends EventTarget {
   #iceRestarts = 0;
   #iceTimer = null;
   #connectTimer = null;
+  #watchTimer = null;
+  #sessionToken = null;
+  #resumeToken = null;
+  #isRestoring = false;
   #isOver = false;
   #startedAt = null;
 
@@ -39,7 +48,10 @@ export class Call extends EventTarget {
     this.#tell("state", "connecting");
     try {
       await this.#openMicrophone();
-      await this.#openHub(await this.#openSession());
+      const opened = await this.#openSession();
+      this.#iceServers = opened.iceServers;
+      this.#sessionToken = opened.sessionToken;
+      await this.#openHub();
       await this.#offer();
       this.#connectTimer = setTimeout(() => this.#fail(faults.MEDIA_FAILED), CONNECT_TIMEOUT_MS);
     } catch (error) {
@@ -83,44 +95,73 @@ export class Call extends EventTarget {
     }
   }
 
-  async #openHub(opened) {
-    this.#iceServers = opened.iceServers;
+  async #openHub() {
     // https, not wss: the client negotiates with fetch, which knows no wss addresses.
-    this.#hub = new HubConnectionBuilder()
-      .withUrl(`/hubs/webrtc?sessionToken=${encodeURIComponent(opened.sessionToken)}`, {
-        accessTokenFactory: () => this.#session.accessToken(),
-      })
+    const hub = new HubConnectionBuilder()
+      .withUrl(this.#hubUrl(), { accessTokenFactory: () => this.#session.accessToken() })
       .withAutomaticReconnect(RECONNECT_DELAYS_MS)
       .configureLogging(LogLevel.Error)
       .build();
-    this.#listen(this.#hub);
+    this.#hub = hub;
+    this.#listen(hub);
     try {
-      await this.#hub.start();
+      await hub.start();
     } catch (error) {
       throw withFault(error, /401/.test(error.message) ? faults.hubFault({ code: "AUTH_FAILED" }) : faults.HUB_UNREACHABLE);
     }
   }
 
+  /** The resume token also works while the server takes the lost connection for alive. */
+  #hubUrl() {
+    return `/hubs/webrtc?sessionToken=${encodeURIComponent(this.#resumeToken ?? this.#sessionToken)}`;
+  }
+
   #listen(hub) {
-    hub.on("SdpAnswerReceived", (answer) => this.#acceptAnswer(answer));
-    hub.on("IceCandidateReceived", (candidate) => this.#addCandidate(candidate));
-    hub.on("SessionStarted", (started) => {
+    const on = (name, act) => hub.on(name, (...values) => hub === this.#hub && act(...values));
+    on("SdpAnswerReceived", (answer) => this.#acceptAnswer(answer));
+    on("IceCandidateReceived", (candidate) => this.#addCandidate(candidate));
+    on("SessionStarted", (started) => {
       this.#startedAt ??= performance.now();
       this.#tell("started", started);
-      if (started.resumed && this.#peer?.connectionState !== "connected") this.#offer().catch(() => {});
+      hub.invoke("RequestReconnectionAsync").then(
+        (answer) => (this.#resumeToken = answer?.resumeToken ?? this.#resumeToken),
+        () => {},
+      );
+      if (started.resumed) this.#restore();
     });
-    hub.on("AgentStateChanged", ({ state }) => this.#tell("agent", state));
-    hub.on("Transcription", (transcription) => this.#tell("transcription", transcription));
-    hub.on("TurnCompleted", (turn) => this.#tell("turn", turn));
-    hub.on("AudioCleared", () => this.#tell("cleared"));
-    hub.on("Error", (error) => {
+    on("AgentStateChanged", ({ state }) => this.#tell("agent", state));
+    on("Transcription", (transcription) => this.#tell("transcription", transcription));
+    on("TurnCompleted", (turn) => this.#tell("turn", turn));
+    on("AudioCleared", () => this.#tell("cleared"));
+    on("Error", (error) => {
       if (error.recoverable) this.#tell("fault", faults.hubFault(error));
       else this.#fail(faults.hubFault(error));
     });
-    hub.on("SessionEnded", (ended) => this.#end(ended));
-    hub.onreconnecting(() => this.#tell("state", "reconnecting"));
-    hub.onreconnected(() => this.#tell("state", this.#peer?.connectionState === "connected" ? "connected" : "connecting"));
-    hub.onclose(() => this.#fail(faults.CONNECTION_LOST));
+    on("SessionEnded", (ended) => this.#end(ended));
+    hub.onreconnecting(() => {
+      if (hub !== this.#hub) return;
+      hub.baseUrl = new URL(this.#hubUrl(), location.href).href;
+      this.#tell("state", "reconnecting");
+    });
+    hub.onclose(() => hub === this.#hub && this.#fail(faults.CONNECTION_LOST));
+  }
+
+  /** The server hangs: it says nothing, and its connections stay open. Connect anew, to whichever server answers. */
+  async #replaceHub() {
+    const silent = this.#hub;
+    this.#hub = null;
+    silent.stop().catch(() => {});
+    this.#tell("state", "reconnecting");
+    for (const delay of RECONNECT_DELAYS_MS) {
+      await wait(delay);
+      if (this.#isOver) return;
+      try {
+        return await this.#openHub();
+      } catch {
+        this.#hub = null;
+      }
+    }
+    this.#fail(faults.CONNECTION_LOST);
   }
 
   // The audio connection
@@ -156,6 +197,56 @@ export class Call extends EventTarget {
     });
   }
 
+  /** After a loss: is the agent still heard over the old connection? Otherwise its server is gone, and another one wants an offer. */
+  async #restore() {
+    if (this.#isRestoring) return;
+    this.#isRestoring = true;
+    try {
+      if (await this.#isHeard()) this.#tell("state", "connected");
+      else await this.#offer();
+    } catch {
+      // The hub was lost again: the next return looks after the audio.
+    } finally {
+      this.#isRestoring = false;
+    }
+  }
+
+  async #isHeard() {
+    if (this.#peer?.connectionState !== "connected") return false;
+    const before = await this.#packetsHeard();
+    for (let waited = 0; waited < STILL_HEARD_MS; waited += 100) {
+      await wait(100);
+      if ((await this.#packetsHeard()) > before) return true;
+    }
+    return false;
+  }
+
+  async #packetsHeard() {
+    let packets = 0;
+    for (const report of (await this.#peer?.getStats())?.values() ?? []) {
+      if (report.type === "inbound-rtp") packets += report.packetsReceived ?? 0;
+    }
+    return packets;
+  }
+
+  #watchAudio() {
+    let packets = 0;
+    let changedAt = performance.now();
+    let checkedAt = changedAt;
+    clearInterval(this.#watchTimer);
+    this.#watchTimer = setInterval(async () => {
+      const heard = await this.#packetsHeard();
+      const now = performance.now();
+      // A page that slept has heard nothing in its sleep, which says nothing about the server.
+      if (heard !== packets || now - checkedAt > 4 * WATCH_MS || this.#peer?.connectionState !== "connected") changedAt = now;
+      checkedAt = now;
+      packets = heard;
+      if (now - changedAt < SILENT_MS || this.#isRestoring || this.#hub?.state !== "Connected") return;
+      changedAt = now;
+      this.#replaceHub();
+    }, WATCH_MS);
+  }
+
   async #acceptAnswer(answer) {
     const peer = this.#peer;
     if (!peer || peer.signalingState !== "have-local-offer") return;
@@ -181,6 +272,7 @@ export class Call extends EventTarget {
       case "connected":
         clearTimeout(this.#connectTimer);
         this.#iceRestarts = 0;
+        this.#watchAudio();
         this.#tell("state", "connected");
         break;
       case "disconnected":
@@ -202,7 +294,8 @@ export class Call extends EventTarget {
     this.#iceRestarts += 1;
     this.#tell("state", "reconnecting");
     // While the hub itself is away, its resumed session makes a new offer.
-    if (this.#hub?.state === "Connected") this.#offer({ restart: true }).catch(() => {});
+    // What a restart cannot mend, because another server has the call by now, a new connection may.
+    if (this.#hub?.state === "Connected") this.#offer({ restart: this.#iceRestarts === 1 }).catch(() => {});
   }
 
   // Ending
@@ -225,6 +318,7 @@ export class Call extends EventTarget {
   #release() {
     clearTimeout(this.#iceTimer);
     clearTimeout(this.#connectTimer);
+    clearInterval(this.#watchTimer);
     this.#peer?.close();
     this.#hub?.stop().catch(() => {});
     for (const track of this.#microphone?.getTracks() ?? []) track.stop();
@@ -242,6 +336,8 @@ export class Call extends EventTarget {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }
+
+const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 function withFault(error, fault) {
   error.fault = fault;

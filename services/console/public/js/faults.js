@@ -6,6 +6,7 @@ const HUB_ERRORS = {
   AUTH_FAILED: ["Your log-in isn’t valid any more", "Log out, log in again and start the call once more."],
   SESSION_LIMIT_REACHED: ["All lines are busy", "Your plan’s limit of calls at the same time is reached. Try again when a call has ended."],
   RECONNECT_FAILED: ["The call couldn’t be resumed", "It was interrupted for too long. Start a new call."],
+  SESSION_TAKEN_OVER: ["The call goes on elsewhere", "It was opened again in another window or on another device."],
   STT_PROVIDER_TIMEOUT: ["The agent had trouble hearing you", "The call goes on: please say it again."],
   LLM_PROVIDER_ERROR: ["The agent had trouble answering", "The call goes on: please ask again."],
 };
