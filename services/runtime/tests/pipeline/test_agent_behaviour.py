@@ -366,6 +366,18 @@ async def test_a_reply_begun_in_vain_leaves_no_trace(lines):
     assert not line.of(AudioCleared)
     assert line.call.quality().interruptions == 0
     assert tts.spoken[0] == HOURS
+    assert line.call.usage().llm.input_tokens > 0
+
+
+async def test_what_was_begun_in_vain_is_counted_and_told_apart(lines, caplog):
+    caplog.set_level("INFO")
+    line = await lines()
+    line.says("what are your hours")
+    line.sounds(Pcm.silence(16000, 500))
+    line.says("and tell me the address")
+    await line.until_turns(2)
+    await line.hang_up()
+    assert any("call.drafts_dropped" in record.getMessage() for record in caplog.records)
 
 
 async def test_a_reply_begun_early_that_fails_is_made_anew(lines):

@@ -189,6 +189,8 @@ class Call:
             if self._judging is not None:
                 self._judging.stop()
             await self._conversation.aclose()
+            if self._meter.wasted_tokens:
+                log.info("call.drafts_dropped", tokens=self._meter.wasted_tokens)
             await asyncio.gather(reader, preparation, return_exceptions=True)
             await self._hearing.aclose()
             if self._sides is not None:

@@ -515,6 +515,8 @@ class Conversation:
         finally:
             if not counted:
                 self._meter.tokens_of(prompt_chars, reply_chars)
+            if not made[0].is_adopted:
+                self._meter.wasted_tokens_of(prompt_chars, reply_chars)
 
     async def _next_delta(self, deltas: AsyncGenerator[LlmDelta]) -> LlmDelta | None:
         try:

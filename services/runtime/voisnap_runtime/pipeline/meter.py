@@ -19,6 +19,8 @@ class Meter:
         self._characters = 0
         self._latencies: list[float] = []
         self.interruptions = 0
+        self.wasted_tokens = 0
+        """Of the tokens, about how many went into replies that were begun in vain."""
 
     def tokens(self, input_tokens: int, output_tokens: int) -> None:
         """A reply's tokens, as the model counted them."""
@@ -28,6 +30,10 @@ class Meter:
     def tokens_of(self, prompt_chars: int, reply_chars: int) -> None:
         """A reply's tokens, estimated from its length."""
         self.tokens(-(-prompt_chars // CHARS_PER_TOKEN), -(-reply_chars // CHARS_PER_TOKEN))
+
+    def wasted_tokens_of(self, prompt_chars: int, reply_chars: int) -> None:
+        """A reply was begun in vain; its tokens are counted all the same, since they are paid for."""
+        self.wasted_tokens += -(-(prompt_chars + reply_chars) // CHARS_PER_TOKEN)
 
     def characters(self, count: int) -> None:
         """Text handed to the voice."""

@@ -64,6 +64,11 @@ class Utterance:
     # --- its life
 
     @property
+    def is_adopted(self) -> bool:
+        """Whether it is being said, or was."""
+        return self._adopted.is_set()
+
+    @property
     def has_failed(self) -> bool:
         """Whether a draft came to nothing, so that it is of no use."""
         return self._failed
