@@ -1,0 +1,435 @@
+"""Who answered an outbound call: a person, an answering machine, somebody's call screening, a menu. And what to do about a machine.
+
+    listening ──short greeting, then silence──▶ over to the conversation ──"leave a message after the tone"──▶ machine
+        │                                                                                                       ▲  │
+        └──long greeting, machine's words, beep─────────────────────────────────────────────────────────────────┘  ▼
+                                                                              hang up, or wait for the beep and leave the message
+
+A person says "Hello?" and waits; a machine talks on, says so, and beeps. Each alone may mislead, so what was said has the last word where it
+is known. A wrong "person" is mended: for a while the machine's words are listened for in the conversation, too.
+
+Pure: times are milliseconds of call audio, `deadline` says when `step` wants a `TimePassed`. Inputs are those of the turn machine and the
+tones of the line.
+"""
+
+import re
+import unicodedata
+from enum import StrEnum
+from typing import Any, assert_never
+
+import msgspec
+
+from .agents import VoicemailAction, VoicemailDetection
+from .sessions import Channel, Direction, SessionPlan
+from .turntaking import SpeechContinued, SpeechEnded, SpeechStarted, TimePassed, WordsHeard
+
+ASK_AFTER_MS = 240.0
+"""Silence after which the recogniser is asked for its words."""
+SURE_PAUSE_MS = 480.0
+"""Silence after words that only a person says."""
+PAUSE_MS = 700.0
+"""Silence after which a greeting is over."""
+WORDS_WAIT_MS = 600.0
+"""How much longer words that were asked for are waited for."""
+LONG_GREETING_MS = 4000.0
+"""Speech without a pause longer than people answer with."""
+FIRST_VOICE_MS = 3500.0
+"""Silence after which the agent begins: somebody listens and waits."""
+AFTER_GREETING_MS = 2500.0
+"""Silence after a machine's greeting that stands for a beep that was not heard."""
+BEEP_WAIT_MS = 30_000.0
+"""How long a beep is waited for, from the moment the machine was recognised."""
+WATCH_MS = 20_000.0
+"""How long a conversation is watched for a machine's words."""
+MOST_LISTENING_MS = 15_000.0
+"""After this the conversation begins whoever it is: hold music, a crowd."""
+CLICK_MS = 64.0
+
+
+class Answerer(StrEnum):
+    """Who answered."""
+
+    PERSON = "person"
+    MACHINE = "machine"
+    SCREENING = "screening"
+    MENU = "menu"
+    NOBODY = "nobody"
+
+
+class LineSignal(StrEnum):
+    """Tones of the line, as `voisnap_media.tones` finds them."""
+
+    BEEP = "beep"
+    RINGING = "ringing"
+    BUSY = "busy"
+    OUT_OF_SERVICE = "out_of_service"
+
+
+class SignalHeard(msgspec.Struct, frozen=True):
+    """A tone of the line is over."""
+
+    at_ms: float
+    signal: LineSignal
+
+
+class CallAnswered(msgspec.Struct, frozen=True):
+    """The line is open; nobody spoke yet."""
+
+    at_ms: float
+
+
+ScreenInput = CallAnswered | SpeechStarted | SpeechContinued | SpeechEnded | WordsHeard | SignalHeard | TimePassed
+
+
+class AskWords(msgspec.Struct, frozen=True):
+    """Ask the recogniser for what was said so far."""
+
+
+class Converse(msgspec.Struct, frozen=True):
+    """Begin the conversation with `answerer`, who said `text`."""
+
+    answerer: Answerer
+    text: str
+
+
+class FallSilent(msgspec.Struct, frozen=True):
+    """It is a machine after all: stop talking to it."""
+
+
+class LeaveMessage(msgspec.Struct, frozen=True):
+    """Speak the message now, then hang up."""
+
+    text: str
+
+
+class HangUp(msgspec.Struct, frozen=True):
+    """There is nothing to say to whoever answered."""
+
+    answerer: Answerer
+    text: str
+
+
+ScreenCommand = AskWords | Converse | FallSilent | LeaveMessage | HangUp
+
+
+class Phase(StrEnum):
+    """What the screen is doing. Watching: the conversation runs. Over: it has nothing to say any more."""
+
+    LISTENING = "listening"
+    WAITING = "waiting"
+    WATCHING = "watching"
+    OVER = "over"
+
+
+class ScreenState(msgspec.Struct, frozen=True, kw_only=True):
+    """All it knows. `voiced_ms` counts the greeting without pauses, `burst_ms` its current burst; `words` are final, `partial` is not."""
+
+    phase: Phase = Phase.LISTENING
+    now_ms: float = 0.0
+    since_ms: float = 0.0
+    speaks: bool = False
+    silent_since_ms: float = 0.0
+    voiced_ms: float = 0.0
+    burst_ms: float = 0.0
+    words: str = ""
+    partial: str = ""
+    asked: int = 0
+    is_open: bool = False
+
+    @property
+    def text(self) -> str:
+        """All that was said, as far as it is known."""
+        return f"{self.words} {self.partial}".strip()
+
+
+class Screened(msgspec.Struct, frozen=True):
+    """What an input leads to."""
+
+    state: ScreenState
+    commands: tuple[ScreenCommand, ...] = ()
+
+
+def screens(plan: SessionPlan) -> bool:
+    """Whether a call is one that a machine may answer: placed by us, to a phone, by an agent that wants to know.
+
+    `voicemailDetection: true` in the session's metadata asks for it on any channel.
+    """
+    if not plan.agent.config.voicemail_detection.enabled:
+        return False
+    asked = plan.metadata.get("voicemailDetection") is True
+    return asked or (plan.direction is Direction.OUTBOUND and plan.channel is Channel.PHONE)
+
+
+def step(settings: VoicemailDetection, state: ScreenState, happened: ScreenInput) -> Screened:
+    """The state after `happened`, and what is to be done, in order."""
+    if state.phase is Phase.OVER:
+        return Screened(state)
+    state = _with(state, now_ms=max(state.now_ms, happened.at_ms))
+    match happened:
+        case CallAnswered():
+            return Screened(_with(state, since_ms=state.now_ms, silent_since_ms=state.now_ms))
+        case SpeechStarted() | SpeechContinued():
+            return _voice(settings, state, happened.voiced_ms)
+        case SpeechEnded():
+            return _silence(settings, state, happened)
+        case WordsHeard():
+            return _words(settings, state, happened)
+        case SignalHeard():
+            return _signal(settings, state, happened.signal)
+        case TimePassed():
+            return _time(settings, state)
+        case _:
+            assert_never(happened)
+
+
+def deadline(state: ScreenState) -> float | None:
+    """When `step` wants to be told that time passed, in milliseconds."""
+    match state.phase:
+        case Phase.OVER:
+            return None
+        case Phase.WATCHING:
+            return state.since_ms + WATCH_MS
+        case Phase.WAITING:
+            return min(_waiting_due(state))
+        case Phase.LISTENING:
+            return min(_listening_due(state))
+
+
+def _with(state: ScreenState, **changes: Any) -> ScreenState:
+    return msgspec.structs.replace(state, **changes)
+
+
+# --- voice and words
+
+
+def _voice(settings: VoicemailDetection, state: ScreenState, burst_ms: float) -> Screened:
+    if state.phase is Phase.WATCHING:
+        return Screened(state)
+    if not state.speaks:
+        state = _with(state, speaks=True, is_open=True, burst_ms=0.0)
+    state = _with(state, voiced_ms=state.voiced_ms + max(0.0, burst_ms - state.burst_ms), burst_ms=burst_ms)
+    if state.phase is Phase.LISTENING and state.voiced_ms >= LONG_GREETING_MS and answerer_of(state.text) in _TALKS_ON:
+        return _machine(settings, state)
+    return Screened(state)
+
+
+def _silence(settings: VoicemailDetection, state: ScreenState, ended: SpeechEnded) -> Screened:
+    if not state.speaks:
+        return Screened(state)
+    state = _with(state, speaks=False, silent_since_ms=min(ended.ended_ms, state.now_ms), burst_ms=0.0)
+    return _time(settings, state)
+
+
+def _words(settings: VoicemailDetection, state: ScreenState, heard: WordsHeard) -> Screened:
+    text = heard.text.strip()
+    if heard.is_final:
+        state = _with(state, words=f"{state.words} {text}".strip(), partial="", asked=max(0, state.asked - 1))
+        if not state.words and state.phase is Phase.LISTENING and not state.asked and not state.is_open:
+            return Screened(_with(state, voiced_ms=0.0))  # a noise: the greeting is still to come
+    else:
+        state = _with(state, partial=text)
+    if state.phase is Phase.LISTENING and answerer_of(state.text) is Answerer.MACHINE:
+        return _machine(settings, state)
+    if state.phase is Phase.WATCHING:
+        return _watched(settings, state, is_final=heard.is_final)
+    return _time(settings, state) if heard.is_final else Screened(state)
+
+
+def _watched(settings: VoicemailDetection, state: ScreenState, *, is_final: bool) -> Screened:
+    """Words in the conversation. Only what no person says to somebody who calls makes it a machine's."""
+    if is_surely_a_machine(state.text):
+        found = _machine(settings, state)
+        return Screened(found.state, (FallSilent(), *found.commands)) if settings.action in _SILENCING else found
+    return Screened(_with(state, words="", partial="") if is_final else state)
+
+
+def _signal(settings: VoicemailDetection, state: ScreenState, signal: LineSignal) -> Screened:
+    match signal:
+        case LineSignal.RINGING:
+            return Screened(_with(state, since_ms=state.now_ms, silent_since_ms=state.now_ms))
+        case LineSignal.BUSY | LineSignal.OUT_OF_SERVICE:
+            if state.phase is Phase.WATCHING:
+                return Screened(state)
+            return Screened(_with(state, phase=Phase.OVER), (HangUp(Answerer.NOBODY, state.text),))
+        case LineSignal.BEEP:
+            return _beep(settings, state)
+
+
+def _beep(settings: VoicemailDetection, state: ScreenState) -> Screened:
+    if state.phase is Phase.WATCHING:
+        return Screened(state)
+    if state.phase is Phase.LISTENING:
+        found = _machine(settings, state)
+        if found.state.phase is not Phase.WAITING:
+            return found
+        state = found.state
+    return _leave(state)
+
+
+# --- time
+
+
+def _listening_due(state: ScreenState) -> tuple[float, ...]:
+    most = state.since_ms + MOST_LISTENING_MS
+    if state.speaks:
+        return (most,)
+    if not state.voiced_ms:
+        return (state.since_ms + FIRST_VOICE_MS,)
+    if state.is_open:
+        return (state.silent_since_ms + ASK_AFTER_MS,)
+    pause = SURE_PAUSE_MS if not state.asked and answerer_of(state.text) is Answerer.PERSON else PAUSE_MS
+    return (most, state.silent_since_ms + pause + (WORDS_WAIT_MS if state.asked else 0.0))
+
+
+def _waiting_due(state: ScreenState) -> tuple[float, ...]:
+    due = (state.since_ms + BEEP_WAIT_MS,)
+    if state.speaks:
+        return due
+    if state.is_open:
+        return (*due, state.silent_since_ms + ASK_AFTER_MS)
+    return (*due, state.silent_since_ms + AFTER_GREETING_MS)
+
+
+def _time(settings: VoicemailDetection, state: ScreenState) -> Screened:
+    due = deadline(state)
+    if due is None or state.now_ms < due:
+        return Screened(state)
+    match state.phase:
+        case Phase.WATCHING:
+            return Screened(_with(state, phase=Phase.OVER))
+        case Phase.WAITING:
+            if state.is_open and not state.speaks and state.now_ms < state.since_ms + BEEP_WAIT_MS:
+                return Screened(_with(state, is_open=False, asked=state.asked + 1), (AskWords(),))
+            return _leave(state)
+        case Phase.LISTENING if state.is_open and not state.speaks:
+            if state.voiced_ms < CLICK_MS:
+                return Screened(_with(state, is_open=False, voiced_ms=0.0), (AskWords(),))
+            return Screened(_with(state, is_open=False, asked=state.asked + 1), (AskWords(),))
+        case _:
+            return _greeted(settings, state)
+
+
+def _greeted(settings: VoicemailDetection, state: ScreenState) -> Screened:
+    """A greeting is over, or none came."""
+    answerer = answerer_of(state.text)
+    if answerer is Answerer.NOBODY:
+        answerer = Answerer.MACHINE if state.voiced_ms >= LONG_GREETING_MS else Answerer.PERSON
+    if answerer is Answerer.MACHINE:
+        return _machine(settings, state)
+    return _converse(state, answerer)
+
+
+def _converse(state: ScreenState, answerer: Answerer) -> Screened:
+    watching = _with(state, phase=Phase.WATCHING, since_ms=state.now_ms, words="", partial="")
+    return Screened(watching, (Converse(answerer, state.text),))
+
+
+def _machine(settings: VoicemailDetection, state: ScreenState) -> Screened:
+    match settings.action:
+        case VoicemailAction.HANG_UP:
+            return Screened(_with(state, phase=Phase.OVER), (HangUp(Answerer.MACHINE, state.text),))
+        case VoicemailAction.CONTINUE:
+            if state.phase is Phase.WATCHING:
+                return Screened(_with(state, phase=Phase.OVER))
+            return Screened(_with(state, phase=Phase.OVER), (Converse(Answerer.MACHINE, state.text),))
+        case VoicemailAction.LEAVE_MESSAGE:
+            silent_since = state.now_ms if state.phase is Phase.WATCHING else state.silent_since_ms
+            return Screened(
+                _with(state, phase=Phase.WAITING, since_ms=state.now_ms, silent_since_ms=silent_since, asked=0)
+            )
+        case _:
+            assert_never(settings.action)
+
+
+def _leave(state: ScreenState) -> Screened:
+    return Screened(_with(state, phase=Phase.OVER), (LeaveMessage(state.text),))
+
+
+# --- what words tell
+
+_TONE = (
+    r"(?:after|at|wait for|following|hear) (?:the |a )?(?:tone|beep)",
+    r"despues (?:de la senal|del tono)|apres le (?:bip|signal)|nach dem (?:ton|piep\w*|signal\w*)",
+    r"apos o (?:sinal|bip)|dopo il (?:segnale|bip|tono)|na de (?:piep|toon)",
+)
+_MACHINE_ONLY = (
+    *_TONE,
+    r"please (?:leave|record) (?:me |us |your |a |an |the )",
+    r"leave (?:me |us )?your (?:\w+ )?(?:name|number|message)",
+    r"(?:has been|is being) forwarded to|record your message|mailbox is full",
+    r"reached the (?:voice ?mail|mailbox)|automated voice messag\w+",
+)
+_MACHINE = (
+    *_MACHINE_ONLY,
+    r"(?:leave|record) (?:me |us |your |a |an |the )*(?:\w+ )?(?:message|voicemail|voice mail)",
+    r"voice ?mail(?:box)?|voice messag\w+|mailbox|answering (?:machine|service)|messaging (?:system|service)",
+    r"(?:ca n?not|cannot|can't|unable to|not able to) (?:\w+ ){0,2}?(?:take|answer|come to|get to|pick up)\b.{0,20}?\b(?:call|phone)",
+    r"(?:person|party|number|customer|subscriber) .{0,40}?\b(?:not available|unavailable|not answering|switched off)",
+    r"(?:i am|i'm|we are|we're) (?:currently |either )?(?:not available|unavailable|away from (?:my|our|the)) ",
+    r"(?:get back to you|return your call|call you back) (?:as soon|when|later)",
+    r"dej[ae] (?:su|tu|un) mensaje|buzon de voz",
+    r"laiss(?:ez|er) (?:un|votre|nous un|moi un) message|messagerie vocale",
+    r"(?:hinterlassen|sprechen) sie .{0,30}?nachricht|mailbox von|anrufbeantworter",
+    r"deixe (?:a sua|sua|uma|o seu) mensagem|caixa postal|correio de voz",
+    r"lasci(?:a|ate|are)? (?:un|il suo) messaggio|segreteria telefonica",
+    r"spreek .{0,20}?(?:bericht|boodschap) in|voicemail van",
+)
+"""What a greeting says; the first ones nobody says to a caller in a conversation."""
+_SCREENING = (
+    r"(?:record|state|say|tell me|give) your name",
+    r"(?:reason|purpose) (?:for|of) (?:your |the |this )?call",
+    r"(?:who|what) (?:is|are|'s) (?:calling and|you calling (?:about|for|from)|this regarding)",
+    r"why you(?:'re| are) calling",
+    r"see if (?:this|the|that) person is available|screening service|call assist|call screen\w*|before i try to connect",
+)
+_MENU = (
+    r"press (?:the )?(?:\d|one|two|three|four|five|six|seven|eight|nine|zero|pound|star|hash)",
+    r"main menu|menu (?:options|has changed)|listen (?:carefully|closely)|dial by name|(?:enter|dial) (?:your party's |the |an )?extension",
+    r"your call (?:is|may be) (?:very )?(?:important|answered)|next available (?:agent|representative|operator)|all of our \w+ are",
+    r"for (?:english|sales|support|billing|service)\b",
+)
+_PERSON = (
+    r"^(?:hello|hi|hey|yes|yeah|yep|good (?:morning|afternoon|evening)|hola|diga|bueno|allo|oui|ja|hallo|pronto|alo|sim)\b(?: \w+){0,3}$",
+    r"^(?:\w+ ){0,4}speaking$",
+    r"(?:who is|who's|who am i) (?:this|that|it|calling|speaking)",
+    r"(?:how|what) (?:can|may|could) (?:i|we) (?:help|do for) you|can i help you",
+)
+_OFFERS = (
+    r"(?:would you like|do you want|want me|may i|can i|could i|shall i) (?:\w+ ){0,2}?(?:leave|take) (?:a|the) message",
+)
+"""What a person says who answers for another."""
+
+
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+
+
+_MACHINE_SAYS, _SCREENING_SAYS, _MENU_SAYS, _PERSON_SAYS = map(_any_of, (_MACHINE, _SCREENING, _MENU, _PERSON))
+_ONLY_MACHINES_SAY, _PERSON_OFFERS = map(_any_of, (_MACHINE_ONLY, _OFFERS))
+_SILENCING = frozenset({VoicemailAction.HANG_UP, VoicemailAction.LEAVE_MESSAGE})
+_TALKS_ON = frozenset({Answerer.MACHINE, Answerer.NOBODY})
+
+
+def answerer_of(text: str) -> Answerer:
+    """Who says this, by its words; `NOBODY` when they do not tell."""
+    words = _plain(text)
+    if _PERSON_OFFERS.search(words) and not _ONLY_MACHINES_SAY.search(words):
+        return Answerer.PERSON
+    if _MACHINE_SAYS.search(words):
+        return Answerer.MACHINE
+    if _SCREENING_SAYS.search(words):
+        return Answerer.SCREENING
+    if _MENU_SAYS.search(words):
+        return Answerer.MENU
+    return Answerer.PERSON if _PERSON_SAYS.search(words) else Answerer.NOBODY
+
+
+def is_surely_a_machine(text: str) -> bool:
+    """Whether only an answering machine says this, in the middle of a conversation, too."""
+    return _ONLY_MACHINES_SAY.search(_plain(text)) is not None
+
+
+def _plain(text: str) -> str:
+    """Lower case, without accents and punctuation, one space between words."""
+    folded = "".join(sign for sign in unicodedata.normalize("NFD", text.lower()) if not unicodedata.combining(sign))
+    return " ".join(re.findall(r"[\w']+", folded.replace("’", "'")))
