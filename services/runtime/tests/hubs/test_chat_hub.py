@@ -136,6 +136,26 @@ async def test_cancelling_ends_the_message_with_what_was_sent_of_it(chat, pen, h
     assert house.sessions.get(SessionId("chat_1")).history[1].interrupted
 
 
+async def test_a_message_that_was_accepted_is_kept_whatever_becomes_of_the_process(house, chat, pen):
+    async def kept() -> list[str]:
+        session_id = SessionId("chat_1")
+        snapshot = await house.store.snapshot(session_id)
+        finished = [turn.text for turn in await house.store.turns(session_id)]
+        open_turns = [turn.text for turn in (snapshot.agent, snapshot.user) if turn is not None]
+        return [*finished, *(text for text in open_turns if text not in finished)]
+
+    async with chat() as client:
+        await client.ask("SendMessageAsync", "first")
+        assert await kept() == ["first"]
+        pen.write("One")
+        await client.until("MessageReceived")
+        await client.ask("SendMessageAsync", "second")
+        assert await kept() == ["first", "One", "second"]
+        house.store.away = True
+        await client.ask("SendMessageAsync", "third")
+        house.store.away = False
+
+
 async def test_a_model_that_fails_is_an_error_and_an_apology_and_the_chat_goes_on(chat, pen):
     async with chat() as client:
         await client.ask("SendMessageAsync", "Hi")

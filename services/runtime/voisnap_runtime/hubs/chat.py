@@ -13,6 +13,7 @@ from voisnap_signalr import HubConnection, HubError, hub_method
 from voisnap_runtime.pipeline import events as call_events
 from voisnap_runtime.pipeline.chat import Chat
 from voisnap_runtime.pipeline.events import AgentState, CallEvent
+from voisnap_runtime.sessions.live import LiveSession
 from voisnap_runtime.transports.hub_line import HubLine
 
 from . import wire
@@ -76,22 +77,27 @@ class ChatHub(HubBorneHub[ChatAudience, HubLine]):
 
     @hub_method("SendMessageAsync")
     async def send_message(self, message: Any) -> None:
-        """A message, `{content, metadata?}` or just its text; returns when it is accepted. While a reply is being written it waits its turn."""
+        """A message, `{content, metadata?}` or just its text. While a reply is being written it waits its turn.
+
+        Returns when it is accepted: then it is kept, whatever becomes of this process.
+        """
         written = _message_of(message)
+        live, chat = await self._talk()
         try:
-            (await self._chat()).say(written.content, written.metadata)
+            chat.say(written.content, written.metadata)
         except DomainError as error:
             raise HubError(error.detail) from None
+        await live.kept()
 
     @hub_method("TypingAsync")
     async def typing(self) -> None:
         """The person is writing: nobody counts as idle who does."""
-        (await self._chat()).typing()
+        (await self._talk())[1].typing()
 
     @hub_method("CancelAsync")
     async def cancel(self) -> None:
         """Stop the reply that is being written. What was sent of it ends with a final message; without a reply nothing happens."""
-        (await self._chat()).cancel()
+        (await self._talk())[1].cancel()
 
     def audience(self) -> ChatAudience:
         return ChatAudience(self.connection, now=self._reception.now)
@@ -99,13 +105,13 @@ class ChatHub(HubBorneHub[ChatAudience, HubLine]):
     def line(self) -> HubLine:
         return HubLine()
 
-    async def _chat(self) -> Chat:
+    async def _talk(self) -> tuple[LiveSession, Chat]:
         live, _ = self.present()
         await live.begun()
         self.present()
         if not isinstance(live.conversation, Chat):
             raise HubError(self.missing)
-        return live.conversation
+        return live, live.conversation
 
 
 def _message_of(message: Any) -> Message:

@@ -40,6 +40,8 @@ _log = log.get(__name__)
 
 CLOSE_SECONDS = 1.0
 
+KEEP_SECONDS = 0.5
+
 CANCEL_SECONDS = 2.0
 
 ON_THE_WAY_SECONDS = 2.0
@@ -399,6 +401,16 @@ class LiveSession:
     async def begun(self) -> None:
         """Wait until the conversation goes on, or is over."""
         await self._has_begun.wait()
+
+    async def kept(self) -> None:
+        """Wait until all that was said so far would survive this process; not for long while the store is away."""
+        session_id = self.plan.session_id
+        await self._parts.journal.flushed(session_id, timeout=KEEP_SECONDS)
+        try:
+            async with asyncio.timeout(KEEP_SECONDS):
+                await self._parts.store.keep(self._parts.node_id, {session_id: self._call.snapshot()})
+        except (RedisError, TimeoutError) as error:
+            _log.info("session.not_kept", session_id=session_id, error=repr(error))
 
     async def announced(self) -> None:
         """Wait until the hub has been told of the end."""
