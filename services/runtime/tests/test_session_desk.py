@@ -12,6 +12,7 @@ from voisnap_domain.sessions import EndReason, SessionState
 from voisnap_kit.settings import Secret
 from voisnap_proto.requests import END_SESSION, OPEN_SESSION, EndSession, OpenSession, SessionEnding, SessionOpened
 from voisnap_runtime.sessions.desk import Desk, DeskSettings, end_session_at
+from voisnap_runtime.sessions.reaper import Reaper
 from voisnap_runtime.sessions.tokens import IceSettings
 
 pytestmark = pytest.mark.unit
@@ -28,7 +29,8 @@ class Room:
         self.live: set[str] = set()
         self.ended: list[tuple[str, EndReason]] = []
 
-    def __len__(self) -> int:
+    @property
+    def load(self) -> int:
         return len(self.live)
 
     def end(self, session_id, reason) -> bool:
@@ -184,7 +186,6 @@ async def test_a_session_of_this_node_is_ended_here(house, open_session, end_ses
 async def test_a_session_of_another_node_is_ended_there(house, open_session, end_session, make_plan):
     await open_session(make_plan())
     await house.store.change("wrtc_1", lambda s: s.claimed(NodeId("node_b"), lease_until=house.clock()))
-    assert not await end_session("wrtc_1"), "nobody there"
     asked: list[EndSession] = []
 
     async def elsewhere(request: EndSession) -> SessionEnding:
@@ -205,3 +206,35 @@ async def test_a_desk_that_closed_answers_no_more(house, desk, open_session, mak
 
     with pytest.raises(NoResponders):
         await open_session(make_plan())
+
+
+@pytest.mark.parametrize("owner", [None, NodeId("node_b")])
+async def test_a_conversation_that_nobody_holds_is_ended_by_the_reaper_as_asked(
+    house, open_session, end_session, make_plan, owner
+):
+    """Handed over and not claimed yet, or its process is gone."""
+    await open_session(make_plan())
+    claimed = NodeId("node_b")
+    await house.store.change(
+        "wrtc_1", lambda s: s.moved(SessionState.CONNECTING).claimed(claimed, lease_until=house.clock())
+    )
+    await house.store.change("wrtc_1", lambda s: s.moved(SessionState.ACTIVE, at=house.clock()))
+    house.clock.advance(seconds=30)
+    if owner is None:
+        until = house.clock() + timedelta(seconds=30)
+        await house.store.change("wrtc_1", lambda s: s.handed_over(lease_until=until, seamless=True))
+
+    assert await end_session("wrtc_1", EndReason.TRANSFER_COMPLETE)
+
+    reaper = Reaper(
+        house.store,
+        house.node_id,
+        house.recordings,
+        publish=house.relay.wake,
+        now=house.clock,
+        new_event_id=house.new_event_id,
+        neighbours=house.neighbours,
+    )
+    assert (await reaper.reap()).ended == 1
+    assert await house.relay.drained(timeout=5)
+    assert (house.events[-1].reason, house.events[-1].duration_seconds) == (EndReason.TRANSFER_COMPLETE, 30)

@@ -582,3 +582,38 @@ async def test_a_process_that_slept_past_everything_gives_up_what_the_store_has_
 
     assert house.store.sessions == {}
     assert SessionEnded not in [type(event) for event in await events_of(house)]
+
+
+async def test_callers_who_are_away_leave_room_for_others(house, talking, make_plan, make_audience):
+    live, _, audience = talking
+    for number in range(2, 7):
+        await house.open(make_plan(number), token=f"t{number}")
+    live.detach(audience)
+    first = await house.sessions.claim(SessionId("wrtc_2"))
+    second = await house.sessions.claim(SessionId("wrtc_3"))
+    with pytest.raises(LimitReached):
+        await house.sessions.claim(SessionId("wrtc_4"))
+    assert (len(house.sessions), house.sessions.load) == (3, 2)
+
+    for other in (first, second):
+        watcher = make_audience()
+        other.attach(watcher, resumed=False)
+        await other.connect(HubMedia())
+        await house.calls[other.plan.session_id].running.wait()
+        other.detach(watcher)
+    await house.sessions.claim(SessionId("wrtc_4"))
+    assert (len(house.sessions), house.sessions.load) == (4, 2), "of those who are away only as many again"
+    with pytest.raises(LimitReached):
+        await house.sessions.claim(SessionId("wrtc_5"))
+
+
+async def test_the_call_of_a_dead_process_may_exceed_the_cap(house, build_house, talking, make_plan):
+    full = await build_house("node_full", max_sessions=1)
+    await house.open(make_plan(2), token="t2")
+    await full.sessions.claim(SessionId("wrtc_2"))
+    await house.open(make_plan(3), token="t3")
+    with pytest.raises(LimitReached):
+        await full.sessions.claim(SessionId("wrtc_3"))
+    await house.kill()
+
+    assert (await full.sessions.claim(SESSION)).plan.session_id == SESSION

@@ -146,7 +146,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
             redis,
             lambda: Node(
                 id=node_id,
-                sessions=len(sessions),
+                sessions=sessions.load,
                 capacity=settings.max_sessions,
                 lag_seconds=lag.worst,
                 draining=gate.draining,

@@ -32,7 +32,7 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     node_name: str = "node"
     max_sessions: int = 50
     resume_window_seconds: float = 30.0
-    drain_seconds: float = 25.0
+    drain_seconds: float = 20.0
     stun_urls: tuple[str, ...] = ()
     turn_urls: tuple[str, ...] = ()
     turn_secret: Secret | None = None

@@ -10,7 +10,7 @@ from voisnap_domain.errors import LimitReached
 from voisnap_domain.ids import NodeId, SessionId
 from voisnap_domain.sessions import EndReason, Session, SessionPlan, SessionState
 from voisnap_kit import log
-from voisnap_kit.bus import BusError, Subscription
+from voisnap_kit.bus import BusError, NoResponders, Subscription
 from voisnap_kit.redis import RedisError
 from voisnap_proto.requests import (
     END_SESSION,
@@ -54,7 +54,11 @@ class Requests(Protocol):
 class Room(Protocol):
     """The sessions that live here."""
 
-    def __len__(self) -> int: ...
+    @property
+    def load(self) -> int:
+        """How many sessions need room; callers who are away need next to none."""
+        ...
+
     def end(self, session_id: SessionId, reason: EndReason) -> bool: ...
 
 
@@ -116,7 +120,7 @@ class Desk:
 
     def check_room(self) -> None:
         """Raises LimitReached when this process takes no more sessions."""
-        if len(self._room) >= self._settings.max_sessions:
+        if self._room.load >= self._settings.max_sessions:
             raise LimitReached("This node takes no more sessions.", code="node-full", retry_after=2)
         if self._lateness() > MAX_LATE_SECONDS:
             raise LimitReached("This node is too busy for another session.", code="node-full", retry_after=2)
@@ -141,15 +145,19 @@ class Desk:
         session = await self._store.get(request.session_id)
         if session is None or session.state is SessionState.ENDED:
             return SessionEnding(found=False)
-        if session.owner is None:
+        if session.owner is None and session.connected_at is None:
             return await self._end_unclaimed(session, request.reason)
+        if session.owner is None:
+            return await self._leave_to_reaper(session, request.reason)
         if session.owner == self._settings.node_id:
             return await self.end_here(request)
         try:
             return await self._bus.request(
                 end_session_at(session.owner), request, SessionEnding, timeout=FORWARD_SECONDS
             )
-        except BusError as error:  # a lost node: the reaper ends its sessions
+        except NoResponders:
+            return await self._leave_to_reaper(session, request.reason)
+        except BusError as error:
             _log.warning("session.end_not_forwarded", session_id=request.session_id, error=repr(error))
             return SessionEnding(found=False)
 
@@ -184,6 +192,20 @@ class Desk:
             ice_servers=ice_servers(self._settings.ice, plan.session_id, until=deadline),
             node_id=self._settings.node_id,
         )
+
+    async def _leave_to_reaper(self, session: Session, reason: EndReason) -> SessionEnding:
+        """End a conversation that nobody holds now: nobody goes on with it, and the reaper tells how it was."""
+        session_id = session.plan.session_id
+
+        def ending(kept: Session) -> Session:
+            if kept.owner != session.owner or kept.state in {SessionState.ENDING, SessionState.ENDED}:
+                return kept
+            return kept.moved(SessionState.ENDING, reason=reason)
+
+        kept = await self._store.change(session_id, ending)
+        if kept.state is SessionState.ENDING:
+            await self._store.renew({session_id: self._now()})
+        return SessionEnding(found=kept.state is SessionState.ENDING)
 
     async def _end_unclaimed(self, session: Session, reason: EndReason) -> SessionEnding:
         now = self._now()

@@ -238,6 +238,11 @@ class LiveSession:
         return self._started_at is not None
 
     @property
+    def is_away(self) -> bool:
+        """Whether its caller can't be reached and is awaited."""
+        return self._away
+
+    @property
     def is_ending(self) -> bool:
         """Whether it ends or leaves this process."""
         return self._ending.done()

@@ -146,6 +146,8 @@ class Reaper:
         """Why and when: nobody ever came; at its deadline; when it was handed over and nobody went on; when its owner last renewed the lease."""
         if session.owner is None and session.connected_at is None:
             return EndReason.TIMEOUT, self._now()
+        if session.state is SessionState.ENDING and session.end_reason is not None:  # somebody asked for it
+            return session.end_reason, self._now()
         if self._now() >= session.deadline:
             return EndReason.MAX_DURATION, session.deadline
         lost = session.owner is not None
@@ -157,7 +159,7 @@ class Reaper:
         """Whether there is nobody left to wait for, the lease being over."""
         now = self._now()
         talking = session.owner is not None and session.connected_at is not None
-        if not talking or session.state is SessionState.ENDED or now >= session.deadline:
+        if not talking or session.state in {SessionState.ENDING, SessionState.ENDED} or now >= session.deadline:
             return True
         return now >= lost_for_good(lease, self._window)
 

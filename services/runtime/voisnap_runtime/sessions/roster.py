@@ -63,6 +63,12 @@ class LiveSessions:
     def __len__(self) -> int:
         return len(self._live)
 
+    @property
+    def load(self) -> int:
+        """How many sessions need room. One whose caller is away needs next to none; only so many of them again are held."""
+        here = sum(not live.is_away for live in self._live.values())
+        return max(here, len(self._live) - self._parts.max_sessions)
+
     def get(self, session_id: SessionId) -> LiveSession | None:
         """The session if it lives here."""
         live = self._live.get(session_id)
@@ -266,7 +272,7 @@ class LiveSessions:
 
     def _check_room(self, session_id: SessionId, *, room: float) -> None:
         arriving = len(self._claims.keys() - self._live.keys() - {session_id})
-        if self._closing or len(self._live) + arriving >= room * self._parts.max_sessions:
+        if self._closing or self.load + arriving >= room * self._parts.max_sessions:
             raise LimitReached("This node takes no more sessions.", code="node-full", retry_after=2)
 
     async def _freed(self, session: Session, *, takes_over: bool) -> None:
