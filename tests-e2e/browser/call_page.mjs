@@ -1,5 +1,6 @@
 // A caller uses the call page of a running platform. Usage: node call_page.mjs <plan.json>, with
-// {baseUrl, email, password, microphoneWav, timeoutS, screenshots?, interruption?, relayOnly?}. Prints what the page showed.
+// {baseUrl, email, password, microphoneWav, timeoutS, screenshots?, interruption?, midSentence?, relayOnly?}. Prints what the page showed, and `gapMs`:
+// how long nothing of the agent was to be heard around the interruption, in decoded sound.
 // `relayOnly` lets the browser use TURN alone, as behind a strict firewall; `interruption` is a command that is run when the agent has greeted.
 
 import { execFileSync } from "node:child_process";
@@ -26,6 +27,28 @@ try {
       };
     });
   }
+  await page.addInitScript(() => {
+    globalThis.loudAt = [];
+    const context = new AudioContext();
+    const listen = (stream) => {
+      const analyser = context.createAnalyser();
+      analyser.fftSize = 1024;
+      context.createMediaStreamSource(stream).connect(analyser);
+      const samples = new Float32Array(analyser.fftSize);
+      setInterval(() => {
+        context.resume();
+        analyser.getFloatTimeDomainData(samples);
+        if (samples.some((sample) => Math.abs(sample) > 0.01)) globalThis.loudAt.push(Date.now());
+      }, 20);
+    };
+    const Peer = globalThis.RTCPeerConnection;
+    globalThis.RTCPeerConnection = class extends Peer {
+      constructor(options) {
+        super(options);
+        this.addEventListener("track", (event) => listen(new MediaStream([event.track])));
+      }
+    };
+  });
   const answer = await page.goto(plan.baseUrl);
   await page.getByLabel("E-mail").fill(plan.email);
   await page.getByLabel("Password").fill(plan.password);
@@ -40,10 +63,13 @@ try {
   await page.getByRole("button", { name: "Start call" }).click();
 
   const lines = page.locator("#lines li");
+  let interruptedAt = null;
   if (plan.interruption) {
-    await lines.filter({ hasText: "Agent" }).first().waitFor();
+    if (plan.midSentence) await page.waitForFunction(() => globalThis.loudAt.length > 10);
+    else await lines.filter({ hasText: "Agent" }).first().waitFor();
     const [command, ...rest] = plan.interruption;
     execFileSync(command, rest, { stdio: ["ignore", "ignore", "inherit"], timeout: 20_000 });
+    interruptedAt = Date.now();
   }
   const answered = lines.filter({ hasText: "Agent" }).filter({ hasText: /110|one hundred/ }).filter({ hasText: "Answered in" });
   const failure = await answered.waitFor().then(() => null, (error) => error.message.split("\n")[0]);
@@ -76,6 +102,7 @@ try {
       fault: (await page.locator("#alert").isVisible()) ? await page.locator("#alert").innerText() : null,
       recordingSeconds: plays,
       problems,
+      gapMs: interruptedAt && (await page.evaluate((at) => globalThis.loudAt.find((loud) => loud > at + 300) - globalThis.loudAt.findLast((loud) => loud <= at + 300), interruptedAt)),
       states: await page.evaluate(() => globalThis.states),
     }),
   );

@@ -9,30 +9,39 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from voisnap_testkit.platform import Platform
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
 def use_page(
-    platform: Any, run_script: Any, microphone: Any, tmp_path_factory: pytest.TempPathFactory
+    platform: Platform, run_script: Any, microphone: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., dict[str, Any]]:
     """Make a call in which the caller asks at a given second; gives what the page showed during and after it.
 
     SCREENSHOTS names a folder for pictures.
     """
 
-    def use(*, asks_at: float, interruption: tuple[str, ...] = (), relay_only: bool = False) -> dict[str, Any]:
+    def use(
+        *,
+        asks_at: float,
+        interruption: tuple[str, ...] = (),
+        mid_sentence: bool = False,
+        relay_only: bool = False,
+        on: Platform = platform,
+    ) -> dict[str, Any]:
         folder = tmp_path_factory.mktemp("call-page")
         microphone(folder / "microphone.wav", [(asks_at, "question-teeth-cleaning.wav")])
         plan = {
-            "baseUrl": platform.base_url,
-            "email": platform.demo["email"],
-            "password": platform.demo["password"],
+            "baseUrl": on.base_url,
+            "email": on.demo["email"],
+            "password": on.demo["password"],
             "microphoneWav": str(folder / "microphone.wav"),
             "timeoutS": 40,
             "screenshots": os.environ.get("SCREENSHOTS"),
             "interruption": interruption or None,
+            "midSentence": mid_sentence,
             "relayOnly": relay_only,
         }
         (folder / "plan.json").write_text(json.dumps(plan))
@@ -101,6 +110,31 @@ def test_call_goes_on_when_the_proxy_restarts(platform: Any, use_page: Any) -> N
     assert shown["states"][-2] == "Connected"
     assert "110" in shown["lines"][-1]
     assert shown["fault"] is None
+
+
+KILL_THE_OWNER = """
+import signal, sys
+from pathlib import Path
+from voisnap_testkit.platform import Platform
+there = Platform(base_url="", home=Path(sys.argv[1]), demo={}, process=None, output=Path())
+(owner,) = [name for name in there.runtimes() if there.owned_sessions(name)]
+there.signal(owner, signal.SIGKILL)
+"""
+
+
+def test_call_goes_on_when_its_server_is_killed_in_the_middle_of_a_sentence(
+    two_runtimes: Platform, use_page: Any
+) -> None:
+    """The page comes back by itself, to the other server, with new sound."""
+    kill = (sys.executable, "-c", KILL_THE_OWNER, str(two_runtimes.home))
+    shown = use_page(asks_at=12.0, interruption=kill, mid_sentence=True, on=two_runtimes)
+    assert shown["failure"] is None, shown
+    assert shown["states"][-3:] == ["Reconnecting…", "Connected", "Call ended"]
+    assert 500 < shown["gapMs"] <= 6000
+    assert "cut off" in shown["lines"][1]
+    assert "110" in shown["lines"][-1]
+    assert shown["fault"] is None
+    two_runtimes.wait_for_runtimes(2)
 
 
 def test_call_works_through_turn_alone(use_page: Any) -> None:
