@@ -190,15 +190,14 @@ class HubSession:
         """Go on over another wire, and close the one before; False when the connection cannot, or has ended."""
         if self.closed.is_set() or not self._connection.is_stateful or self._writer is None:
             return False
+        # All at once: whoever looks sees the one wire or the other.
         former, self._wire = self._wire, wire
         self._wire_lost_since = None
-        self._writer.cancel()
-        await asyncio.wait({self._writer})
-        if self._wire is wire and not self.closed.is_set():
-            self._writer = asyncio.create_task(self._write_again(wire))
-            self._wire_replaced.set()
-            if self._is_receiving and self._reader is not None:
-                self._reader.cancel()
+        self._wire_replaced.set()
+        self._writer = asyncio.create_task(self._write_again(wire, self._writer))
+        if self._is_receiving and self._reader is not None:
+            self._is_receiving = False
+            self._reader.cancel()
         await self._close(former)
         return True
 
@@ -397,10 +396,14 @@ class HubSession:
         finally:
             self._sending_since = None
 
-    async def _write_again(self, wire: Wire) -> None:
+    async def _write_again(self, wire: Wire, former: asyncio.Task[None]) -> None:
         """Begin a new wire with what the client may have missed; what is sent meanwhile comes behind it."""
-        sequence, records = self._outbox.replay()
-        first = self._connection.encode(sequence, now=self._clock()) + b"".join(records)
+        former.cancel()
+        await asyncio.wait({former})
+        first = b""
+        if self._connection.state is ConnectionState.OPEN:
+            sequence, records = self._outbox.replay()
+            first = self._connection.encode(sequence, now=self._clock()) + b"".join(records)
         await self._write_out(wire, first)
 
     async def _send(self, wire: Wire, data: bytes) -> None:
