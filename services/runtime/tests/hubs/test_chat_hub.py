@@ -65,7 +65,7 @@ async def test_a_chat_from_its_greeting_to_its_record(house, chat, pen, greeting
         ("msg_04", " at nine.", True, False),
         ("msg_04", "We open at nine.", False, True),
     ]
-    assert [value["isTyping"] for name, value in client.seen if name == "TypingIndicator"] == [True, True, False]
+    assert [value["isTyping"] for name, value in client.seen if name == "TypingIndicator"] == [True, False]
     assert over == {"conversationId": "conv_1", "reason": "user_ended"}
     assert ended["reason"] == "user_ended"
     kinds = [type(event) for event in house.events]

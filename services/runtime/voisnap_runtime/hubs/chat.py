@@ -36,6 +36,7 @@ class ChatAudience(HubAudience):
         self._now = now
         self._sequence = 0
         self._sent = 0
+        self._is_typing = False
 
     def started(self, session: Session, *, at: datetime, resumed: bool) -> None:
         started = wire.session_started(session, at=at, resumed=resumed)
@@ -46,9 +47,7 @@ class ChatAudience(HubAudience):
             case call_events.TranscriptionUpdated(speaker=Speaker.AGENT):
                 self._tell(event.sequence, event.text, is_final=event.is_final)
             case call_events.AgentStateChanged(state=state):
-                self.connection.send(
-                    "TypingIndicator", wire.TypingIndicator(is_typing=state is not AgentState.LISTENING)
-                )
+                self._tell_typing(state is not AgentState.LISTENING)
             case call_events.Fault():
                 super().told(event)
             case _:
@@ -58,6 +57,11 @@ class ChatAudience(HubAudience):
         over = wire.ConversationEnded(conversation_id=plan.conversation_id, reason=reason.value)
         self.connection.send("ConversationEnded", over)
         super().ended(plan, reason=reason, seconds=seconds, at=at)
+
+    def _tell_typing(self, is_typing: bool) -> None:
+        if is_typing is not self._is_typing:
+            self._is_typing = is_typing
+            self.connection.send("TypingIndicator", wire.TypingIndicator(is_typing=is_typing))
 
     def _tell(self, sequence: int, text: str, *, is_final: bool) -> None:
         if sequence != self._sequence:
