@@ -5,7 +5,7 @@ import importlib.util
 import sys
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -370,6 +370,18 @@ def test_parameter_that_no_client_could_fill_is_a_bug(hub_app) -> None:
         hub_app({"/ambiguous": Ambiguous})
 
 
+async def test_log_of_refused_arguments_quotes_none_of_them(hub_app, connect, kept_log) -> None:
+    class Chooser(Hub):
+        @hub_method("Choose")
+        async def choose(self, word: Literal["yes", "no"]) -> None: ...
+
+    socket = await connect(hub_app({"/chooser": Chooser}), "/chooser").open()
+    socket.invoke("Choose", "my' secret")
+    assert await socket.message() == done(error="Failed to invoke 'Choose' due to an error on the server.")
+    assert "hub.arguments_refused" in kept_log.events()
+    assert "secret" not in repr(kept_log.entries)
+
+
 # Calls in flight
 
 
@@ -505,6 +517,21 @@ async def test_lost_connection_ends_calls_of_the_client(socket, kept_log) -> Non
 
 
 # Ends
+
+
+async def test_stream_that_closes_the_connection_has_its_items_sent_first(hub_app, connect) -> None:
+    class Last(Hub):
+        @hub_method("Count")
+        async def count(self) -> AsyncIterator[int]:
+            yield 1
+            await self.connection.close("enough")
+            yield 2
+
+    socket = await connect(hub_app({"/last": Last}), "/last").open()
+    socket.send(stream("Count"))
+    assert await socket.message() == item(1, "1")
+    assert await socket.message() == {"type": 7, "error": "enough"}
+    await socket.finished()
 
 
 async def test_parallel_method_that_closes_is_answered_first(socket) -> None:

@@ -1,6 +1,7 @@
 """The table of a hub's callable methods: what each takes, and what it answers."""
 
 import inspect
+import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
@@ -12,6 +13,7 @@ from .payloads import Decoder, decoder_of
 if TYPE_CHECKING:
     from .hub import Hub
 
+_QUOTED = re.compile(r"['\"].*['\"]", re.DOTALL)
 _TARGET = "__voisnap_hub_target__"
 _STREAMS = (AsyncIterator, AsyncIterable, AsyncGenerator)
 
@@ -79,7 +81,8 @@ class HubMethod:
         try:
             return [decode(raw) for decode, raw in zip(decoders, arguments, strict=False)]
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-            raise ValueError(str(error)) from None
+            # The decoder quotes what it did not understand, and that may be somebody's words.
+            raise ValueError(_QUOTED.sub("'…'", str(error))) from None
 
     def item_decoders(self, codec: HubCodec) -> tuple[Decoder, ...]:
         """What decodes the items of each of the client's streams, in their order."""
