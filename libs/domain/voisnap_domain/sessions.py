@@ -35,6 +35,7 @@ class EndReason(StrEnum):
     IDLE_TIMEOUT = "idle_timeout"
     MAX_DURATION = "max_duration"
     TRANSFER_COMPLETE = "transfer_complete"
+    VOICEMAIL = "voicemail"
     DISCONNECTED = "disconnected"
     ERROR = "error"
     NODE_LOST = "node_lost"

@@ -314,7 +314,7 @@ def _greeted(settings: VoicemailDetection, state: ScreenState) -> Screened:
     answerer = answerer_of(state.text)
     if answerer is Answerer.NOBODY:
         answerer = Answerer.MACHINE if state.voiced_ms >= LONG_GREETING_MS else Answerer.PERSON
-    if answerer is Answerer.MACHINE:
+    if answerer is Answerer.MACHINE and settings.action is not VoicemailAction.CONTINUE:
         return _machine(settings, state)
     return _converse(state, answerer)
 
@@ -329,9 +329,8 @@ def _machine(settings: VoicemailDetection, state: ScreenState) -> Screened:
         case VoicemailAction.HANG_UP:
             return Screened(_with(state, phase=Phase.OVER), (HangUp(Answerer.MACHINE, state.text),))
         case VoicemailAction.CONTINUE:
-            if state.phase is Phase.WATCHING:
-                return Screened(_with(state, phase=Phase.OVER))
-            return Screened(_with(state, phase=Phase.OVER), (Converse(Answerer.MACHINE, state.text),))
+            over = state.phase is Phase.WATCHING
+            return Screened(_with(state, phase=Phase.OVER) if over else state)  # else when its greeting is over
         case VoicemailAction.LEAVE_MESSAGE:
             silent_since = state.now_ms if state.phase is Phase.WATCHING else state.silent_since_ms
             return Screened(

@@ -69,6 +69,7 @@ from .inputs import (
     SpeechWasEcho,
     TimePassed,
     TurnInput,
+    VoicemailReached,
     WordsFailed,
     WordsHeard,
 )
@@ -127,6 +128,7 @@ __all__ = [
     "TurnRules",
     "TurnSoFar",
     "TurnState",
+    "VoicemailReached",
     "WordsFailed",
     "WordsHeard",
     "deadline",

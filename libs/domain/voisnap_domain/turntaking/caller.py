@@ -31,6 +31,9 @@ from .slots import Slot, is_unfinished
 from .state import Floor, Saying, Step, TurnState, changed, then
 from .words import ends_open, has_content, is_backchannel, is_hum, stops, words_of
 
+LAST_WORDS = frozenset({EndReason.MAX_DURATION, EndReason.VOICEMAIL})
+"""Endings whose last words are not interrupted."""
+
 # --- voice
 
 
@@ -67,7 +70,7 @@ def _barge_in(rules: TurnRules, state: TurnState) -> Step:
 
 def _may_interrupt(rules: TurnRules, state: TurnState) -> bool:
     """A reply in the making is always held: the caller has not finished. Leave-taking because time is up is never."""
-    if state.burst_ms < HOLD_AFTER_MS or state.ending is EndReason.MAX_DURATION:
+    if state.burst_ms < HOLD_AFTER_MS or state.ending in LAST_WORDS:
         return False
     return rules.interruptible or state.floor is Floor.THINKING
 
@@ -239,7 +242,7 @@ def words_failed(rules: TurnRules, state: TurnState) -> Step:
 
 def key(rules: TurnRules, state: TurnState, digit: str) -> Step:
     """The caller pressed a key."""
-    if not rules.keys_enabled or state.ending is EndReason.MAX_DURATION:
+    if not rules.keys_enabled or state.ending in LAST_WORDS:
         return Step(state)
     if digit != "#" or not state.keys:
         state = changed(state, keys=(state.keys + digit)[:MAX_KEYS])

@@ -125,6 +125,12 @@ class KeyPressed(msgspec.Struct, frozen=True):
     digit: str
 
 
+class VoicemailReached(msgspec.Struct, frozen=True):
+    """An answering machine records: say the message, whatever else was going on, and end the call."""
+
+    at_ms: float
+
+
 class TimePassed(msgspec.Struct, frozen=True):
     """Nothing else happened until now."""
 
@@ -147,5 +153,6 @@ TurnInput = (
     | AgentFinished
     | AgentInterrupted
     | KeyPressed
+    | VoicemailReached
     | TimePassed
 )

@@ -23,10 +23,11 @@ from .inputs import (
     SpeechWasEcho,
     TimePassed,
     TurnInput,
+    VoicemailReached,
     WordsFailed,
     WordsHeard,
 )
-from .moves import about_to_say, cut, ended, turn_over
+from .moves import about_to_say, cut, draft_dropped, ended, speech_forgotten, turn_over
 from .rules import (
     CLICK_WAIT_MS,
     GOODBYE_MS,
@@ -78,6 +79,8 @@ def step(rules: TurnRules, state: TurnState, happened: TurnInput) -> Step:
             return agent.interrupted(state, happened)
         case KeyPressed():
             return caller.key(rules, state, happened.digit)
+        case VoicemailReached():
+            return _voicemail(state)
         case TimePassed():
             return _time(rules, state)
         case _:
@@ -120,6 +123,15 @@ def _resumed(state: TurnState, resumed: CallResumed) -> Step:
     if resumed.says:
         return Step(about_to_say(state, Saying.OPENING), (SayResumption(),))
     return Step(state) if resumed.ending is None else ended(state, resumed.ending)
+
+
+def _voicemail(state: TurnState) -> Step:
+    dropped = draft_dropped(speech_forgotten(state))
+    stopped = then(dropped, cut) if state.reply_due else dropped
+    start = state.start_ms if state.connected else state.now_ms
+    state = changed(stopped.state, connected=True, start_ms=start, away_since_ms=None, words="", keys="", finals_due=0)
+    leaving = changed(about_to_say(state, Saying.GOODBYE), goodbye_said=True, ending=EndReason.VOICEMAIL)
+    return Step(leaving, (*stopped.commands, SayGoodbye(EndReason.VOICEMAIL)))
 
 
 def _back(rules: TurnRules, state: TurnState) -> Step:

@@ -9,6 +9,7 @@ export const REASONS = {
   idle_timeout: "Silence",
   max_duration: "Maximum duration",
   transfer_complete: "Transfer",
+  voicemail: "Voicemail",
   disconnected: "Lost connection",
   error: "A problem",
   node_lost: "A problem",

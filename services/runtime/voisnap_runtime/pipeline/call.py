@@ -11,7 +11,8 @@ from voisnap_domain.conversations import CallQuality, Speaker
 from voisnap_domain.costs import Usage
 from voisnap_domain.resumption import CallSnapshot, Resumption
 from voisnap_domain.sessions import EndReason, SessionPlan
-from voisnap_domain.turntaking import KeyPressed, TurnRules
+from voisnap_domain.turntaking import KeyPressed, TurnInput, TurnRules
+from voisnap_domain.voicemail import screens
 from voisnap_media.pcm import Pcm
 from voisnap_media.recorder import Recorder
 from voisnap_providers.errors import ProviderError
@@ -30,8 +31,9 @@ from .judging import Judging
 from .keypad import Keypad
 from .meter import Meter
 from .prompt import script_of
-from .resuming import restart_of
+from .resuming import Restart, restart_of
 from .turn_log import TurnLog
+from .voicemail import VoicemailScreen
 
 LAST_WORDS_SECONDS = 0.6
 """How long a call that ends while the caller speaks waits for the recogniser's last words."""
@@ -44,7 +46,9 @@ QUIET_MS = 200.0
 ECHO_WARNING = (
     "The caller's device plays the agent's voice back into its microphone: echo was kept out of the conversation."
 )
-LINGERING = frozenset({EndReason.AGENT_ENDED, EndReason.USER_ENDED, EndReason.IDLE_TIMEOUT, EndReason.MAX_DURATION})
+LINGERING = frozenset(
+    {EndReason.AGENT_ENDED, EndReason.USER_ENDED, EndReason.IDLE_TIMEOUT, EndReason.MAX_DURATION, EndReason.VOICEMAIL}
+)
 
 log = structlog.get_logger()
 
@@ -114,7 +118,7 @@ class Call:
         self._ear = Ear(
             self._hearing.stream,
             stt.capabilities,
-            lambda happened: self._conversation.turns.happen(happened),
+            self._voice_heard,
             keys=self._keypad if config.dtmf_enabled else None,
             guard=self._guard,
             memory_seconds=JUDGED_SECONDS if judges else RING_SECONDS,
@@ -133,6 +137,16 @@ class Call:
             ended=self._end_said,
             judge=self._judge if self._judging is not None else None,
         )
+        self._screen: VoicemailScreen | None = None
+        if resume is None and screens(plan):
+            self._screen = VoicemailScreen(
+                config.voicemail_detection,
+                self,
+                now_ms=lambda: self._ear.now_ms(self._loop.time()),
+                loop_time=self._ear.loop_time,
+            )
+            self._ear.on_window = self._screen.window
+        self._waits_for_words = config.first_message_mode is FirstMessageMode.WAIT_FOR_USER
         self._sides = BothSides(recorder, self._ear) if recorder is not None else None
 
     # --- audio
@@ -188,6 +202,8 @@ class Call:
             preparation.cancel()
             if self._judging is not None:
                 self._judging.stop()
+            if self._screen is not None:
+                self._screen.stop()
             await self._conversation.aclose()
             if self._meter.wasted_tokens:
                 log.info("call.drafts_dropped", tokens=self._meter.wasted_tokens)
@@ -210,6 +226,34 @@ class Call:
         """The caller is back: go on."""
         if self._is_live:
             self._conversation.release()
+
+    # --- who answered (`voicemail.Answering`)
+
+    def ask_words(self) -> None:
+        """Ask the recogniser for what the answerer said so far."""
+        self._ear.flush()
+
+    def converse(self, text: str) -> None:
+        """Begin the conversation with whoever answered and said `text`."""
+        self._conversation.overheard(text)
+        if text and self._waits_for_words:
+            self._conversation.resume(Restart(words=text), CallSnapshot())
+        else:
+            self._conversation.begin()
+
+    def fall_silent(self) -> None:
+        """Stop speaking: it is a machine after all."""
+        self._conversation.hold()
+
+    def leave_message(self, text: str) -> None:
+        """Tell an answering machine the message, then end the call."""
+        self._conversation.overheard(text)
+        self._conversation.leave_message()
+
+    def hang_up(self, text: str, *, machine: bool) -> None:
+        """End the call: there is nobody to talk to."""
+        self._conversation.overheard(text)
+        self.end(EndReason.VOICEMAIL if machine else EndReason.DISCONNECTED)
 
     # --- facts
 
@@ -252,7 +296,18 @@ class Call:
         """Words of the recogniser; those of the agent, heard again, are none."""
         if transcript.is_final and self._guard.repeats(transcript.text):
             transcript = msgspec.structs.replace(transcript, text="", words=())
+        if self._screen is not None and self._screen.words(transcript):
+            if transcript.is_final:
+                self._ear.answered()
+            return
         self._conversation.hear(transcript)
+
+    def _voice_heard(self, happened: TurnInput) -> None:
+        screen = self._screen
+        if screen is None or not screen.voice(happened):
+            self._conversation.turns.happen(happened)
+        if screen is not None and screen.is_over:
+            self._screen, self._ear.on_window = None, None
 
     def _said(self, event: CallEvent) -> None:
         if isinstance(event, TranscriptionUpdated) and event.speaker is Speaker.AGENT:
@@ -270,7 +325,10 @@ class Call:
     def _begin(self) -> None:
         resumption = self._resumption
         if resumption is None:
-            self._conversation.begin()
+            if self._screen is not None:
+                self._screen.begin()
+            else:
+                self._conversation.begin()
             return
         greets = bool(self._script.opening)
         self._conversation.resume(restart_of(resumption, self._script, greets=greets), resumption.snapshot)

@@ -45,6 +45,7 @@ from voisnap_domain.turntaking import (
     TurnInput,
     TurnRules,
     TurnState,
+    VoicemailReached,
     WordsFailed,
     WordsHeard,
     has_content,
@@ -161,6 +162,16 @@ class Conversation:
                 goodbye_said=was.goodbye_said,
             )
         )
+
+    def leave_message(self) -> None:
+        """An answering machine records: tell it the message, then the call is over."""
+        self.mouth.release()
+        self.turns.happen(VoicemailReached(self._now()))
+
+    def overheard(self, text: str) -> None:
+        """Put on record what was said before the conversation began."""
+        if text:
+            self._log.say(self._unspoken(text))
 
     def hold(self) -> None:
         """The caller's line is broken: the agent is silent and waits."""
@@ -382,7 +393,7 @@ class Conversation:
             case SayTimeWarning():
                 self._say(self._time_warning())
             case SayGoodbye():
-                self._say(GOODBYE_IDLE if command.reason is EndReason.IDLE_TIMEOUT else GOODBYE_LONG)
+                self._say(self._goodbye(command.reason))
             case ApologiseUnheard():
                 self._notify(
                     Fault(
@@ -398,6 +409,11 @@ class Conversation:
                 assert_never(command)
 
     # --- speaking
+
+    def _goodbye(self, reason: EndReason) -> str:
+        if reason is EndReason.VOICEMAIL:
+            return self._script.voicemail
+        return GOODBYE_IDLE if reason is EndReason.IDLE_TIMEOUT else GOODBYE_LONG
 
     def _say(self, text: str) -> None:
         self._waterfall = None

@@ -97,6 +97,8 @@ class Ear:
         """What is known of keys in the audio; None when nobody wants to know."""
         self._key_until = 0
         self._guard = guard
+        self.on_window: Callable[[NDArray[np.float32], float], None] | None = None
+        """Gets each window the voice detector hears, 1.0 full scale, with its end in milliseconds of the call."""
         self._guarded = self._withheld = False
         self._bursts = 0
         self._skipped = 0
@@ -205,6 +207,11 @@ class Ear:
             return True
         self._quiet += 1
         return self._quiet <= SETTLING_WINDOWS
+
+    @property
+    def read_ms(self) -> float:
+        """The end of the last window."""
+        return self._time_of(self._read)
 
     @property
     def voice_state(self) -> VadState:
@@ -470,6 +477,9 @@ class VadTicker:
             return
         batch = np.multiply(np.stack(windows), np.float32(1 / 32768), dtype=np.float32)
         self._hear_keys(ready, batch)
+        for row, ear in enumerate(ready):
+            if ear.on_window is not None:
+                ear.on_window(batch[row], ear.read_ms)
         for ear, chance in zip(ready, self._chances(ready, batch), strict=True):
             if ear in self._ears:
                 ear.judge(chance)

@@ -17,13 +17,14 @@ SAY_AGAIN = "Could you say that again?"
 SORRY_UNHEARD = "I'm sorry, I didn't catch that. Could you say it again?"
 SORRY_BROKEN = "I'm sorry, I'm having trouble answering right now. Could you please say that again?"
 
+VOICEMAIL = "Hello, this is {name}. Sorry that we missed you. We will try again later. Goodbye."
 FILLERS = ("One moment, please.", "Let me see.", "Just a second.")
 
 _ROLES = {Speaker.AGENT: Role.ASSISTANT, Speaker.USER: Role.USER, Speaker.TOOL: Role.TOOL, Speaker.SYSTEM: Role.SYSTEM}
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
-    """The agent's fixed texts for one session. `unknown`: variables that had no value."""
+    """The agent's fixed texts for one session. `unknown`: variables that had no value. `voicemail`: what an answering machine is told."""
 
     system: str
     disclosure: str
@@ -31,6 +32,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     silence_message: str
     unknown: tuple[str, ...]
     fillers: tuple[str, ...] = ()
+    voicemail: str = ""
 
     @property
     def opening(self) -> str:
@@ -46,7 +48,10 @@ def script_of(plan: SessionPlan, *, greets: bool) -> Script:
     disclosure = render(config.ai_disclosure_message or "", variables)
     first = render((config.first_message or "") if greets else "", variables)
     silence = render(config.silence_detection.message, variables)
-    unknown = dict.fromkeys((*system.unknown, *disclosure.unknown, *first.unknown, *silence.unknown))
+    voicemail = render(_voicemail(config), variables)
+    unknown = dict.fromkeys(
+        (*system.unknown, *disclosure.unknown, *first.unknown, *silence.unknown, *voicemail.unknown)
+    )
     return Script(
         system=_with_persona(plan, system.text),
         disclosure=disclosure.text.strip(),
@@ -54,6 +59,7 @@ def script_of(plan: SessionPlan, *, greets: bool) -> Script:
         silence_message=silence.text.strip(),
         unknown=tuple(unknown),
         fillers=_fillers(config),
+        voicemail=" ".join(text for text in (disclosure.text.strip(), voicemail.text.strip()) if text),
     )
 
 
@@ -83,6 +89,13 @@ def request_of(plan: SessionPlan, script: Script, turns: list[Turn], heard: str)
             "channel": plan.channel.value,
         },
     )
+
+
+def _voicemail(config: AgentConfig) -> str:
+    """The owner's message for answering machines, ours without one; none for an agent that leaves none."""
+    if not config.voicemail_detection.enabled:
+        return ""
+    return config.voicemail_detection.message or VOICEMAIL.format(name=config.persona.name)
 
 
 def _fillers(config: AgentConfig) -> tuple[str, ...]:
