@@ -232,3 +232,17 @@ async def test_a_claim_without_a_hub_is_let_go(house, make_plan):
 
     assert (await told(house, live))[-1].reason is EndReason.DISCONNECTED
     assert nothing_is_left(house)
+
+
+async def test_a_call_whose_notes_are_not_written_yet_rather_stays_than_loses_them(house, talking):
+    live, call, _, _ = talking
+    house.store.away = True
+    call.say(2, "What time do you close?", speaker=Speaker.USER)
+
+    assert not await live.hand_over(seamless=True, until=house.clock())
+
+    assert not live.is_ending
+    assert not call.held
+    house.store.away = False
+    call.done.set_result(EndReason.AGENT_ENDED)
+    assert [event.turn.sequence for event in (await told(house, live))[1:-1]] == [1, 2]

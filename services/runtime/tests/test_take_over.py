@@ -449,6 +449,22 @@ async def test_a_client_is_recognised_by_its_former_connection(house, other, tal
     assert await found(agent_id="agt_2") is None
 
 
+async def test_a_client_whose_connection_is_dead_without_anybody_knowing_is_recognised(house, other, talking):
+    live, _, _ = talking
+    await house.sessions.remember("digest_1", seat())
+
+    async def found() -> SessionId | None:
+        return await other.sessions.find_resumable(("digest_1",), seat(), agent_id="agt_1")
+
+    await asyncio.sleep(20)
+    assert await found() is None, "it may be a client that only sends when somebody speaks"
+    live.feed("audio", asyncio.get_running_loop().time())
+    await asyncio.sleep(7)
+    assert await found() is None
+    await asyncio.sleep(2)
+    assert await found() == SESSION
+
+
 async def test_a_client_of_a_dead_process_is_recognised(house, other, talking):
     await house.sessions.remember("digest_1", seat())
     await house.kill()

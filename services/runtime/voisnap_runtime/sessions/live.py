@@ -42,13 +42,19 @@ CLOSE_SECONDS = 1.0
 
 KEEP_SECONDS = 0.5
 
+HALF_OPEN_SECONDS = 8.0
+"""A client that streamed its audio and sends none for so long has probably lost its connection, though nobody told us."""
+
 CANCEL_SECONDS = 2.0
 
 ON_THE_WAY_SECONDS = 2.0
 """How long after its claim a session waits for its hub before others may have it."""
 
 NOTES_SECONDS = 0.15
-"""How long a session that is handed over waits for its last notes to be written."""
+"""How long a session waits for its last notes to be written when somebody takes it: he does not wait for much longer than that."""
+
+ALL_NOTES_SECONDS = 2.0
+"""The same, when nobody presses: then it rather stays than lose a note."""
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,6 +201,7 @@ class LiveSession:
         self._audience: Audience | None = None
         self._taps: tuple[Tap, ...] = ()
         self._was_watched = False
+        self._heard_here = False
         self._connected = asyncio.Event()
         self._ending: asyncio.Future[EndReason | None] = self._loop.create_future()
         """Why it ends; None when it only leaves this process."""
@@ -229,8 +236,14 @@ class LiveSession:
 
     @property
     def is_taken(self) -> bool:
-        """Whether a hub is connected, or about to be: whoever claimed it a moment ago is on the way in."""
-        return self.is_watched or (not self._was_watched and self._loop.time() - self._claimed_at < ON_THE_WAY_SECONDS)
+        """Whether a hub is connected, or about to be: whoever claimed it a moment ago is on the way in.
+
+        A hub whose audio has stopped for seconds may seem connected and be dead: its client may come back over another one.
+        """
+        now = self._loop.time()
+        if self.is_watched:
+            return not (self._over_hub and self._heard_here and now - self._heard_at >= HALF_OPEN_SECONDS)
+        return not self._was_watched and now - self._claimed_at < ON_THE_WAY_SECONDS
 
     @property
     def is_connected(self) -> bool:
@@ -272,6 +285,7 @@ class LiveSession:
             raise SessionInUse("This session is in use by another connection.")
         displaced, self._audience = self._audience, audience
         self._was_watched = True
+        self._heard_here = False
         self._hub_lost_at = None
         audience.started(self.session, at=self._started_at or self._parts.now(), resumed=resumed)
         return displaced
@@ -330,6 +344,8 @@ class LiveSession:
         async with self._handing_over:
             if self._ending.done():
                 return self._left
+            if not gives_way and not await self._parts.journal.flushed(self.plan.session_id, timeout=ALL_NOTES_SECONDS):
+                return False
             if self._begun:
                 self._call.hold()
             self._gives_way = gives_way
@@ -446,6 +462,7 @@ class LiveSession:
     def feed(self, audio: Pcm, arrived_at: float) -> None:
         """Audio of the caller; what comes before the call has begun is dropped."""
         self._heard_at = arrived_at
+        self._heard_here = True
         if self._begun:
             self._call.feed(audio, arrived_at)
             for tap in self._taps:
