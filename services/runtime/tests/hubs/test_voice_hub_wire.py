@@ -152,7 +152,7 @@ async def test_a_client_that_vanishes_in_its_stream_can_come_back(house, voice, 
 
 
 async def test_a_client_that_negotiates_with_its_old_connection_gets_its_session_back(
-    house, port, keys, connect_hub, left_alone
+    house, port, keys, connect_hub, left_alone, monkeypatch
 ):
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
 
@@ -177,6 +177,15 @@ async def test_a_client_that_negotiates_with_its_old_connection_gets_its_session
         async with connect_hub(port, second, hub="voice") as client:
             started = await client.until("SessionStarted")
             assert (started["sessionId"], started["resumed"]) == ("call_1", True)
+
+            # It sends its audio no more, and nobody noticed that it is gone.
+            monkeypatch.setattr("voisnap_runtime.sessions.live.HALF_OPEN_SECONDS", 0.0)
+            await client.ask("SendAudioAsync", "AAA=")
+            third = await negotiated(id=second["id"])
+            async with connect_hub(port, third, hub="voice") as fresh:
+                started = await fresh.until("SessionStarted")
+                assert (started["sessionId"], started["resumed"]) == ("call_1", True)
+                assert (await client.until("Error"))["code"] == "SESSION_TAKEN_OVER"
 
 
 async def test_a_client_that_does_not_read_is_dropped_and_its_session_waits_for_it(house, voice, left_alone):

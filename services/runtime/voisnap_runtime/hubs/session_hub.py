@@ -206,6 +206,6 @@ class HubBorneHub(SessionHub[A], Generic[A, L]):
         wanted = parameters_of(self.connection.query)
         live, resumed = await self._reception.session_for(self.connection, self.channel, wanted)
         with refusing(conflict=RECONNECT_FAILED):
-            self.watch(live, self.audience(), resumed=resumed, takes_over=wanted.resumes)
+            self.watch(live, self.audience(), resumed=resumed, takes_over=resumed)
         self._line = self.line()
         await live.connect(self._line)
