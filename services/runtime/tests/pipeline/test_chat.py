@@ -365,6 +365,21 @@ async def test_hanging_up_keeps_what_was_written_and_what_was_not_answered(chats
     assert talk.records[1].interrupted
 
 
+async def test_a_model_gets_ready_while_the_person_reads(chats):
+    class Readying(Typist):
+        prompts: tuple[str, ...] = ()
+
+        async def prepare(self, prompt):
+            self.prompts += (prompt,)
+            raise ProviderError("not now", provider="typist", kind="llm", retryable=True)
+
+    talk = await chats(Readying())
+    assert talk.llm.prompts == ("You are Aria.",)
+    talk.chat.say("Hi")
+    await asyncio.sleep(2)
+    assert talk.turns[-1] == (AGENT, "I see what you mean.")
+
+
 async def test_only_the_language_model_is_used(chats):
     talk = await chats()
     talk.chat.say("Hi")

@@ -23,6 +23,7 @@ from voisnap_media.pcm import Pcm
 from voisnap_providers.errors import ProviderError, ProviderTimeout
 from voisnap_providers.ports.llm import EndCall, LanguageModel, LlmDelta, LlmUsed, TextDelta
 
+from .call import Preparable
 from .events import (
     AgentState,
     AgentStateChanged,
@@ -179,6 +180,7 @@ class Chat:
         for name in self._script.unknown:
             self._notify(Warned(text=f"The variable {name} has no value."))
         talk = asyncio.create_task(self._converse(), name="chat")
+        preparation = asyncio.create_task(self._prepare(), name="preparation")
         try:
             await asyncio.wait({talk, self._ended}, return_when=asyncio.FIRST_COMPLETED)
             if talk.done():
@@ -188,7 +190,8 @@ class Chat:
                 limit.cancel()
             self._quieten()
             talk.cancel()
-            await asyncio.gather(talk, return_exceptions=True)
+            preparation.cancel()
+            await asyncio.gather(talk, preparation, return_exceptions=True)
             if not self._ended.done():
                 self._ended.set_result(EndReason.ERROR)
         if self._goodbye:
@@ -255,6 +258,14 @@ class Chat:
                     return self._ending
             self._stir()
             asked_at = await self._next_messages()
+
+    async def _prepare(self) -> None:
+        """A model that can get ready beforehand does so while the person reads and writes."""
+        if isinstance(self._llm, Preparable):
+            try:
+                await self._llm.prepare(self._script.system)
+            except ProviderError as error:
+                log.info("llm.not_prepared", reason=error.detail)
 
     def _open(self) -> None:
         """Greet, or go on where it was left."""
