@@ -23,13 +23,14 @@ from platform_server import PlatformServer, platform_server
 from voisnap_media import files
 from voisnap_media.vad import RATE, VadModel
 from voisnap_stack.load_audio import Utterance, utterance
-from voisnap_stack.load_callers import Caller, CallerClock, Habits, Line, Measured
+from voisnap_stack.load_callers import Caller, CallerClock, Habits, Measured
+from voisnap_stack.load_platform import SignalledLine
 from voisnap_stack.load_probe import ProcessProbe
 from voisnap_stack.load_report import report
 from voisnap_stack.load_socket import Dialect, open_line
 from voisnap_stack.load_steps import Join, Measurement, Step, largest_that_holds
 from voisnap_stack.load_voice import HubJson, HubMessagePack
-from voisnap_stack.load_webrtc import OpusSpeech, PeerLine, open_peer
+from voisnap_stack.load_webrtc import OpusSpeech, open_peer
 from voisnap_stack.models import models_folder
 
 AUDIO = Path(__file__).parent.parent / "fixtures" / "audio"
@@ -51,18 +52,6 @@ FULL = {
         "webrtc": (5, 10, 15, 20),
     },
 }
-
-
-class _SignalledLine:
-    """A peer's line that also ends the signalling that opened it."""
-
-    def __init__(self, line: PeerLine, signalling: AsyncExitStack) -> None:
-        self.send = line.send
-        self._line, self._signalling = line, signalling
-
-    async def close(self) -> None:
-        await self._line.close()
-        await self._signalling.aclose()
 
 
 class Callers:
@@ -91,8 +80,7 @@ class Callers:
             async with AsyncExitStack() as stack:
                 line = await open_peer(self._opus, await stack.enter_async_context(signalling()))
                 caller = line.caller = self._caller(number, measured, line.is_loud)
-                joined: Line = _SignalledLine(line, stack.pop_all())
-                caller.line = joined
+                caller.line = SignalledLine(line, stack.pop_all())
                 return caller
 
         return join

@@ -7,6 +7,7 @@ import sys
 COMMANDS = {
     "up": "voisnap_stack.up",
     "call": "voisnap_stack.call_command",
+    "load": "voisnap_stack.load",
     "doctor": "voisnap_stack.doctor",
     "models": "voisnap_stack.models",
     "status": "voisnap_stack.remote",
@@ -25,6 +26,7 @@ run
 
 use
   call       talk to an agent from the command line
+  load       measure how many callers this installation carries
 
 look after
   doctor     check this installation and say what to change

@@ -16,7 +16,7 @@ OVERHEAD_LIMIT_MS = 100.0
 JOIN_SECONDS = 0.1
 """Between one caller and the next: a real platform's callers do not come all at once."""
 JOINING_AT_ONCE = 4
-SETTLE_SECONDS = 3.0
+SETTLE_SECONDS = 2.0
 """From the last caller's connection to the first figure that counts."""
 MAX_GENERATOR_LATE_MS = 10.0
 """A generator whose own clock is later than this for every twentieth beat measures itself."""
@@ -151,8 +151,19 @@ class Measurement:
         """Callers who are connected."""
         return len(self._callers)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a step is being measured."""
+        return self._began > 0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the step began to count."""
+        return asyncio.get_running_loop().time() - self._began if self._began else 0.0
+
     async def step(self, callers: int, seconds: float) -> Step:
         """Bring the callers to this number and measure for so many seconds. Fewer join when the platform refuses some."""
+        self._began = 0.0
         await self._grow(callers)
         await asyncio.sleep(SETTLE_SECONDS)
         self._measured.clear()
@@ -172,7 +183,7 @@ class Measurement:
             channel=self._channel,
             server=self._server,
             callers=self.callers,
-            seconds=round(asyncio.get_running_loop().time() - self._began, 1),
+            seconds=round(self.elapsed, 1),
             overhead=percentiles(measured.overhead),
             barge_in=percentiles(measured.barge_in),
             cleared=percentiles(measured.cleared),

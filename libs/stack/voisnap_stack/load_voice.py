@@ -15,7 +15,7 @@ from .load_socket import BINARY, TEXT, CallRefused, frame
 AUDIBLE = 300
 """Samples of the agent beyond this are sound."""
 SEPARATOR = b"\x1e"
-_AUDIO, _STOP, _STARTED, _ERROR, _ENDED = "AudioReceived", "AudioCleared", "SessionStarted", "Error", "SessionEnded"
+_STOP, _STARTED, _ERROR, _ENDED = "AudioCleared", "SessionStarted", "Error", "SessionEnded"
 _INVOCATION, _CLOSE = 1, 7
 _TARGET_WITHIN = 80
 """The name of an event stands within so many bytes of a message."""
@@ -40,8 +40,7 @@ class HubCall:
         if not self._greeted:
             data = self._handshaken(data)
         for record in self._dialect.split(data):
-            head = record[:_TARGET_WITHIN]
-            if b"AudioReceived" in head:
+            if self._dialect.audio in record[:_TARGET_WITHIN]:
                 self._caller.heard(record, now)
             else:
                 self._told(self._dialect.read(record), now)
@@ -82,6 +81,8 @@ class HubJson:
     """The JSON hub protocol."""
 
     handshake = b'{"protocol":"json","version":1}\x1e'
+    audio = b'"target":"AudioReceived"'
+    """What a message with audio has near its beginning, and no other."""
 
     def __init__(self, utterances: Sequence[Utterance]) -> None:
         self.speech = tuple(self._audio(samples.tobytes()) for one in utterances for samples in one.frames)
@@ -122,6 +123,8 @@ class HubMessagePack:
     """The MessagePack hub protocol, audio as bare bytes."""
 
     handshake = b'{"protocol":"messagepack","version":1}\x1e'
+    audio = b"\x01\x80\xc0\xadAudioReceived"
+    """An invocation without headers and id; see `HubJson.audio`."""
 
     def __init__(self, utterances: Sequence[Utterance]) -> None:
         self.speech = tuple(
