@@ -189,6 +189,7 @@ class SignalrcorePlayer(Player):
     def __init__(self, cell: dict[str, Any], scenario: dict[str, Any]) -> None:
         super().__init__(cell, scenario)
         self._sender = ThreadPoolExecutor(1)
+        self._answers: list[Any] = []
 
     async def _in_order(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await self.loop.run_in_executor(self._sender, work, *arguments)
@@ -280,11 +281,22 @@ class SignalrcorePlayer(Player):
         key = str(uuid.uuid4())
 
         def done(message: Any) -> None:
-            self._post(lambda: future.done() or future.set_result(answer_of(message)))
+            self._post(self._answer, future, answer_of(message))
 
         self._pending[key] = done
         await self._in_order(begin, key)
         return await future
+
+    def _answer(self, future: asyncio.Future[Any], answer: Any) -> None:
+        if not future.done():
+            self._answers.append(answer)
+            future.set_result(answer)
+
+    async def invoke_race(self, target: str, lists: Sequence[Sequence[Any]]) -> Any:
+        # In the order of the answers: a call may learn of its own only after its post has returned.
+        self._answers.clear()
+        await asyncio.gather(*(self.invoke(target, *arguments) for arguments in lists))
+        return [answer.get("result") for answer in self._answers]
 
     def _fail(self, message: Any) -> None:
         done = self._pending.pop(getattr(message, "invocation_id", ""), None)
