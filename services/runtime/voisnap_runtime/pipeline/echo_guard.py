@@ -37,12 +37,12 @@ SHARE_OF_USUAL = 0.72
 """On a line that is known to echo: of the likeness that its echoes have."""
 LOUDER = 2.0
 """On such a line somebody else is heard when it is this much louder than echo alone would be."""
-LONG_UNLIKE = 6
-"""Looks in a row without likeness after which it need not be louder."""
+LONG_ENOUGH = 4
+"""On such a line, looks in a row that settle that it is the caller: a hiss is shorter."""
 LEARNING = 0.3
 PATIENCE_MS = 416
 """A voice that was not found to be an echo by then is the caller's."""
-REPEATED = 0.8
+REPEATED = 0.75
 """Share of words that are the agent's own, in its order, in what is heard of its echo."""
 REPEATED_WORDS = 3
 SAID_KEPT = 3
@@ -167,9 +167,11 @@ class EchoGuard:
         if burst.like >= ENOUGH or found.likeness >= SURELY:
             burst.verdict = Verdict.ECHO
             burst.echoed_ms = voiced_ms
-        elif burst.unlike >= ENOUGH or (usual is None and burst.verdict is Verdict.OPEN and voiced_ms >= PATIENCE_MS):
+        elif burst.unlike >= (ENOUGH if usual is None else LONG_ENOUGH) or (
+            usual is None and burst.verdict is Verdict.OPEN and voiced_ms >= PATIENCE_MS
+        ):
             burst.verdict = Verdict.CALLER
-            self._doubtful = self._doubtful and burst.unlike < ENOUGH
+            self._doubtful = self._doubtful and not burst.unlike
 
     def _is_unlike(self, found: echo.Match, before: int) -> bool:
         if self._usual is None:
