@@ -192,3 +192,40 @@ def test_the_official_client_talks_and_chats_over_every_transport_and_protocol(p
         else:
             assert "110" in run["answer"]
         assert completed(platform, run["conversationId"])["status"] in {"completed", "abandoned"}
+
+
+def test_people_listen_in_on_a_call_wherever_it_lives(two_runtimes) -> None:
+    key = {"Authorization": f"Bearer {two_runtimes.demo['apiKeyLive']}"}
+    token = httpx.post(f"{two_runtimes.base_url}/api/v1/auth/hub-token", json={}, headers=key, timeout=10).json()
+    url = f"{two_runtimes.base_url}/hubs/voice"
+
+    async def visit() -> list[tuple[str, int]]:
+        headers = {"Authorization": f"Bearer {token['accessToken']}"}
+        async with (
+            httpx.AsyncClient(headers=headers, timeout=10) as http,
+            HubClient.opened(http, url, {"agentId": two_runtimes.demo["agentId"]}) as call,
+            HubClient.opened(http, url, {}) as one,
+            HubClient.opened(http, url, {}) as other,
+        ):
+            caller, listeners = Guest(call), [Guest(one), Guest(other)]
+            started = await caller.until("SessionStarted")
+            await caller.until("AudioReceived")
+            for listener in listeners:
+                joined = await listener.hub.invoke("JoinAsListenerAsync", started["conversationId"])
+                assert joined["sessionId"] == started["sessionId"]
+            for _ in range(8):
+                await asyncio.gather(*(listener.until("AudioReceived") for listener in listeners))
+            await call.invoke("EndSessionAsync")
+            heard = []
+            for listener in listeners:
+                over = await listener.until("ListeningEnded")
+                audio = [event for event in listener.seen if event.target == "AudioReceived"]
+                loudest = max(
+                    np.abs(np.frombuffer(base64.b64decode(event.arguments[0]), "<i2")).max() for event in audio
+                )
+                heard.append((over["reason"], int(loudest)))
+            return heard
+
+    heard = asyncio.run(visit())
+    assert [reason for reason, _ in heard] == ["user_ended", "user_ended"]
+    assert min(loudest for _, loudest in heard) > 1000
