@@ -77,8 +77,8 @@ class HubConnection(Protocol):
 
         Raises `ClientError` when the client's handler failed, `TimeoutError` when no answer came in time (a client
         without such a handler may never answer), `ConnectionError` when the connection has ended, `ValueError` for a
-        result of another type, and `RuntimeError` where waiting would wait for itself: in `on_connected`,
-        `on_disconnected`, and in a method while the hub's `max_parallel_invocations` is 1.
+        result of another type, and `RuntimeError` where waiting would wait for itself: in `on_connected`, and in a
+        method while the hub's `max_parallel_invocations` is 1.
         """
         ...
 

@@ -202,7 +202,14 @@ class HubSession:
         return True
 
     def tick(self, now: float) -> None:
-        """Once a second: keep-alive and timeouts."""
+        """Once a second: keep-alive and timeouts. Never raises: the ticker serves the others too."""
+        try:
+            self._watch(now)
+        except Exception as error:
+            self._log.error("hub.connection_failed", hub=self._hub_name, connection_id=self.id, exc_info=error)
+            self._end("The server failed.")
+
+    def _watch(self, now: float) -> None:
         self._dispatcher.tick(now)
         if self._wire_lost_since is not None:
             if now - self._wire_lost_since >= self._settings.stateful_window_s:
