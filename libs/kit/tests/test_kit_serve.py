@@ -3,14 +3,17 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import websockets
+from voisnap_kit import serve
 
 pytestmark = pytest.mark.slice
 
@@ -232,3 +235,26 @@ async def test_what_a_person_must_put_right_and_what_passes_end_with_different_s
     async with asyncio.timeout(10):
         _, said = await process.communicate()
     assert (process.returncode, said.decode().splitlines()) == (status, lines)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="a socket option of Linux")
+async def test_a_peer_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "PEER_SECONDS", 1)
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[int] = loop.create_future()
+    gone = asyncio.Event()
+
+    async def long(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for _ in range(64):
+                await send({"type": "http.response.body", "body": bytes(1 << 20), "more_body": True})
+            gone.set()
+
+    serving = asyncio.create_task(serve.serve(long, "127.0.0.1", 0, on_ready=ready.set_result))
+    with socket.create_connection(("127.0.0.1", await ready)) as stuck:
+        stuck.setblocking(False)
+        await loop.sock_sendall(stuck, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        await asyncio.wait_for(gone.wait(), 10)  # nothing is read, and yet the connection ends
+    serving.cancel()
+    await asyncio.wait({serving})

@@ -5,6 +5,7 @@ import contextlib
 import inspect
 import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from typing import Any
@@ -34,6 +35,9 @@ websockets.http11.MAX_LINE_LENGTH = (
 )
 UNAVAILABLE, SET_UP_FAULT = 1, 2
 """Exit statuses: a restart may help; only a person can help."""
+
+PEER_SECONDS = 30
+"""What is sent to a peer that takes nothing or is away is given up after that; its socket would stay open for ever."""
 
 Drain = Callable[[], Awaitable[None] | None]
 
@@ -152,6 +156,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets=sockets)
+        for listening in (listening for server in self.servers for listening in server.sockets):
+            _give_up_on_stuck_peers(listening.fileno())
         if self.started and self._on_ready is not None:
             self._on_ready(self.servers[0].sockets[0].getsockname()[1])
 
@@ -182,6 +188,13 @@ class _Server(uvicorn.Server):
         except Exception:
             _log.exception("service.drain_failed")
         self.should_exit = True
+
+
+def _give_up_on_stuck_peers(listening: int) -> None:
+    """Connections inherit the time limit of what is sent and not acknowledged, also for want of room (tcp(7), TCP_USER_TIMEOUT)."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        with socket.socket(fileno=os.dup(listening)) as own:
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_SECONDS * 1000)
 
 
 def _complain(*problems: str) -> None:
