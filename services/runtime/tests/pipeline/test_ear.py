@@ -100,9 +100,29 @@ def test_voice_is_told_with_its_times():
     (started,) = rig.of(SpeechStarted)
     (ended,) = rig.of(SpeechEnded)
     assert started.at_ms == pytest.approx(1032, abs=33)
-    assert ended.ended_ms == pytest.approx(1640, abs=32)
-    assert ended.at_ms - ended.ended_ms == pytest.approx(96, abs=1)
+    assert ended.ended_ms == pytest.approx(1640, abs=0.1)
+    assert 96 <= ended.at_ms - ended.ended_ms < 96 + 32
     assert rig.of(SpeechContinued)[-1].voiced_ms == pytest.approx(640, abs=33)
+
+
+@pytest.mark.parametrize("after_ms", [640, 660, 680, 700, 720])
+def test_the_end_of_a_voice_is_where_its_sound_ends_wherever_the_windows_lie(after_ms: int):
+    rig = Rig()
+    rig.hear(after_ms)
+    rig.hear(640, LOUD)
+    rig.hear(500, 40)  # 43 dB below: the room
+    (ended,) = rig.of(SpeechEnded)
+    assert ended.ended_ms == pytest.approx(after_ms + 640, abs=0.1)
+
+
+def test_a_voice_that_does_not_fade_ends_with_its_last_window():
+    rig = Rig()
+    rig.hear(660)
+    rig.hear(640, LOUD)
+    rig.hear(500, 1000)  # noise, 18 dB below
+    (ended,) = rig.of(SpeechEnded)
+    assert 1300 <= ended.ended_ms <= 1332
+    assert ended.at_ms - ended.ended_ms == pytest.approx(96, abs=0.1)
 
 
 def test_the_recogniser_gets_speech_with_its_pre_roll_and_no_silence():

@@ -31,6 +31,10 @@ QUIET = 32 / 32768
 """A window that is nowhere louder than this, 60 dB below full scale, holds no voice."""
 SETTLING_WINDOWS = 16
 """Windows of silence after which the voice detector hears no more of it."""
+LEVEL_SAMPLES = RATE // 2
+"""Sound by which the level of a voice is known."""
+FADED = 0.03
+"""A voice that is 30 dB below its level has ended."""
 PRE_ROLL_MS = 300
 """Audio before the first voiced window that a recogniser gets: soft consonants."""
 MISSING_AFTER_SECONDS = 0.06
@@ -262,7 +266,6 @@ class Ear:
         self._happened(SpeechContinued(self._time_of(self._read), float(voiced_ms)))
 
     def _burst_ended(self) -> None:
-        silence_ms = self._gate.silence_ms
         if self._guard is not None and self._guarded:
             verdict = self._guard.end(self._lately(), RATE, self._gate.voiced_ms - self._burst_base, self._heard_at)
             if self._withheld:
@@ -271,8 +274,17 @@ class Ear:
             if verdict is Verdict.ECHO:
                 self._take_back()
                 return
-        at_ms = self._time_of(self._read)
-        self._happened(SpeechEnded(at_ms, at_ms - silence_ms))
+        self._happened(SpeechEnded(self._time_of(self._read), self._time_of(self._silent_since())))
+
+    def _silent_since(self) -> int:
+        """The sample where the voice fell silent: within the last window that has any, where its sound fades.
+
+        The detector tells no more than the window, and every answer would wait for half of one. Noise does not fade: then it is its end.
+        """
+        end = self._read - self._gate.silence_ms * PER_MS
+        lately = np.abs(self._between(max(0, end - LEVEL_SAMPLES), end))
+        sounding = np.flatnonzero(lately[-WINDOW:] > int(lately.max(initial=0)) * FADED)
+        return end - WINDOW + (int(sounding[-1]) + 1 if len(sounding) else 0)
 
     def _tell_burst(self, voiced_ms: int) -> None:
         """Voice that counts: the recogniser hears it from a little before, or from where it was left."""
