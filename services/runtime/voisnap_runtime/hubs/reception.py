@@ -1,5 +1,6 @@
 """How a hub connection comes to its session: a new one is opened here, an old one is claimed from wherever it lived."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -9,6 +10,8 @@ from voisnap_domain.errors import Conflict, DomainError
 from voisnap_domain.ids import AgentId, ConversationId, SessionId
 from voisnap_domain.sessions import Channel, EndReason, Session, SessionPlan
 from voisnap_kit import log
+from voisnap_kit.backoff import Backoff
+from voisnap_kit.bus import NoResponders
 from voisnap_kit.redis import RedisError
 from voisnap_proto.requests import (
     PLAN_SESSION,
@@ -175,10 +178,21 @@ def _seat(user: HubUser, channel: Channel, session_id: SessionId) -> Seat:
 
 
 def plans_of(bus: Requests) -> Callable[[PlanSession], Awaitable[SessionPlan]]:
-    """Plans as the API makes them."""
+    """Plans as the API makes them. An API that is just being restarted is waited for."""
 
     async def plan(request: PlanSession) -> SessionPlan:
-        return (await bus.request(PLAN_SESSION, request, SessionPlanned, timeout=PLAN_SECONDS)).plan
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PLAN_SECONDS
+        pauses = Backoff(first=0.1, cap=0.8)
+        while True:
+            try:
+                timeout = max(0.1, deadline - loop.time())
+                return (await bus.request(PLAN_SESSION, request, SessionPlanned, timeout=timeout)).plan
+            except NoResponders:
+                pause = pauses.next()
+                if loop.time() + pause >= deadline:
+                    raise
+                await asyncio.sleep(pause)
 
     return plan
 
