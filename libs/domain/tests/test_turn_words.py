@@ -10,7 +10,7 @@ from voisnap_domain.turntaking import (
     says_one_of,
     words_of,
 )
-from voisnap_domain.turntaking.words import stops
+from voisnap_domain.turntaking.words import is_farewell, stops
 
 pytestmark = pytest.mark.unit
 
@@ -117,6 +117,30 @@ def test_backchannels(text, language):
 def test_what_is_no_backchannel(text):
     assert not is_backchannel(text)
     assert has_content(text) is bool(words_of(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("I", False), ("yeah I", False), ("that makes", False), ("I would", True), ("makes that", True), ("got", False)],
+)
+def test_an_unfinished_text_may_yet_be_a_backchannel(text, said):
+    assert has_content(text, unfinished=True) is said
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "farewell"),
+    [
+        ("Bye bye, thank you!", "en", True),
+        ("you too, take care", "en", True),
+        ("okay bye", "en", True),
+        ("gracias, adiós", "es", True),
+        ("danke, tschüss", "de", True),
+        ("bye, one more thing", "en", False),
+        ("", "en", False),
+    ],
+)
+def test_farewells(text, language, farewell):
+    assert is_farewell(text, language) is farewell
 
 
 def test_a_hum_answers_nothing():

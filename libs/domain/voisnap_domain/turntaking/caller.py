@@ -29,7 +29,7 @@ from .rules import (
 )
 from .slots import Slot, is_unfinished
 from .state import Floor, Saying, Step, TurnState, changed, then
-from .words import ends_open, has_content, is_backchannel, is_hum, stops, words_of
+from .words import ends_open, has_content, is_backchannel, is_farewell, is_hum, stops, words_of
 
 LAST_WORDS = frozenset({EndReason.MAX_DURATION, EndReason.VOICEMAIL})
 """Endings whose last words are not interrupted."""
@@ -76,7 +76,7 @@ def _may_interrupt(rules: TurnRules, state: TurnState) -> bool:
 
 
 def _judge_voice(rules: TurnRules, state: TurnState) -> Step:
-    if is_backchannel(state.partial, rules.language):
+    if is_backchannel(state.partial, rules.language, unfinished=True):
         enough = BACKCHANNEL_LIMIT_MS
     elif rules.trusts_partials and not state.says_something:
         enough = rules.wordless_ms
@@ -156,7 +156,7 @@ def _partial(rules: TurnRules, state: TurnState, heard: WordsHeard) -> Step:
     state = changed(
         state,
         partial=heard.text,
-        says_something=_says_something(rules, heard),
+        says_something=_says_something(rules, state, heard),
         utterance_over=heard.utterance_over and not state.caller_speaks,
     )
     if state.floor is not Floor.HELD:
@@ -172,9 +172,13 @@ def _cuts_at_once(rules: TurnRules, state: TurnState, heard: WordsHeard) -> bool
     return len(words_of(heard.text)) >= rules.words_to_cut or stops(heard.text, rules.language)
 
 
-def _says_something(rules: TurnRules, heard: WordsHeard) -> bool:
-    """Whether words over the agent's speech are meant for it. A word or two that the recogniser is not sure of are a hum or a noise."""
-    if not has_content(heard.text, rules.language):
+def _says_something(rules: TurnRules, state: TurnState, heard: WordsHeard) -> bool:
+    """Whether words over the agent's speech are meant for it. A word or two that the recogniser is not sure of are a hum or a noise; and who
+    says goodbye while the agent does, does not interrupt."""
+    unfinished = not heard.is_final
+    if not has_content(heard.text, rules.language, unfinished=unfinished):
+        return False
+    if state.ending is not None and is_farewell(heard.text, rules.language, unfinished=unfinished):
         return False
     few = len(set(words_of(heard.text))) <= FEW_WORDS
     least = CONFIDENT_OF_FEW if few else CONFIDENT
@@ -206,13 +210,13 @@ def _final(rules: TurnRules, state: TurnState, heard: WordsHeard) -> Step:
         return _judge_final(rules, state, heard, text)
     if state.floor is Floor.SPEAKING and not has_content(text, rules.language):
         return Step(_aside(rules, state, text))
-    if state.cut_blindly and not _says_something(rules, heard):
+    if state.cut_blindly and not _says_something(rules, state, heard):
         return turn_over(rules, _aside(rules, state, text))
     return turn_over(rules, joined(state, text))
 
 
 def _judge_final(rules: TurnRules, state: TurnState, heard: WordsHeard, text: str) -> Step:
-    if _says_something(rules, heard):
+    if _says_something(rules, state, heard):
         return then(cut(state), lambda state: turn_over(rules, joined(state, text)))
     state = _aside(rules, state, text)
     return Step(state) if state.open_speech or state.finals_due else resume(state)

@@ -16,13 +16,14 @@ class CallerConnected(msgspec.Struct, frozen=True):
 class CallResumed(msgspec.Struct, frozen=True, kw_only=True):
     """The conversation goes on after a gap, at `at_ms` of it.
 
-    `words`: the caller's turn that waits for an answer. `says`: there is something to say about the gap. `ending`: the call was about to end.
-    The others are what the machine knew before.
+    `words`: the caller's turn that waits for an answer. `says`: there is something to say about the gap. `asked`: the agent's last words.
+    `ending`: the call was about to end. The others are what the machine knew before.
     """
 
     at_ms: float
     words: str = ""
     says: bool = False
+    asked: str = ""
     ending: EndReason | None = None
     prompts: int = 0
     warned: bool = False

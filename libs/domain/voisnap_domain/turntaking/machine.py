@@ -39,6 +39,7 @@ from .rules import (
     PROMPT_GRACE_MS,
     TurnRules,
 )
+from .slots import expected_answer
 from .state import Floor, Saying, Step, TurnState, changed, then, turn_end_ms
 
 Deed = Callable[[TurnRules, TurnState], Step]
@@ -113,6 +114,7 @@ def _resumed(state: TurnState, resumed: CallResumed) -> Step:
         connected=True,
         quiet_since_ms=state.now_ms,
         silent_since_ms=state.now_ms,
+        expected=expected_answer(resumed.asked),
         ending=resumed.ending,
         prompts=resumed.prompts,
         warned=resumed.warned,

@@ -44,8 +44,7 @@ _NODS_OF = {
     "en": (
         "okay, ok, okey, k, yeah, yep, yup, ya, yes, right, alright, all right, sure, sure thing, cool, great, good, nice, perfect, fine, "
         "exactly, true, totally, absolutely, definitely, correct, gotcha, got it, got you, i got it, i see, i know, i understand, "
-        "understood, of course, makes sense, that makes sense, that is right, that is true, go on, oh i see, very good, sounds good, thanks, thank you, thank you so much, "
-        "it, i, see, all, got"
+        "understood, of course, makes sense, that makes sense, that is right, that is true, go on, oh i see, very good, sounds good, thanks, thank you, thank you so much"
     ),
     "es": "si, vale, claro, claro que si, ya, ya veo, bueno, bien, muy bien, perfecto, de acuerdo, ajá, exacto, entiendo, entendido, eso",
     "fr": "oui, ouais, d'accord, bien, bien sur, voila, je vois, tout a fait, exactement, entendu, parfait, c'est ca, oui oui",
@@ -58,14 +57,33 @@ _NODS_OF = {
     "हाँ, हां, जी, जी हाँ, जी हां, अच्छा, ठीक, ठीक है, सही, सही है, बिल्कुल, बिलकुल",
 }
 
+_FAREWELLS_OF = {
+    "en": (
+        "bye, bye bye, goodbye, good bye, see you, see you later, see you soon, take care, have a good day, have a nice day, have a good one, "
+        "have a great day, you too, good night, cheers, talk to you later, and, then, well, the same to you"
+    ),
+    "es": "adios, hasta luego, hasta pronto, chao, gracias, muchas gracias, igualmente, buen dia",
+    "fr": "au revoir, merci, merci beaucoup, bonne journee, a bientot, salut, a vous aussi",
+    "de": "tschuss, auf wiedersehen, wiedersehen, auf wiederhoren, danke, danke schon, vielen dank, ciao, gleichfalls, schonen tag",
+    "pt": "tchau, adeus, obrigado, obrigada, ate logo, igualmente, bom dia",
+    "it": "ciao, arrivederci, grazie, grazie mille, buona giornata, altrettanto",
+    "nl": "dag, doei, tot ziens, dank je, dank u, bedankt",
+    "pl": "do widzenia, czesc, dziekuje, nawzajem",
+    "hi": "alvida, dhanyavaad, dhanyavad, shukriya, namaste, धन्यवाद, नमस्ते, शुक्रिया",
+}
+
 MAX_BACKCHANNEL_WORDS = 8
 """A longer text says more than "I am listening"."""
 
 
-def is_backchannel(text: str, language: str = "en") -> bool:
-    """Whether a text says no more than "I am listening". An empty text does not even say that."""
-    words = tuple(_folded(word) for word in words_of(text))
-    return 0 < len(words) <= MAX_BACKCHANNEL_WORDS and _made_of(words, _backchannels(_base(language)))
+def is_backchannel(text: str, language: str = "en", *, unfinished: bool = False) -> bool:
+    """Whether a text says no more than "I am listening", or, `unfinished`, may yet. An empty text does not even say that."""
+    return _is_short_and_made_of(text, _backchannels(_base(language)), unfinished)
+
+
+def is_farewell(text: str, language: str = "en", *, unfinished: bool = False) -> bool:
+    """Whether a text says no more than goodbye and thanks, or, `unfinished`, may yet."""
+    return _is_short_and_made_of(text, _farewells(_base(language)), unfinished)
 
 
 def is_hum(text: str, language: str = "en") -> bool:
@@ -73,9 +91,9 @@ def is_hum(text: str, language: str = "en") -> bool:
     return _made_of(tuple(_folded(word) for word in words_of(text)), _hums(_base(language)))
 
 
-def has_content(text: str, language: str = "en") -> bool:
-    """Whether a text says anything beyond a backchannel."""
-    return bool(words_of(text)) and not is_backchannel(text, language)
+def has_content(text: str, language: str = "en", *, unfinished: bool = False) -> bool:
+    """Whether a text says anything beyond a backchannel; of an `unfinished` one, whether it does so already."""
+    return bool(words_of(text)) and not is_backchannel(text, language, unfinished=unfinished)
 
 
 _STOPS_OF = {
@@ -102,13 +120,22 @@ def _stop_phrases(language: str) -> frozenset[tuple[str, ...]]:
     return _phrases(_STOPS_OF["en"], _STOPS_OF.get(language, ""))
 
 
-def _made_of(words: tuple[str, ...], phrases: frozenset[tuple[str, ...]]) -> bool:
-    """Whether a text is nothing but such phrases, one after the other."""
+def _is_short_and_made_of(text: str, phrases: frozenset[tuple[str, ...]], unfinished: bool) -> bool:
+    words = tuple(_folded(word) for word in words_of(text))
+    return 0 < len(words) <= MAX_BACKCHANNEL_WORDS and _made_of(words, phrases, unfinished=unfinished)
+
+
+def _made_of(words: tuple[str, ...], phrases: frozenset[tuple[str, ...]], *, unfinished: bool = False) -> bool:
+    """Whether a text is nothing but such phrases, one after the other; `unfinished`: the last one may still be going on."""
     longest = max(len(phrase) for phrase in phrases)
     reached = {0}
     for start in range(len(words)):
-        if start in reached:
-            reached |= {start + size for size in range(1, longest + 1) if words[start : start + size] in phrases}
+        if start not in reached:
+            continue
+        rest = words[start:]
+        if unfinished and any(phrase[: len(rest)] == rest for phrase in phrases):
+            return True
+        reached |= {start + size for size in range(1, longest + 1) if rest[:size] in phrases}
     return len(words) in reached
 
 
@@ -120,6 +147,11 @@ def _hums(language: str) -> frozenset[tuple[str, ...]]:
 @lru_cache
 def _backchannels(language: str) -> frozenset[tuple[str, ...]]:
     return _hums(language) | _phrases(_NODS_OF["en"], _NODS_OF.get(language, ""))
+
+
+@lru_cache
+def _farewells(language: str) -> frozenset[tuple[str, ...]]:
+    return _backchannels(language) | _phrases(_FAREWELLS_OF["en"], _FAREWELLS_OF.get(language, ""))
 
 
 def _phrases(*lists: str) -> frozenset[tuple[str, ...]]:

@@ -266,12 +266,13 @@ def inline_registry() -> Registry:
 
 @pytest.fixture
 async def lines():
-    """`await lines(config, stt=…, tts=…, llm=…)`: a connected line; torn down afterwards."""
+    """`await lines(config, stt=…, tts=…, llm=…)`: a connected line, unless `connected=False`; torn down afterwards."""
     made: list[Line] = []
 
     async def connect(config: AgentConfig | None = None, **parts: Any) -> Line:
         plan = parts.pop("plan", None) or plan_of(config or config_of())
         voice_model = parts.pop("voice_model", None) or LoudnessVad()
+        connected = parts.pop("connected", True)
         parts = {
             "stt": FakeStt(delay_ms=30),
             "tts": FakeTts(delay_ms=40),
@@ -280,7 +281,8 @@ async def lines():
         } | parts
         line = Line(lambda notify, vad: Call(plan, vad=vad, notify=notify, **parts), voice_model)
         made.append(line)
-        await line.connect()
+        if connected:
+            await line.connect()
         return line
 
     yield connect

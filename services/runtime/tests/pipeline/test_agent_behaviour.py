@@ -133,6 +133,19 @@ async def test_the_caller_ends_the_call_with_a_phrase_however_it_is_spelled(line
     assert not line.turns[-1].interrupted
 
 
+async def test_saying_goodbye_together_does_not_keep_the_call_up(lines, agent):
+    llm = ScriptedLlm(
+        {"prompt": "otherwise -> Thank you for calling Bright Smile Dental today, goodbye and take care."}
+    )
+    line = await lines(agent(end_call_phrases=("goodbye",)), llm=llm)
+    line.says("that was all goodbye")
+    await line.until_state("speaking")
+    await line.wait(1.0)
+    line.says("bye bye thank you")
+    assert await line.ended() is EndReason.USER_ENDED
+    assert not line.turns[-1].interrupted
+
+
 async def test_a_phrase_that_is_put_off_does_not_end_the_call(lines, agent):
     line = await lines(agent(end_call_phrases=("goodbye",)))
     line.says("please do not say goodbye yet")

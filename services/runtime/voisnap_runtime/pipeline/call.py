@@ -259,6 +259,8 @@ class Call:
 
     def snapshot(self) -> CallSnapshot:
         """Where it stands, for a process that may have to go on with it. Cheap."""
+        if self._began is None and self._resumption is not None:
+            return self._resumption.snapshot
         return self._conversation.snapshot()
 
     @property

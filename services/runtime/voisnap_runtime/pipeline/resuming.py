@@ -10,13 +10,14 @@ from .sentences import unfinished_sentence
 
 class Restart(msgspec.Struct, frozen=True, kw_only=True):
     """`agent` goes on record; `user` is taken up as the caller's open turn. `words`: what is to be answered. `preface`: said
-    before the answer; `says`: said instead of one."""
+    before the answer; `says`: said instead of one. `asked`: the agent's last words, which may have asked for something."""
 
     agent: Turn | None = None
     user: Turn | None = None
     words: str = ""
     preface: str = ""
     says: str = ""
+    asked: str = ""
 
 
 def restart_of(resumption: Resumption, script: Script, *, greets: bool) -> Restart:
@@ -25,7 +26,8 @@ def restart_of(resumption: Resumption, script: Script, *, greets: bool) -> Resta
     last = turns[-1].sequence if turns else 0
     agent = was.agent if was.agent is not None and was.agent.sequence > last and was.agent.text else None
     user = was.user if was.user is not None and was.user.sequence > last and was.user.text else None
-    kept = Restart(agent=agent, user=user)
+    said = [turn.text for turn in (*turns, agent) if turn is not None and turn.speaker is Speaker.AGENT]
+    kept = Restart(agent=agent, user=user, asked=said[-1] if said else "")
     if user is not None and not user.interrupted:
         return _changed(kept, words=user.text, preface="" if resumption.seamless else CUT_OFF)
     if resumption.seamless:
@@ -34,8 +36,10 @@ def restart_of(resumption: Resumption, script: Script, *, greets: bool) -> Resta
         return _changed(kept, says=f"{CUT_OFF} {SAY_AGAIN}")
     if not turns and agent is None:
         return _changed(kept, says=script.opening if greets else f"{CUT_OFF} {GO_ON}")
-    if agent is not None and was.rest and not was.unwritten:
-        return _changed(kept, says=f"{CUT_OFF} {said_again(agent.text, was.rest)}")
+    heard_out = was.agent is not None and agent is None
+    if was.rest and not was.unwritten and not heard_out:
+        again = said_again(agent.text if agent is not None else "", was.rest)
+        return _changed(kept, says=f"{CUT_OFF} {again.removeprefix(CUT_OFF).strip()}")
     if (agent is None or was.unwritten) and turns and turns[-1].speaker is Speaker.USER:
         return _changed(kept, words=turns[-1].text, preface=CUT_OFF)
     if was.ending is not None:
