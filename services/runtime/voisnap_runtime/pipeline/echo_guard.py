@@ -225,6 +225,6 @@ class EchoGuard:
         ahead = round((self._pulled_at + FRAME_SECONDS - until - SLACK_MS / 1000) * echo.RATE)
         reference = np.zeros(echo.PLAYED, np.float32)
         end = echo.PLAYED + min(0, ahead)
-        piece = played[: len(played) - max(0, ahead)][-end:] if end > 0 else played[:0]
+        piece = played[: max(0, len(played) - max(0, ahead))][-end:] if end > 0 else played[:0]
         reference[end - len(piece) : end] = piece
         return reference
