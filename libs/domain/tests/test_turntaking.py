@@ -82,6 +82,10 @@ def final(at: float, text: str) -> WordsHeard:
     return WordsHeard(at, text, True, 0.9)
 
 
+def prepared(at: float, text: str) -> WordsHeard:
+    return WordsHeard(at, text, False, 0.9, is_prepared=True)
+
+
 def partial(at: float, text: str) -> WordsHeard:
     return WordsHeard(at, text, False, 0.9)
 
@@ -91,6 +95,9 @@ ASKED = (BEGIN, *says(1000, 2000), final(2730, "what are your hours"))
 SPEAKING = (*ASKED, AgentStarted(2900))
 ASKED_DOES = [PrepareTranscript(), FinishTurn(), Answer("what are your hours")]
 
+DRAFTS = msgspec.structs.replace(RULES, drafts=True)
+ASKED_FOR_A_NUMBER = (*SPEAKING, AgentFinished(9000, "Sure. What is your phone number?"))
+ASKED_FOR_A_NUMBER_DOES = ASKED_DOES
 WARNED = (TimePassed(20_000), AgentStarted(20_100), AgentFinished(21_000, "Ten seconds left."))
 
 TABLE: dict[str, tuple[TurnRules, tuple[TurnInput, ...], list[TurnCommand], Floor]] = {
@@ -415,6 +422,105 @@ TABLE: dict[str, tuple[TurnRules, tuple[TurnInput, ...], list[TurnCommand], Floo
         RULES,
         (BEGIN, *says(1000, 2000), *says(2750, 3250), final(3960, "my name is"), final(3970, "john")),
         [PrepareTranscript(), FinishTurn(), PrepareTranscript(), FinishTurn(), Answer("my name is john")],
+        Floor.THINKING,
+    ),
+    "a likely reply is begun early": (
+        DRAFTS,
+        (BEGIN, *says(1000, 2000), prepared(2250, "what are your hours"), final(2730, "what are your hours")),
+        [PrepareTranscript(), Draft("what are your hours"), FinishTurn(), Answer("what are your hours")],
+        Floor.THINKING,
+    ),
+    "and dropped when the caller goes on": (
+        DRAFTS,
+        (BEGIN, *says(1000, 2000), prepared(2250, "what are your hours"), *says(2400, 2700)[:-1]),
+        [PrepareTranscript(), Draft("what are your hours"), DropDraft()],
+        Floor.LISTENING,
+    ),
+    "and kept over a click": (
+        DRAFTS,
+        (
+            BEGIN,
+            *says(1000, 2000),
+            prepared(2250, "hi"),
+            SpeechStarted(2400, 32),
+            SpeechEnded(2496, 2400),
+            prepared(2640, "hi"),
+        ),
+        [PrepareTranscript(), Draft("hi"), PrepareTranscript()],
+        Floor.LISTENING,
+    ),
+    "and dropped when the words change": (
+        DRAFTS,
+        (BEGIN, *says(1000, 2000), prepared(2250, "what are your"), prepared(2300, "what are your hours today")),
+        [PrepareTranscript(), Draft("what are your hours today")],
+        Floor.LISTENING,
+    ),
+    "and not begun while a number is not whole": (
+        DRAFTS,
+        (*ASKED_FOR_A_NUMBER, *says(11_000, 12_000), prepared(12_250, "four one five")),
+        [*ASKED_FOR_A_NUMBER_DOES, PrepareTranscript()],
+        Floor.LISTENING,
+    ),
+    "and not begun when the turn does not sound over": (
+        msgspec.structs.replace(DRAFTS, end_of_turn=SoundsOver(700.0, 1400.0)),
+        (BEGIN, *says(1000, 2000), EndOfTurnLikely(2130, 0.1, 2000), prepared(2250, "what are your hours")),
+        [JudgeTurn(2000), PrepareTranscript()],
+        Floor.LISTENING,
+    ),
+    "an answer about an earlier silence says nothing": (
+        msgspec.structs.replace(RULES, end_of_turn=SoundsOver(700.0, 1400.0)),
+        (BEGIN, *says(1000, 2000), *says(2200, 2600), EndOfTurnLikely(2720, 0.9, 2000), TimePassed(3100)),
+        [JudgeTurn(2000), PrepareTranscript(), JudgeTurn(2600), PrepareTranscript()],
+        Floor.LISTENING,
+    ),
+    "an answer about this one does": (
+        msgspec.structs.replace(RULES, end_of_turn=SoundsOver(700.0, 1400.0)),
+        (BEGIN, *says(1000, 2000), *says(2200, 2600), EndOfTurnLikely(2720, 0.9, 2600), TimePassed(3100)),
+        [JudgeTurn(2000), PrepareTranscript(), JudgeTurn(2600), PrepareTranscript(), FinishTurn()],
+        Floor.THINKING,
+    ),
+    "a hum after voice that cut without a word lets him say the rest": (
+        RULES,
+        (*SPEAKING, *says(4000, 5250), WordsHeard(6000, "Mama", True, 0.55)),
+        [*ASKED_DOES, Pause(), Cut(True), PrepareTranscript(), FinishTurn(), GoOn()],
+        Floor.THINKING,
+    ),
+    "what he was heard to ask for counts though he was cut": (
+        RULES,
+        (
+            *SPEAKING,
+            *says(4000, 4250),
+            final(4530, "stop"),
+            AgentInterrupted(4530, "Sure. What is your phone number?"),
+            TimePassed(4950),
+            AgentStarted(5100),
+            AgentInterrupted(5200, "Sure. What is your phone number?"),
+        ),
+        [*ASKED_DOES, Pause(), PrepareTranscript(), FinishTurn(), Cut(True), Answer("stop")],
+        Floor.SPEAKING,
+    ),
+    "nothing is asked while the caller is away": (
+        RULES,
+        (BEGIN, CallerAway(2000), TimePassed(60_000)),
+        [],
+        Floor.LISTENING,
+    ),
+    "and his silence counts on when he is back": (
+        RULES,
+        (BEGIN, CallerAway(2000), CallerBack(60_000), TimePassed(65_999)),
+        [],
+        Floor.LISTENING,
+    ),
+    "from where it was": (
+        RULES,
+        (BEGIN, CallerAway(2000), CallerBack(60_000), TimePassed(66_000)),
+        [SaySilencePrompt()],
+        Floor.THINKING,
+    ),
+    "a reply in the making is not given up while he is away": (
+        RULES,
+        (*ASKED, CallerAway(3000), TimePassed(60_000), CallerBack(61_000), TimePassed(80_000)),
+        ASKED_DOES,
         Floor.THINKING,
     ),
     "the maximum duration": (
