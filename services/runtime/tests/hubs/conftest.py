@@ -252,10 +252,10 @@ def chat(port, keys, connect_hub):
     return open_chat
 
 
-async def refusal_of(client) -> dict[str, Any]:
+async def refusal_of(client, *, recoverable: bool = False) -> dict[str, Any]:
     """The error a refused connection is told, after which it is closed."""
     error = await client.until("Error")
-    assert error["recoverable"] is False
+    assert error["recoverable"] is recoverable
     with pytest.raises(AssertionError, match="closed"):
         await client.until("SessionStarted")
     return error

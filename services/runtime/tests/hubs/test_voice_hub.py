@@ -250,17 +250,30 @@ async def test_an_ended_session_cannot_be_resumed(house, voice, refused):
         (Forbidden("This account is suspended.", code="tenant-suspended"), "AUTH_FAILED"),
         (Invalid((), detail="/language: must be a tag"), "INVALID_REQUEST"),
         (TooManyRequests("More than 10 connections a minute."), "SESSION_LIMIT_REACHED"),
-        (NoResponders("nobody answers"), "INTERNAL_ERROR"),
+        (Conflict("The voice is not set up.", code="provider-not-configured"), "PROVIDER_NOT_CONFIGURED"),
     ],
 )
 async def test_refusals_of_the_api_are_told_in_the_hubs_codes(house, voice, planner, refused, refusal, code):
     planner.refusal = refusal
     async with voice() as client:
         error = await refused(client)
-    assert error["code"] == code
-    if code != "INTERNAL_ERROR":
-        assert error["message"] == refusal.detail
+    assert (error["code"], error["message"]) == (code, refusal.detail)
     assert house.store.sessions == {}
+
+
+async def test_while_parts_of_the_platform_are_away_the_client_is_asked_to_come_back(house, voice, planner, refused):
+    planner.refusal = NoResponders("nobody answers")
+    async with voice() as client:
+        assert (await refused(client, recoverable=True))["code"] == "INTERNAL_ERROR"
+    planner.refusal = None
+    async with voice() as client:
+        await talking(house, client, number=2)
+        house.store.away = True
+        async with voice(sessionId="call_2") as again:
+            assert (await refused(again, recoverable=True))["code"] == "INTERNAL_ERROR"
+        house.store.away = False
+        async with voice(sessionId="call_2") as again:
+            assert (await again.until("SessionStarted"))["resumed"] is True
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from voisnap_runtime.sessions.store import Seat, Store
 from .auth import HubUser
 from .listening import Listener
 from .parameters import Parameters
-from .refusals import AGENT_NOT_FOUND, AUTH_FAILED, RECONNECT_FAILED, Refusal, refusing
+from .refusals import AGENT_NOT_FOUND, AUTH_FAILED, INTERNAL_ERROR, RECONNECT_FAILED, Refusal, refusing
 
 _log = log.get(__name__)
 
@@ -132,7 +132,7 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
     async def _new_session(self, user: HubUser, channel: Channel, wanted: Parameters) -> LiveSession:
         """Open a session for a user and claim it. Raises Refusal."""
         request = _plan_request(user, channel, wanted)
-        with refusing(conflict=AUTH_FAILED):
+        with refusing(conflict=INTERNAL_ERROR):
             plan = await self.plan(request)
             await self.desk.open(OpenSession(plan=plan))
             try:

@@ -20,23 +20,25 @@ RECONNECT_FAILED = "RECONNECT_FAILED"
 # Beyond the documented ones:
 INVALID_REQUEST = "INVALID_REQUEST"
 INTERNAL_ERROR = "INTERNAL_ERROR"
+PROVIDER_NOT_CONFIGURED = "PROVIDER_NOT_CONFIGURED"
 SESSION_TAKEN_OVER = "SESSION_TAKEN_OVER"
 
 AWAY = "Sessions can't be opened at the moment. Try again shortly."
 
 
 class Refusal(Exception):
-    """The caller gets this `Error` event, then the connection is closed."""
+    """The caller gets this `Error` event, then the connection is closed; a `recoverable` one asks the client to connect again."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, recoverable: bool = False) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.recoverable = recoverable
 
 
 @contextmanager
 def refusing(*, conflict: str) -> Generator[None]:
-    """Turn what goes wrong inside into a Refusal; `conflict` is the code for a session or an agent in the wrong state."""
+    """Turn what goes wrong inside into a Refusal; `conflict` is the code for a session in the wrong state."""
     try:
         yield
     except DomainError as error:
@@ -46,10 +48,10 @@ def refusing(*, conflict: str) -> Generator[None]:
         raise Refusal(LLM_PROVIDER_ERROR, "The agent's providers don't answer.") from None
     except RedisError as error:
         _log.error("hub.store_away", error=repr(error))
-        raise Refusal(conflict if conflict == RECONNECT_FAILED else INTERNAL_ERROR, AWAY) from None
+        raise Refusal(INTERNAL_ERROR, AWAY, recoverable=True) from None
     except BusError as error:
         _log.error("hub.bus_away", error=repr(error))
-        raise Refusal(INTERNAL_ERROR, AWAY) from None
+        raise Refusal(INTERNAL_ERROR, AWAY, recoverable=True) from None
 
 
 def _code_of(error: DomainError, conflict: str) -> str:
@@ -60,6 +62,8 @@ def _code_of(error: DomainError, conflict: str) -> str:
             return AGENT_NOT_FOUND
         case Conflict(code="agent-inactive"):
             return AGENT_INACTIVE
+        case DomainError(code="provider-not-configured"):
+            return PROVIDER_NOT_CONFIGURED
         case Forbidden():
             return AUTH_FAILED
         case Invalid():

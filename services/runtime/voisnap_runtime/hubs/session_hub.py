@@ -172,9 +172,9 @@ class SessionHub(Hub, Generic[A]):
     async def turn_away(self, refusal: Refusal) -> None:
         """Say why, and close."""
         _log.info("hub.session_refused", hub=type(self).__name__, code=refusal.code, detail=refusal.message)
-        error = wire.Error(code=refusal.code, message=refusal.message, recoverable=False)
+        error = wire.Error(code=refusal.code, message=refusal.message, recoverable=refusal.recoverable)
         self.connection.send("Error", error)
-        await self.connection.close()
+        await self.connection.close(allow_reconnect=refusal.recoverable)
 
 
 L = TypeVar("L", bound=HubLine)
