@@ -206,3 +206,42 @@ def test_a_caller_who_repeats_the_agents_words_after_it_spoke_is_heard():
     guard.says("Would you like Tuesday at ten thirty or Thursday?")
     guard.begin()
     assert not guard.repeats("Tuesday at ten thirty")
+
+
+def burst_of(guard: EchoGuard, agent: np.ndarray, heard: np.ndarray, *, at: float, ms: int) -> Verdict:
+    """The agent plays while a burst of voice is heard; the verdict at its end."""
+    guard.begin()
+    verdict = Verdict.OPEN
+    played = frames_of(np.interp(np.arange(0, len(agent), 2 / 3), np.arange(len(agent)), agent))
+    heard = np.concatenate([np.zeros(3072), heard]).astype(np.int16)
+    for number in range(ms // 20):
+        guard.played(played[number], at + number * 0.02)
+        voiced, rest = divmod(number * 20, 32)
+        if rest < 20 and voiced:
+            end = 3072 + number * 320
+            verdict = guard.judge(heard[end - 3072 : end], 16000, voiced * 32, at + number * 0.02)
+    guard.end(np.zeros(3072, np.int16), 16000, ms, at + ms / 1000)
+    return verdict
+
+
+def test_a_line_wrongly_taken_for_an_echoing_one_is_believed_again():
+    rng = np.random.default_rng(2)
+    agent = rng.normal(0, 3000, 32000)
+    guard = EchoGuard()
+    assert burst_of(guard, agent, np.roll(agent, 1600), at=0.0, ms=600) is Verdict.ECHO
+    assert guard.withholds
+    quiet_caller = rng.normal(0, 100, 32000)
+    assert burst_of(guard, agent, quiet_caller, at=1.0, ms=300) is not Verdict.CALLER
+    assert burst_of(guard, agent, quiet_caller, at=2.0, ms=800) is Verdict.CALLER
+    assert not guard.withholds
+
+
+@pytest.mark.parametrize("until", [-100.0, 0.5, 1e6])
+def test_clocks_that_are_far_apart_do_no_harm(until: float):
+    guard = EchoGuard()
+    sound = np.random.default_rng(0).normal(0, 3000, 24000)
+    for number, frame in enumerate(frames_of(sound)):
+        guard.played(frame, number * 0.02)
+    guard.begin()
+    verdicts = [guard.judge(np.full(3072, 1000, np.int16), 16000, voiced, until) for voiced in (32, 96, 128, 160)]
+    assert Verdict.ECHO not in verdicts

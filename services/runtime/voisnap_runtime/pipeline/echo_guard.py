@@ -39,6 +39,8 @@ LOUDER = 2.0
 """On such a line somebody else is heard when it is this much louder than echo alone would be."""
 LONG_ENOUGH = 4
 """On such a line, looks in a row that settle that it is the caller: a hiss is shorter."""
+STRANGE_LOOKS = 10
+"""Looks in a row below `UNLIKE` after which it is the caller, however loud, and the line is not taken for an echoing one any more."""
 LEARNING = 0.3
 PATIENCE_MS = 416
 """A voice that was not found to be an echo by then is the caller's."""
@@ -60,12 +62,12 @@ class Verdict(Enum):
 class _Burst:
     """A stretch of voice without a pause."""
 
-    __slots__ = ("echoed_ms", "found", "like", "unlike", "verdict")
+    __slots__ = ("echoed_ms", "found", "like", "strange", "unlike", "verdict")
 
     def __init__(self) -> None:
         self.verdict = Verdict.OPEN
         self.echoed_ms = 0
-        self.like = self.unlike = 0
+        self.like = self.unlike = self.strange = 0
         self.found: list[echo.Match] = []
 
 
@@ -164,7 +166,10 @@ class EchoGuard:
         burst.found.append(found)
         burst.like = burst.like + 1 if found.likeness >= self._like else 0
         burst.unlike = burst.unlike + 1 if self._is_unlike(found, burst.unlike) else 0
-        if burst.like >= ENOUGH or found.likeness >= SURELY:
+        burst.strange = burst.strange + 1 if found.likeness < UNLIKE else 0
+        if burst.strange >= STRANGE_LOOKS:
+            burst.verdict, self._usual, self._doubtful = Verdict.CALLER, None, False
+        elif burst.like >= ENOUGH or found.likeness >= SURELY:
             burst.verdict = Verdict.ECHO
             burst.echoed_ms = voiced_ms
         elif burst.unlike >= (ENOUGH if usual is None else LONG_ENOUGH) or (
