@@ -4,7 +4,8 @@
 
 aiortc's own client is the caller: the time runs from the first audible sample of the caller's words leaving the client's microphone to the last
 audible sample of the agent in the audio the client received and decoded (its 80 ms of jitter buffer included). The agent's voice is a tone
-without pauses, so that every interruption meets sound.
+without pauses, so that every interruption meets sound. The floor beside it is the sound that the voice detector alone needs to hear a voice in
+the same words, whichever way its windows lie.
 """
 
 import argparse
@@ -22,8 +23,10 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 from turn_latency import percentiles, plan_of, spoken
 from voisnap_domain.sessions import EndReason
+from voisnap_media.pcm import Pcm
 from voisnap_media.resample import resample
-from voisnap_media.vad import VadModel
+from voisnap_media.vad import RATE as VAD_RATE
+from voisnap_media.vad import WINDOW, VadModel, VadState
 from voisnap_providers.registry import ProviderSettings, Registry
 from voisnap_providers.vendors.scripted.llm import ScriptedLlm
 from voisnap_runtime.pipeline.call import Call
@@ -35,6 +38,7 @@ from voisnap_testkit.fakes_speech import FakeTts
 
 RATE = 48_000
 AUDIBLE = 300
+HEARD = 0.5
 STORY = "otherwise -> " + " ".join(["There was once a baker who baked bread on every single day of his long life."] * 6)
 WORDS = (
     "Wait a moment.",
@@ -107,7 +111,8 @@ async def measure(models: Path, times: int) -> dict[str, object]:
     """Interrupt the agent so many times."""
     registry = Registry(ProviderSettings(models_dir=models))
     await registry.warm(("stt", "tts"))
-    vad = VadTicker(VadModel.load(models / "silero-vad" / "silero_vad.onnx"))
+    model = VadModel.load(models / "silero-vad" / "silero_vad.onnx")
+    vad = VadTicker(model)
     gc.collect()
     gc.freeze()
     plan = plan_of(500)
@@ -161,7 +166,29 @@ async def measure(models: Path, times: int) -> dict[str, object]:
     await transport.close()
     await client.close()
     await registry.aclose()
-    return {"interruptions": times, "silent_after_ms": percentiles(results)}
+    floor = percentiles(
+        [onset for word in words for onset in onsets(model, resample(Pcm(word, RATE), VAD_RATE).samples)]
+    )
+    return {
+        "interruptions": times,
+        "silent_after_ms": percentiles(results),
+        "floor_ms": floor,
+        "multiple_of_floor": round(percentiles(results)["p50"] / floor["p50"], 2),
+    }
+
+
+def onsets(model: VadModel, samples: np.ndarray) -> list[float]:
+    """Milliseconds from the first audible sample to the end of the first window with voice, for windows that lie in eight ways."""
+    found = []
+    first = int(np.flatnonzero(np.abs(samples) > AUDIBLE)[0])
+    for shift in range(0, WINDOW, WINDOW // 8):
+        stream = np.concatenate([np.zeros(VAD_RATE + shift), samples, np.zeros(WINDOW)]).astype(np.float32) / 32768
+        state = VadState()
+        for start in range(0, len(stream) - WINDOW, WINDOW):
+            if model.probabilities(stream[None, start : start + WINDOW], [state])[0] >= HEARD:
+                found.append((start + WINDOW - VAD_RATE - shift - first) * 1000 / VAD_RATE)
+                break
+    return found
 
 
 def main() -> int:

@@ -3,8 +3,8 @@
     .venv/bin/python tests-e2e/load/turn_latency.py [--turns 12] [--silence-ms 700] [--json]
 
 A caller (the embedded voice, resampled to 16 kHz) asks one question after the other; the time from the true end of each question to the first
-sound of the answer is measured in the audio itself, beside what the platform says of it. Prints percentiles, the platform's own share and the
-longest stall of the event loop.
+sound of the answer is measured in the audio itself, beside what the platform says of it. Prints percentiles, the platform's own share, the
+longest stall of the event loop, and the whole as a multiple of its floor: the silence that has to pass before anybody may answer.
 """
 
 import argparse
@@ -172,6 +172,10 @@ def figures(results: list[tuple[float, Turn]], silence_ms: int, stall_ms: float)
     latencies = [turn.latency for _, turn in results if turn.latency is not None]
     return {
         "turns": len(results),
+        "silence_ms": silence_ms,
+        "answer_as_multiple_of_silence": round(
+            percentiles([measured for measured, _ in results])["p50"] / silence_ms, 3
+        ),
         "answer_minus_silence_ms": percentiles([measured - silence_ms for measured, _ in results]),
         "platform_ms": percentiles([latency.platform_ms for latency in latencies]),
         "stt_ms": percentiles([latency.stt_ms for latency in latencies]),
