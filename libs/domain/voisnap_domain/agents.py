@@ -281,6 +281,7 @@ _LENGTHS: tuple[tuple[str, int, int], ...] = (
     ("system_prompt_template", 1, 100_000),
     ("first_message", 0, 2000),
     ("ai_disclosure_message", 0, 2000),
+    ("voicemail_detection.message", 0, 2000),
     ("silence_detection.message", 0, 500),
 )
 
