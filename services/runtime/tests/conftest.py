@@ -33,8 +33,8 @@ from voisnap_providers.ports.blobs import BlobInfo, BlobNotFound
 from voisnap_runtime.pipeline import events as call_events
 from voisnap_runtime.recording import Recordings
 from voisnap_runtime.sessions.journal import Journal, Relay
-from voisnap_runtime.sessions.live import Parts
 from voisnap_runtime.sessions.neighbours import Neighbours
+from voisnap_runtime.sessions.parts import Parts
 from voisnap_runtime.sessions.roster import LiveSessions
 from voisnap_runtime.sessions.store import Progress
 from voisnap_runtime.transports.port import LinkQuality

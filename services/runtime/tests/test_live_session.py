@@ -11,7 +11,7 @@ from voisnap_domain.ids import NodeId, SessionId
 from voisnap_domain.sessions import EndReason, SessionState
 from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
 from voisnap_runtime.pipeline import events as call_events
-from voisnap_runtime.sessions.live import SessionGone, SessionInUse
+from voisnap_runtime.sessions.parts import SessionGone, SessionInUse
 
 pytestmark = [pytest.mark.unit, pytest.mark.virtual_time]
 

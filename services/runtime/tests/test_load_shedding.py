@@ -62,7 +62,8 @@ class House:
 
 
 class _Room:
-    def __len__(self) -> int:
+    @property
+    def load(self) -> int:
         return 0
 
     def end(self, session_id: Any, reason: Any) -> bool:

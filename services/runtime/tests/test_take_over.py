@@ -13,7 +13,7 @@ from voisnap_domain.tenants import Environment
 from voisnap_kit.redis import RedisError
 from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
 from voisnap_runtime.pipeline import events as call_events
-from voisnap_runtime.sessions.live import SessionGone, SessionInUse
+from voisnap_runtime.sessions.parts import SessionGone, SessionInUse
 from voisnap_runtime.sessions.reaper import Reaper
 from voisnap_runtime.sessions.store import Seat
 

@@ -49,9 +49,9 @@ from .sessions.desk import Desk, DeskSettings
 from .sessions.drain import Drain
 from .sessions.journal import Journal, Relay
 from .sessions.listening import Gallery
-from .sessions.live import LiveCall, Parts
 from .sessions.neighbours import Neighbours
 from .sessions.nodes import Node, Nodes
+from .sessions.parts import LiveCall, Parts
 from .sessions.reaper import Reaper
 from .sessions.roster import LiveSessions
 from .sessions.store import RedisStore

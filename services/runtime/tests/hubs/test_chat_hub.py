@@ -133,7 +133,7 @@ async def test_cancelling_ends_the_message_with_what_was_sent_of_it(chat, pen, h
         pen.write("Three.")
         pen.finish()
         assert (await whole(client, "Three."))["messageId"] == "msg_04"
-    assert house.sessions.get(SessionId("chat_1")).history[1].interrupted
+    assert house.sessions.get(SessionId("chat_1")).record.turns[1].interrupted
 
 
 async def test_a_message_that_was_accepted_is_kept_whatever_becomes_of_the_process(house, chat, pen):
@@ -187,7 +187,7 @@ async def test_after_a_loss_the_chat_is_there_with_all_it_said_and_a_reply_goes_
         pen.write("Four.")
         pen.finish()
         await whole(again, "Four.")
-    assert [turn.text for turn in live.history] == ["Count", "One two three.", "Go on", "Four."]
+    assert [turn.text for turn in live.record.turns] == ["Count", "One two three.", "Go on", "Four."]
 
 
 async def test_a_chat_cannot_be_resumed_as_a_call(chat, voice, refused):

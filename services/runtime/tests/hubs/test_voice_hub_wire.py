@@ -179,7 +179,7 @@ async def test_a_client_that_negotiates_with_its_old_connection_gets_its_session
             assert (started["sessionId"], started["resumed"]) == ("call_1", True)
 
             # It sends its audio no more, and nobody noticed that it is gone.
-            monkeypatch.setattr("voisnap_runtime.sessions.live.HALF_OPEN_SECONDS", 0.0)
+            monkeypatch.setattr("voisnap_runtime.sessions.attendance.HALF_OPEN_SECONDS", 0.0)
             await client.ask("SendAudioAsync", "AAA=")
             third = await negotiated(id=second["id"])
             async with connect_hub(port, third, hub="voice") as fresh:

@@ -7,7 +7,8 @@ import msgspec
 from voisnap_domain.sessions import Channel, Session
 from voisnap_signalr import HubConnection, HubError, hub_method
 
-from voisnap_runtime.sessions.live import LiveSession, SessionGone, SessionInUse
+from voisnap_runtime.sessions.live import LiveSession
+from voisnap_runtime.sessions.parts import SessionGone, SessionInUse
 from voisnap_runtime.sessions.tokens import RESUME_PREFIX
 
 from .reception import may_enter

@@ -6,35 +6,31 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
-from typing import Any, Protocol
+from collections.abc import Awaitable, Mapping
+from datetime import datetime
+from typing import Any
 
 import msgspec
-from voisnap_domain.conversations import CallQuality, Turn
+from voisnap_domain.conversations import CallQuality, RecordingInfo
 from voisnap_domain.costs import Usage
-from voisnap_domain.errors import Conflict, DomainError
-from voisnap_domain.ids import NodeId
+from voisnap_domain.errors import DomainError
 from voisnap_domain.resumption import CallSnapshot, Resumption
-from voisnap_domain.sessions import WRITTEN_CHANNELS, EndReason, Session, SessionPlan, SessionState
+from voisnap_domain.sessions import WRITTEN_CHANNELS, EndReason, Session, SessionState
 from voisnap_kit import log, trace
 from voisnap_kit.redis import RedisError
 from voisnap_media.pcm import Pcm
-from voisnap_media.recorder import Recorder
-from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
 
 from voisnap_runtime import metrics
 from voisnap_runtime.pipeline import events as call_events
 from voisnap_runtime.pipeline.events import CallEvent
-from voisnap_runtime.recording import Recordings
-from voisnap_runtime.transports.port import LinkQuality
 
-from .journal import Journal, LostSession, writable
+from .attendance import Attendance
+from .journal import LostSession
 from .listening import Tap
-from .neighbours import Neighbours
-from .presence import RESUME_SECONDS, Presence, Sighting, presence
-from .resuming import combined, last_words
-from .store import MAX_TURNS, Progress, Store
+from .parts import PATIENT, Audience, LiveCall, LiveTransport, Parts, Patience, PeerTransport, SessionGone, SessionInUse
+from .presence import Presence
+from .record import Record
+from .store import Progress
 
 _log = log.get(__name__)
 
@@ -42,141 +38,13 @@ CLOSE_SECONDS = 1.0
 
 KEEP_SECONDS = 0.5
 
-HALF_OPEN_SECONDS = 8.0
-"""A client that streamed its audio and sends none for so long has probably lost its connection, though nobody told us."""
-
 CANCEL_SECONDS = 2.0
-
-ON_THE_WAY_SECONDS = 2.0
-"""How long after its claim a session waits for its hub before others may have it."""
 
 NOTES_SECONDS = 0.15
 """How long a session waits for its last notes to be written when somebody takes it: he does not wait for much longer than that."""
 
 ALL_NOTES_SECONDS = 2.0
 """The same, when nobody presses: then it rather stays than lose a note."""
-
-
-class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """What the steps of an end may take, in seconds: the call's last words, the recording, the journal."""
-
-    farewell: float = 1.5
-    recording: float = 2.0
-    flush: float = 2.0
-
-
-PATIENT = Patience()
-HURRIED = Patience(farewell=0.4, recording=1.0, flush=0.6)
-"""When the process has to go."""
-
-
-class LiveCall(Protocol):
-    """The conversation, as `pipeline.call.Call` is one."""
-
-    def feed(self, audio: Pcm, arrived_at: float) -> None: ...
-    def dtmf(self, digit: str) -> None: ...
-    def pull(self) -> Pcm | None: ...
-    async def run(self) -> EndReason: ...
-    def end(self, reason: EndReason) -> None: ...
-    def usage(self) -> Usage: ...
-    def quality(self) -> CallQuality: ...
-
-    def snapshot(self) -> CallSnapshot:
-        """Where it stands; cheap, asked twice a second."""
-        ...
-
-    def hold(self) -> None:
-        """Nobody listens: the agent falls silent where it is, and only the maximum duration goes on counting."""
-        ...
-
-    def release(self) -> None:
-        """The caller is back: go on."""
-        ...
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether this is a moment at which a hand-over is not noticed."""
-        ...
-
-
-class LiveTransport(Protocol):
-    """The caller's media. `connected` from the start when they come over the hub itself."""
-
-    @property
-    def state(self) -> str: ...
-    def quality(self) -> LinkQuality: ...
-    def send(self, audio: Pcm | None) -> None: ...
-    async def close(self) -> None: ...
-
-
-class PeerTransport(LiveTransport, Protocol):
-    """Media that are negotiated, as `transports.webrtc.WebRtcTransport` does."""
-
-    async def answer(self, sdp: str, type: str, /) -> tuple[str, str]: ...
-    async def add_candidate(self, candidate: str, sdp_mid: str | None, sdp_mline_index: int | None, /) -> None: ...
-
-
-class LivePacer(Protocol):
-    """The shared 20-ms clock, as `transports.pacing.Pacer` is one."""
-
-    def add(self, source: Any, transport: Any, *, on_fault: Callable[[Exception], None] | None = None) -> None: ...
-    def remove(self, source: Any) -> None: ...
-
-
-class Audience(Protocol):
-    """Whoever watches a session from outside: the hub. Nothing here waits or raises."""
-
-    def started(self, session: Session, *, at: datetime, resumed: bool) -> None: ...
-    def told(self, event: CallEvent) -> None: ...
-    def candidate(self, candidate: Mapping[str, Any]) -> None: ...
-    def failed(self, code: str, message: str, *, recoverable: bool) -> None: ...
-    def ended(self, plan: SessionPlan, *, reason: EndReason, seconds: float, at: datetime) -> None: ...
-    async def leave(self) -> None:
-        """The session is over: close."""
-        ...
-
-    async def come_back(self) -> None:
-        """The session goes on in another process: close so that the client connects again."""
-        ...
-
-    def give_way(self) -> None:
-        """Another connection has the session now."""
-        ...
-
-
-MakeCall = Callable[[SessionPlan, Recorder | None, Callable[[CallEvent], None], Resumption | None], LiveCall]
-"""Builds the conversation of a plan, or one that goes on. Raises DomainError for a provider that is not set up."""
-
-MakeTransport = Callable[[Any, Callable[[str], None], Callable[[Mapping[str, Any]], None]], PeerTransport]
-"""Builds a transport of (audio sink, state listener, local candidate listener)."""
-
-
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What live sessions are made of, one of each a process. `now` is the time of day; timers use the event loop's clock."""
-
-    node_id: NodeId
-    store: Store
-    journal: Journal
-    pacer: LivePacer
-    recordings: Recordings
-    make_call: MakeCall
-    make_transport: MakeTransport
-    now: Callable[[], datetime]
-    neighbours: Neighbours
-    max_sessions: int = 50
-    resume_window: timedelta = timedelta(seconds=RESUME_SECONDS)
-
-
-class SessionInUse(Conflict):
-    """Somebody else is connected to this session."""
-
-    code = "session-in-use"
-
-
-class SessionGone(Conflict):
-    """The session is over, or lives where this process cannot reach it."""
-
-    code = "session-gone"
 
 
 class LiveSession:
@@ -193,15 +61,13 @@ class LiveSession:
         self._parts = parts
         self._loop = asyncio.get_running_loop()
         self._resumption = resumption
-        self._before = before or Progress()
+        self.record = Record(session.plan, parts.journal, self, resumption=resumption, before=before)
         self._recording = parts.recordings.open(session.plan, generation=session.revision)
         self._call = self._made(resumption)
         self._transport: LiveTransport | None = None
         self._peer: PeerTransport | None = None
         self._audience: Audience | None = None
         self._taps: tuple[Tap, ...] = ()
-        self._was_watched = False
-        self._heard_here = False
         self._connected = asyncio.Event()
         self._ending: asyncio.Future[EndReason | None] = self._loop.create_future()
         """Why it ends; None when it only leaves this process."""
@@ -214,20 +80,14 @@ class LiveSession:
         self._handing_over = asyncio.Lock()
         self._away = False
         self._was_quiet = False
-        self._over_hub = False
         now = self._loop.time()
-        self._claimed_at = self._media_changed_at = self._heard_at = now
-        self._hub_lost_at: float | None = now
+        self._attendance = Attendance(now, window=parts.resume_window.total_seconds())
         self._answered: asyncio.Lock = asyncio.Lock()
         self._begun = False
         self._has_begun = asyncio.Event()
         self._started_at: datetime | None = None if resumption is None else session.connected_at
         self._started = now if resumption is None else now - resumption.elapsed
-        self._history: list[Turn] = [] if resumption is None else list(resumption.turns)
-        self._turns = self._history[-1].sequence if self._history else 0
-        self._warnings: list[str] = list(self._before.warnings)
         self._kept: CallSnapshot | None = None if resumption is None else resumption.snapshot
-        self._trace = ""
 
     @property
     def is_watched(self) -> bool:
@@ -236,14 +96,8 @@ class LiveSession:
 
     @property
     def is_taken(self) -> bool:
-        """Whether a hub is connected, or about to be: whoever claimed it a moment ago is on the way in.
-
-        A hub whose audio has stopped for seconds may seem connected and be dead: its client may come back over another one.
-        """
-        now = self._loop.time()
-        if self.is_watched:
-            return not (self._over_hub and self._heard_here and now - self._heard_at >= HALF_OPEN_SECONDS)
-        return not self._was_watched and now - self._claimed_at < ON_THE_WAY_SECONDS
+        """Whether its caller is connected, or on the way in."""
+        return self._attendance.is_taken(self._loop.time())
 
     @property
     def is_connected(self) -> bool:
@@ -284,9 +138,7 @@ class LiveSession:
         if self._audience is not None and not takes_over:
             raise SessionInUse("This session is in use by another connection.")
         displaced, self._audience = self._audience, audience
-        self._was_watched = True
-        self._heard_here = False
-        self._hub_lost_at = None
+        self._attendance.hub_came()
         audience.started(self.session, at=self._started_at or self._parts.now(), resumed=resumed)
         return displaced
 
@@ -294,7 +146,7 @@ class LiveSession:
         """The hub is gone; the call goes on as long as its media do, and waits for its caller when they came over the hub."""
         if self._audience is audience:
             self._audience = None
-            self._hub_lost_at = self._loop.time()
+            self._attendance.hub_left(self._loop.time())
             _log.info("session.hub_lost", session_id=self.plan.session_id, media=self._media)
             self.look_after()
 
@@ -317,7 +169,7 @@ class LiveSession:
 
     async def connect(self, transport: LiveTransport) -> None:
         """Take media that are there already, such as audio over the hub itself; former media are closed. They die with the hub."""
-        self._over_hub = True
+        self._attendance.media_come(over_hub=True)
         await self._replace_transport(transport)
         self._media_changed(transport, transport.state)
 
@@ -405,16 +257,6 @@ class LiveSession:
         return msgspec.structs.replace(self.session, state=state, connected_at=self._started_at)
 
     @property
-    def history(self) -> tuple[Turn, ...]:
-        """The finished turns, the latest of a long conversation."""
-        return tuple(self._history)
-
-    @property
-    def progress(self) -> Progress:
-        """What it has done so far."""
-        return self._progress()
-
-    @property
     def conversation(self) -> LiveCall:
         """What goes on, for hubs whose caller does more than speak; the right one once it has `begun`."""
         return self._call
@@ -461,8 +303,7 @@ class LiveSession:
 
     def feed(self, audio: Pcm, arrived_at: float) -> None:
         """Audio of the caller; what comes before the call has begun is dropped."""
-        self._heard_at = arrived_at
-        self._heard_here = True
+        self._attendance.heard(arrived_at)
         if self._begun:
             self._call.feed(audio, arrived_at)
             for tap in self._taps:
@@ -481,7 +322,7 @@ class LiveSession:
         with trace.span("session", parent=trace.extract(None), **ids):
             headers: dict[str, str] = {}
             trace.inject(headers)
-            self._trace = headers.get("traceparent", "")
+            self.record.trace = headers.get("traceparent", "")
             return await self._run()
 
     async def _run(self) -> EndReason | None:
@@ -511,7 +352,7 @@ class LiveSession:
         if self._parts.now() >= self.session.deadline:
             self.end(EndReason.MAX_DURATION if self.is_connected else EndReason.TIMEOUT)
             return
-        found = presence(self._seen(), self._loop.time())
+        found = self._attendance.verdict(connected=self.is_connected, media=self._media, now=self._loop.time())
         match found:
             case EndReason():
                 self.end(found)
@@ -558,25 +399,17 @@ class LiveSession:
 
     def _resume(self, resumption: Resumption) -> None:
         """Go on: nobody needs to hear that the session started, and the time since the claim belongs to the gap."""
-        self._call = self._made(msgspec.structs.replace(resumption, elapsed=self._elapsed()))
+        self._call = self._made(msgspec.structs.replace(resumption, elapsed=self.elapsed()))
         if self._recording is not None:
-            self._recording.begin(at=self._elapsed())
-        self._parts.journal.move(self.plan.session_id, SessionState.ACTIVE)
+            self._recording.begin(at=self.elapsed())
+        self.record.moved(SessionState.ACTIVE)
         metrics.SESSIONS_RESUMED.labels("seamless" if resumption.seamless else "cut").inc()
         _log.info("session.resumed", session_id=self.plan.session_id, seamless=resumption.seamless)
 
     def _start(self) -> None:
         self._started_at = self._parts.now()
         self._started = self._loop.time()
-        event = SessionStarted(
-            tenant_id=self.plan.tenant_id,
-            session_id=self.plan.session_id,
-            conversation_id=self.plan.conversation_id,
-            node_id=self._parts.node_id,
-            plan=self.plan,
-            started_at=self._started_at,
-        )
-        self._parts.journal.write(self.plan.session_id, event, trace=self._trace)
+        self.record.started(self._parts.node_id, self._started_at)
         metrics.SESSIONS_STARTED.inc()
         _log.info("session.started", session_id=self.plan.session_id, conversation_id=self.plan.conversation_id)
 
@@ -589,7 +422,7 @@ class LiveSession:
 
     async def _finish(self, reason: EndReason) -> None:
         ended_at = self._parts.now()
-        seconds = self._elapsed()
+        seconds = self.elapsed()
         self._parts.pacer.remove(self._call)
         if self._audience is not None:
             self._audience.ended(self.plan, reason=reason, seconds=round(seconds, 3), at=ended_at)
@@ -598,12 +431,12 @@ class LiveSession:
         self._announced.set()
         recording, _ = await asyncio.gather(self._finish_recording(), self._close_transport())
         if not self._begun:
-            self._write_last_words()
-        self._write_end(reason, ended_at, seconds, recording)
+            self.record.broken_off()
+        self.record.ended(reason, started_at=self._started_at, at=ended_at, seconds=seconds, recording=recording)
         await self._parts.journal.flushed(self.plan.session_id, timeout=self._patience.flush)
         await self._release()
         if self._audience is not None:
-            await self._leave(self._audience)
+            await _soon(self._audience.leave())
         metrics.SESSIONS_ENDED.labels(reason.value).inc()
         _log.info("session.ended", session_id=self.plan.session_id, reason=reason.value, seconds=round(seconds, 2))
 
@@ -613,7 +446,7 @@ class LiveSession:
         for tap in self._taps:
             tap.ended(None)
         if self._audience is not None and self._left and not self._gives_way:
-            await self._ask_back(self._audience)
+            await _soon(self._audience.come_back())
         elif self._audience is not None:
             self._audience.give_way()
         await asyncio.gather(self._store_recording(), self._close_transport())
@@ -624,32 +457,13 @@ class LiveSession:
         if self._recording is not None and self._begun and self._left:
             await self._recording.leave(budget=self._patience.recording)
 
-    async def _finish_recording(self) -> Any:
+    async def _finish_recording(self) -> RecordingInfo | None:
         if self._recording is None or self._started_at is None:
             return None
         info, late = await self._recording.finish(budget=self._patience.recording)
         if late:
-            self._warnings.append("recording-late")
+            self.record.warned("recording-late")
         return info
-
-    def _write_end(self, reason: EndReason, ended_at: datetime, seconds: float, recording: Any) -> None:
-        event = SessionEnded(
-            tenant_id=self.plan.tenant_id,
-            environment=self.plan.environment,
-            session_id=self.plan.session_id,
-            conversation_id=self.plan.conversation_id,
-            plan=self.plan,
-            started_at=self._started_at,
-            ended_at=ended_at,
-            duration_seconds=round(seconds, 3),
-            reason=reason,
-            turns=self._turns,
-            usage=self._usage(),
-            quality=self._quality(),
-            recording=recording,
-            warnings=tuple(self._warnings),
-        )
-        self._parts.journal.write(self.plan.session_id, event, trace=self._trace)
 
     async def _close_transport(self) -> None:
         if self._transport is None:
@@ -667,22 +481,6 @@ class LiveSession:
         except RedisError as error:  # the reaper finds it ended and does the same
             _log.warning("session.release_failed", session_id=self.plan.session_id, error=repr(error))
 
-    async def _leave(self, audience: Audience) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await audience.leave()
-
-    async def _ask_back(self, audience: Audience) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await audience.come_back()
-
-    def _write_last_words(self) -> None:
-        """Its caller did not come back to hear it go on: what was open goes on record as it was."""
-        if self._resumption is not None:
-            for turn in last_words(self._resumption.snapshot, last=self._turns):
-                self._finished(turn)
-
     # Events of the call and of the media
 
     def _told(self, event: CallEvent) -> None:
@@ -691,10 +489,9 @@ class LiveSession:
         match event:
             case call_events.TurnFinished(turn=turn):
                 metrics.observe_turn(turn)
-                self._finished(turn)
+                self.record.finished(turn)
             case call_events.Warned(text=text):
-                if len(self._warnings) < 50:
-                    self._warnings.append(text)
+                self.record.warned(text)
             case _:
                 pass
         if self._audience is not None:
@@ -702,49 +499,30 @@ class LiveSession:
         for tap in self._taps:
             tap.told(event)
 
-    def _finished(self, turn: Turn) -> None:
-        self._turns = turn.sequence
-        self._history.append(turn)
-        del self._history[:-MAX_TURNS]
-        event = TurnFinished(
-            tenant_id=self.plan.tenant_id,
-            environment=self.plan.environment,
-            session_id=self.plan.session_id,
-            conversation_id=self.plan.conversation_id,
-            turn=writable(self.plan, turn),
-        )
-        self._parts.journal.write(self.plan.session_id, event, self._progress(), turn=turn, trace=self._trace)
+    # What the record asks (Meters)
 
-    def _progress(self) -> Progress:
-        return Progress(
-            turns=self._turns,
-            elapsed=self._elapsed(),
-            usage=self._usage(),
-            quality=self._quality(),
-            warnings=tuple(self._warnings),
-        )
-
-    def _usage(self) -> Usage:
-        return self._before.usage.and_then(self._call.usage())
-
-    def _quality(self) -> CallQuality:
-        quality = self._call.quality()
-        if self._transport is not None:
-            link = self._transport.quality()
-            received, lost = link.packets_received, link.packets_lost
-            quality = msgspec.structs.replace(quality, packets_received=received, packets_lost=lost)
-        return quality if self._resumption is None else combined(self._before.quality, quality, self._history)
-
-    def _elapsed(self) -> float:
+    def elapsed(self) -> float:
+        """Seconds since the caller was connected, wherever the session lived."""
         return self._loop.time() - self._started if self._started_at is not None else 0.0
+
+    def usage(self) -> Usage:
+        """What was used here."""
+        return self._call.usage()
+
+    def quality(self) -> CallQuality:
+        """How it went here."""
+        quality = self._call.quality()
+        if self._transport is None:
+            return quality
+        link = self._transport.quality()
+        return msgspec.structs.replace(quality, packets_received=link.packets_received, packets_lost=link.packets_lost)
 
     def _media_changed(self, transport: LiveTransport | None, state: str) -> None:
         if transport is not None and transport is not self._transport:
             return
-        self._media_changed_at = self._loop.time()
+        self._attendance.media_changed(state, self._loop.time())
         _log.info("session.media_changed", session_id=self.plan.session_id, state=state)
         if state == "connected":
-            self._heard_at = self._loop.time()
             self._connected.set()
         self.look_after()
 
@@ -765,7 +543,7 @@ class LiveSession:
         if away == self._away:
             return
         self._away = away
-        self._parts.journal.move(self.plan.session_id, SessionState.RECONNECTING if away else SessionState.ACTIVE)
+        self.record.moved(SessionState.RECONNECTING if away else SessionState.ACTIVE)
         if not self._begun:
             return
         if away:
@@ -779,7 +557,7 @@ class LiveSession:
         return self._parts.make_call(self.plan, recorder, self._told, resumption)
 
     async def _renewed_peer(self) -> PeerTransport:
-        self._over_hub = False
+        self._attendance.media_come(over_hub=False)
         made: list[PeerTransport] = []
         peer = self._parts.make_transport(
             self, lambda state: self._media_changed(made[0] if made else None, state), self._has_candidate
@@ -792,6 +570,7 @@ class LiveSession:
     async def _replace_transport(self, transport: LiveTransport) -> None:
         lost, self._transport = self._transport, transport
         if lost is not None:
+            self.record.linked(lost.quality())
             self._parts.pacer.remove(self._call)
             await lost.close()
             if self._begun:
@@ -800,18 +579,6 @@ class LiveSession:
     @property
     def _media(self) -> str:
         return "none" if self._transport is None else self._transport.state
-
-    def _seen(self) -> Sighting:
-        return Sighting(
-            claimed_at=self._claimed_at,
-            connected=self.is_connected,
-            hub_lost_at=self._hub_lost_at,
-            media=self._media,
-            media_changed_at=self._media_changed_at,
-            heard_at=self._heard_at,
-            over_hub=self._over_hub,
-            window=self._parts.resume_window.total_seconds(),
-        )
 
 
 class Overheard:
@@ -825,6 +592,12 @@ class Overheard:
         self._transport.send(audio)
         for tap in self._taps:
             tap.agent(audio)
+
+
+async def _soon(work: Awaitable[None]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await work
 
 
 async def cancelled(task: "asyncio.Task[Any] | None") -> None:

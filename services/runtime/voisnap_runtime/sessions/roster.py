@@ -16,8 +16,9 @@ from voisnap_kit.redis import RedisError
 
 from voisnap_runtime import metrics
 
-from .live import HURRIED, LiveSession, Parts, SessionGone, SessionInUse, cancelled
+from .live import LiveSession, cancelled
 from .neighbours import SessionYielded, Yielding, YieldSession
+from .parts import HURRIED, Parts, SessionGone, SessionInUse
 from .presence import RESUME_SECONDS
 from .resuming import resumption_of
 from .store import Progress, Seat
@@ -433,7 +434,7 @@ class LiveSessions:
             live.void()
         elif kept is None or (kept.owner == self._parts.node_id and kept.state is not SessionState.ENDED):
             await self._parts.store.restore(
-                kept or live.known, lease_until=lease_until, turns=live.history, progress=live.progress
+                kept or live.known, lease_until=lease_until, turns=live.record.turns, progress=live.record.progress
             )
             live.forgotten()
             await self._count(live.session)
