@@ -317,6 +317,18 @@ async def test_after_long_noise_the_agent_says_the_rest_from_the_start_of_the_se
     assert again.text == "He baked bread every single day of his life."
 
 
+async def test_a_farewell_that_noise_cut_is_said_and_ends_the_call(lines):
+    line = await lines(
+        llm=ScriptedLlm({"prompt": "otherwise -> It was a pleasure to talk to you. Until next time! [end]"})
+    )
+    line.says("that was all")
+    await line.until_state("speaking")
+    await line.wait(1.0)
+    line.sounds(noise(2.0))
+    assert await line.ended() is EndReason.AGENT_ENDED
+    assert line.turns[-1].text == "It was a pleasure to talk to you. Until next time!"
+
+
 @pytest.mark.parametrize(("sensitivity", "cuts"), [(Sensitivity.LOW, False), (Sensitivity.MEDIUM, True)])
 async def test_how_soon_a_word_cuts_depends_on_the_sensitivity(lines, agent, sensitivity, cuts):
     line = await lines(agent(interruption=Interruption(sensitivity=sensitivity)))
@@ -440,6 +452,8 @@ async def test_a_slow_model_is_bridged_by_one_filler(lines, agent):
     assert latency is not None
     assert latency.llm_ms == pytest.approx(3000, abs=30)
     assert latency.total_ms == pytest.approx(3770, abs=60)
+    states = [event.state.value for event in line.of(AgentStateChanged)]
+    assert states == ["thinking", "speaking", "thinking", "speaking", "listening"]
 
 
 async def test_a_second_filler_comes_after_a_longer_wait_and_no_third(lines, agent):

@@ -111,7 +111,11 @@ class Conversation:
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self.mouth = Mouth(
-            clock=clock, started=self._voice_started, begun=self._piece_begun, finished=self._voice_finished
+            clock=clock,
+            started=self._voice_started,
+            begun=self._piece_begun,
+            finished=self._voice_finished,
+            dried=self._voice_dried,
         )
         self._clock = clock
         self.turns = TurnDriver(
@@ -125,7 +129,9 @@ class Conversation:
         self._draft: Utterance | None = None
         self._filling: asyncio.TimerHandle | None = None
         self._fillers_said = 0
+        self._only_filled = False
         self._cut_short = ""
+        self._cut_wants_end = False
         self._restart = Restart()
         self._preface = ""
         self._agent_state = AgentState.LISTENING
@@ -346,6 +352,8 @@ class Conversation:
 
     def _tell_state(self, state: TurnState) -> None:
         match state.floor:
+            case Floor.SPEAKING if self._only_filled:
+                now = AgentState.THINKING
             case Floor.SPEAKING:
                 now = AgentState.SPEAKING
             case Floor.THINKING:
@@ -385,6 +393,8 @@ class Conversation:
                 self._drop_draft()
             case GoOn():
                 self._say(self._cut_short)
+                if self._utterance is not None:
+                    self._utterance.wants_end = self._cut_wants_end
             case SayOpening():
                 self._say(self._script.opening)
             case SayResumption():
@@ -473,6 +483,7 @@ class Conversation:
 
     def _speak(self, utterance: Utterance) -> None:
         self._latency = None
+        self._only_filled = False
         self._utterance = utterance
         utterance.adopt()
 
@@ -579,6 +590,7 @@ class Conversation:
         self._cut_short = ""
         if utterance is not None:
             utterance.cancel()
+            self._cut_wants_end = utterance.wants_end
             if was_heard:
                 self._cut_short = said_again(utterance.own_words(heard.text), utterance.rest(heard))
         if was_heard:
@@ -597,8 +609,15 @@ class Conversation:
         self.turns.happen(AgentStarted(self._now()))
         self._log.agent_started(self._clock())
 
+    def _voice_dried(self) -> None:
+        """A filler was said and the reply is still in the making."""
+        self._only_filled = self._utterance is not None and not self._utterance.is_begun
+        self._tell_state(self.turns.state)
+
     def _piece_begun(self, text: str) -> None:
         self._log.agent_says(text, self._clock())
+        self._only_filled = False
+        self._tell_state(self.turns.state)
         utterance = self._utterance
         if self._waterfall is None or utterance is None or not utterance.own_words(text):
             return

@@ -64,11 +64,13 @@ class Mouth:
         started: Callable[[], None],
         begun: Callable[[str], None],
         finished: Callable[[Heard], None],
+        dried: Callable[[], None] = lambda: None,
     ) -> None:
         self._clock = clock
         self._started = started
         self._begun = begun
         self._finished = finished
+        self._dried = dried
         self.ready: Callable[[], None] = _nothing
         """Called when there is something to play after silence."""
         self._room = asyncio.Event()
@@ -88,6 +90,7 @@ class Mouth:
         self._played = 0
         self._timeline: list[tuple[int, float]] = []
         self._flowing = False
+        self._is_dry = False
         self._fade_in = False
         self._closed = False
         self._room.set()
@@ -176,6 +179,9 @@ class Mouth:
             self._flowing = False
             if self._closed:
                 self._end()
+            elif self._played and not self._is_dry:
+                self._is_dry = True
+                self._dried()
             return None
         return Pcm(self._next_frame(), RATE)
 
@@ -207,6 +213,7 @@ class Mouth:
             self._timeline.append((self._played, self._clock()))
             self._flowing = True
         first = not self._played
+        self._is_dry = False
         frame = self._take(FRAME)
         if self._fade_in:
             frame[:FADE] = (frame[:FADE] * np.linspace(0.0, 1.0, FADE)).astype(np.int16)
