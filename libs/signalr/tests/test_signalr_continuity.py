@@ -26,22 +26,20 @@ def cookie(number: int, *, made_at: int) -> str:
     return f"hub-{made_at}-{number:06x}={token(number)}"
 
 
-def request(*cookies: str) -> HubRequest:
+def request(*cookies: str, is_secure: bool = False) -> HubRequest:
     headers = {"cookie": "; ".join(cookies)} if cookies else {}
-    return HubRequest("/hubs/echo/negotiate", {}, headers, None, is_negotiate=True)
+    return HubRequest("/hubs/echo/negotiate", {}, headers, None, is_negotiate=True, is_secure=is_secure)
 
 
-def set_for(asked: HubRequest, *, is_secure: bool = False) -> list[str]:
-    return set_cookies(
-        asked, token(99), path="/hubs/echo", is_secure=is_secure, now=NOW, random_bytes=lambda size: b"\xab" * size
-    )
+def set_for(asked: HubRequest) -> list[str]:
+    return set_cookies(asked, token(99), path="/hubs/echo", now=NOW, random_bytes=lambda size: b"\xab" * size)
 
 
 def test_cookie_is_out_of_reach_of_scripts_and_other_sites() -> None:
     assert set_for(request()) == [
         f"hub-1790000000-ababab={token(99)}; Max-Age={MAX_AGE_S}; Path=/hubs/echo; HttpOnly; SameSite=Lax"
     ]
-    assert set_for(request(), is_secure=True)[0].endswith("; SameSite=Lax; Secure")
+    assert set_for(request(is_secure=True))[0].endswith("; SameSite=Lax; Secure")
 
 
 def test_oldest_cookies_end_when_there_are_too_many() -> None:

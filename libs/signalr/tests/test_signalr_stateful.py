@@ -521,4 +521,4 @@ async def test_nothing_is_left_of_connections_that_broke(build, hubs) -> None:
     async with asyncio.timeout(5):
         await asyncio.wait(asyncio.all_tasks() - before)
     assert line._app.connection_count == 0
-    assert line._app._outliving == {}
+    assert line._app._sockets._outliving == {}

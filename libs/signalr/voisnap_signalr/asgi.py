@@ -11,7 +11,6 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -27,7 +26,6 @@ from .methods import HubMethods
 from .msgpack_codec import MsgpackCodec
 from .negotiate import (
     AvailableTransport,
-    ConnectionInUseError,
     ConnectionTokens,
     MemoryConnectionTokens,
     NegotiatedConnection,
@@ -35,22 +33,14 @@ from .negotiate import (
     Transport,
 )
 from .origins import Origins
-from .relay import (
-    RELAYED,
-    Relay,
-    RelayedRequest,
-    RelayedResponse,
-    RelayError,
-    answer_relayed,
-    is_node_name,
-    node_of,
-)
+from .relay import RELAYED, Relay, RelayedRequest, RelayedResponse, answer_relayed, is_node_name, node_of
+from .relaying import forward
 from .requests import HubRequest, Refused
 from .scopes import AsgiApp, Headers, Receive, Scope, Send, refusal_headers, respond, route
 from .session import HubSession, SessionSettings, Wire
 from .stdlib_log import StdlibLog
-from .transports.inbox import read_body, until_gone
-from .transports.websockets import WebSocketWire, reject
+from .transports.websockets import reject
+from .websocket_transport import SocketRequest, WebSocketTransport
 
 Authenticate = Callable[[HubRequest], Awaitable[Any]]
 HubFactory = Callable[[], Hub]
@@ -129,8 +119,7 @@ class HubApp:
         self._offered = {_hub_path(prefix, name): _offered_by(name, transports) for name in hubs}
         self._methods: dict[type[Hub], HubMethods] = {}
         self._sessions: set[HubSession] = set()
-        self._outliving: dict[str, tuple[str, HubSession]] = {}
-        self._outliving_tasks: set[asyncio.Task[None]] = set()
+        self._sockets = WebSocketTransport(self, log=self._log)
         self._http = HttpTransports(self, settings=self._settings.http, clock=self._clock, log=self._log)
         self._ticker: asyncio.Task[None] | None = None
         self._is_draining = False
@@ -199,10 +188,9 @@ class HubApp:
     async def _negotiate(self, scope: Scope, send: Send, hub: str, cors: Headers) -> None:
         try:
             request = HubRequest.of(scope, is_negotiate=True)
-            self._admit()
             user = await self._identify(request)
             version = negotiate.version_asked(request.query)
-            promised = self._promise(hub, request, user, version=version)
+            promised = self.promise(hub, request, user, version=version)
             if not await self._tokens.issue(promised, ttl_s=self._settings.negotiated_ttl_s):
                 raise Refused(503, "too many negotiated connections", retry_after_s=5)
         except Refused as refusal:
@@ -212,7 +200,7 @@ class HubApp:
             await _respond_json(send, {"error": str(error)}, cors)
         else:
             body = negotiate.answer(promised, version=version, transports=self.available_transports(hub))
-            await _respond_json(send, body, cors + self._cookies(scope, request, promised))
+            await _respond_json(send, body, cors + self.cookies(request, promised))
 
     async def _serve_connection(self, scope: Scope, receive: Receive, send: Send, hub: str, cors: Headers) -> None:
         try:
@@ -224,7 +212,7 @@ class HubApp:
             if node not in (None, self._node):
                 if self._relay is None or RELAYED in scope:
                     raise Refused(404, "the connection of another process")
-                await self._forward(self._relay, node, scope, receive, send)
+                await forward(self._relay, node, scope, receive, send, self._settings.http)
             else:
                 http = HttpRequest(
                     hub=hub,
@@ -243,29 +231,13 @@ class HubApp:
         except OSError:
             self._log.debug("hub.connection_lost", path=hub)
 
-    async def _forward(self, relay: Relay, node: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have the connection's own process answer, and pass on what it says."""
-        settings = self._settings.http
-        body = await read_body(receive, max_bytes=settings.max_post_bytes, timeout_s=settings.post_timeout_s)
-        passing = asyncio.create_task(_pass_on(relay, node, _relayed(scope, body), send))
-        gone = asyncio.create_task(until_gone(receive))
-        try:
-            await asyncio.wait({passing, gone}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            gone.cancel()
-            passing.cancel()
-            await asyncio.wait({passing})
-        if not passing.cancelled():
-            passing.result()
-
     # WebSockets
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         path = route(scope)
         try:
-            factory = self._hubs.get(path)
-            if factory is None:
+            if path not in self._hubs:
                 raise Refused(404, "no such hub")
             if not self._origins.admits(scope):
                 raise Refused(403, "origin not allowed")
@@ -273,87 +245,13 @@ class HubApp:
                 raise Refused(404, "WebSockets are not offered")
             request = HubRequest.of(scope)
             user = await self._identify(request)
-            broken = self._find_outliving(path, request, user)
-            if broken is not None:
-                await self._replace_socket(broken, receive, send)
-                return
-            promised = await self._open_socket(path, request, user)
+            socket = SocketRequest(hub=path, request=request, user=user, receive=receive, send=send)
+            await self._sockets.serve(socket)
         except Refused as refusal:
             self._log.info("hub.connection_refused", path=path, status=refusal.status, reason=refusal.reason)
             await reject(scope, send, refusal)
-            return
-        if promised.is_stateful:
-            await self._serve_outliving(promised, request, user, receive, send)
-            return
-        try:
-            is_direct = "id" not in request.query
-            headers = self._cookies(scope, request, promised) if is_direct else []
-            await send({"type": "websocket.accept", "headers": headers})
-            await self.run(promised, Transport.WEB_SOCKETS, request, user, WebSocketWire(receive, send))
         except OSError:
             self._log.debug("hub.connection_lost", path=path)
-        finally:
-            await self.release(promised)
-
-    async def _open_socket(self, hub: str, request: HubRequest, user: Any) -> NegotiatedConnection:
-        if "id" in request.query:
-            try:
-                return await self.open(hub, request, user)
-            except ConnectionInUseError:
-                raise Refused(409, "the connection is open already") from None
-        self._admit()  # skipNegotiation
-        return self._promise(hub, request, user, version=1)
-
-    # WebSockets of stateful connections, which outlive them
-
-    def _find_outliving(self, hub: str, request: HubRequest, user: Any) -> HubSession | None:
-        """The connection that this socket goes on with. Raises `Refused` when it is another's."""
-        negotiated_for, session = self._outliving.get(request.query.get("id", ""), (None, None))
-        if session is None or not session.is_stateful:
-            return None
-        if negotiated_for != hub:
-            raise Refused(404, "negotiated for another hub")
-        if session.user != user:
-            raise Refused(403, "the connection of another user")
-        if session.closed.is_set():
-            raise Refused(404, "the connection is over")
-        return session
-
-    async def _replace_socket(self, session: HubSession, receive: Receive, send: Send) -> None:
-        wire = WebSocketWire(receive, send)
-        with suppress(OSError):
-            await send({"type": "websocket.accept"})
-            if not await session.replace_wire(wire):
-                await wire.close()
-            await wire.closed.wait()
-
-    async def _serve_outliving(
-        self, promised: NegotiatedConnection, request: HubRequest, user: Any, receive: Receive, send: Send
-    ) -> None:
-        wire = WebSocketWire(receive, send)
-        serving = asyncio.create_task(self._run_outliving(promised, request, user, wire))
-        self._outliving_tasks.add(serving)
-        serving.add_done_callback(self._outliving_tasks.discard)
-        try:
-            with suppress(OSError):
-                await send({"type": "websocket.accept"})
-            await wire.closed.wait()
-        except asyncio.CancelledError:
-            serving.cancel()
-            await asyncio.wait({serving})
-            raise
-
-    async def _run_outliving(
-        self, promised: NegotiatedConnection, request: HubRequest, user: Any, wire: WebSocketWire
-    ) -> None:
-        try:
-            await self.run(promised, Transport.WEB_SOCKETS, request, user, wire)
-        except Exception as error:
-            self._log.error("hub.connection_failed", path=promised.hub, exc_info=error)
-        finally:
-            self._outliving.pop(promised.connection_token, None)
-            await wire.close()
-            await self.release(promised)
 
     # Connections, whatever their transport
 
@@ -376,14 +274,14 @@ class HubApp:
         """Forget the token of a connection that is over."""
         await self._tokens.release(promised.connection_token)
 
-    async def run(
+    def new_session(
         self, promised: NegotiatedConnection, transport: Transport, request: HubRequest, user: Any, wire: Wire
-    ) -> None:
-        """Serve a connection until it has ended."""
+    ) -> HubSession:
+        """Make the hub of a connection, and what serves it."""
         hub = self._make(promised.hub)
         # The loop's own method: hubs ask for the time with every message.
         clock = asyncio.get_running_loop().time if self._clock is _loop_time else self._clock
-        session = HubSession(
+        return HubSession(
             hub,
             methods=self._methods_of(type(hub)),
             promised=promised,
@@ -401,9 +299,10 @@ class HubApp:
             clock=clock,
             log=self._log,
         )
+
+    async def run(self, session: HubSession) -> None:
+        """Serve a connection until it has ended."""
         self._sessions.add(session)
-        if promised.is_stateful and transport is Transport.WEB_SOCKETS:
-            self._outliving[promised.connection_token] = promised.hub, session
         self._keep_ticking()
         try:
             await session.run()
@@ -424,7 +323,9 @@ class HubApp:
             if transport in self._offered[hub]
         )
 
-    def _promise(self, hub: str, request: HubRequest, user: Any, *, version: int) -> NegotiatedConnection:
+    def promise(self, hub: str, request: HubRequest, user: Any, *, version: int) -> NegotiatedConnection:
+        """Make the ids of a connection to come. Raises `Refused` when there is no room for it."""
+        self._admit()
         previous: tuple[str, ...] = ()
         if self._keeps_continuity:
             previous = continuity.previous_connections(request, old_id=request.query.get("id"))
@@ -438,17 +339,17 @@ class HubApp:
             is_stateful=self._offers_stateful and negotiate.asks_for_stateful(request.query, version=version),
         )
 
-    def _cookies(self, scope: Scope, request: HubRequest, promised: NegotiatedConnection) -> Headers:
+    def cookies(self, request: HubRequest, promised: NegotiatedConnection) -> Headers:
+        """What the client is to keep of the connection; nothing without `continuity`."""
         if not self._keeps_continuity:
             return []
-        sent: str = scope["path"].rstrip("/")
         # A cookie's path knows the case; other letters that lower to a hub's name do not get into a header.
-        path = sent[: -len(_NEGOTIATE)] if request.is_negotiate else sent
+        path = request.path.rstrip("/")
+        path = path[: -len(_NEGOTIATE)] if request.is_negotiate else path
         cookies = continuity.set_cookies(
             request,
             promised.connection_token,
             path=path if path.isascii() else promised.hub,
-            is_secure=scope.get("scheme") in ("https", "wss"),
             now=self._wall_clock(),
             random_bytes=self._random_bytes,
         )
@@ -563,44 +464,6 @@ def _digest_of_user(user: Any) -> str:
         return hashlib.sha256(msgspec.json.encode(user, order="deterministic")).hexdigest()
     except (TypeError, ValueError, OverflowError, RecursionError):
         return ""
-
-
-def _relayed(scope: Scope, body: bytes) -> RelayedRequest:
-    client = scope.get("client")
-    return RelayedRequest(
-        method=scope["method"],
-        path=route(scope),
-        query=scope.get("query_string", b"").decode("latin-1"),
-        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
-        client=client[0] if client else None,
-        scheme=scope.get("scheme", "http"),
-        body=body,
-    )
-
-
-async def _pass_on(relay: Relay, node: str, request: RelayedRequest, send: Send) -> None:
-    try:
-        response = await relay.forward(node, request)
-    except RelayError as error:
-        raise Refused(404, f"the connection's process is away: {error}") from error
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    is_whole = any(name == b"content-length" for name, _ in headers)
-    start = {"type": "http.response.start", "status": response.status, "headers": headers}
-    try:
-        if is_whole:
-            body = b"".join([part async for part in response.body])
-            await send(start)
-            await send({"type": "http.response.body", "body": body})
-            return
-        await send(start)
-        async for part in response.body:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-    except RelayError as error:
-        if is_whole:
-            raise Refused(404, f"the connection's process is away: {error}") from error
-    finally:
-        await response.body.aclose()
-    await send({"type": "http.response.body", "body": b""})
 
 
 async def _respond_json(send: Send, body: Any, headers: Headers) -> None:

@@ -52,7 +52,6 @@ def set_cookies(
     connection_token: str,
     *,
     path: str,
-    is_secure: bool,
     now: float,
     random_bytes: Callable[[int], bytes],
 ) -> list[str]:
@@ -60,7 +59,7 @@ def set_cookies(
 
     `path` is the hub's own, so that nothing else of the site ever sees the cookie; `now` in seconds since 1970.
     """
-    attributes = f"; Path={path}; HttpOnly; SameSite=Lax" + ("; Secure" if is_secure else "")
+    attributes = f"; Path={path}; HttpOnly; SameSite=Lax" + ("; Secure" if request.is_secure else "")
     name = f"hub-{int(now):010d}-{random_bytes(3).hex()}"
     made = f"{name}={connection_token}; Max-Age={MAX_AGE_S}{attributes}"
     ended = [f"{kept.name}=; Max-Age=0{attributes}" for kept in _read(request)[MAX_KEPT - 1 :]]

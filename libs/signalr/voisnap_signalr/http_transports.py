@@ -15,7 +15,7 @@ from .log import Log
 from .negotiate import ConnectionInUseError, NegotiatedConnection, Transport
 from .requests import HubRequest, Refused
 from .scopes import Headers, Receive, Send, respond
-from .session import Wire
+from .session import HubSession, Wire
 from .transports.inbox import ClientGone, read_body, until_gone
 from .transports.long_polling import LongPollingWire, NoData
 from .transports.sse import EventStreamWire
@@ -60,9 +60,11 @@ class Host(Protocol):
         """Forget a connection that is over."""
         ...
 
-    def run(
+    def new_session(
         self, promised: NegotiatedConnection, transport: Transport, request: HubRequest, user: Any, wire: Wire
-    ) -> Coroutine[Any, Any, None]:
+    ) -> HubSession: ...
+
+    def run(self, session: HubSession) -> Coroutine[Any, Any, None]:
         """Serve a connection until it has ended."""
         ...
 
@@ -133,7 +135,7 @@ class HttpTransports:
         gone = asyncio.create_task(_lose_when_gone(connection, http.receive))
         try:
             await wire.open(http.headers)
-            await self._host.run(connection.promised, Transport.SERVER_SENT_EVENTS, http.request, http.user, wire)
+            await self._host.run(self._session(http, connection, wire))
         finally:
             gone.cancel()
             connection.end(is_lost=True)
@@ -165,8 +167,7 @@ class HttpTransports:
         """Start the hub, and answer at once: only then does the client know that it may post."""
         wire = LongPollingWire(connection.inbox, max_bytes=self._settings.poll_buffer_bytes)
         connection.polls = wire
-        running = self._host.run(connection.promised, Transport.LONG_POLLING, http.request, http.user, wire)
-        connection.serving = asyncio.create_task(running)
+        connection.serving = asyncio.create_task(self._host.run(self._session(http, connection, wire)))
         connection.serving.add_done_callback(self._note_failure)
         connection.hold()
         connection.let_go(now=self._clock())
@@ -187,6 +188,10 @@ class HttpTransports:
             gone.cancel()
 
     # Connections
+
+    def _session(self, http: HttpRequest, connection: HttpConnection, wire: Wire) -> HubSession:
+        transport = connection.transport or Transport.LONG_POLLING
+        return self._host.new_session(connection.promised, transport, http.request, http.user, wire)
 
     async def _choose(self, http: HttpRequest, token: str, transport: Transport) -> HttpConnection:
         if transport not in http.offered:

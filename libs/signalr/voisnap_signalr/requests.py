@@ -68,7 +68,7 @@ class HubRequest:
     `path` as sent, `headers` with lower-case names, `client` the peer's address or None.
     """
 
-    __slots__ = ("client", "headers", "is_negotiate", "path", "query")
+    __slots__ = ("client", "headers", "is_negotiate", "is_secure", "path", "query")
 
     def __init__(
         self,
@@ -78,12 +78,14 @@ class HubRequest:
         client: str | None,
         *,
         is_negotiate: bool = False,
+        is_secure: bool = False,
     ) -> None:
         self.path = path
         self.query = query
         self.headers = headers
         self.client = client
         self.is_negotiate = is_negotiate
+        self.is_secure = is_secure
 
     @classmethod
     def of(cls, scope: Mapping[str, Any], *, is_negotiate: bool = False) -> "HubRequest":
@@ -96,6 +98,7 @@ class HubRequest:
             headers=headers,
             client=client[0] if client else None,
             is_negotiate=is_negotiate,
+            is_secure=scope.get("scheme") in ("https", "wss"),
         )
 
     @property
