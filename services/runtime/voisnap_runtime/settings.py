@@ -16,6 +16,10 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     `resume_window_seconds`: how long a caller who is gone may take to come back. `drain_seconds`: how long a process that is asked to stop
     waits for silent moments to hand its calls over at, when there is another one to take them.
 
+    `max_sessions` of a process that has a core for itself: 50 is 70 % of the WebRTC calls that held on one core in `make bench` (75, with
+    scripted models); VoiceHub carries three times as many, models that run on the same machine far fewer. `voisnap load --ramp` measures it
+    for a machine and its agents. Whatever it says, a process whose audio clock gets late takes no more calls.
+
     Media sockets bind `media_bind` (`*` for every address of the machine) and are announced as `media_advertise_ip` behind a one-to-one NAT.
     """
 
