@@ -206,15 +206,17 @@ def _misses_digits(expected: Expected, words: tuple[str, ...]) -> bool:
         return False
     if not expected.counts:
         return not _goes_on_in_words(words)
-    if expected.counts == (PHONE_DIGITS,) and _has_country_code(words):
+    if expected.counts == (PHONE_DIGITS,) and _has_more_digits(words):
         return digits <= PHONE_DIGITS
     return digits < max(expected.counts) and digits not in expected.counts
 
 
-def _has_country_code(words: tuple[str, ...]) -> bool:
-    """Whether a phone number begins with 1 or a plus, as in "1 415 …" and "+49 …"."""
-    first = words[0]
-    return first in {"1", "one", "plus"} or (first.startswith("1") and len(first) in {4, PHONE_DIGITS + 1})
+def _has_more_digits(words: tuple[str, ...]) -> bool:
+    """Whether a phone number begins with a country code or a zero, as in "1 415 …", "+49 …" and "07700 …"."""
+    first = next(word for word in words if word == "plus" or _digits((word,)))
+    if first in {"1", "one", "plus", "zero", "oh", "o"} or first.startswith("0"):
+        return True
+    return first.startswith("1") and len(first) in {4, PHONE_DIGITS + 1}
 
 
 def _goes_on_in_words(words: tuple[str, ...]) -> bool:

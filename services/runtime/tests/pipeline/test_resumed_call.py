@@ -148,6 +148,15 @@ async def test_a_call_is_not_quiet_while_anything_is_going_on(lines):
     assert not any(is_quiet for _, is_quiet in quiet)
 
 
+async def test_right_after_a_prompt_a_call_is_not_quiet(lines):
+    line = await lines()
+    await line.until_turns(1)
+    assert line.turns[0].text == "Are you still there?"
+    assert not line.call.is_quiet
+    await line.wait(0.25)
+    assert line.call.is_quiet
+
+
 async def test_a_greeting_that_nobody_heard_is_said(lines, agent):
     config = agent(first_message_mode=FirstMessageMode.ASSISTANT_SPEAKS_FIRST)
     line = await lines(config, resume=Resumption(elapsed=1.5))

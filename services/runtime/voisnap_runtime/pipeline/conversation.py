@@ -130,6 +130,7 @@ class Conversation:
         self._filling: asyncio.TimerHandle | None = None
         self._fillers_said = 0
         self._only_filled = False
+        self._finished_ms = 0.0
         self._cut_short = ""
         self._cut_wants_end = False
         self._restart = Restart()
@@ -215,7 +216,7 @@ class Conversation:
     def is_quiet(self, for_ms: float) -> bool:
         """Whether nobody has spoken and nothing is in the making for so long."""
         state = self.turns.state
-        silent_for = self._now() - max(state.silent_since_ms, state.quiet_since_ms)
+        silent_for = self._now() - max(state.silent_since_ms, state.quiet_since_ms, self._finished_ms)
         return state.is_quiet and not self.mouth.is_busy and silent_for >= for_ms
 
     # --- what the call tells
@@ -629,6 +630,7 @@ class Conversation:
 
     def _voice_finished(self, heard: Heard) -> None:
         self._stop_filling()
+        self._finished_ms = self._now()
         self._disclosed = self._disclosed or self._discloses(heard)
         self._log.close_agent(heard, latency=self._latency)
         wants_end = self._utterance is not None and self._utterance.wants_end
