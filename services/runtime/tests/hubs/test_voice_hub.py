@@ -1,7 +1,10 @@
 """VoiceHub over a real socket: sessions that begin at the hub, audio both ways, keys, hanging up, coming back."""
 
+import asyncio
 import base64
+import itertools
 import json
+from contextlib import AsyncExitStack
 
 import numpy as np
 import pytest
@@ -196,6 +199,20 @@ async def test_of_two_connections_to_one_session_the_newer_one_has_it(house, voi
             call.notify(call_events.AudioCleared())
             await fresh.until("AudioCleared")
             assert house.sessions.get(SessionId("call_1")).is_watched
+
+
+async def test_of_many_connections_that_claim_a_session_at_once_exactly_one_has_it(house, voice):
+    async with voice() as first, AsyncExitStack() as stack:
+        call = await talking(house, first)
+        clients = await asyncio.gather(*(stack.enter_async_context(voice(sessionId="call_1")) for _ in range(5)))
+        waiting = {asyncio.create_task(client.until("Error")): client for client in (first, *clients)}
+        for told in itertools.islice(asyncio.as_completed(waiting), 5):
+            assert (await told)["code"] == "SESSION_TAKEN_OVER"
+        (last,) = [task for task in waiting if not task.done()]
+        last.cancel()
+        call.notify(call_events.AudioCleared())
+        await waiting[last].until("AudioCleared")
+    assert len(house.calls) == 1
 
 
 async def test_a_resume_token_opens_the_session_without_its_id(house, voice):
