@@ -210,6 +210,7 @@ async def test_of_many_connections_that_claim_a_session_at_once_exactly_one_has_
             assert (await told)["code"] == "SESSION_TAKEN_OVER"
         (last,) = [task for task in waiting if not task.done()]
         last.cancel()
+        await asyncio.gather(last, return_exceptions=True)
         call.notify(call_events.AudioCleared())
         await waiting[last].until("AudioCleared")
     assert len(house.calls) == 1
