@@ -2,10 +2,20 @@
 
 import numpy as np
 import pytest
-from voisnap_domain.agents import Endpointing, EndpointingProvider, FirstMessageMode, Voice, VoiceProvider
+from voisnap_domain.agents import (
+    Endpointing,
+    EndpointingProvider,
+    Fillers,
+    FirstMessageMode,
+    SilenceDetection,
+    Voice,
+    VoiceProvider,
+)
 from voisnap_domain.conversations import Speaker
 from voisnap_domain.resumption import Resumption
 from voisnap_domain.sessions import EndReason
+from voisnap_domain.turntaking import words_of
+from voisnap_media import g711
 from voisnap_media.pcm import Pcm
 from voisnap_media.resample import resample
 from voisnap_media.vad import VadModel
@@ -128,3 +138,105 @@ async def test_a_call_goes_on_where_it_was_cut(heard, agent):
     line.sounds(await say("What are your opening hours?"))
     await line.until_turns(4)
     assert line.turns[3].text == "We are open from nine to five."
+
+
+# --- what the agent says by itself, with its real voice, heard back from the line
+
+
+@pytest.fixture
+def understood(inline_registry):
+    """`understood(line, turn)`: the words that another recogniser hears in what the caller received of a turn."""
+
+    def listen(line, turn) -> set[str]:
+        start, end = (round(moment * 24000) for moment in (turn.start_time - 0.1, turn.end_time + 0.1))
+        sound = resample(Pcm(line.received[max(0, start) : end], 24000), 16000)
+        return set(words_of(inline_registry.part("moonshine")(sound.samples.astype(np.float32) / 32768).text))
+
+    return listen
+
+
+def share_of(text: str, heard: set[str]) -> float:
+    """Of a text's words, how many were heard."""
+    words = set(words_of(text))
+    return len(words & heard) / len(words)
+
+
+async def test_disclosure_greeting_prompts_warning_and_goodbye_are_really_heard(
+    heard, agent, inline_registry, understood
+):
+    config = agent(
+        voice=HEART,
+        ai_disclosure_message="You are speaking with an artificial assistant.",
+        first_message="Hello {{name|there}}, how can I help you?",
+        first_message_mode=FirstMessageMode.ASSISTANT_SPEAKS_FIRST,
+        silence_detection=SilenceDetection(timeout_seconds=4, message="Are you still there, {{name|my friend}}?"),
+        max_idle_time_seconds=60,
+        max_duration_seconds=30,
+    )
+    line, _ = await heard(config, tts=inline_registry.tts("local"))
+    assert await line.ended() is EndReason.MAX_DURATION
+    assert [turn.text for turn in line.turns] == [
+        "You are speaking with an artificial assistant. Hello there, how can I help you?",
+        "Are you still there, my friend?",
+        "Are you still there, my friend?",
+        "We have only a few seconds left.",
+        "I'm sorry, we have reached the time limit of this call. Goodbye.",
+    ]
+    for turn in line.turns:
+        assert share_of(turn.text, understood(line, turn)) > 0.7, turn.text
+
+
+async def test_a_filler_and_the_reply_are_really_heard(heard, agent, inline_registry, understood):
+    slow = ScriptedLlm({"prompt": "pace: first 4000ms, token 1ms\notherwise -> Parking is free behind the building."})
+    config = agent(voice=HEART, fillers=Fillers(delay_ms=1000, phrases=("Let me look that up for you.",)))
+    line, say = await heard(config, tts=inline_registry.tts("local"), llm=slow)
+    line.sounds(await say("Is there any parking?"))
+    await line.until_turns(2)
+    assert line.turns[1].text == "Let me look that up for you. Parking is free behind the building."
+    assert share_of(line.turns[1].text, understood(line, line.turns[1])) > 0.8
+
+
+async def test_a_reply_begun_early_comes_with_the_end_of_the_silence(heard, agent):
+    paced = ScriptedLlm({"prompt": f"pace: first 300ms, token 1ms\n{SCRIPT}"})
+    line, say = await heard(agent(), llm=paced, tts=FakeTts(delay_ms=60))
+    question = await say("What are your opening hours?")
+    began = line.now
+    line.sounds(question)
+    speaking = await line.until_state("speaking")
+    assert speaking - began - spoken_until(question) < 0.9
+    await line.until_turns(2)
+    assert line.turns[1].text == "We are open from nine to five."
+
+
+async def test_words_that_stay_end_a_turn(heard, agent):
+    endpointing = Endpointing(provider=EndpointingProvider.STT, utterance_end_ms=900)
+    line, say = await heard(agent(endpointing=endpointing))
+    question = await say("What are your opening hours?")
+    began = line.now
+    line.sounds(question)
+    waited = await line.until_state("thinking") - began - spoken_until(question)
+    assert 0.8 < waited < 1.3
+    await line.until_turns(2)
+    assert line.turns[1].text == "We are open from nine to five."
+
+
+async def test_a_caller_on_the_telephone_is_heard_and_can_interrupt(heard, agent):
+    line, say = await heard(agent())
+    line.sounds(telephone(await say("Tell me a story.")))
+    await line.until_state("speaking")
+    await line.wait(1.0)
+    line.sounds(telephone(await say("Okay.")))
+    await line.wait(2.0)
+    assert not line.of(AudioCleared)
+    line.sounds(telephone(await say("Wait, what are your opening hours?")))
+    await line.until_turns(4)
+    assert line.turns[1].interrupted
+    assert line.turns[3].text == "We are open from nine to five."
+
+
+def telephone(audio: Pcm) -> Pcm:
+    """As it comes over a telephone line: 8 kHz, mu-law, a little noise."""
+    narrow = resample(audio, 8000)
+    coded = g711.mulaw_decode(g711.mulaw_encode(narrow))
+    noisy = coded.samples + np.random.default_rng(1).normal(0, 40, len(coded.samples))
+    return resample(Pcm(noisy.astype(np.int16), 8000), 16000)
