@@ -464,7 +464,8 @@ async def test_requests_without_a_socket_cannot_use_a_sockets_connection(client,
 async def test_unknown_connection_is_404(client, method) -> None:
     unknown = client()
     unknown.token = "a" * 22
-    assert (await unknown.ask(method)).status == GONE
+    answer = await unknown.ask(method)
+    assert (answer.status, answer.body) == (GONE, b"No Connection with that ID")
 
 
 async def test_connection_of_another_hub_is_404(hub_app, http, exchange) -> None:

@@ -36,7 +36,7 @@ from .origins import Origins
 from .relay import RELAYED, Relay, RelayedRequest, RelayedResponse, answer_relayed, is_node_name, node_of
 from .relaying import forward
 from .requests import HubRequest, Refused
-from .scopes import AsgiApp, Headers, Receive, Scope, Send, refusal_headers, respond, route
+from .scopes import AsgiApp, Headers, Receive, Scope, Send, refuse, respond, route
 from .session import HubSession, SessionSettings, Wire
 from .stdlib_log import StdlibLog
 from .transports.websockets import reject
@@ -195,7 +195,7 @@ class HubApp:
                 raise Refused(503, "too many negotiated connections", retry_after_s=5)
         except Refused as refusal:
             self._log.info("hub.negotiation_refused", path=hub, status=refusal.status, reason=refusal.reason)
-            await respond(send, refusal.status, headers=cors + refusal_headers(refusal))
+            await refuse(send, refusal, headers=cors)
         except NegotiateError as error:
             await _respond_json(send, {"error": str(error)}, cors)
         else:
@@ -227,7 +227,7 @@ class HubApp:
                 await self._http.serve(http)
         except Refused as refusal:
             self._log.info("hub.request_refused", path=hub, status=refusal.status, reason=refusal.reason)
-            await respond(send, refusal.status, headers=cors + refusal_headers(refusal))
+            await refuse(send, refusal, headers=cors)
         except OSError:
             self._log.debug("hub.connection_lost", path=hub)
 

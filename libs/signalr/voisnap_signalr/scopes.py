@@ -40,6 +40,27 @@ def refusal_headers(refusal: Refused) -> Headers:
     return headers
 
 
+# What clients show to people. 401 has none: the official client then says "Unauthorized" by itself.
+_REFUSAL_TEXTS = {
+    400: b"The request lacks a connection ID, or the connection uses another transport.",
+    403: b"The connection belongs to somebody else, or this page may not connect.",
+    404: b"No Connection with that ID",
+    405: b"The connection is a WebSocket; nothing can be posted to it.",
+    408: b"The body came too slowly.",
+    409: b"The connection is open already.",
+    413: b"The body is too large.",
+    429: b"Too many posts wait already.",
+    503: b"The server has no room for this at the moment. Try again.",
+}
+
+
+async def refuse(send: Send, refusal: Refused, *, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    """Answer with the refusal's status and a text for it; its reason stays in the log."""
+    text = _REFUSAL_TEXTS.get(refusal.status, b"")
+    all_headers = [*headers, *refusal_headers(refusal)]
+    await respond(send, refusal.status, body=text, content_type=b"text/plain" if text else b"", headers=all_headers)
+
+
 async def respond(
     send: Send,
     status: int,
