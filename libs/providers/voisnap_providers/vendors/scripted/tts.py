@@ -49,7 +49,8 @@ def _spoken(sentence: str, second_per_char: float) -> SpeechChunk:
 
 @functools.cache
 def _tone() -> Samples:
-    moments = np.arange(MAX_SECONDS * RATE) / RATE
-    tone = np.rint(TONE_PEAK * np.sin(2 * np.pi * TONE_HZ * moments)).astype(np.int16)
+    moments = np.arange(RATE) / RATE
+    second = np.rint(TONE_PEAK * np.sin(2 * np.pi * TONE_HZ * moments)).astype(np.int16)
+    tone = np.tile(second, MAX_SECONDS)  # whole periods: the seconds join without a step
     tone.setflags(write=False)
     return tone
