@@ -175,6 +175,8 @@ class Platform:
         running = [part for name in self.runtimes if (part := services.get(name)) and part.pid]
         for runtime in running:
             runtime.ask_to_end()
+        if reaper := services.get("reaper"):
+            reaper.ask_to_end()  # nothing is left for it to do, and it takes its time
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RUNTIME_HEAD_START):
                 await asyncio.gather(*(runtime.process.wait() for runtime in running if runtime.process))
