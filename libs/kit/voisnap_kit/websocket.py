@@ -6,6 +6,8 @@ gets whole frames only and so stays at a frame's border. Reading pauses when the
 each message.
 """
 
+import asyncio
+from collections import deque
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -25,11 +27,41 @@ _END_OF_REQUEST = b"\r\n\r\n"
 __all__ = ["MAX_WAITING", "WebSocketProtocol"]
 
 
+class _Inbox:
+    """What waits for the application: an `asyncio.Queue` for its one reader, without the rest."""
+
+    __slots__ = ("_items", "_loop", "_reader")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._items: deque[Any] = deque()
+        self._loop = loop
+        self._reader: asyncio.Future[None] | None = None
+
+    def put_nowait(self, item: Any) -> None:
+        self._items.append(item)
+        reader = self._reader
+        if reader is not None and not reader.done():
+            reader.set_result(None)
+
+    def empty(self) -> bool:
+        return not self._items
+
+    async def get(self) -> Any:
+        while not self._items:
+            self._reader = self._loop.create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        return self._items.popleft()
+
+
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One connection (RFC 6455)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.queue: Any = _Inbox(self.loop)
         self._rest = b""
         self._is_plain = True
         self._in_fragments = False
