@@ -102,6 +102,7 @@ class Pen:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.prompts: list[str] = []
         self._pieces: asyncio.Queue[str | Exception | None] = asyncio.Queue()
 
     def write(self, *pieces: str | Exception) -> None:
@@ -113,6 +114,7 @@ class Pen:
 
     async def answer(self, request):
         self.asked.append(request.messages[-1].content)
+        self.prompts.append(request.messages[0].content)
         while (piece := await self._pieces.get()) is not None:
             if isinstance(piece, Exception):
                 raise piece

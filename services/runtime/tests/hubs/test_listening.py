@@ -144,6 +144,27 @@ async def test_a_listener_cannot_talk(listen, error_of):
         assert "no session" in await error_of(listener, "EndSessionAsync")
 
 
+async def test_a_supervisor_whispers_to_the_agent(house, chat, pen, listen, error_of):
+    supervisor = ("hub", "conversations:read", "conversations:write")
+    async with chat() as client, listen(scopes=supervisor) as listener, listen() as reader:
+        await client.until("SessionStarted")
+        assert "Nobody is listened to" in await error_of(listener, "WhisperAsync", "Offer a discount.")
+        await listener.ask("JoinAsListenerAsync", "conv_1")
+        await reader.ask("JoinAsListenerAsync", "conv_1")
+        assert "conversations:write" in await error_of(reader, "WhisperAsync", "Hang up.")
+        assert "1 to 500 characters" in await error_of(listener, "WhisperAsync", "x" * 501)
+        for _ in range(25):
+            await listener.ask("WhisperAsync", "Offer a discount.")
+        await client.ask("SendMessageAsync", "How much?")
+        pen.write("Ten, for you.")
+        pen.finish()
+        await client.until("MessageReceived", where=lambda message: message["isFinal"])
+        heard = await listener.until("Transcription", where=lambda said: said["speaker"] == "agent" and said["isFinal"])
+        assert heard["text"] == "Ten, for you."
+    assert pen.prompts[0].count("tells you: Offer a discount.") == 20
+    assert "Hang up" not in pen.prompts[0]
+
+
 async def test_conversations_in_hipaa_mode_are_not_overheard(house, voice, planner, listen, error_of):
     make = planner._plan
 

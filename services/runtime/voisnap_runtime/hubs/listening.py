@@ -106,6 +106,15 @@ class Listener:
             sides=self._request.sides.value,
         )
 
+    async def whisper(self, text: str) -> None:
+        """Tell the agent something that the other side does not hear. Raises HubError."""
+        if self.is_over:
+            raise HubError("Nobody is listened to on this connection.")
+        try:
+            await self._tell(msgspec.structs.replace(self._request, whispers=text))
+        except BusError:
+            raise HubError("Nothing can be whispered at the moment; try again.") from None
+
     async def leave(self) -> None:
         """Listen no more. May be called twice."""
         self.is_over = True

@@ -10,7 +10,7 @@ from voisnap_domain.ids import ConversationId
 from voisnap_domain.sessions import Channel
 from voisnap_signalr import HubError, hub_method
 
-from voisnap_runtime.sessions.listening import Sides
+from voisnap_runtime.sessions.listening import MAX_ADVICE_CHARS, Sides
 from voisnap_runtime.transports.hub_audio import HubAudio, TooFast
 
 from . import wire
@@ -25,6 +25,7 @@ INVALID_AUDIO = "INVALID_AUDIO"
 TOO_FAST = "Audio came faster than in real time; what was too much is dropped."
 
 READ_SCOPE = "conversations:read"
+WRITE_SCOPE = "conversations:write"
 
 _QUOTE = 0x22
 _base64_json = msgspec.json.Decoder(bytes).decode
@@ -94,6 +95,19 @@ class VoiceHub(HubBorneHub[HubAudience, HubAudio]):
         listener = self._reception.listener(self.connection, ConversationId(conversation_id[:200]), wanted)
         self._listener = listener
         return await listener.join()
+
+    @hub_method("WhisperAsync")
+    async def whisper(self, text: str) -> None:
+        """Tell the agent of the conversation that is listened to something; its next replies follow it."""
+        user: HubUser = self.connection.user
+        if WRITE_SCOPE not in user.scopes:
+            raise HubError(f"Whispering needs the scope {WRITE_SCOPE}.")
+        text = text.strip()
+        if not 1 <= len(text) <= MAX_ADVICE_CHARS:
+            raise HubError(f"WhisperAsync takes 1 to {MAX_ADVICE_CHARS} characters.")
+        if self._listener is None:
+            raise HubError("Nobody is listened to on this connection.")
+        await self._listener.whisper(text)
 
     @hub_method("StopListeningAsync")
     async def stop_listening(self) -> None:

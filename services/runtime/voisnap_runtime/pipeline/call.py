@@ -217,6 +217,10 @@ class Call:
         if not self._ended.done():
             self._ended.set_result(reason)
 
+    def advise(self, advice: str) -> None:
+        """A supervisor tells the agent something that the caller does not hear."""
+        self._conversation.advise(advice)
+
     def hold(self) -> None:
         """Nobody listens: the agent falls silent at the sample, silence does not count; only the maximum duration goes on."""
         if self._is_live:

@@ -23,6 +23,7 @@ from voisnap_media.pcm import Pcm
 from voisnap_providers.errors import ProviderError, ProviderTimeout
 from voisnap_providers.ports.llm import EndCall, LanguageModel, LlmDelta, LlmUsed, TextDelta
 
+from .advice import advised
 from .call import Preparable
 from .events import (
     AgentState,
@@ -154,6 +155,10 @@ class Chat:
         self._meter.interruptions += 1
         self._writing.cancel()
         return True
+
+    def advise(self, advice: str) -> None:
+        """A supervisor tells the agent something that the person does not read."""
+        self._script = advised(self._script, advice)
 
     def feed(self, audio: Pcm, arrived_at: float) -> None:
         """Nothing is heard here."""

@@ -56,6 +56,7 @@ from voisnap_providers.ports.llm import EndCall, LanguageModel, LlmDelta, LlmReq
 from voisnap_providers.ports.stt import Transcript
 from voisnap_providers.ports.tts import TextToSpeech
 
+from .advice import advised
 from .ear import Ear
 from .events import AgentState, AgentStateChanged, AudioCleared, CallEvent, Fault, FaultCode, Warned
 from .meter import Meter
@@ -180,6 +181,10 @@ class Conversation:
         """Put on record what was said before the conversation began."""
         if text:
             self._log.say(self._unspoken(text))
+
+    def advise(self, advice: str) -> None:
+        """Let the replies from now on follow what a supervisor says."""
+        self._script = advised(self._script, advice)
 
     def hold(self) -> None:
         """The caller's line is broken: the agent is silent and waits."""

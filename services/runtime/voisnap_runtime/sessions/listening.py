@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -35,6 +35,10 @@ LEASE_SECONDS = 5.0
 """A listener who has not asked for so long is gone."""
 MAX_LISTENERS = 8
 """Listeners of one conversation."""
+
+MAX_ADVICE = 20
+"""Times that the agent of one conversation is told something."""
+MAX_ADVICE_CHARS = 500
 
 RATE = 24000
 CALLER_RATE = 16000
@@ -66,6 +70,8 @@ class ListenIn(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment
     sides: Sides = Sides.MIXED
     leaves: bool = False
+    whispers: str = ""
+    """What the listener tells the agent."""
 
 
 class Here(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -122,8 +128,16 @@ class Overheard(Protocol):
 
     @property
     def plan(self) -> Any: ...
+    def advise(self, advice: str) -> bool: ...
     def overhear(self, tap: "Tap") -> None: ...
     def leave_alone(self, tap: "Tap") -> None: ...
+
+
+@runtime_checkable
+class Advisable(Protocol):
+    """A conversation whose agent can be told something."""
+
+    def advise(self, advice: str) -> None: ...
 
 
 class Tap:
@@ -252,6 +266,9 @@ class Gallery:
         if seat is None:
             self._seats[request.listener] = seat = self._new_seat(request, live, loop_time)
         seat.until = loop_time + LEASE_SECONDS
+        if request.whispers and not self._refusal(live):
+            live.advise(request.whispers[:MAX_ADVICE_CHARS])
+            return
         seat.tap.here(_here(live, refusal=self._refusal(live)))
 
     def _new_seat(self, request: ListenIn, live: Overheard, now: float) -> _Seat:

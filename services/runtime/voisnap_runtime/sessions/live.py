@@ -26,7 +26,7 @@ from voisnap_runtime.pipeline.events import CallEvent
 
 from .attendance import Attendance
 from .journal import LostSession
-from .listening import Tap
+from .listening import MAX_ADVICE, Advisable, Tap
 from .parts import PATIENT, Audience, LiveCall, LiveTransport, Parts, Patience, PeerTransport, SessionGone, SessionInUse
 from .presence import Presence
 from .record import Record
@@ -68,6 +68,7 @@ class LiveSession:
         self._peer: PeerTransport | None = None
         self._audience: Audience | None = None
         self._taps: tuple[Tap, ...] = ()
+        self._advised = 0
         self._connected = asyncio.Event()
         self._ending: asyncio.Future[EndReason | None] = self._loop.create_future()
         """Why it ends; None when it only leaves this process."""
@@ -292,6 +293,15 @@ class LiveSession:
     def leave_alone(self, tap: Tap) -> None:
         """He listens no more; for one who does not, nothing happens."""
         self._tapped(tuple(other for other in self._taps if other is not tap))
+
+    def advise(self, advice: str) -> bool:
+        """Pass on what a listener tells the agent; False when the agent takes none, or has had enough of it."""
+        if self._advised >= MAX_ADVICE or not isinstance(self._call, Advisable):
+            return False
+        self._advised += 1
+        self._call.advise(advice)
+        _log.info("session.advised", session_id=self.plan.session_id)
+        return True
 
     def _tapped(self, taps: tuple[Tap, ...]) -> None:
         self._taps = taps
