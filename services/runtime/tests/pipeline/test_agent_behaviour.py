@@ -478,12 +478,25 @@ async def test_fillers_can_be_switched_off(lines, agent):
     assert line.turns[1].text == "All right."
 
 
-async def test_our_own_fillers_are_english_and_so_are_kept_for_english(lines, agent):
-    transcription = Transcription(provider=TranscriptionProvider.LOCAL, language="fr-FR")
-    line = await lines(agent(transcription=transcription), llm=paced(5000))
+@pytest.mark.parametrize(
+    ("language", "said"), [("fr-FR", "Un instant, s'il vous plaît. All right."), ("ja", "All right.")]
+)
+async def test_our_own_fillers_are_the_languages(lines, agent, language, said):
+    transcription = Transcription(provider=TranscriptionProvider.LOCAL, language=language)
+    line = await lines(agent(transcription=transcription), llm=paced(3500))
     line.says("une table pour deux")
     await line.until_turns(2)
-    assert line.turns[1].text == "All right."
+    assert line.turns[1].text == said
+
+
+async def test_what_the_agent_says_by_itself_is_in_its_language(lines, agent):
+    transcription = Transcription(provider=TranscriptionProvider.LOCAL, language="de-DE")
+    line = await lines(agent(transcription=transcription, max_duration_seconds=30, max_idle_time_seconds=60))
+    assert await line.ended() is EndReason.MAX_DURATION
+    assert agent_texts(line)[-2:] == [
+        "Wir haben nur noch wenige Sekunden.",
+        "Es tut mir leid, die Zeit für dieses Gespräch ist zu Ende. Auf Wiederhören.",
+    ]
 
 
 async def test_a_caller_who_goes_on_over_a_filler_gets_one_reply_to_both(lines, agent):

@@ -12,7 +12,7 @@ from voisnap_domain.resumption import CallSnapshot, Resumption
 from voisnap_domain.sessions import EndReason
 from voisnap_media.pcm import Pcm
 from voisnap_providers.ports.llm import LlmRequest
-from voisnap_runtime.pipeline.events import TranscriptionUpdated
+from voisnap_runtime.pipeline.events import TranscriptionUpdated, Warned
 from voisnap_runtime.pipeline.prompt import Script
 from voisnap_runtime.pipeline.resuming import restart_of
 from voisnap_testkit.fakes_speech import FakeStt, ScriptedLlm
@@ -220,6 +220,13 @@ async def test_a_farewell_that_was_cut_is_said_and_the_call_ends(lines):
     line = await lines(resume=resumption)
     assert await line.ended() is EndReason.AGENT_ENDED
     assert line.turns[-1].text == f"{CUT_OFF} Goodbye then!"
+
+
+async def test_a_gap_does_not_warn_of_the_same_thing_twice(lines, agent):
+    config = agent(ai_disclosure_message="Hello {{nmae}}.")
+    line = await lines(config, resume=Resumption(turns=(turn(1, USER, "hi"),), elapsed=9))
+    await line.wait(1)
+    assert not line.of(Warned)
 
 
 async def test_a_second_gap_does_not_record_the_same_words_twice(lines):

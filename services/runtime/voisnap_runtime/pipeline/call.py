@@ -184,7 +184,7 @@ class Call:
         now = self._loop.time()
         self._began = now - self._elapsed
         self._ear.start(now, elapsed=self._elapsed)
-        for name in self._script.unknown:
+        for name in self._script.unknown if self._resumption is None else ():
             self._notify(Warned(text=f"The variable {name} has no value."))
         self._vad.add(self._ear)
         reader = asyncio.create_task(self._hear(), name="hearing")

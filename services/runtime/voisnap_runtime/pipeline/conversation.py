@@ -61,7 +61,7 @@ from .ear import Ear
 from .events import AgentState, AgentStateChanged, AudioCleared, CallEvent, Fault, FaultCode, Warned
 from .meter import Meter
 from .mouth import Heard, Mouth
-from .prompt import GOODBYE_IDLE, GOODBYE_LONG, SORRY_BROKEN, SORRY_UNHEARD, Script, request_of, time_warning
+from .prompt import Script, request_of
 from .resuming import Restart, said_again
 from .speaker import Speaker
 from .turn_driver import TurnDriver
@@ -419,7 +419,7 @@ class Conversation:
                         recoverable=True,
                     )
                 )
-                self._say(SORRY_UNHEARD)
+                self._say(self._script.phrases.unheard)
             case End():
                 self._ended(command.reason)
             case _:
@@ -430,7 +430,8 @@ class Conversation:
     def _goodbye(self, reason: EndReason) -> str:
         if reason is EndReason.VOICEMAIL:
             return self._script.voicemail
-        return GOODBYE_IDLE if reason is EndReason.IDLE_TIMEOUT else GOODBYE_LONG
+        phrases = self._script.phrases
+        return phrases.goodbye_idle if reason is EndReason.IDLE_TIMEOUT else phrases.goodbye_long
 
     def _say(self, text: str) -> None:
         self._waterfall = None
@@ -495,7 +496,7 @@ class Conversation:
 
     def _time_warning(self) -> str:
         rules = self.turns.rules
-        return time_warning(rules.max_duration_ms / 1000 - self._clock())
+        return self._script.phrases.time_left(rules.max_duration_ms / 1000 - self._clock())
 
     def _spoke(self) -> None:
         self._mute_replies = 0
@@ -512,7 +513,7 @@ class Conversation:
             self._voiceless(error)
             return ""
         self._notify(Fault(code=FaultCode.LLM_PROVIDER_ERROR, message="The language model failed.", recoverable=True))
-        return SORRY_BROKEN
+        return self._script.phrases.broken
 
     def _voiceless(self, error: ProviderError) -> None:
         self._mute_replies += 1
@@ -545,7 +546,7 @@ class Conversation:
                             assert_never(delta)
             if not reply_chars and not made[0].wants_end:
                 log.warning("reply.empty", provider=self._llm.provider)
-                yield SORRY_BROKEN
+                yield self._script.phrases.broken
         finally:
             if not counted:
                 self._meter.tokens_of(prompt_chars, reply_chars)

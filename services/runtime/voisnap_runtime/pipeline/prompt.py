@@ -7,24 +7,18 @@ from voisnap_domain.sessions import SessionPlan
 from voisnap_domain.templates import render, variables_of
 from voisnap_providers.ports.llm import LlmRequest, Message, Role
 
+from .phrases import ENGLISH, Phrases, phrases_of
+
 MAX_HISTORY_TURNS = 60
 MAX_HISTORY_CHARS = 24_000
-GOODBYE_IDLE = "I haven't heard anything for a while, so I'll end the call here. Goodbye."
-GOODBYE_LONG = "I'm sorry, we have reached the time limit of this call. Goodbye."
-CUT_OFF = "Sorry, we were cut off."
-GO_ON = "Please go on."
-SAY_AGAIN = "Could you say that again?"
-SORRY_UNHEARD = "I'm sorry, I didn't catch that. Could you say it again?"
-SORRY_BROKEN = "I'm sorry, I'm having trouble answering right now. Could you please say that again?"
-
 VOICEMAIL = "Hello, this is {name}. Sorry that we missed you. We will try again later. Goodbye."
-FILLERS = ("One moment, please.", "Let me see.", "Just a second.")
 
 _ROLES = {Speaker.AGENT: Role.ASSISTANT, Speaker.USER: Role.USER, Speaker.TOOL: Role.TOOL, Speaker.SYSTEM: Role.SYSTEM}
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
-    """The agent's fixed texts for one session. `unknown`: variables that had no value. `voicemail`: what an answering machine is told."""
+    """The agent's fixed texts for one session. `unknown`: variables that had no value. `voicemail`: what an answering machine is told.
+    `phrases`: what it says where its owner wrote nothing."""
 
     system: str
     disclosure: str
@@ -33,6 +27,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     unknown: tuple[str, ...]
     fillers: tuple[str, ...] = ()
     voicemail: str = ""
+    phrases: Phrases = ENGLISH
 
     @property
     def opening(self) -> str:
@@ -59,17 +54,14 @@ def script_of(plan: SessionPlan, *, greets: bool) -> Script:
         silence_message=silence.text.strip(),
         unknown=tuple(unknown),
         fillers=_fillers(config),
+        phrases=phrases_of(config.transcription.language),
         voicemail=" ".join(text for text in (disclosure.text.strip(), voicemail.text.strip()) if text),
     )
 
 
 def time_warning(seconds_left: float) -> str:
-    """What the agent says when the time of the call is running out."""
-    if seconds_left >= 45:
-        return "We have about a minute left."
-    if seconds_left >= 22:
-        return "We have about half a minute left."
-    return "We have only a few seconds left."
+    """That the time is running out, in English."""
+    return ENGLISH.time_left(seconds_left)
 
 
 def request_of(plan: SessionPlan, script: Script, turns: list[Turn], heard: str) -> LlmRequest:
@@ -99,11 +91,9 @@ def _voicemail(config: AgentConfig) -> str:
 
 
 def _fillers(config: AgentConfig) -> tuple[str, ...]:
-    """The owner's phrases; our own are English and no help in another language."""
+    """The owner's phrases, or ours."""
     phrases = tuple(phrase.strip() for phrase in config.fillers.phrases if phrase.strip())
-    if phrases or not config.transcription.language.lower().startswith("en"):
-        return phrases
-    return FILLERS
+    return phrases or phrases_of(config.transcription.language).fillers
 
 
 def _with_persona(plan: SessionPlan, prompt: str) -> str:

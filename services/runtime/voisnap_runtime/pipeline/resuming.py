@@ -4,7 +4,7 @@ import msgspec
 from voisnap_domain.conversations import Speaker, Turn
 from voisnap_domain.resumption import Resumption
 
-from .prompt import CUT_OFF, GO_ON, SAY_AGAIN, Script
+from .prompt import Script
 from .sentences import unfinished_sentence
 
 
@@ -22,29 +22,29 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
 
 def restart_of(resumption: Resumption, script: Script, *, greets: bool) -> Restart:
     """How to go on. `greets`: the agent opens the conversation, if nothing was said yet."""
-    was, turns = resumption.snapshot, resumption.turns
+    was, turns, phrases = resumption.snapshot, resumption.turns, script.phrases
     last = turns[-1].sequence if turns else 0
     agent = was.agent if was.agent is not None and was.agent.sequence > last and was.agent.text else None
     user = was.user if was.user is not None and was.user.sequence > last and was.user.text else None
     said = [turn.text for turn in (*turns, agent) if turn is not None and turn.speaker is Speaker.AGENT]
     kept = Restart(agent=agent, user=user, asked=said[-1] if said else "")
     if user is not None and not user.interrupted:
-        return _changed(kept, words=user.text, preface="" if resumption.seamless else CUT_OFF)
+        return _changed(kept, words=user.text, preface="" if resumption.seamless else phrases.cut_off)
     if resumption.seamless:
         return kept
     if user is not None:
-        return _changed(kept, says=f"{CUT_OFF} {SAY_AGAIN}")
+        return _changed(kept, says=f"{phrases.cut_off} {phrases.say_again}")
     if not turns and agent is None:
-        return _changed(kept, says=script.opening if greets else f"{CUT_OFF} {GO_ON}")
+        return _changed(kept, says=script.opening if greets else f"{phrases.cut_off} {phrases.go_on}")
     heard_out = was.agent is not None and agent is None
     if was.rest and not was.unwritten and not heard_out:
         again = said_again(agent.text if agent is not None else "", was.rest)
-        return _changed(kept, says=f"{CUT_OFF} {again.removeprefix(CUT_OFF).strip()}")
+        return _changed(kept, says=f"{phrases.cut_off} {again.removeprefix(phrases.cut_off).strip()}")
     if (agent is None or was.unwritten) and turns and turns[-1].speaker is Speaker.USER:
-        return _changed(kept, words=turns[-1].text, preface=CUT_OFF)
+        return _changed(kept, words=turns[-1].text, preface=phrases.cut_off)
     if was.ending is not None:
         return kept
-    return _changed(kept, says=f"{CUT_OFF} {GO_ON}")
+    return _changed(kept, says=f"{phrases.cut_off} {phrases.go_on}")
 
 
 def said_again(heard: str, rest: str) -> str:
