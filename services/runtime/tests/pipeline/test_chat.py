@@ -252,6 +252,14 @@ async def test_a_model_that_fails_hangs_or_says_nothing_is_apologised_for_and_th
     assert talk.turns[-1] == (AGENT, "Here I am.")
 
 
+async def test_the_agent_apologises_in_the_language_of_the_chat(chats):
+    spanish = Transcription(provider=TranscriptionProvider.LOCAL, language="es-MX")
+    talk = await chats(Typist(""), transcription=spanish)
+    talk.chat.say("Hola")
+    await asyncio.sleep(1)
+    assert talk.turns[-1][1].startswith("Lo siento")
+
+
 async def test_two_failures_in_a_row_do_not_end_the_chat(chats):
     error = ProviderError("broken", provider="typist", kind="llm", retryable=False)
     talk = await chats(Typist(error, error, "Back."))

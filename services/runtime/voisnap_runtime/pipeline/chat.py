@@ -25,6 +25,7 @@ from voisnap_providers.ports.llm import EndCall, LanguageModel, LlmDelta, LlmUse
 
 from .advice import advised
 from .call import Preparable
+from .chat_phrases import chat_phrases_of
 from .events import (
     AgentState,
     AgentStateChanged,
@@ -48,10 +49,6 @@ IDLE_FACTOR = 20
 
 WARNING_FACTOR = 2
 """Writing takes longer than speaking: so much sooner than a caller a person is told that time is running out."""
-
-GOODBYE_IDLE = "I haven't read anything from you for a while, so I'll end the chat here. Goodbye."
-GOODBYE_LONG = "I'm sorry, we have reached the time limit of this chat. Goodbye."
-SORRY_BROKEN = "I'm sorry, I'm having trouble answering right now. Could you please write that again?"
 
 log = structlog.get_logger()
 
@@ -101,6 +98,7 @@ class Chat:
         self._greets = silent and config.first_message_mode is FirstMessageMode.ASSISTANT_SPEAKS_FIRST
         self._script = script_of(plan, greets=self._greets)
         self._disclosed = not self._script.disclosure or (resume is not None and resume.snapshot.disclosed)
+        self._phrases = chat_phrases_of(config.transcription.language)
         rules = TurnRules.of(config)
         self._end_phrases = rules.end_phrases
         self._warning_seconds = rules.warning_ms / 1000 * WARNING_FACTOR
@@ -178,7 +176,7 @@ class Chat:
             raise RuntimeError("a chat runs once")
         self._began = self._loop.time() - self._elapsed
         left = max(0.0, self._plan.agent.config.max_duration_seconds - self._elapsed)
-        limits = [self._loop.call_later(left, self._time_is_over, GOODBYE_LONG, EndReason.MAX_DURATION)]
+        limits = [self._loop.call_later(left, self._time_is_over, self._phrases.goodbye_long, EndReason.MAX_DURATION)]
         if left > self._warning_seconds:
             limits.append(self._loop.call_later(left - self._warning_seconds, self._warn_of_time))
         self._stir()
@@ -333,7 +331,9 @@ class Chat:
         self._quieten()
         if self._listening.is_set() and self._began is not None and not self._ended.done():
             seconds = self._plan.agent.config.max_idle_time_seconds * IDLE_FACTOR
-            self._idle_timer = self._loop.call_later(seconds, self._time_is_over, GOODBYE_IDLE, EndReason.IDLE_TIMEOUT)
+            self._idle_timer = self._loop.call_later(
+                seconds, self._time_is_over, self._phrases.goodbye_idle, EndReason.IDLE_TIMEOUT
+            )
 
     def _quieten(self) -> None:
         if self._idle_timer is not None:
@@ -390,7 +390,7 @@ class Chat:
                             assert_never(delta)
             if not reply_chars and not self._wants_end:
                 log.warning("reply.empty", provider=self._llm.provider)
-                yield SORRY_BROKEN
+                yield self._phrases.broken
         finally:
             if not counted:
                 self._meter.tokens_of(prompt_chars, reply_chars)
@@ -411,7 +411,7 @@ class Chat:
     def _apologise(self, error: ProviderError) -> None:
         log.warning("reply.failed", provider=error.provider, retryable=error.retryable, reason=error.detail)
         self._notify(Fault(code=FaultCode.LLM_PROVIDER_ERROR, message="The language model failed.", recoverable=True))
-        self._write(SORRY_BROKEN)
+        self._write(self._phrases.broken)
 
     def _disclose(self) -> None:
         if not self._disclosed:
