@@ -7,8 +7,9 @@ import msgspec
 from voisnap_kit.redis import Redis, RedisError, Script
 from voisnap_signalr import ConnectionInUseError, NegotiatedConnection, Refused
 
-OPEN_SECONDS = 86_400
-"""How long an open connection's token is remembered at most."""
+OPEN_SECONDS = 60
+"""How long an open connection's token is remembered at most: a second socket is then told that there is no such connection,
+not that it is open. A process that was killed leaves nothing behind for longer than that."""
 
 _OPEN = b"open"
 
