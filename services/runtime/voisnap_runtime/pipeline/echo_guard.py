@@ -38,10 +38,13 @@ SHARE_OF_USUAL = 0.72
 LOUDER = 2.0
 """On such a line somebody else is heard when it is this much louder than echo alone would be."""
 LONG_ENOUGH = 4
-"""On such a line, looks in a row that settle that it is the caller: a hiss is shorter."""
+"""On such a line, looks in a row that settle that it is the caller: a hiss is shorter. A look counts twice when it is `MUCH_LOUDER`."""
+MUCH_LOUDER = 5.0
 STRANGE_LOOKS = 10
 """Looks in a row below `UNLIKE` after which it is the caller, however loud, and the line is not taken for an echoing one any more."""
-LEARNING = 0.3
+LEARNING = 0.05
+CLEARLY = 0.9
+"""Of the usual likeness: what is more alike has nobody else's voice in it, and the line is learned from it."""
 PATIENCE_MS = 416
 """A voice that was not found to be an echo by then is the caller's."""
 REPEATED = 0.75
@@ -62,13 +65,12 @@ class Verdict(Enum):
 class _Burst:
     """A stretch of voice without a pause."""
 
-    __slots__ = ("echoed_ms", "found", "like", "strange", "unlike", "verdict")
+    __slots__ = ("echoed_ms", "like", "strange", "unlike", "verdict")
 
     def __init__(self) -> None:
         self.verdict = Verdict.OPEN
         self.echoed_ms = 0
         self.like = self.unlike = self.strange = 0
-        self.found: list[echo.Match] = []
 
 
 class EchoGuard:
@@ -154,7 +156,6 @@ class EchoGuard:
                 burst.verdict = Verdict.ECHO
         if burst.verdict is Verdict.ECHO:
             self._suspect()
-            self._learn(burst.found)
         self._burst = _Burst()
         return burst.verdict
 
@@ -163,25 +164,30 @@ class EchoGuard:
         found = echo.match(
             echo.reduced(heard, rate), self._reference(until), usual_ms=None if usual is None else usual.delay_ms
         )
-        burst.found.append(found)
         burst.like = burst.like + 1 if found.likeness >= self._like else 0
-        burst.unlike = burst.unlike + 1 if self._is_unlike(found, burst.unlike) else 0
+        unlike = self._unlike(found)
+        burst.unlike = burst.unlike + unlike if unlike else 0
         burst.strange = burst.strange + 1 if found.likeness < UNLIKE else 0
         if burst.strange >= STRANGE_LOOKS:
             burst.verdict, self._usual, self._doubtful = Verdict.CALLER, None, False
         elif burst.like >= ENOUGH or found.likeness >= SURELY:
             burst.verdict = Verdict.ECHO
             burst.echoed_ms = voiced_ms
+            self._learn(found)
         elif burst.unlike >= (ENOUGH if usual is None else LONG_ENOUGH) or (
             usual is None and burst.verdict is Verdict.OPEN and voiced_ms >= PATIENCE_MS
         ):
             burst.verdict = Verdict.CALLER
             self._doubtful = self._doubtful and not burst.unlike
 
-    def _is_unlike(self, found: echo.Match, before: int) -> bool:
-        if self._usual is None:
-            return found.likeness < UNLIKE
-        return found.likeness < self._like and found.loudness > LOUDER * self._usual.loudness
+    def _unlike(self, found: echo.Match) -> int:
+        """How much a look speaks for another voice."""
+        usual = self._usual
+        if usual is None:
+            return int(found.likeness < UNLIKE)
+        if found.likeness >= self._like or found.loudness <= LOUDER * usual.loudness:
+            return 0
+        return 2 if found.loudness > MUCH_LOUDER * usual.loudness else 1
 
     def repeats(self, text: str) -> bool:
         """Whether words that were heard over the agent's speech are what it said; to be asked with the final words of each turn."""
@@ -207,19 +213,18 @@ class EchoGuard:
     def _like(self) -> float:
         return LIKE if self._usual is None else max(LIKE * SHARE_OF_USUAL, SHARE_OF_USUAL * self._usual.likeness)
 
-    def _learn(self, found: list[echo.Match]) -> None:
-        """How this line echoes: an echo's likeness and delay on average, and its loudness at the most."""
-        alike = [one for one in found if one.likeness >= self._like]
-        if not alike:
+    def _learn(self, found: echo.Match) -> None:
+        """How this line echoes: likeness and delay on average, loudness at the most, of what is echo and nothing else."""
+        usual = self._usual
+        if usual is None:
+            self._usual = found
             return
-        likeness = float(np.median([one.likeness for one in alike]))
-        delay = float(np.median([one.delay_ms for one in alike]))
-        loudness = max(one.loudness for one in alike)
-        if self._usual is not None:
-            likeness = self._usual.likeness + LEARNING * (likeness - self._usual.likeness)
-            fades = self._usual.loudness + LEARNING * (loudness - self._usual.loudness)
-            loudness = max(fades, loudness)
-        self._usual = echo.Match(likeness, delay, loudness)
+        if found.likeness < CLEARLY * usual.likeness:
+            return
+        likeness = usual.likeness + LEARNING * (found.likeness - usual.likeness)
+        delay_ms = usual.delay_ms + LEARNING * (found.delay_ms - usual.delay_ms)
+        loudness = max(found.loudness, usual.loudness + LEARNING * (found.loudness - usual.loudness) / 10)
+        self._usual = echo.Match(likeness, delay_ms, loudness)
 
     def _reference(self, until: float) -> NDArray[np.float32]:
         """What was played until `until` and a little longer, reduced, silence where nothing is known."""
