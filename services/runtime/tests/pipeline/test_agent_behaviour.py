@@ -329,6 +329,18 @@ async def test_a_farewell_that_noise_cut_is_said_and_ends_the_call(lines):
     assert line.turns[-1].text == "It was a pleasure to talk to you. Until next time!"
 
 
+async def test_of_a_reply_that_was_not_all_written_only_whole_sentences_are_said_again(lines):
+    llm = ScriptedLlm({"prompt": f"pace: first 10ms, token 250ms\notherwise -> {STORY}"})
+    line = await lines(llm=llm)
+    line.says("tell me about it")
+    await line.until_state("speaking")
+    await line.wait(0.5)
+    line.sounds(noise(1.6))
+    await line.until_turns(3)
+    assert line.turns[1].interrupted
+    assert line.turns[2].text == "Once upon a time there was a baker."
+
+
 @pytest.mark.parametrize(("sensitivity", "cuts"), [(Sensitivity.LOW, False), (Sensitivity.MEDIUM, True)])
 async def test_how_soon_a_word_cuts_depends_on_the_sensitivity(lines, agent, sensitivity, cuts):
     line = await lines(agent(interruption=Interruption(sensitivity=sensitivity)))
@@ -405,6 +417,26 @@ async def test_what_was_begun_in_vain_is_counted_and_told_apart(lines, caplog):
     assert any("call.drafts_dropped" in record.getMessage() for record in caplog.records)
 
 
+class HesitantStt(FakeStt):
+    """A recogniser whose prepared words are not its final ones."""
+
+    def open(self, *, language, model=None, keyterms=()):
+        stream = super().open(language=language, model=model, keyterms=keyterms)
+        put = stream._put
+        stream._put = lambda transcript, *, delay: put(
+            msgspec.structs.replace(transcript, text="long story") if transcript.is_prepared else transcript,
+            delay=delay,
+        )
+        return stream
+
+
+async def test_a_reply_to_other_words_than_the_final_ones_is_not_used(lines):
+    line = await lines(stt=HesitantStt())
+    line.says("what are your hours")
+    await line.until_turns(2)
+    assert line.spoken_turns == [(USER, "what are your hours"), (AGENT, HOURS)]
+
+
 async def test_a_reply_begun_early_that_fails_is_made_anew(lines):
     llm = FailingOnce()
     line = await lines(llm=llm)
@@ -466,6 +498,18 @@ async def test_a_second_filler_comes_after_a_longer_wait_and_no_third(lines, age
 
 async def test_a_quick_reply_needs_no_filler(lines, agent):
     line = await lines(agent(fillers=Fillers(delay_ms=1000)), llm=paced(800))
+    line.says("book a table")
+    await line.until_turns(2)
+    assert line.turns[1].text == "All right."
+
+
+async def test_a_reply_whose_voice_is_on_its_way_needs_no_filler(lines, agent):
+    line = await lines(
+        agent(fillers=Fillers(delay_ms=1000)),
+        llm=paced(800),
+        tts=FakeTts(delay_ms=600),
+        stt=FakeStt(partials=False),
+    )
     line.says("book a table")
     await line.until_turns(2)
     assert line.turns[1].text == "All right."
@@ -568,7 +612,7 @@ class BreakingTts(FakeTts):
 
 
 async def test_a_voice_that_breaks_off_says_the_rest_of_the_sentence(lines):
-    line = await lines(tts=BreakingTts())
+    line = await lines(tts=BreakingTts(), stt=FakeStt(partials=False))
     line.says("what are your hours")
     await line.until_turns(2)
     assert line.turns[1].text == HOURS

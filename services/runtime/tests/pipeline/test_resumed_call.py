@@ -315,6 +315,13 @@ CASES: dict[str, tuple[Resumption, dict[str, Any]]] = {
         ),
         {"says": f"{CUT_OFF} Please go on."},
     ),
+    "a snapshot that is older than the caller's turn": (
+        Resumption(
+            turns=(turn(1, USER, "hours?"), turn(2, AGENT, "Nine.")),
+            snapshot=CallSnapshot(user=turn(1, USER, "hours?")),
+        ),
+        {"says": f"{CUT_OFF} Please go on."},
+    ),
     "a caller whose answer nobody heard": (
         Resumption(turns=(turn(1, AGENT, "Hello!"), turn(2, USER, "hours?")), snapshot=CallSnapshot()),
         {"words": "hours?", "preface": CUT_OFF},
