@@ -37,7 +37,7 @@ from .events import (
     Warned,
 )
 from .meter import Meter
-from .prompt import request_of, script_of, time_warning
+from .prompt import request_of, script_of
 
 MAX_MESSAGE_CHARS = 4000
 MAX_WAITING = 16
@@ -324,7 +324,8 @@ class Chat:
         """Say that time is running out; not into a message that is being written, and not while nobody reads."""
         self._warns = self._reply is not None or not self._listening.is_set()
         if not self._warns and not self._ended.done():
-            self._write(time_warning(self._plan.agent.config.max_duration_seconds - self._clock()))
+            seconds = self._plan.agent.config.max_duration_seconds - self._clock()
+            self._write(self._script.phrases.time_left(seconds))
 
     def _stir(self) -> None:
         """Somebody did something: begin to count idle time anew."""
