@@ -59,11 +59,6 @@ def script_of(plan: SessionPlan, *, greets: bool) -> Script:
     )
 
 
-def time_warning(seconds_left: float) -> str:
-    """That the time is running out, in English."""
-    return ENGLISH.time_left(seconds_left)
-
-
 def request_of(plan: SessionPlan, script: Script, turns: list[Turn], heard: str) -> LlmRequest:
     """The reply to make after `turns`, to the caller's words `heard`, which may be on record already."""
     if turns and turns[-1].speaker is Speaker.USER and turns[-1].text == heard:
