@@ -31,6 +31,8 @@ STILL_HEARD_SECONDS = 0.9
 DIAL_SECONDS = 8.0
 SILENT_SECONDS = 3.0
 """Without any packet for so long the other side is taken for dead, although nothing has said so."""
+IN_FLIGHT_SECONDS = 0.1
+"""What a server that let go of the call had sent before is here by then."""
 MAX_DIALS = 4
 """Attempts in a row to restore the audio."""
 
@@ -444,6 +446,7 @@ class _Conversation:
             self._restoring = self._spawn(self._restore_audio())
 
     async def _restore_audio(self) -> None:
+        await asyncio.sleep(IN_FLIGHT_SECONDS)
         last = self._hearing.last_frame_at
         for attempt in range(MAX_DIALS):
             if await self._is_heard(last):
@@ -471,7 +474,7 @@ class _Conversation:
         if self._peer is None or self._peer.state != "connected":
             return False
         until = self._loop.time() + STILL_HEARD_SECONDS
-        while self._loop.time() < until:
+        while self._loop.time() < until and self._peer.state == "connected":
             if self._hearing.last_frame_at is not None and self._hearing.last_frame_at != since:
                 return True
             await asyncio.sleep(0.01)

@@ -15,6 +15,8 @@ const CONNECT_TIMEOUT_MS = 20_000;
 const MAX_ICE_RESTARTS = 3;
 // An agent that is silent still sends a packet every 400 ms: without any for this long after a loss, the audio is gone with its server.
 const STILL_HEARD_MS = 900;
+// What a server that let go of the call had sent before is here by then.
+const IN_FLIGHT_MS = 100;
 // Without any packet for this long the server is taken for dead, although nothing has said so.
 const SILENT_MS = 3000;
 const WATCH_MS = 500;
@@ -212,6 +214,7 @@ export class Call extends EventTarget {
   }
 
   async #isHeard() {
+    await wait(IN_FLIGHT_MS);
     if (this.#peer?.connectionState !== "connected") return false;
     const before = await this.#packetsHeard();
     for (let waited = 0; waited < STILL_HEARD_MS; waited += 100) {
