@@ -94,6 +94,16 @@ async def test_a_turn_that_waited_for_its_answer_is_answered(lines):
     assert contents(llm.requests[0]) == ["what are your hours"]
 
 
+async def test_a_question_on_record_that_nobody_answered_is_answered_and_told_once(lines):
+    llm = ScriptedLlm()
+    turns = (turn(1, AGENT, "Hello!"), turn(2, USER, "what are your hours"))
+    line = await lines(resume=Resumption(turns=turns, elapsed=20), llm=llm)
+    await line.until_turns(1)
+    assert line.turns[0].text == f"{CUT_OFF} We are open from nine to five."
+    assert line.turns[0].sequence == 3
+    assert contents(llm.requests[0]) == ["Hello!", "what are your hours"]
+
+
 async def test_a_caller_who_was_speaking_is_asked_to_say_it_again(lines):
     first = await lines()
     first.says("could you tell me whether you are open on sundays and what it costs")
