@@ -498,7 +498,8 @@ class LiveSession:
             return
         match event:
             case call_events.TurnFinished(turn=turn):
-                metrics.observe_turn(turn)
+                if self.plan.channel not in WRITTEN_CHANNELS:  # a chat's replies say nothing about how a voice answers
+                    metrics.observe_turn(turn)
                 self.record.finished(turn)
             case call_events.Warned(text=text):
                 self.record.warned(text)
