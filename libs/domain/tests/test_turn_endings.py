@@ -1,5 +1,7 @@
 """How much silence ends a turn: by policy, and by what the agent has asked for."""
 
+import time
+
 import pytest
 from voisnap_domain.agents import Endpointing, EndpointingProvider
 from voisnap_domain.turntaking import (
@@ -75,6 +77,7 @@ BIRTH, DAY = Expected(slot=Slot.DATE, year=True), Expected(slot=Slot.DATE)
         ("What are the last four digits of your card?", Expected(slot=Slot.DIGITS, counts=(4,))),
         ("May I have your order number, please?", NUMBER),
         ("Could you give me the booking reference number?", NUMBER),
+        ("Do you know your account number?", NUMBER),
         ("What is your zip code?", Expected(slot=Slot.DIGITS, counts=(5, 9))),
         ("I need your account number to look that up.", NUMBER),
         ("What is your e-mail address?", EMAIL),
@@ -153,10 +156,20 @@ def test_digits_are_counted_however_they_are_said(said, digits):
         (DAY, "May", True),
         (DAY, "May twelfth", False),
         (DAY, "tomorrow", False),
+        (DAY, "the fifth", False),
     ],
 )
 def test_whether_the_caller_is_still_giving_it(expected, said, unfinished):
     assert is_unfinished(expected, said) is unfinished
+
+
+def test_long_answers_are_looked_at_quickly():
+    began = time.perf_counter()
+    for said in ("a" * 20_000, "at " * 5_000, "." * 20_000, "one " * 5_000):
+        for expected in (EMAIL, PHONE, NUMBER, SPELLING, BIRTH):
+            is_unfinished(expected, said)
+        expected_answer(said)
+    assert time.perf_counter() - began < 5
 
 
 def test_pauses_within_a_number_are_waited_out_and_the_end_is_not():

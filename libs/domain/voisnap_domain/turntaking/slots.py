@@ -45,6 +45,7 @@ _REQUEST = re.compile(
       | \b(give|tell|read|spell|enter|type|repeat|say|key\s+in|state|provide|confirm)\b
       | \b(i|we)('ll|\s+will|\s+would|'d)?\s+(also\s+|just\s+)?(need|require|like)\b
       | \blet\s+me\s+(have|get|take)
+      | \bdo\s+you\s+(have|know|remember)\b
       | \b(how|when)\b
       | ^\s*(and\s+|then\s+|now\s+|great,?\s+|okay,?\s+|thanks?,?\s+)*(the|your)\b[^.]*\?
     """,
@@ -150,7 +151,9 @@ _LEADING_IN = word_set(
     "and then also ok alright right"
 )
 _DECLINING = word_set("don't dont not no why can't cant won't never sorry what who how rather later")
-_ADDRESS = re.compile(r"\S+@\S+\.[a-z]{2,}|(\bat\b|@).*(\bdot\b|\.)\s*[a-z]{2,}\b", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"[^\s@]{1,64}@[^\s@]{1,200}\.[a-z]{2,}|(\bat\b|@).{0,120}(\bdot\b|\.)\s*[a-z]{2,}\b", re.IGNORECASE
+)
 _SPELLED = re.compile(r"[a-z](-[a-z])+", re.IGNORECASE)
 
 
@@ -235,7 +238,7 @@ def _misses_date(expected: Expected, words: tuple[str, ...]) -> bool:
         return False
     if expected.year:
         return digits < (4 if ordinal else 5)
-    return digits < 1 and not ordinal if month else digits < 4
+    return not ordinal and digits < (1 if month else 4)
 
 
 def _misses_email(said: str, words: tuple[str, ...]) -> bool:
