@@ -58,7 +58,7 @@ def verdict(step: Step) -> str:
     if step.generator_was_late:
         reasons.append(f"callers {step.generator_late.p95:g} ms late themselves")
     if step.use.waited_percent is not None and step.use.waited_percent > 5:
-        reasons.append(f"others took {step.use.waited_percent:.0f} % of its core")
+        reasons.append(f"waited for a core {step.use.waited_percent:.0f} % of the time")
     return ", ".join(["held" if step.holds else "NOT HELD", *reasons])
 
 

@@ -40,7 +40,7 @@ class ServerUse(msgspec.Struct, frozen=True, kw_only=True):
     core_percent: float | None = None
     """CPU time, 100 for one core."""
     waited_percent: float | None = None
-    """Time ready to run but without a core: above a few percent others used the machine, or there are too few cores."""
+    """Time in which the main thread was ready to run and had no core: others used it, or threads of its own."""
     memory_mb: float | None = None
     """Resident memory at the end of the step."""
     worst_stall_ms: float | None = None
