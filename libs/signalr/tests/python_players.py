@@ -27,7 +27,7 @@ from signalrcore.hub_connection_builder import HubConnectionBuilder
 from signalrcore.subject import Subject
 from signalrcore.types import HttpTransportType, HubProtocolEncoding
 
-STEP_S = 20.0
+STEP_S = 60.0
 
 _TRANSPORTS = {
     "WebSockets": HttpTransportType.web_sockets,

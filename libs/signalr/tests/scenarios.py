@@ -178,9 +178,9 @@ SCENARIOS = (
         listens=("Number",),
         steps=(
             START,
-            (("invoke_all", "Echo", [[f"call {n}"] for n in range(50)]), [f"call {n}" for n in range(50)]),
-            (("invoke", "PushMany", 50), NOTHING),
-            (("events_of", "Number", 50), [[n] for n in range(50)]),
+            (("invoke_all", "Echo", [[f"call {n}"] for n in range(30)]), [f"call {n}" for n in range(30)]),
+            (("invoke", "PushMany", 30), NOTHING),
+            (("events_of", "Number", 30), [[n] for n in range(30)]),
             STOP,
         ),
     ),

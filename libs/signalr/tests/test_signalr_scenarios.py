@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 NODE_MODULES = ROOT / "tests-e2e" / "node_modules"
 CLIENTS_DOCUMENT = HERE.parent / "CLIENTS.md"
-CLIENT_S = 120
+CLIENT_S = 240
 
 
 def sibling(name: str) -> ModuleType:

@@ -70,7 +70,9 @@ async def respond(
     headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
     """Send a whole answer; a client that is gone already does not hear it."""
-    sent = [(b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store"), *headers]
+    sent = [(b"cache-control", b"no-store"), *headers]
+    if status != 204:  # RFC 9110, 8.6
+        sent.append((b"content-length", str(len(body)).encode()))
     if content_type:
         sent.append((b"content-type", content_type))
     with suppress(OSError):

@@ -2,7 +2,7 @@
 // A scenario is data: {name, hub, options, listens, answers, steps}; each step is [verb, ...arguments] and has one outcome.
 // Values that JSON cannot hold are written {"$bytes": base64}, {"$date": iso}, {"$repeat": [text, count]}, {"$saved": name}.
 
-const STEP_MS = 20000;
+const STEP_MS = 60000;
 
 /** Runs cells side by side and the scenarios of a cell one after the other. Gives {cell: {scenario: outcomes}}. */
 export async function runCells(environment, cells, scenarios) {
