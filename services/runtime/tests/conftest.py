@@ -407,6 +407,15 @@ async def hub_connection(port: int, query: str | dict[str, str], *, hub: str = "
         yield client
 
 
+async def stopped(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks until they have ended: `asyncio.wait_for` of Python 3.11 can swallow a cancellation."""
+    left = {task for task in tasks if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=0.2)
+
+
 class House:
     """A process's worth of live sessions on fakes; a `neighbour` shares store, bus and blobs with another house."""
 
@@ -466,23 +475,20 @@ class House:
         for part in (self.journal, self.relay):
             part._store = store
         parts = self.sessions._parts
-        self.sessions._parts = msgspec.structs.replace(parts, store=store, max_sessions=max_sessions)
+        self.sessions._parts = self.sessions._claims._parts = msgspec.structs.replace(
+            parts, store=store, max_sessions=max_sessions
+        )
 
     async def kill(self) -> None:
         """As `kill -9` would: everything stands still, nothing is told to anybody."""
         await self.neighbours.close()
-        for task in (*self._tasks, *self.sessions._tasks):
-            task.cancel()
-        tasks = (*self._tasks, *self.sessions._tasks)
         for live in self.sessions._live.values():
             live._void = True
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await stopped(*self._tasks, *self.sessions._tasks)
 
     async def close(self) -> None:
         await self.sessions.close(timeout=5)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await stopped(*self._tasks)
         await self.recordings.close()
 
     async def open(self, plan: SessionPlan | None = None, *, token: str = "wrtc_tok_1") -> Session:  # noqa: S107

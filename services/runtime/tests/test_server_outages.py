@@ -21,6 +21,13 @@ pytestmark = pytest.mark.slice
 NODE = NodeId("node_a")
 
 
+async def stopped(task: asyncio.Task[None]) -> None:
+    """Cancel until it has ended: `asyncio.wait_for` of Python 3.11 can swallow a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.2)
+
+
 class Cable:
     """Leads to a server until it is pulled out."""
 
@@ -89,8 +96,7 @@ async def relay(cables, store):
         made = Relay(store, bus)
         task = asyncio.create_task(made.run())
         yield made
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await stopped(task)
 
 
 @pytest.fixture
@@ -98,8 +104,7 @@ async def journal(store, relay, tmp_path):
     made = Journal(store, NODE, spool=tmp_path, new_event_id=lambda: EventId(new_id("evt")), written=relay.wake)
     task = asyncio.create_task(made.run())
     yield made
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await stopped(task)
 
 
 @pytest.fixture

@@ -252,7 +252,7 @@ async def test_a_thousand_sessions_leave_nothing_behind(platform, make_plan):
     for house in (platform.first, platform.second):
         assert not house.pacer.pairs
         assert not house.sessions._live
-        assert not house.sessions._claims
+        assert not house.sessions._locks
         assert not house.sessions._tasks
         assert not house.journal._waiting
     assert await _unexpected(store) == {}

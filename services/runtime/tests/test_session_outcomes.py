@@ -69,7 +69,7 @@ def nothing_is_left(house) -> bool:
         and not store.finished
         and not store.snapshots
         and not any(store.tenants.values())
-        and not house.sessions._claims
+        and not house.sessions._locks
     )
 
 

@@ -512,7 +512,7 @@ async def test_a_claim_that_waits_holds_up_no_other_one(house, build_house, make
     assert not waiting.done()
     stuck.set()
     await waiting
-    assert not roomy.sessions._claims
+    assert not roomy.sessions._locks
     assert not roomy.sessions._claimers
 
 

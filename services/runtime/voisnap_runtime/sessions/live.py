@@ -38,7 +38,7 @@ CLOSE_SECONDS = 1.0
 
 KEEP_SECONDS = 0.5
 
-CANCEL_SECONDS = 2.0
+CANCEL_SECONDS, CANCEL_ATTEMPTS = 0.5, 4
 
 NOTES_SECONDS = 0.15
 """How long a session waits for its last notes to be written when somebody takes it: he does not wait for much longer than that."""
@@ -615,9 +615,12 @@ async def cancelled(task: "asyncio.Task[Any] | None") -> None:
     """Cancel a task, if there is one, and wait until it is over; what it raises is dropped. One that does not end is left behind."""
     if task is None:
         return
-    task.cancel()
-    done, _ = await asyncio.wait({task}, timeout=CANCEL_SECONDS)
-    if not done:
+    for _ in range(CANCEL_ATTEMPTS):  # `asyncio.wait_for` of Python 3.11 can swallow one
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=CANCEL_SECONDS)
+        if done:
+            break
+    if not task.done():
         _log.error("session.task_stuck", task=task.get_name())
     elif not task.cancelled():
         task.exception()

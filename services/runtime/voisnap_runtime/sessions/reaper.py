@@ -20,11 +20,11 @@ from voisnap_proto.events import SessionEnded, TurnFinished
 from voisnap_runtime import metrics
 from voisnap_runtime.recording import LateRecording, expected
 
+from .claims import LEASE, lost_for_good
 from .journal import entry_of, writable
 from .neighbours import Neighbours, Sign
 from .presence import RESUME_SECONDS
 from .resuming import last_words
-from .roster import LEASE, lost_for_good
 from .store import Entry, Progress, Store
 
 _log = log.get(__name__)

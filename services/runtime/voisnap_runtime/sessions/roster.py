@@ -7,26 +7,24 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from voisnap_domain.errors import LimitReached, NotFound
+from voisnap_domain.errors import LimitReached
 from voisnap_domain.ids import ConversationId, SessionId
-from voisnap_domain.resumption import CallSnapshot, Resumption
+from voisnap_domain.resumption import CallSnapshot
 from voisnap_domain.sessions import EndReason, Session, SessionState
 from voisnap_kit import log
 from voisnap_kit.redis import RedisError
 
 from voisnap_runtime import metrics
 
+from .claims import LEASE, RENEW_SECONDS, Claimed, Claims
 from .live import LiveSession, cancelled
 from .neighbours import SessionYielded, Yielding, YieldSession
-from .parts import HURRIED, Parts, SessionGone, SessionInUse
+from .parts import HURRIED, Parts
 from .presence import RESUME_SECONDS
-from .resuming import resumption_of
-from .store import Progress, Seat
+from .store import Seat
 
 _log = log.get(__name__)
 
-LEASE = timedelta(seconds=15)
-RENEW_SECONDS = 5.0
 TICK_SECONDS = 1.0
 SNAPSHOT_SECONDS = 0.5
 SILENCE_POLL_SECONDS = 0.05
@@ -36,16 +34,6 @@ TAKE_OVER_ROOM = 1.25
 GRACE = timedelta(seconds=RESUME_SECONDS)
 """Beyond its deadline a session's lease is not renewed any more."""
 
-_OVER = "The session is over."
-
-
-def lost_for_good(lease: datetime, window: timedelta) -> datetime:
-    """When nobody needs to be awaited any more for a session whose owner has not renewed its lease.
-
-    The owner may have died right before it was to renew it: its caller has the whole window.
-    """
-    return max(lease, lease - LEASE + timedelta(seconds=RENEW_SECONDS) + window)
-
 
 class LiveSessions:
     """All sessions that live in this process."""
@@ -54,7 +42,8 @@ class LiveSessions:
         self._parts = parts
         self._live: dict[SessionId, LiveSession] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._claims: dict[SessionId, asyncio.Lock] = {}
+        self._claims = Claims(parts)
+        self._locks: dict[SessionId, asyncio.Lock] = {}
         self._claimers: Counter[SessionId] = Counter()
         self._renewed_at = float("-inf")
         self._ticked_at = asyncio.get_running_loop().time()
@@ -196,7 +185,7 @@ class LiveSessions:
         """Give a session to the process that asks for it, or tell why not."""
         live = self.get(request.session_id)
         if live is None:
-            arriving = request.session_id in self._claims and not request.takes_over
+            arriving = request.session_id in self._locks and not request.takes_over
             return SessionYielded(outcome=Yielding.WATCHED if arriving else Yielding.ABSENT)
         if live.is_ending:
             return SessionYielded(outcome=Yielding.ENDING)
@@ -240,7 +229,7 @@ class LiveSessions:
     @contextlib.asynccontextmanager
     async def _one_at_a_time(self, session_id: SessionId) -> AsyncGenerator[None]:
         """Claims of one session wait for each other, those of different ones do not."""
-        lock = self._claims.setdefault(session_id, asyncio.Lock())
+        lock = self._locks.setdefault(session_id, asyncio.Lock())
         self._claimers[session_id] += 1
         try:
             async with lock:
@@ -248,22 +237,15 @@ class LiveSessions:
         finally:
             self._claimers[session_id] -= 1
             if not self._claimers[session_id]:
-                del self._claimers[session_id], self._claims[session_id]
+                del self._claimers[session_id], self._locks[session_id]
 
     async def _claim(self, session_id: SessionId, *, takes_over: bool) -> LiveSession:
         self._check_room(session_id, room=TAKE_OVER_ROOM)
-        found = await self._parts.store.get(session_id)
-        if found is None:
-            raise NotFound("session", session_id)
+        found = await self._claims.find(session_id)
         self._check_room(session_id, room=1.0 if found.connected_at is None else TAKE_OVER_ROOM)
-        await self._freed(found, takes_over=takes_over)
-        lease_until = self._parts.now() + LEASE
-        session, was = await self._taken(found, lease_until)
-        missing = await self._parts.store.renew({session_id: lease_until})
-        if missing:
-            await self._parts.store.restore(session, lease_until=lease_until)
-        await self._count(session)
-        live = await self._started(session, *await self._left_behind(was))
+        claimed = await self._claims.take(found, takes_over=takes_over)
+        await self._count(claimed.session)
+        live = await self._started(claimed)
         self._live[session_id] = live
         metrics.ACTIVE_SESSIONS.set(len(self._live))
         task = asyncio.create_task(self._run(live), name=f"session {session_id}")
@@ -272,83 +254,18 @@ class LiveSessions:
         return live
 
     def _check_room(self, session_id: SessionId, *, room: float) -> None:
-        arriving = len(self._claims.keys() - self._live.keys() - {session_id})
+        arriving = len(self._locks.keys() - self._live.keys() - {session_id})
         if self._closing or self.load + arriving >= room * self._parts.max_sessions:
             raise LimitReached("This node takes no more sessions.", code="node-full", retry_after=2)
 
-    async def _freed(self, session: Session, *, takes_over: bool) -> None:
-        """Have the owner let go of it, if there is one. Raises SessionGone, SessionInUse."""
-        if session.state in {SessionState.ENDING, SessionState.ENDED} or await self._is_too_late(session):
-            raise SessionGone(_OVER)
-        if session.owner in (None, self._parts.node_id):
-            return
-        request = YieldSession(session_id=session.plan.session_id, takes_over=takes_over)
-        match await self._parts.neighbours.ask(session.owner, request):
-            case Yielding.WATCHED:
-                raise SessionInUse("This session is in use by another connection.")
-            case Yielding.ENDING:
-                raise SessionGone(_OVER)
-            case Yielding.YIELDED | Yielding.ABSENT:
-                pass
-
-    async def _taken(self, found: Session, lease_until: datetime) -> tuple[Session, Session]:
-        """The session as ours, and as it was right before. Raises SessionGone, SessionInUse."""
-        was: list[Session] = []
-
-        def claimed(kept: Session) -> Session:
-            if kept.state in {SessionState.ENDING, SessionState.ENDED}:
-                raise SessionGone(_OVER)
-            if kept.owner not in {None, found.owner, self._parts.node_id}:
-                raise SessionInUse("Another connection was faster.")
-            was[:] = [kept]
-            if kept.state is SessionState.CREATED:
-                kept = kept.moved(SessionState.CONNECTING)
-            elif kept.state is SessionState.ACTIVE:
-                kept = kept.moved(SessionState.RECONNECTING)
-            return kept.claimed(self._parts.node_id, lease_until=lease_until)
-
-        session = await self._parts.store.change(found.plan.session_id, claimed)
-        return session, was[0]
-
-    async def _left_behind(self, was: Session) -> tuple[Resumption | None, Progress | None]:
-        """What is needed to go on with a conversation; its former owner can't write any more."""
-        if was.connected_at is None:
-            return None, None
-        store, session_id = self._parts.store, was.plan.session_id
-        turns, snapshot, progress = await asyncio.gather(
-            store.turns(session_id), store.snapshot(session_id), store.progress(session_id)
-        )
-        now = self._parts.now()
-        resumption = resumption_of(was, turns=turns, snapshot=snapshot, progress=progress, now=now)
-        _log.info("session.taken_over", session_id=session_id, owner=was.owner, turns=len(turns), seamless=was.seamless)
-        return resumption, progress
-
-    async def _is_too_late(self, session: Session) -> bool:
-        """Whether its caller had all the time to come back, and the reaper just has not been there yet."""
-        now = self._parts.now()
-        if now >= session.deadline:
-            return True
-        if session.connected_at is None or session.owner == self._parts.node_id:
-            return False
-        lease = await self._parts.store.lease_of(session.plan.session_id)
-        if lease is None:
-            return False
-        return now >= (lease if session.owner is None else lost_for_good(lease, self._parts.resume_window))
-
     async def _waits(self, session_id: SessionId, agent_id: str | None) -> bool:
-        """Whether a session is one to come back to: nobody is connected to it, or its owner is dead."""
         live = self.get(session_id)
         if live is not None:
             return not live.is_taken and not live.is_ending and agent_id in (None, live.plan.agent.agent_id)
         session = await self._parts.store.get(session_id)
-        if session is None or session.connected_at is None or agent_id not in (None, session.plan.agent.agent_id):
+        if session is None or agent_id not in (None, session.plan.agent.agent_id):
             return False
-        if session.state in {SessionState.ENDING, SessionState.ENDED} or await self._is_too_late(session):
-            return False
-        if session.owner in (None, self._parts.node_id):
-            return True
-        request = YieldSession(session_id=session_id, only_looks=True)
-        return await self._parts.neighbours.ask(session.owner, request) in {Yielding.YIELDED, Yielding.ABSENT}
+        return await self._claims.is_waiting(session)
 
     async def _count(self, session: Session) -> None:
         await self._parts.store.reserve(
@@ -359,11 +276,12 @@ class LiveSessions:
             until=session.deadline + GRACE,
         )
 
-    async def _started(self, session: Session, resumption: Resumption | None, before: Progress | None) -> LiveSession:
+    async def _started(self, claimed: Claimed) -> LiveSession:
+        session = claimed.session
         try:
-            return LiveSession(session, self._parts, resumption, before)
+            return LiveSession(session, self._parts, claimed.resumption, claimed.before)
         except Exception:
-            if resumption is not None:  # another process may do better; else the reaper tells how it ended
+            if claimed.resumption is not None:  # another process may do better; else the reaper tells how it ended
                 raise
             now = self._parts.now()
             plan = session.plan
