@@ -115,6 +115,29 @@ def test_the_end_of_a_voice_is_where_its_sound_ends_wherever_the_windows_lie(aft
     assert ended.ended_ms == pytest.approx(after_ms + 640, abs=0.1)
 
 
+class Lingering(Counting):
+    """Hears voice for two windows more than there is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._after = 0
+
+    def probabilities(self, windows, states):
+        chances = super().probabilities(windows, states)
+        self._after = 2 if chances[0] else self._after - 1
+        return np.ones_like(chances) if self._after >= 0 else chances
+
+
+def test_a_detector_that_lingers_does_not_move_the_end_of_a_voice():
+    rig = Rig(model=Lingering())
+    rig.hear(640)
+    rig.hear(640, LOUD)
+    rig.hear(500)
+    (ended,) = rig.of(SpeechEnded)
+    assert ended.ended_ms == pytest.approx(1280, abs=0.1)
+    assert ended.at_ms - ended.ended_ms == pytest.approx(96 + 64, abs=0.1)
+
+
 def test_a_voice_that_does_not_fade_ends_with_its_last_window():
     rig = Rig()
     rig.hear(660)

@@ -33,6 +33,8 @@ SETTLING_WINDOWS = 16
 """Windows of silence after which the voice detector hears no more of it."""
 LEVEL_SAMPLES = RATE // 2
 """Sound by which the level of a voice is known."""
+FADING_SAMPLES = 3 * WINDOW
+"""How far back its end is looked for."""
 FADED = 0.03
 """A voice that is 30 dB below its level has ended."""
 PRE_ROLL_MS = 300
@@ -277,14 +279,15 @@ class Ear:
         self._happened(SpeechEnded(self._time_of(self._read), self._time_of(self._silent_since())))
 
     def _silent_since(self) -> int:
-        """The sample where the voice fell silent: within the last window that has any, where its sound fades.
+        """The sample where the voice fell silent: within its last windows, where the sound fades.
 
-        The detector tells no more than the window, and every answer would wait for half of one. Noise does not fade: then it is its end.
+        The detector tells no more than the window and goes on for one or two after a sudden end; every answer would wait for them. Noise
+        does not fade: then it is the end of the last window.
         """
         end = self._read - self._gate.silence_ms * PER_MS
         lately = np.abs(self._between(max(0, end - LEVEL_SAMPLES), end))
-        sounding = np.flatnonzero(lately[-WINDOW:] > int(lately.max(initial=0)) * FADED)
-        return end - WINDOW + (int(sounding[-1]) + 1 if len(sounding) else 0)
+        sounding = np.flatnonzero(lately[-FADING_SAMPLES:] > int(lately.max(initial=0)) * FADED)
+        return end - min(FADING_SAMPLES, len(lately)) + (int(sounding[-1]) + 1 if len(sounding) else 0)
 
     def _tell_burst(self, voiced_ms: int) -> None:
         """Voice that counts: the recogniser hears it from a little before, or from where it was left."""
