@@ -1,6 +1,7 @@
 """Server-Sent Events and long polling: the requests of a connection without a socket. In memory."""
 
 import asyncio
+import gc
 from random import Random
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,8 @@ from voisnap_signalr import (
     Hub,
     HubAppSettings,
     HubRequest,
+    MemoryConnectionTokens,
+    NegotiatedConnection,
     SessionSettings,
     Transport,
     Unauthorized,
@@ -363,6 +366,29 @@ async def test_requests_that_come_together_open_one_connection(client, made) -> 
     assert [(await each.answer()).status for each in asked] == [200, 200]
     assert (await polling.poll()).body.startswith(b"{}\x1e")
     assert len(made) == 1
+
+
+async def test_refusal_that_nobody_waits_for_any_more_makes_no_noise(hub_app, exchange) -> None:
+    class SlowTokens(MemoryConnectionTokens):
+        asked = asyncio.Event()
+        answers = asyncio.Event()
+
+        async def claim(self, connection_token: str) -> NegotiatedConnection | None:
+            self.asked.set()
+            await self.answers.wait()
+            return None
+
+    noises: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: noises.append(context))
+    tokens = SlowTokens(clock=lambda: 0.0)
+    asked = exchange(hub_app({"echo": Echo}, tokens=tokens), "GET", "/hubs/echo", "id=unknown")
+    await tokens.asked.wait()
+    asked.task.cancel()
+    await asyncio.wait({asked.task})
+    tokens.answers.set()
+    await asyncio.sleep(0.01)
+    gc.collect()
+    assert noises == []
 
 
 # Server-Sent Events
