@@ -215,17 +215,24 @@ async def test_failure_over_there_is_a_lost_connection() -> None:
             assert "secret" not in str(raised.value)
 
 
-async def test_open_requests_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_open_requests_are_bounded_for_who_asks_and_for_who_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relays, "MAX_EXCHANGES", 3)
     async with Cluster() as cluster:
-        streams = [await cluster.here.forward("b", request()) for _ in range(3)]
-        with pytest.raises(RelayError, match="too many"):
+        third = BusRelay(cluster.bus, NodeId("c"))
+        await third.listen(Owner())  # type: ignore[arg-type]
+        streams = [await cluster.here.forward("b", request()) for _ in range(2)]
+        streams.append(await cluster.here.forward("c", request()))
+        with pytest.raises(RelayError, match="too many requests are with other processes"):
             await cluster.here.forward("b", request())
+        streams.append(await third.forward("b", request()))
+        with pytest.raises(RelayError, match="answers too many requests"):
+            await third.forward("b", request())
         await streams.pop().body.aclose()
         await asyncio.sleep(0.1)
-        streams.append(await cluster.here.forward("b", request()))
+        streams.append(await third.forward("b", request()))
         for stream in streams:
             await stream.body.aclose()
+        await third.close()
     assert MAX_EXCHANGES == 2000
 
 
@@ -234,13 +241,25 @@ async def test_what_a_stranger_tells_changes_nothing() -> None:
         cluster.owner.parts = [b"real"]
         stream = await cluster.here.forward("b", request())
         stranger = BusRelay(cluster.bus, NodeId("c"))
+        assert await anext(stream.body) == b"real"
         await stranger._say("a", relays.Part, 1, data=b"forged")
         await stranger._say("b", relays.Left, 1)
         await cluster.bus.tell("node.a.relay_told.v1", b"\xc1garbage")
         await asyncio.sleep(0.1)
-        assert await anext(stream.body) == b"real"
         assert not cluster.owner.closed.is_set()
-        await stream.body.aclose()
+        cluster.owner.goes_on.set()
+        assert await collected(stream) == []
+
+
+async def test_count_beyond_what_was_sent_opens_no_flood() -> None:
+    async with Cluster() as cluster:
+        cluster.owner.parts = [b"x"] * 1000
+        answer = await cluster.here.forward("b", request())
+        await asyncio.sleep(1)
+        await cluster.here._say("b", relays.Taken, 1, parts=10**9)
+        await asyncio.sleep(1)
+        assert cluster.owner.given <= 2 * WINDOW + 1
+        await answer.body.aclose()
 
 
 async def test_closed_relay_answers_nobody() -> None:
