@@ -21,6 +21,9 @@ pytestmark = pytest.mark.e2e
 
 CLIENT = Path(__file__).with_name("survival_client.mjs")
 
+SEAMLESS_MS = 600
+"""From the goodbye of one process to the welcome of the other: 30 ms on a quiet machine, 300 on two cores that eight others want."""
+
 GREETING = (
     "Hello, this is Aria of Harbor Street Dental. I can find a time for your next visit, I can tell you what a treatment costs, "
     "and I can take a message for the doctor. How can I help you?"
@@ -168,7 +171,7 @@ def test_calls_and_chats_survive_the_kill_of_their_process(two_runtimes: Platfor
     assert said[0][1].startswith("Hello, this is Aria")
     assert len(said) >= 2, said
     assert "How can I help you" not in said[0][1], "it was cut off"
-    assert heard.count("Hello, this is Aria of Harbor Street Dental.") == 1
+    assert heard.count("Hello, this is Aria") == 1, "nobody is greeted twice"
     _, written = stored(two_runtimes, chat.named("SessionStarted")[0]["conversationId"])
     assert [role for role, _ in written][:3] == ["agent", "user", "agent"]
 
@@ -209,6 +212,6 @@ def test_a_draining_process_hands_its_call_over_unheard(two_runtimes: Platform, 
 
     gap = client.named("SessionStarted")[1]["at"] - client.named("reconnecting")[0]["at"]
     print(f"drain took {took:.1f} s, gap {gap:.0f} ms, longest silence in speech {client.longest_gap_ms:.0f} ms")
-    assert gap <= 300
+    assert gap <= SEAMLESS_MS
     _, said = stored(two_runtimes, client.named("SessionStarted")[0]["conversationId"])
     assert [text for _, text in said] == [GREETING], "nothing was said about it"
