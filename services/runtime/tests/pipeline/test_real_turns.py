@@ -1,5 +1,7 @@
 """Turn-taking with real speech, heard by the real voice detector, recogniser and turn detector, in virtual time."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from voisnap_domain.agents import (
@@ -15,7 +17,7 @@ from voisnap_domain.conversations import Speaker
 from voisnap_domain.resumption import Resumption
 from voisnap_domain.sessions import EndReason
 from voisnap_domain.turntaking import words_of
-from voisnap_media import g711
+from voisnap_media import files, g711
 from voisnap_media.pcm import Pcm
 from voisnap_media.resample import resample
 from voisnap_media.vad import VadModel
@@ -24,6 +26,7 @@ from voisnap_testkit.fakes_speech import FakeTts, ScriptedLlm
 
 pytestmark = [pytest.mark.media, pytest.mark.virtual_time]
 
+RECORDINGS = Path(__file__).parents[4] / "tests-e2e" / "fixtures" / "audio"
 AGENT, USER = Speaker.AGENT, Speaker.USER
 HEART = Voice(provider=VoiceProvider.LOCAL, voice_id="heart")
 STORY = "Once upon a time there was a baker. He baked bread every single day of his life."
@@ -116,6 +119,18 @@ async def test_a_word_that_means_stop_does(heard, agent):
     assert line.turns[1].interrupted
     await line.until_turns(3)
     assert "stop" in line.turns[2].text.lower()
+
+
+async def test_a_persons_voice_interrupts_and_is_understood(heard, agent):
+    line, say = await heard(agent(endpointing=semantic()))
+    person = files.read(RECORDINGS / "human-go-forward.wav", 16000)
+    line.sounds(await say("Tell me a story."))
+    await line.until_state("speaking")
+    await line.wait(1.0)
+    line.sounds(person)
+    await line.until_turns(3)
+    assert line.turns[1].interrupted
+    assert {"go", "forward", "ten", "meters"} <= set(words_of(line.turns[2].text))
 
 
 async def test_a_spoken_farewell_ends_the_call(heard, agent):
