@@ -81,11 +81,6 @@ class HttpTransports:
         self._opening: dict[str, asyncio.Task[HttpConnection]] = {}
         self._releasing: set[asyncio.Task[None]] = set()
 
-    @property
-    def unopened_count(self) -> int:
-        """Connections that have been posted to and wait for their first get."""
-        return sum(connection.transport is None for connection in self._connections.values())
-
     def __len__(self) -> int:
         return len(self._connections)
 
