@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from voisnap_domain.agents import FirstMessageMode
+from voisnap_domain.agents import Fillers, FirstMessageMode
 from voisnap_domain.conversations import Speaker, Turn
 from voisnap_domain.resumption import CallSnapshot, Resumption
 from voisnap_domain.sessions import EndReason
@@ -417,6 +417,18 @@ async def test_words_said_before_the_line_broke_are_answered_when_it_is_back(lin
     line.packets_come = True
     await line.until_turns(2)
     assert line.spoken_turns == [(USER, "what are your hours"), (AGENT, "We are open from nine to five.")]
+
+
+async def test_nobody_needs_a_filler_who_is_away(lines, agent):
+    llm = ScriptedLlm({"prompt": "pace: first 4000ms, token 1ms\notherwise -> All right."})
+    line = await lines(agent(fillers=Fillers(delay_ms=1000)), llm=llm)
+    line.says("book a table")
+    await line.until_state("thinking")
+    line.call.hold()
+    await line.wait(6)
+    line.call.release()
+    await line.until_turns(2)
+    assert line.turns[1].text == "All right."
 
 
 async def test_a_caller_who_comes_back_speaking_interrupts(lines):

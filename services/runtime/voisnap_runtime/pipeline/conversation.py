@@ -574,7 +574,7 @@ class Conversation:
 
     def _fill(self, spoken: int) -> None:
         utterance = self._utterance
-        if utterance is None or utterance.is_begun:
+        if utterance is None or utterance.is_begun or self.turns.state.away_since_ms is not None:
             return
         phrases = self._script.fillers
         utterance.fill(phrases[self._fillers_said % len(phrases)])
