@@ -1,5 +1,5 @@
 // A caller uses the call page of a running platform. Usage: node call_page.mjs <plan.json>, with
-// {baseUrl, email, password, microphoneWav, timeoutS, screenshots?, interruption?, midSentence?, relayOnly?}. Prints what the page showed, and `gapMs`:
+// {baseUrl, email, password, microphoneWav, timeoutS, screenshots?, interruption?, midSentence?, until?, relayOnly?}. Prints what the page showed, and `gapMs`:
 // how long nothing of the agent was to be heard around the interruption, in decoded sound.
 // `relayOnly` lets the browser use TURN alone, as behind a strict firewall; `interruption` is a command that is run when the agent has greeted.
 
@@ -71,7 +71,9 @@ try {
     execFileSync(command, rest, { stdio: ["ignore", "ignore", "inherit"], timeout: 20_000 });
     interruptedAt = Date.now();
   }
-  const answered = lines.filter({ hasText: "Agent" }).filter({ hasText: /110|one hundred/ }).filter({ hasText: "Answered in" });
+  const answered = plan.until
+    ? lines.filter({ hasText: "Agent" }).filter({ hasText: plan.until })
+    : lines.filter({ hasText: "Agent" }).filter({ hasText: /110|one hundred/ }).filter({ hasText: "Answered in" });
   const failure = await answered.waitFor().then(() => null, (error) => error.message.split("\n")[0]);
   await shot(page, "real-call");
   const partialsSeen = await page.locator("#partials").count();

@@ -275,7 +275,7 @@ def test_the_call_is_shown_as_it_goes(home: Path, question: Path, capsys):
 def test_a_call_that_is_cut_off_comes_back_by_itself_and_goes_on(home: Path, question: Path, capsys):
     FakeHub.cut.clear()
     saved = home / "heard.wav"
-    assert voisnap("--agent", "agt_flaky", "--wav", question, "--wav", question, "--save", saved) == 0
+    assert voisnap("--agent", "agt_flaky", "--wav", question, "--save", saved) == 0
     out = capsys.readouterr().out
     assert "the connection is lost; reconnecting" in out
     back = re.search(r"back: nothing was heard for ([\d.]+) s", out)
