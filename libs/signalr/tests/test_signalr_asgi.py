@@ -222,12 +222,14 @@ async def test_allowed_and_own_origins_may_connect(hub_app, connect, http, origi
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://hub.test:81", "http://hub.test.evil.example"]
+    "origin", ["https://evil.example", "null", "http://hub.test:81", "http://hub.test.evil.example", "http://[", "x"]
 )
 async def test_other_origins_may_not(hub_app, connect, http, origin) -> None:
-    app = hub_app({"echo": Echo}, allowed_origins=["https://app.example"])
+    app = hub_app({"echo": Echo}, allowed_origins=["https://app.example"], continuity=True)
     answer = await http(app, "POST", "/hubs/echo/negotiate", headers={"origin": origin})
+    assert answer.status == 403
     assert "access-control-allow-origin" not in answer.headers
+    assert "set-cookie" not in answer.headers, "a form of a foreign page would plant it"
     assert (await connect(app, "/hubs/echo", headers={"origin": origin}).raw())["status"] == 403
 
 

@@ -187,6 +187,8 @@ class HubApp:
 
     async def _negotiate(self, scope: Scope, send: Send, hub: str, cors: Headers) -> None:
         try:
+            if not self._origins.admits(scope):  # or a foreign page would choose which of its cookies a browser keeps
+                raise Refused(403, "origin not allowed")
             request = HubRequest.of(scope, is_negotiate=True)
             user = await self._identify(request)
             version = negotiate.version_asked(request.query)

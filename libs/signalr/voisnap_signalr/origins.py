@@ -24,7 +24,7 @@ class Origins:
         if not origin or not self._allowed.isdisjoint(("*", origin, any_port)):
             return True
         # Own origin: the scheme is left out, since a proxy in front usually ends TLS.
-        return origin != "null" and urlsplit(origin).netloc == header(scope, b"host").lower()
+        return origin != "null" and _host_of(origin) == header(scope, b"host").lower()
 
     def preflight_headers(self, scope: Scope) -> Headers:
         """Pages that may connect may also send headers of their own; the others learn no more than that."""
@@ -45,3 +45,11 @@ class Origins:
             headers.append((b"access-control-allow-origin", origin.encode("latin-1")))
             headers.append((b"access-control-allow-credentials", b"true"))
         return headers
+
+
+def _host_of(origin: str) -> str | None:
+    """The host and port of an origin; None for one that is no URL at all."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
