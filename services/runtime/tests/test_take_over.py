@@ -221,6 +221,48 @@ async def test_an_owner_that_slept_finds_its_session_gone_and_says_nothing(
     assert [type(event) for event in events].count(SessionEnded) == 1
 
 
+async def test_an_owner_that_was_cut_off_ends_nothing_of_what_goes_on_elsewhere(
+    house, other, talking, make_audience, make_turn
+):
+    live, call, audience = talking
+    call.speak(1)
+    await house.neighbours.close()  # the bus is away: it does not hear that it is asked
+    went_on, _ = await call_on(other, make_audience(), resumed=True)
+    await house.store.add_token("res_tok_1", SESSION, until=went_on.session.deadline)
+
+    live.end(EndReason.DISCONNECTED)  # its own caller never came back
+    await live.over()
+
+    assert audience.names[-1] == "give way"
+    assert set(house.store.leases) == {SESSION}, "as the new owner has it"
+    assert SESSION in house.store.tenants["ten_1"]
+    assert house.store.tokens["res_tok_1"][1] == went_on.session.deadline
+    assert not any(key.endswith("conv_1.wav") for key in house.blobs.objects), "the call is still being recorded"
+    assert [type(event) for event in await events_of(house)].count(SessionEnded) == 0
+
+
+async def test_an_owner_that_learns_at_the_end_that_it_is_none_leaves_the_session_to_the_other(
+    house, other, talking, make_audience, monkeypatch
+):
+    live, _, _ = talking
+    await house.neighbours.close()
+    moved, real = [], house.journal.write
+
+    def write(session_id, event, *rest, **named):
+        if isinstance(event, SessionEnded):  # right before it is written, another process takes the session
+            moved.append(house.store.sessions[session_id])
+            house.store.sessions[session_id] = moved[0].claimed(other.node_id, lease_until=house.clock())
+        real(session_id, event, *rest, **named)
+
+    monkeypatch.setattr(house.journal, "write", write)
+    live.end(EndReason.USER_ENDED)
+    await live.over()
+
+    assert moved
+    assert set(house.store.leases) == {SESSION}
+    assert SESSION in house.store.tenants["ten_1"]
+
+
 async def test_an_owner_that_wakes_while_it_is_asked_yields_to_nobody(house, other, talking, make_audience):
     live, _, audience = talking
     await house.neighbours.close()

@@ -40,6 +40,9 @@ KEEP_SECONDS = 0.5
 
 CANCEL_SECONDS, CANCEL_ATTEMPTS = 0.5, 4
 
+LOOK_SECONDS = 0.15
+"""How long the store may take to say, at the end, whose the session is."""
+
 NOTES_SECONDS = 0.15
 """How long a session waits for its last notes to be written when somebody takes it: he does not wait for much longer than that."""
 
@@ -347,13 +350,24 @@ class LiveSession:
                 self.end(reason)
             try:
                 async with self._handing_over:  # what has begun decides
-                    leaves = reason is None or self._left or self._void
+                    leaves = reason is None or self._left or self._void or await self._was_taken()
                 await (self._leave_process() if leaves or reason is None else self._finish(reason))
             finally:
                 self._announced.set()
                 self._has_begun.set()
                 self._over.set()
         return reason
+
+    async def _was_taken(self) -> bool:
+        """Whether it goes on elsewhere and we have not heard of it: then its end and its recording are not ours to make."""
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                kept = await self._parts.store.get(self.plan.session_id)
+        except (RedisError, TimeoutError):  # the journal finds out when the store is back
+            return False
+        if kept is not None and kept.owner != self._parts.node_id and kept.state is not SessionState.ENDED:
+            self._void = True
+        return self._void
 
     def look_after(self) -> None:
         """Once a second: is the caller still there, is there time left?"""
@@ -444,7 +458,8 @@ class LiveSession:
             self.record.broken_off()
         self.record.ended(reason, started_at=self._started_at, at=ended_at, seconds=seconds, recording=recording)
         await self._parts.journal.flushed(self.plan.session_id, timeout=self._patience.flush)
-        await self._release()
+        if not self._void:  # the end was ours to tell: nobody needs its lease and its tokens any more
+            await self._release()
         if self._audience is not None:
             await _soon(self._audience.leave())
         metrics.SESSIONS_ENDED.labels(reason.value).inc()
