@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from voisnap_media.pcm import Pcm
-from voisnap_media.resample import Resampler, resample
+from voisnap_media.resample import Resampler, ThreeHalves, resample
 
 pytestmark = pytest.mark.unit
 
@@ -64,3 +64,39 @@ def test_a_whole_sound_keeps_its_length_and_pitch(from_rate: int, to_rate: int):
     assert len(out) == to_rate // 2
     spectrum = np.abs(np.fft.rfft(out.samples.astype(float)))
     assert np.argmax(spectrum) * to_rate / len(out) == pytest.approx(440, abs=2)
+
+
+@pytest.mark.parametrize("hz", [300, 1500, 3000, 6000, 6600])
+def test_blocks_at_three_halves_are_clean_and_seamless(hz: int):
+    tone = np.rint(10_000 * np.sin(2 * np.pi * hz * np.arange(32_000) / 16_000)).astype(np.int16)
+    upsampler = ThreeHalves(16_000)
+    blocks = [upsampler.process(Pcm(part, 16_000)) for part in np.split(tone, [320, 322, 9_000, 25_000])]
+    assert {block.rate for block in blocks} == {24_000}
+    sound = np.concatenate([*(block.samples for block in blocks), upsampler.finish().samples])
+    assert len(sound) == 48_000
+    power = np.abs(np.fft.rfft(sound[4_000:-4_000].astype(float))) ** 2
+    wanted = round(hz * 40_000 / 24_000)
+    assert 10 * np.log10(power[wanted] / (power.sum() - power[wanted])) > 55
+    assert np.sqrt(2 * np.mean(sound[6_000:].astype(float) ** 2)) == pytest.approx(10_000, rel=0.05)
+
+
+def test_blocks_at_three_halves_keep_their_time_and_refuse_halves_of_pairs():
+    click = np.zeros(1600, np.int16)
+    click[800] = 20_000
+    upsampler = ThreeHalves(16_000)
+    for _ in range(2):
+        sound = upsampler.process(Pcm(click, 16_000))
+        assert int(np.argmax(np.abs(sound.samples))) / 24 == pytest.approx(50, abs=0.03)
+        assert len(sound) + len(upsampler.finish()) == 2400
+    with pytest.raises(ValueError, match="pairs"):
+        ThreeHalves(16_000).process(Pcm(click[:3], 16_000))
+    with pytest.raises(ValueError, match="16000 Hz"):
+        ThreeHalves(16_000).process(Pcm(click, 8_000))
+
+
+def test_loud_sound_is_limited_and_not_wrapped():
+    square = np.where(np.arange(3200) // 8 % 2, 32767, -32768).astype(np.int16)
+    sound = ThreeHalves(16_000).process(Pcm(square, 16_000)).samples.astype(int)
+    jumps = np.abs(np.diff(sound))
+    assert jumps.max() < 65_000
+    assert sound.max() == 32767

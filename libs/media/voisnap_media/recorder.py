@@ -23,7 +23,7 @@ from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
 from voisnap_media.pcm import Pcm, Samples
-from voisnap_media.resample import Resampler
+from voisnap_media.resample import Resampler, ThreeHalves
 
 CALLER_RATE = 16000
 AGENT_RATE = 24000
@@ -171,7 +171,8 @@ class SegmentEncoder:
 
     def __init__(self, settings: RecordingSettings) -> None:
         self.settings = settings
-        self._caller = Resampler(CALLER_RATE, settings.rate)
+        in_blocks = settings.rate * 2 == CALLER_RATE * 3
+        self._caller = ThreeHalves(CALLER_RATE) if in_blocks else Resampler(CALLER_RATE, settings.rate)
         self._agent = Resampler(AGENT_RATE, settings.rate)
         self._owed = 0
         self._left: Samples = np.zeros(0, np.int16)
@@ -248,8 +249,10 @@ class _ContainerStream:
             raise TypeError(f"{codec} is not an audio codec")
         stream.bit_rate = bitrate
         # Halves what MP3 costs and quarters Opus; a call's speech at this bit rate gains nothing that is heard from more.
-        effort = {"compression_level": "7"} if codec == "libmp3lame" else {"compression_level": "4"}
-        stream.options = effort | ({"reservoir": "0"} if codec == "libmp3lame" else {"application": "audio"})
+        if codec == "libmp3lame":
+            stream.options = {"reservoir": "0", "compression_level": "7"}
+        else:
+            stream.options = {"application": "audio", "compression_level": "4"}
         self._stream = stream
         self._samples = 0
 
