@@ -12,6 +12,8 @@ storage is away, segments wait in the spool folder and are put later.
 import asyncio
 import contextlib
 import os
+import sys
+import threading
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,6 +41,7 @@ from voisnap_providers.ports.blobs import BlobInfo, Blobs
 _log = log.get(__name__)
 
 PUT_SECONDS = 5.0
+ENCODING_NICENESS = 10
 _POLL_SECONDS = 1.0
 
 GAP_MS = 40
@@ -153,13 +156,20 @@ def _without_ghosts(ordered: Sequence[StoredSegment]) -> tuple[StoredSegment, ..
     return tuple(reversed(kept))
 
 
+def _stand_back() -> None:
+    """On a full core calls go first: a segment may be encoded late, a frame may not. Threads have a priority of their own on Linux only."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), ENCODING_NICENESS)
+
+
 class Recordings:
     """All recordings of a process: the encoding thread, the way to object storage and the spool."""
 
     def __init__(self, blobs: Blobs, *, spool: Path, threads: int = 1) -> None:
         self._blobs = blobs
         self._spool = spool / "recordings"
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="recording")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="recording", initializer=_stand_back)
         self._unfinished: dict[str, SessionPlan] = {}
         self._wake = asyncio.Event()
 
