@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from voisnap_domain.conversations import RecordingInfo
 from voisnap_domain.costs import SttUsage, Usage
@@ -244,6 +245,64 @@ async def test_an_owner_that_could_not_renew_its_leases_keeps_its_sessions(house
 
     await owner.close()
     assert (await make_reaper().reap()).ended == 1
+
+
+async def test_an_owner_that_knows_nothing_of_one_session_keeps_its_others(house, orphan, make_reaper, make_plan):
+    """A claim that broke off leaves a session with an owner that does not hold it."""
+    abandoned = await house.open(make_plan(0))
+    await house.store.change(
+        abandoned.plan.session_id,
+        lambda s: s.moved(SessionState.CONNECTING).claimed(LOST, lease_until=house.clock()),
+    )
+    await house.store.renew({abandoned.plan.session_id: house.clock()})
+    asked = []
+
+    async def answer(request) -> SessionYielded:
+        asked.append(request.session_id)
+        return SessionYielded(outcome=Yielding.WATCHED if request.session_id == "wrtc_1" else Yielding.ABSENT)
+
+    owner = Neighbours(house.bus, LOST)
+    await owner.listen(answer)
+    house.clock.advance(seconds=60)
+
+    assert (await make_reaper().reap()).ended == 1
+
+    assert asked[0] == "wrtc_0", "the one that it does not hold comes first"
+    assert (await house.store.get(abandoned.plan.session_id)).state is SessionState.ENDED
+    assert (await house.store.get(orphan.plan.session_id)).state is SessionState.ACTIVE
+    await owner.close()
+
+
+async def test_sessions_that_are_not_due_hide_none_that_is(house, orphan, make_reaper, make_plan):
+    past = await house.store.get(orphan.plan.session_id)
+    house.store.sessions[past.plan.session_id] = msgspec.structs.replace(past, deadline=house.clock())
+    for number in range(2, 200):
+        waiting = msgspec.structs.replace(past, plan=make_plan(number))
+        house.store.sessions[waiting.plan.session_id] = waiting
+        house.store.leases[waiting.plan.session_id] = house.clock()
+    house.clock.advance(seconds=60)
+    house.bus.away = True  # nobody can say whether their owner lives
+
+    assert (await make_reaper().reap()).ended == 1
+
+    assert (await house.store.get(past.plan.session_id)).state is SessionState.ENDED
+
+
+async def test_an_owner_that_comes_back_while_its_recording_is_put_together_keeps_its_session(
+    house, orphan, make_reaper, composer, monkeypatch
+):
+    real = composer.compose
+
+    async def compose(plan, *, elapsed=0.0):
+        await house.store.renew({plan.session_id: house.clock() + timedelta(seconds=15)})
+        return await real(plan, elapsed=elapsed)
+
+    monkeypatch.setattr(composer, "compose", compose)
+    house.clock.advance(seconds=36)
+
+    assert (await make_reaper().reap()).ended == 0
+
+    assert (await house.store.get(orphan.plan.session_id)).state is SessionState.ACTIVE
 
 
 async def test_nobody_is_taken_for_dead_while_nobody_can_be_asked(house, orphan, make_reaper):

@@ -30,7 +30,8 @@ from .store import Entry, Progress, Store
 _log = log.get(__name__)
 
 LOCK_SECONDS = 30.0
-_AT_ONCE = 50
+LOOKED_AT, ENDED_AT_ONCE = 1000, 50
+"""Sessions of one round. Many more are looked at than ended: those that are not due must not hide the others."""
 
 
 class Composer(Protocol):
@@ -79,7 +80,9 @@ class Reaper:
         """One round. Raises RedisError when the store is away."""
         ended = 0
         self._silent.clear()
-        for session_id in await self._store.expired(self._now(), limit=_AT_ONCE):
+        for session_id in await self._store.expired(self._now(), limit=LOOKED_AT):
+            if ended == ENDED_AT_ONCE:
+                break
             if await self._found_over(session_id) is None:
                 continue
             if await self._store.lock(session_id, self._node_id, seconds=LOCK_SECONDS):
@@ -117,8 +120,8 @@ class Reaper:
         if session.owner in self._silent:
             return False
         sign = await self._neighbours.sign_of(session.owner, session.plan.session_id)
-        if sign is Sign.SILENT:
-            self._silent.add(session.owner)
+        if sign is Sign.SILENT and not await self._neighbours.answers(session.owner):
+            self._silent.add(session.owner)  # not only of this session: a living owner has others
         return sign is not Sign.SILENT
 
     async def _end(self, session: Session, lease: datetime) -> bool:
@@ -126,6 +129,10 @@ class Reaper:
         entries: tuple[Entry, ...] = ()
         if session.owner is not None or session.connected_at is not None:
             entries = await self._last_entries(session, reason, ended_at)
+            if (
+                await self._store.lease_of(session.plan.session_id) != lease
+            ):  # putting its recording together takes time
+                return False
         revision = session.revision
 
         def ended(kept: Session) -> Session:
