@@ -52,8 +52,10 @@ class MemoryStore:
     ) -> None:
         self._reach()
         session_id = session.plan.session_id
-        self.sessions[session_id] = session
         self.leases[session_id] = lease_until
+        if session_id in self.sessions:
+            return
+        self.sessions[session_id] = session
         if turns:
             self.finished[session_id] = list(turns)
         if progress is not None:

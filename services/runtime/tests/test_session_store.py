@@ -297,6 +297,22 @@ async def test_a_restored_session_has_its_turns_and_progress_again(store, sessio
     assert (await store.progress(session.plan.session_id)).turns == 2
 
 
+async def test_a_session_that_the_store_has_is_not_written_back(store, opened, clock, make_turn):
+    """Who restores it read it before: what was written since counts."""
+    session_id = opened.plan.session_id
+    read = await claim(store, opened, NODE, clock)
+    await store.append(session_id, NODE, (entry(1),), Progress(turns=1), make_turn(1, "Hello!"))
+    ended = await store.change(session_id, lambda s: s.moved(SessionState.ENDED, reason=EndReason.ERROR, at=clock()))
+    await store.leave(session_id)
+
+    until = clock() + timedelta(seconds=15)
+    await store.restore(read, lease_until=until, turns=(make_turn(1, "Hi."),), progress=Progress(turns=7))
+
+    assert await store.get(session_id) == ended
+    assert (await store.turns(session_id), (await store.progress(session_id)).turns) == ((), 1)
+    assert await store.lease_of(session_id) == until
+
+
 async def test_a_seat_is_found_by_its_connection_while_it_is_kept(store, clock):
     def seat(number: int) -> Seat:
         return Seat(

@@ -89,7 +89,7 @@ class Store(Protocol):
         turns: Sequence[Turn] = (),
         progress: Progress | None = None,
     ) -> None:
-        """Write a session back that the store has forgotten although it lives."""
+        """Write a session back that the store has forgotten although it lives; one that is there stays as it is, with a lease again."""
         ...
 
     async def reserve(
@@ -232,6 +232,17 @@ if left == 0 then redis.call('DEL', KEYS[1]) end
 return left
 """)
 
+_RESTORE = Script("""
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], 'revision', ARGV[1], 'session', ARGV[2], 'owner', ARGV[3], 'state', ARGV[4])
+if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'progress', ARGV[6]) end
+redis.call('EXPIREAT', KEYS[1], ARGV[5])
+redis.call('DEL', KEYS[2])
+for i = 7, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[i]) end
+redis.call('EXPIREAT', KEYS[2], ARGV[5])
+return 1
+""")
+
 _KEEP = Script("""
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end
 if redis.call('HGET', KEYS[1], 'state') == 'ended' then return 0 end
@@ -271,7 +282,12 @@ class RedisStore:
 
     async def create(self, session: Session, *, token: str, token_until: datetime) -> None:
         session_id = session.plan.session_id
-        await self._write(session)
+        data, owner, state, until, _ = _fields(session)
+        fields = {"revision": session.revision, "session": data, "owner": owner, "state": state}
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.hset(_state_key(session_id), mapping=fields)
+            pipeline.expireat(_state_key(session_id), until)
+            await pipeline.execute()
         await self.add_token(token, session_id, until=token_until)
         await self._client.zadd(_LIVE, {session_id: token_until.timestamp()})
 
@@ -283,8 +299,19 @@ class RedisStore:
         turns: Sequence[Turn] = (),
         progress: Progress | None = None,
     ) -> None:
-        await self._write(session, turns=turns, progress=progress)
-        await self._client.zadd(_LIVE, {session.plan.session_id: lease_until.timestamp()})
+        session_id = session.plan.session_id
+        data, owner, state, until, _ = _fields(session)
+        args = (
+            session.revision,
+            data,
+            owner,
+            state,
+            until,
+            b"" if progress is None else msgspec.json.encode(progress),
+            *(msgspec.json.encode(turn) for turn in turns[-MAX_TURNS:]),
+        )
+        await _RESTORE(self._redis, keys=(_state_key(session_id), _turns_key(session_id)), args=args)
+        await self._client.zadd(_LIVE, {session_id: lease_until.timestamp()})
 
     async def reserve(
         self, tenant_id: TenantId, session_id: SessionId, *, limit: int | None, now: datetime, until: datetime
@@ -428,21 +455,6 @@ class RedisStore:
             pipeline.set(key, value, exat=_second(until))
             pipeline.sadd(tickets_key, key)
             pipeline.expire(tickets_key, int(KEEP_TICKETS.total_seconds()))
-            await pipeline.execute()
-
-    async def _write(self, session: Session, *, turns: Sequence[Turn] = (), progress: Progress | None = None) -> None:
-        data, owner, state, until, _ = _fields(session)
-        fields = {"revision": session.revision, "session": data, "owner": owner, "state": state}
-        if progress is not None:
-            fields["progress"] = msgspec.json.encode(progress)
-        key, turns_key = _state_key(session.plan.session_id), _turns_key(session.plan.session_id)
-        async with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.hset(key, mapping=fields)
-            pipeline.expireat(key, until)
-            if turns:
-                pipeline.delete(turns_key)
-                pipeline.rpush(turns_key, *(msgspec.json.encode(turn) for turn in turns[-MAX_TURNS:]))
-                pipeline.expireat(turns_key, until)
             await pipeline.execute()
 
 
