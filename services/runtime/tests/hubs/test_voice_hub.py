@@ -6,6 +6,7 @@ import itertools
 import json
 from contextlib import AsyncExitStack
 
+import httpx
 import numpy as np
 import pytest
 from voisnap_domain.errors import Conflict, Forbidden, Invalid, LimitReached, TooManyRequests
@@ -355,6 +356,28 @@ async def test_a_full_node_turns_new_sessions_away_before_they_connect_and_lets_
         assert refusal.value.response.headers["Retry-After"] == "2"
         async with voice(sessionId="call_1") as again:
             assert (await again.until("SessionStarted"))["resumed"] is True
+
+
+async def test_a_node_that_becomes_full_goes_on_with_calls_that_have_no_socket(house, room, port, keys):
+    query = {"agentId": "agt_1", "access_token": keys.token()}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/hubs/chat", params=query) as http:
+        negotiated = await http.post("/negotiate", params={**query, "negotiateVersion": "1"})
+        http.cookies.clear()  # as Python's clients and pages of other sites
+        query["id"] = negotiated.json()["connectionToken"]
+        await http.get("", params=query)
+        await http.post("", params=query, content='{"protocol":"json","version":1}\x1e')
+        answers = (await http.get("", params=query)).text
+        while "SessionStarted" not in answers:
+            answers += (await http.get("", params=query)).text
+        room.is_full = True
+
+        ping = await http.post("", params=query, content='{"type":6}\x1e')
+        poll = asyncio.create_task(http.get("", params=query))
+        end = await http.post("", params=query, content='{"type":1,"target":"EndSessionAsync","arguments":[]}\x1e')
+
+        assert (ping.status_code, end.status_code) == (200, 200)
+        assert (await poll).status_code == 200
+        assert (await http.delete("", params=query)).status_code == 202
 
 
 async def test_without_a_store_nothing_is_opened(house, voice, refused):

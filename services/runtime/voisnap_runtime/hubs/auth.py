@@ -57,10 +57,15 @@ def authenticator(
 
 
 def _wants_new_session(request: HubRequest) -> bool:
-    """Whether the request can only lead to a new session: nothing in it tells of an old one."""
+    """Whether the request can only lead to a new session: nothing in it tells of an old one.
+
+    Polls and posts name their connection, which may have its session already. So may the client who negotiates and still
+    names a former connection. A WebSocket that names one was negotiated a moment ago and can still open in another process.
+    """
     query = request.query
     comes_back = query.get("sessionId") or query.get("resumeToken") or "cookie" in request.headers
-    if comes_back or (request.is_negotiate and query.get("id")):
+    is_socket = request.headers.get("upgrade", "").lower() == "websocket"
+    if comes_back or (query.get("id") and not is_socket):
         return False
     return bool(query.get("agentId"))
 
