@@ -132,7 +132,17 @@ def test_short_and_long_frames_keep_both_sides_aligned():
     assert last.caller.samples[:101].tolist() == [5] * 100 + [0]
     assert last.agent.samples[479:481].tolist() == [7, 0]
     with pytest.raises(ValueError, match="8000"):
-        recorder.write(Pcm.silence(8000, 20), None)
+        Recorder(RecordingSettings()).write(Pcm.silence(8000, 20), None)
+
+
+def test_what_is_written_after_the_end_is_dropped_with_the_buffer():
+    recorder = Recorder(RecordingSettings(segment_seconds=1))
+    recorder.write(tone(16000, 0), tone(24000, 0))
+    assert recorder.take_last().seconds == 0.02
+    for frame in range(120):
+        recorder.write(tone(16000, frame), None)
+    assert not recorder.segment_due
+    assert (recorder.seconds, recorder.take_last().seconds) == (0.02, 0.0)
 
 
 def test_writing_costs_microseconds():

@@ -116,6 +116,8 @@ class Recorder:
         A shorter frame ends in silence and a longer one is cut, so that both sides stay aligned. Raises `ValueError`
         for another rate.
         """
+        if not self._room:
+            return
         if self._held == self._room:
             self._lose_oldest()
         _put(self._caller, self._held, _CALLER_FRAME, caller, CALLER_RATE)
@@ -129,8 +131,14 @@ class Recorder:
         return self._taken(self._per_segment, last=False) if self.segment_due else None
 
     def take_last(self) -> RecordedSegment:
-        """Everything left at the end of the call, possibly nothing; the encoder needs it to close the stream."""
-        return self._taken(self._held, last=True)
+        """Everything left at the end of the call, possibly nothing; the encoder needs it to close the stream.
+
+        The buffer is gone then, and what is written afterwards is dropped.
+        """
+        last = self._taken(self._held, last=True)
+        self._room = 0
+        self._caller = self._agent = np.zeros(0, np.int16)
+        return last
 
     def _taken(self, frames: int, *, last: bool) -> RecordedSegment:
         caller, agent = frames * _CALLER_FRAME, frames * _AGENT_FRAME
@@ -269,6 +277,7 @@ class _ContainerStream:
         if self._samples:
             self._container.mux(self._stream.encode(None))
         self._container.close()
+        del self._stream, self._container  # an encoder is large, and whoever holds us may do so for a while
         return self._collected()
 
     def _collected(self) -> bytes:

@@ -436,3 +436,19 @@ async def test_of_two_nodes_that_claim_at_once_only_the_faster_gets_the_session(
         await house.sessions.claim(session.plan.session_id)
     assert (await house.store.get(session.plan.session_id)).owner == "node_b"
     assert len(house.sessions) == 0
+
+
+async def test_what_ended_sessions_held_is_swept_up_together_or_when_nobody_is_left(house, make_plan):
+    swept: list[int] = []
+    house.sessions._sweep = lambda: swept.append(len(house.sessions))
+    for number in range(3):
+        await house.open(make_plan(number))
+    first, second = [await house.sessions.claim(make_plan(number).session_id) for number in range(2)]
+    first.end(EndReason.USER_ENDED)
+    await first.over()
+    await ticks(house, 2)
+    assert swept == []
+    second.end(EndReason.USER_ENDED)
+    await second.over()
+    await ticks(house, 3)
+    assert swept == [0]

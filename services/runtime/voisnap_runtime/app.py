@@ -1,7 +1,6 @@
 """The runtime process: everything it is made of, in the order it is made."""
 
 import asyncio
-import gc
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,7 +14,7 @@ from voisnap_domain.ids import EventId, NodeId
 from voisnap_domain.resumption import Resumption
 from voisnap_domain.sessions import WRITTEN_CHANNELS, SessionPlan
 from voisnap_domain.tenants import Environment
-from voisnap_kit import log
+from voisnap_kit import log, memory
 from voisnap_kit.bus import Bus
 from voisnap_kit.health import Beat, DrainGate, LoopLag
 from voisnap_kit.http import background, build_app
@@ -95,6 +94,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
         pacer = Pacer()
         pacer.on_tick(ticker.tick)
         metrics.watch_pacer(pacer.stats)
+        metrics.watch_tasks(asyncio.get_running_loop())
         lag = LoopLag()
 
         # The servers.
@@ -129,7 +129,8 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
                 neighbours=neighbours,
                 max_sessions=settings.max_sessions,
                 resume_window=settings.resume_window,
-            )
+            ),
+            sweep=memory.sweep,
         )
         desk = Desk(
             DeskSettings(node_id=node_id, max_sessions=settings.max_sessions, ice=settings.ice),
@@ -237,8 +238,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
             relay=relay,
             seconds=settings.drain_seconds,
         )
-        gc.collect()
-        gc.freeze()  # models and code are for ever: later collections need not walk them
+        memory.settle()  # models and code are for ever
         _log.info("runtime.ready", node_id=node_id, max_sessions=settings.max_sessions)
         yield Runtime(app=app, drain=drain, sessions=sessions, node_id=node_id)
 

@@ -1,5 +1,6 @@
 """What Prometheus is told about live sessions."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,7 +13,9 @@ SESSIONS_ENDED = Counter("voisnap_sessions_ended_total", "Sessions that ended", 
 SESSIONS_HANDED_OVER = Counter(
     "voisnap_sessions_handed_over_total", "Sessions that left this process without ending", ["how"]
 )
-SESSIONS_RESUMED = Counter("voisnap_sessions_resumed_total", "Sessions that went on here after another process", ["how"])
+SESSIONS_RESUMED = Counter(
+    "voisnap_sessions_resumed_total", "Sessions that went on here after another process", ["how"]
+)
 SNAPSHOTS_KEPT = Counter("voisnap_snapshots_kept_total", "Snapshots of conversations written for a take-over")
 SESSIONS_REFUSED = Counter("voisnap_sessions_refused_total", "Sessions that were refused", ["code"])
 
@@ -23,6 +26,8 @@ PACER_LATE_MAX = Gauge(
     "voisnap_pacer_late_max_seconds", "How late the 20-ms clock beat at worst in the last twenty seconds"
 )
 PACER_SKIPPED = Gauge("voisnap_pacer_skipped_frames", "Frames given up after stalls since the start")
+
+ASYNCIO_TASKS = Gauge("voisnap_asyncio_tasks", "Tasks of this process's event loop that are not done")
 
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0)
 
@@ -50,6 +55,11 @@ def watch_pacer(stats: Callable[[], Punctuality]) -> None:
     PACER_LATE.set_function(lambda: stats().late_p95_ms / 1000)
     PACER_LATE_MAX.set_function(lambda: stats().late_max_ms / 1000)
     PACER_SKIPPED.set_function(lambda: float(stats().skipped_frames))
+
+
+def watch_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Report how many tasks a loop has; asked for in that loop."""
+    ASYNCIO_TASKS.set_function(lambda: float(len(asyncio.all_tasks(loop))))
 
 
 def observe_turn(turn: Turn) -> None:
