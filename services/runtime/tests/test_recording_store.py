@@ -240,3 +240,13 @@ async def test_an_empty_segment_is_not_stored(house, plan):
     await house.recordings.put(plan, Segment(generation=1, start=0, milliseconds=0, data=b""))
 
     assert house.blobs.objects == {}
+
+
+async def test_a_hipaa_call_is_never_recorded_whatever_its_recording_setting_says(house, plan):
+    config = msgspec.structs.replace(plan.agent.config, hipaa_compliant=True)
+    strict = msgspec.structs.replace(plan, agent=msgspec.structs.replace(plan.agent, config=config))
+
+    assert plan.agent.config.recording.enabled
+    assert settings_of(plan) is not None
+    assert settings_of(strict) is None
+    assert house.recordings.open(strict) is None
