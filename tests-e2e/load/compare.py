@@ -39,8 +39,8 @@ CHANNELS = ("voice", "voice-msgpack", "webrtc")
 NOT_YET = {"phone": "media-stream frames of telephone carriers need the carriers' sockets, which are not there yet"}
 """A further channel is a `Dialect` (voisnap_stack.load_socket) and an address."""
 QUICK = {
-    "voisnap": {"voice": (25, 100, 200), "voice-msgpack": (25, 100, 200), "webrtc": (25, 50, 75)},
-    "pipecat": {"voice": (10, 25), "voice-msgpack": (10, 25), "webrtc": (5, 15)},
+    "voisnap": {"voice": (25, 100, 200, 250), "voice-msgpack": (25, 100, 200, 250), "webrtc": (25, 75, 100)},
+    "pipecat": {"voice": (10, 20, 30), "voice-msgpack": (10, 20, 30), "webrtc": (5, 10, 15)},
 }
 FULL = {
     "voisnap": {

@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -61,6 +61,7 @@ class PlatformServer(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     bus: Bus
     plan: SessionPlan
+    redis_url: str
 
     @property
     def voice_url(self) -> str:
@@ -104,9 +105,17 @@ class PlatformServer(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def platform_server(
-    *, core: int | None, silence_ms: int, records: bool = False
+    *,
+    core: int | None,
+    silence_ms: int,
+    records: bool = False,
+    plan_for: Callable[[PlanSession, SessionPlan], SessionPlan] = lambda _, plan: plan,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[PlatformServer]:
-    """Start everything; at the end of the block all of it is gone."""
+    """Start everything; at the end of the block all of it is gone.
+
+    `plan_for` changes the plan of who asks for one, or raises DomainError; `settings` are further variables of the runtime.
+    """
     async with AsyncExitStack() as stack:
         servers = EmbeddedTestServers()
         stack.callback(servers.stop)
@@ -119,15 +128,14 @@ async def platform_server(
         keys = await stack.enter_async_context(_keys(signer))
 
         async def planned(asked: PlanSession) -> SessionPlanned:
-            return SessionPlanned(
-                plan=msgspec.structs.replace(
-                    plan,
-                    session_id=SessionId(new_id("voice")),
-                    conversation_id=ConversationId(new_id("conv")),
-                    channel=asked.channel,
-                    created_at=datetime.now(UTC),
-                )
+            fresh = msgspec.structs.replace(
+                plan,
+                session_id=SessionId(new_id("voice")),
+                conversation_id=ConversationId(new_id("conv")),
+                channel=asked.channel,
+                created_at=datetime.now(UTC),
             )
+            return SessionPlanned(plan=plan_for(asked, fresh))
 
         await bus.respond(PLAN_SESSION, "api", PlanSession, planned)
         environment = {
@@ -140,7 +148,7 @@ async def platform_server(
             "PUBLIC_URL": "http://127.0.0.1",
             "MAX_SESSIONS": "2000",
             "LOG_LEVEL": "WARNING",
-        }
+        } | dict(settings or {})
         for name in ("blobs", "spool"):
             (folder / name).mkdir()
         url, pid = await stack.enter_async_context(_runtime(environment, folder / "runtime.log", core))
@@ -160,6 +168,7 @@ async def platform_server(
             ),
             bus=bus,
             plan=plan,
+            redis_url=redis_url,
         )
 
 
