@@ -153,13 +153,21 @@ async def test_a_part_that_keeps_crashing_is_left_alone(tmp_path: Path, monkeypa
     monkeypatch.setattr(supervise, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(supervise, "LONGEST_PAUSE", 0.02)
     said: list[str] = []
-    async with platform(tmp_path / "home", said=said) as running:
-        (tmp_path / "home" / "api.broken").touch()
-        part = running.parts["api"]
+    async with (
+        platform(tmp_path / "home", said=said) as running,
+        httpx.AsyncClient(base_url=running.settings.base_url) as client,
+    ):
+        (tmp_path / "home" / "runtime.broken").touch()
+        part = running.parts["runtime"]
         assert part.pid is not None
         os.kill(part.pid, signal.SIGKILL)
         await until(lambda: any("is not started again" in line for line in said))
-        assert "cannot go on: api is broken" in said[-1]
+        assert "cannot go on: runtime is broken" in said[-1]
+
+        await client.get("/hubs/voice?id=runtime_01HX.s3cret&access_token=s3cret")
+        log = running.parts["caddy"].spec.log
+        await until(lambda: "/hubs/voice" in log.read_text())
+        assert "s3cret" not in log.read_text(), "tokens travel in queries"
 
 
 async def test_two_runtimes_share_the_calls_and_one_that_is_killed_is_missed_by_nobody(tmp_path: Path) -> None:
