@@ -9,7 +9,7 @@ import uvicorn
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
-from voisnap_kit.websocket import MAX_WAITING, WebSocketProtocol
+from voisnap_kit.websocket import MAX_WAITING, MESSAGE_BYTES, WebSocketProtocol
 
 pytestmark = pytest.mark.unit
 
@@ -189,7 +189,7 @@ async def test_frames_before_our_answer_are_not_lost():
 async def test_reading_pauses_only_when_much_waits_and_goes_on_when_it_was_taken():
     peer = Peer(WebSocketProtocol, reads=False)
     await peer.open()
-    count = MAX_WAITING // 400
+    count = MAX_WAITING // (400 + MESSAGE_BYTES)
     for _ in range(count):
         peer.feed(frame(BINARY, bytes(400)))
     assert not peer.wire.paused
@@ -200,6 +200,40 @@ async def test_reading_pauses_only_when_much_waits_and_goes_on_when_it_was_taken
     await settle()
     assert not peer.wire.paused
     assert len(peer.messages) == count + 2
+    await peer.end()
+
+
+async def test_empty_messages_that_nobody_takes_pause_reading_too():
+    peer = Peer(WebSocketProtocol, reads=False)
+    await peer.open()
+    for _ in range(MAX_WAITING // MESSAGE_BYTES + 1):
+        assert not peer.wire.paused
+        peer.feed(frame(TEXT, b""))
+    assert peer.wire.paused
+    await peer.end()
+
+
+async def test_empty_fragments_take_no_memory():
+    peer = Peer(WebSocketProtocol)
+    await peer.open()
+    peer.feed(frame(TEXT, b"a", fin=False))
+    peer.feed(frame(CONT, b"", fin=False) * 1000)
+    assert len(peer.protocol.frames) == 1
+    peer.feed(frame(CONT, b"b", fin=False) + frame(CONT, b""))
+    await settle()
+    assert peer.messages == ["ab"]
+    await peer.end()
+
+
+async def test_a_peer_that_takes_nothing_gets_no_pongs():
+    peer = Peer(WebSocketProtocol)
+    await peer.open()
+    peer.protocol.pause_writing()
+    peer.feed(frame(PING, b"x") * 100)
+    assert peer.wire.written == b""
+    peer.protocol.resume_writing()
+    peer.feed(frame(PING, b"y"))
+    assert peer.wire.written == b"\x8a\x01y"
     await peer.end()
 
 

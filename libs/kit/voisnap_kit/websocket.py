@@ -20,6 +20,8 @@ except ImportError:  # an installation without compiled extensions
 
 MAX_WAITING = 64 * 1024
 """Bytes of messages that may wait for the application before reading pauses."""
+MESSAGE_BYTES = 256
+"""What a message counts for beside its payload: even an empty one takes memory while it waits."""
 FIN, OPCODES, MASKED = 0x80, 0x0F, 0x80
 CONTINUATION, TEXT, BINARY = 0, 1, 2
 _END_OF_REQUEST = b"\r\n\r\n"
@@ -151,10 +153,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         else:
             message = {"type": "websocket.receive", "bytes": payload}
         self.queue.put_nowait(message)
-        self._waiting += len(payload)
+        self._waiting += len(payload) + MESSAGE_BYTES
         if self._waiting > MAX_WAITING and not self.read_paused:
             self.read_paused = True
             self.transport.pause_reading()
+
+    def handle_cont(self, event: Any) -> None:
+        if event.data or event.fin:  # empty fragments count towards no limit, and nobody misses them
+            super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        pongs = self.conn.data_to_send()
+        # A peer who takes nothing gets no pongs: they would pile up (RFC 6455, 5.5.3, allows to leave some out).
+        if self.writable.is_set():
+            self.transport.write(b"".join(pongs))
 
     async def receive(self) -> Any:
         message: Any = await self.queue.get()
