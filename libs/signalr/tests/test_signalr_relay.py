@@ -17,6 +17,7 @@ from voisnap_signalr import (
     Unauthorized,
     hub_method,
 )
+from voisnap_signalr.relay import answer_relayed
 
 pytestmark = pytest.mark.unit
 
@@ -185,6 +186,29 @@ async def test_relayed_request_goes_no_further(apps, wiring, http) -> None:
     response = await there.serve_relayed(request)
     await response.body.aclose()
     assert (response.status, wiring.forwarded) == (404, [])
+
+
+async def test_answer_to_somebody_who_has_gone_is_dropped() -> None:
+    ends: list[BaseException | None] = []
+
+    async def answers_at_the_last_moment(scope, receive, send) -> None:
+        await receive()
+        assert (await receive())["type"] == "http.disconnect"
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"too late"})
+        except BaseException as error:
+            ends.append(error)
+        else:
+            ends.append(None)
+
+    request = RelayedRequest(method="GET", path="/", query="", headers=(), client=None, scheme="http")
+    asking = asyncio.create_task(answer_relayed(answers_at_the_last_moment, request))
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait({asking})
+    assert asking.cancelled()
+    assert ends == [None]
 
 
 async def test_without_a_relay_a_foreign_connection_is_unknown(hub_app, http) -> None:

@@ -148,7 +148,8 @@ class _Exchange:
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._started.set_result(message)
+            if not self._started.done():  # whoever asked may have gone
+                self._started.set_result(message)
         elif message.get("body") and not self._client_gone.is_set():
             await self._parts.put(message["body"])
 
