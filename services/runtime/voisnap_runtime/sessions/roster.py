@@ -361,6 +361,8 @@ class LiveSessions:
             return
         if kept is None and self._slept:
             live.void()
+        elif kept is not None and live.is_ending:
+            return  # it has let its lease go already, and its end is still being written
         elif kept is None or (kept.owner == self._parts.node_id and kept.state is not SessionState.ENDED):
             await self._parts.store.restore(
                 kept or live.known, lease_until=lease_until, turns=live.record.turns, progress=live.record.progress
@@ -368,7 +370,7 @@ class LiveSessions:
             live.forgotten()
             await self._count(live.session)
             _log.warning("session.lease_restored", session_id=live.plan.session_id)
-        elif not live.is_ending:
+        else:
             live.void()
 
     @staticmethod
