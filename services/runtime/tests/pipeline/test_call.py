@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 import numpy as np
 import pytest
-from voisnap_domain.agents import FirstMessageMode, Interruption, SilenceDetection
+from voisnap_domain.agents import FirstMessageMode, Interruption, SilenceDetection, Voice
 from voisnap_domain.conversations import Speaker
 from voisnap_domain.sessions import EndReason
 from voisnap_media.pcm import Pcm
@@ -13,6 +13,7 @@ from voisnap_media.recorder import Recorder, RecordingFormat, RecordingSettings
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.llm import LlmDelta, LlmRequest, TextDelta
 from voisnap_providers.ports.stt import Transcript
+from voisnap_providers.ports.tts import SpeechChunk
 from voisnap_runtime.pipeline.events import (
     AgentStateChanged,
     AudioCleared,
@@ -195,6 +196,22 @@ async def test_barge_in_silences_the_agent_and_the_history_holds_what_was_heard(
     assert line.spoken_turns[2:] == [(USER, "what are your hours"), (AGENT, "We are open from nine to five.")]
     assert [turn.sequence for turn in line.turns] == [1, 2, 3, 4]
     assert line.call.quality().interruptions == 1
+
+
+async def test_an_agent_that_is_cut_before_its_first_word_has_said_nothing(lines):
+    line = await lines()
+    line.says("tell me a long story")
+    await line.until_state("speaking")
+    line.says("what are your hours")
+    await line.until_turns(3)
+    assert line.spoken_turns == [
+        (USER, "tell me a long story"),
+        (USER, "what are your hours"),
+        (AGENT, "We are open from nine to five."),
+    ]
+    assert [turn.sequence for turn in line.turns] == [1, 2, 3]
+    taken_back = [event for event in line.of(TranscriptionUpdated) if event.speaker is AGENT and not event.text]
+    assert [(event.sequence, event.is_final) for event in taken_back] == [(2, True)]
 
 
 async def test_the_heard_words_match_the_frames_that_left(lines):
@@ -415,6 +432,7 @@ async def test_a_cancelled_call_leaves_nothing_behind(lines):
     line = await lines()
     line.says("tell me a long story")
     await line.until_state("speaking")
+    await line.wait(0.5)
     await line.close()
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
     assert len(line.vad) == 0
@@ -561,6 +579,29 @@ async def test_another_voice_rate_is_resampled(lines):
     line.says("what are your hours")
     await line.until_turns(2)
     assert line.turns[1].end_time - line.turns[1].start_time == pytest.approx(30 * 0.06, abs=0.05)
+
+
+class HumInPieces(FakeTts):
+    """A voice that hums one long note and hands it out in pieces of 100 ms."""
+
+    async def speak(self, text: str, voice: Voice) -> AsyncGenerator[SpeechChunk]:
+        rate = self.capabilities.sample_rate
+        note = np.rint(8000 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)).astype(np.int16)
+        for piece in range(10):
+            audio = Pcm(note[piece * rate // 10 : (piece + 1) * rate // 10], rate)
+            yield SpeechChunk(audio=audio, text=text if piece == 0 else "", words=())
+
+
+async def test_a_voice_of_another_rate_does_not_click_where_its_pieces_meet(lines):
+    line = await lines(tts=HumInPieces(sample_rate=16000))
+    line.says("what are your hours")
+    await line.until_turns(2)
+    sounding = np.flatnonzero(line.received)
+    hum = line.received[sounding[0] + 60 : sounding[-1] - 60].astype(int)
+    assert len(hum) == pytest.approx(24000, abs=200)
+    assert np.abs(np.diff(hum, 2)).max() < 130
+    told = [event.text for event in line.of(TranscriptionUpdated) if event.speaker is AGENT and not event.is_final]
+    assert len(told) == len(set(told))
 
 
 # --- facts

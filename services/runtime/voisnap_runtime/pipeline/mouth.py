@@ -228,8 +228,10 @@ class Mouth:
         while begun < len(self._parts) and self._parts[begun].start < self._played:
             begun += 1
         if begun > self._parts_begun:
+            says_more = any(part.text for part in self._parts[self._parts_begun : begun])
             self._parts_begun = begun
-            self._begun(" ".join(part.text for part in self._parts[:begun] if part.text))
+            if says_more:
+                self._begun(" ".join(part.text for part in self._parts[:begun] if part.text))
 
     def _take(self, size: int) -> Samples:
         frame = np.zeros(size, np.int16)

@@ -42,9 +42,17 @@ class Speaker:
                     yield chunk
 
     async def _once(self, text: str) -> AsyncGenerator[SpeechChunk]:
+        """One try. A voice of another rate is resampled as one stream, so that nothing clicks where its chunks meet."""
+        resampler: Resampler | None = None
         async with aclosing(self._tts.speak(text, self._voice)) as chunks:
             while (chunk := await self._next(chunks)) is not None:
-                yield _at_mouth_rate(chunk)
+                if chunk.audio.rate == mouths.RATE:
+                    yield chunk
+                    continue
+                resampler = resampler or Resampler(chunk.audio.rate, mouths.RATE)
+                yield SpeechChunk(audio=resampler.process(chunk.audio), text=chunk.text, words=chunk.words)
+        if resampler is not None:
+            yield SpeechChunk(audio=resampler.finish(), text="", words=())
 
     async def _next(self, chunks: AsyncGenerator[SpeechChunk]) -> SpeechChunk | None:
         try:
@@ -58,12 +66,3 @@ class Speaker:
 def unspoken(text: str, spoken: list[str]) -> str:
     """What is left of a text after the words of these pieces."""
     return " ".join(text.split()[sum(len(piece.split()) for piece in spoken) :])
-
-
-def _at_mouth_rate(chunk: SpeechChunk) -> SpeechChunk:
-    if chunk.audio.rate == mouths.RATE:
-        return chunk
-    resampler = Resampler(chunk.audio.rate, mouths.RATE)
-    audio = resampler.process(chunk.audio)
-    rest = resampler.finish()
-    return SpeechChunk(audio=type(audio).concat((audio, rest)), text=chunk.text, words=chunk.words)

@@ -132,11 +132,14 @@ class TurnLog:
             self._tell(self._next, Speaker.AGENT, text, False, 1.0, self._agent_start, at)
 
     def close_agent(self, heard: Heard, *, latency: TurnLatency | None) -> None:
-        """Put on record what was heard of the agent's words."""
+        """Put on record what was heard of the agent's words; where it was not even one, there was no turn."""
         if not self._agent_speaks:
             return
         self._agent_speaks = False
         turn = self._agent_turn(heard, latency)
+        if not turn.text:
+            self._tell(self._next, Speaker.AGENT, "", True, 0.0, turn.start_time, turn.end_time)
+            return
         self._tell(self._next, Speaker.AGENT, turn.text, True, 1.0, turn.start_time, turn.end_time)
         self._record(turn)
 
