@@ -92,9 +92,9 @@ class Client:
         self._headers = headers or {}
         self.token = ""
 
-    async def negotiate(self, hub: str = "/hubs/echo") -> "Client":
-        answer = await self._http(self.app, "POST", f"{hub}/negotiate", "negotiateVersion=1", self._headers)
-        self.token = answer.json()["connectionToken"]
+    async def negotiate(self, hub: str = "/hubs/echo", *, version: int = 1) -> "Client":
+        answer = await self._http(self.app, "POST", f"{hub}/negotiate", f"negotiateVersion={version}", self._headers)
+        self.token = answer.json()["connectionToken" if version else "connectionId"]
         return self
 
     def start(self, method: str, body: bytes | None = b"", headers: dict[str, str] | None = None) -> Any:
@@ -110,9 +110,9 @@ class Client:
     async def poll(self, headers: dict[str, str] | None = None) -> Any:
         return await self.ask("GET", headers=headers)
 
-    async def opened(self) -> "Client":
+    async def opened(self, *, version: int = 1) -> "Client":
         """Polled, shaken hands, and the welcome read."""
-        await self.negotiate()
+        await self.negotiate(version=version)
         assert (await self.poll()).body == b""
         assert await self.post(HANDSHAKE) == 200
         seen: list[dict[str, Any]] = []
@@ -615,10 +615,12 @@ async def test_any_requests_in_any_order_leave_the_connection_of_others_alone(cl
     assert "error" not in {level for level, _, _ in kept_log.entries}
 
 
-async def test_no_secret_is_logged(client, kept_log) -> None:
-    polling = await client(authenticate=by_token, headers={"authorization": "Bearer ada"}).opened()
+@pytest.mark.parametrize("version", [0, 1])
+async def test_no_secret_is_logged(client, kept_log, version) -> None:
+    polling = await client(authenticate=by_token, headers={"authorization": "Bearer ada"}).opened(version=version)
     await polling.post(b"{oops" + HANDSHAKE)
     await polling.ask("GET", headers={"authorization": "Bearer eve"})
     logged = repr(kept_log.entries)
     assert "hub.request_refused" in logged
+    assert "hub.protocol_broken" in logged
     assert not any(secret in logged for secret in (polling.token, "ada", "eve", "oops"))

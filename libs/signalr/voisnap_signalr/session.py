@@ -114,6 +114,8 @@ class HubSession:
     ) -> None:
         self.id = promised.connection_id
         self.digest = digest_of(promised.connection_token)
+        # Of negotiation version 0 the id opens the connection, so the log must not hold it.
+        self._logged_id = self.digest if self.id == promised.connection_token else self.id
         self.previous = promised.previous
         self.transport = transport
         self.request = request
@@ -131,7 +133,7 @@ class HubSession:
             hub,
             methods=methods,
             outlet=self,
-            connection_id=self.id,
+            connection_id=self._logged_id,
             method_timeout_s=settings.method_timeout_s,
             upload_capacity=settings.upload_items,
             clock=clock,
@@ -206,7 +208,7 @@ class HubSession:
         try:
             self._watch(now)
         except Exception as error:
-            self._log.error("hub.connection_failed", hub=self._hub_name, connection_id=self.id, exc_info=error)
+            self._log.error("hub.connection_failed", hub=self._hub_name, connection_id=self._logged_id, exc_info=error)
             self._end("The server failed.")
 
     def _watch(self, now: float) -> None:
@@ -234,7 +236,7 @@ class HubSession:
             return
         if now - self._sending_since >= self._settings.send_timeout_s:
             self._log.warning(
-                "hub.connection_dropped", hub=self._hub_name, connection_id=self.id, reason="send timeout"
+                "hub.connection_dropped", hub=self._hub_name, connection_id=self._logged_id, reason="send timeout"
             )
             self._writer.cancel()
             self._end(_SLOW)
@@ -281,7 +283,9 @@ class HubSession:
                 error = await self._read_from(await self._next_wire())
             self._end(error)
         except Exception as failure:
-            self._log.error("hub.connection_failed", hub=self._hub_name, connection_id=self.id, exc_info=failure)
+            self._log.error(
+                "hub.connection_failed", hub=self._hub_name, connection_id=self._logged_id, exc_info=failure
+            )
             self._end("The server failed.", self._encode_close(Close(error="Connection closed with an error.")))
 
     async def _read_from(self, wire: Wire) -> str | None:
@@ -317,7 +321,7 @@ class HubSession:
         """The wire that replaces the one that was read; waits for it."""
         if not self._wire_replaced.is_set():
             self._wire_lost_since = self._clock()
-            self._log.debug("hub.wire_lost", hub=self._hub_name, connection_id=self.id)
+            self._log.debug("hub.wire_lost", hub=self._hub_name, connection_id=self._logged_id)
             await self._close(self._wire)
             await self._wire_replaced.wait()
         self._wire_replaced.clear()
@@ -344,7 +348,7 @@ class HubSession:
                     asyncio.get_running_loop().call_later(_READY_TO_COUNT_S, self._outbox.release)
                 await self._greet()
             case Failed(error=error, farewell=farewell):
-                self._log.info("hub.protocol_broken", hub=self._hub_name, connection_id=self.id, reason=error)
+                self._log.info("hub.protocol_broken", hub=self._hub_name, connection_id=self._logged_id, reason=error)
                 self._end(error, farewell)
             case PeerClosed(error=error):
                 self._end(error)
@@ -382,7 +386,9 @@ class HubSession:
 
     def _put(self, frame: bytes) -> None:
         if not self._outbox.put(frame):
-            self._log.warning("hub.connection_dropped", hub=self._hub_name, connection_id=self.id, reason="slow client")
+            self._log.warning(
+                "hub.connection_dropped", hub=self._hub_name, connection_id=self._logged_id, reason="slow client"
+            )
             self._end(_SLOW, self._encode_close(Close(allow_reconnect=True)))
 
     def _write_aside(self, message: Ping | Ack) -> None:
