@@ -562,6 +562,15 @@ async def test_a_recogniser_that_fails_for_good_ends_the_call(lines):
     assert line.of(Fault)[-1].recoverable is False
 
 
+async def test_a_bug_in_what_the_callers_voice_leads_to_ends_his_call(lines, monkeypatch):
+    line = await lines()
+    monkeypatch.setattr(FakeSttStream, "push", lambda self, audio: 1 / 0)
+    line.says("what are your hours")
+    await line.until(lambda: line.call._ended.done(), within=2.0)
+    assert await line.ended() is EndReason.ERROR
+    assert len(line.vad) == 0
+
+
 async def test_a_voice_that_fails_twice_ends_the_call(lines):
     line = await lines(tts=FakeTts(error=ProviderError("mute", provider="fake", kind="tts", retryable=True)))
     line.says("what are your hours")

@@ -408,3 +408,25 @@ def test_a_turn_is_remembered_for_a_recogniser_that_hears_everything():
     rig.hear(1000)
     rig.hear(500, LOUD)
     assert rig.ear.turn_audio().seconds == pytest.approx(0.8, abs=0.05)
+
+
+def test_a_broken_ear_is_given_up_and_the_others_go_on():
+    ticker = VadTicker(Counting())
+    broken, well = Rig(ticker=ticker), Rig(ticker=ticker)
+    faults: list[Exception] = []
+    ticker.add(broken.ear, on_fault=faults.append)
+    broken.stream.push = _raise  # type: ignore[method-assign]
+    now = 100.0
+    for _ in range(20):
+        now += 0.02
+        for rig in (broken, well):
+            rig.ear.feed(Pcm(np.full(320, LOUD, np.int16), 16000), now) if rig is well or not faults else None
+        ticker.tick(now)
+    assert [str(error) for error in faults] == ["a bug"]
+    assert len(ticker) == 1
+    assert well.of(SpeechStarted)
+    assert well.of(SpeechContinued)
+
+
+def _raise(audio: Pcm) -> None:
+    raise RuntimeError("a bug")

@@ -197,3 +197,15 @@ async def test_other_rates_are_refused():
     speech = SpeechChunk(audio=Pcm.silence(16000, 20), text="x", words=())
     with pytest.raises(ValueError, match="24000"):
         await played.mouth.add(speech)
+
+
+async def test_a_pause_that_is_over_before_it_was_heard_leaves_no_trace():
+    played = Played()
+    speech = chunk("one two three four", 1.0)
+    played.mouth.begin()
+    await played.mouth.add(speech)
+    before = played.pull(10)
+    played.mouth.pause()
+    played.mouth.resume()
+    heard = samples([*before, *played.pull(10)])
+    assert np.array_equal(heard, speech.audio.samples[: len(heard)])

@@ -186,7 +186,7 @@ class Call:
         self._ear.start(now, elapsed=self._elapsed)
         for name in self._script.unknown if self._resumption is None else ():
             self._notify(Warned(text=f"The variable {name} has no value."))
-        self._vad.add(self._ear)
+        self._vad.add(self._ear, on_fault=self._broke)
         reader = asyncio.create_task(self._hear(), name="hearing")
         preparation = asyncio.create_task(self._prepare(), name="preparation")
         try:
@@ -323,6 +323,10 @@ class Call:
     def _echo_found(self) -> None:
         log.info("echo.suspected")
         self._notify(Warned(text=ECHO_WARNING))
+
+    def _broke(self, error: Exception) -> None:
+        """A bug must not leave the caller with somebody who hears nothing."""
+        self.end(EndReason.ERROR)
 
     def _reopened(self, stream: SttStream) -> None:
         self._ear.listen_to(stream)

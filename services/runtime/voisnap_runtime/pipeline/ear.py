@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 from voisnap_domain.conversations import Word
 from voisnap_domain.turntaking import SpeechContinued, SpeechEnded, SpeechStarted, SpeechWasEcho, TurnInput
@@ -43,6 +44,8 @@ MISSING_AFTER_SECONDS = 0.06
 """A pause between packets after which the missing audio counts as silence."""
 COPY_DRIFT = RATE * 60 // 1000
 """Samples a recording may be off before it jumps to the right place."""
+
+log = structlog.get_logger()
 
 GATE = endpointing.GateSettings(min_speech_ms=32, pause_ms=96, silence_duration_ms=400, pre_roll_ms=PRE_ROLL_MS)
 
@@ -456,6 +459,9 @@ class Ear:
         return self._call_ms - (self._written - sample) / PER_MS
 
 
+def _nothing(error: Exception) -> None: ...
+
+
 class VadTicker:
     """The voice detector of a process: all ears with a whole window in one inference a tick.
 
@@ -465,14 +471,17 @@ class VadTicker:
     def __init__(self, model: VoiceModel) -> None:
         self._model = model
         self._tones = ToneBank(RATE)
-        self._ears: dict[Ear, None] = {}
+        self._ears: dict[Ear, Callable[[Exception], None]] = {}
 
     def __len__(self) -> int:
         return len(self._ears)
 
-    def add(self, ear: Ear) -> None:
-        """Listen to this ear from the next tick on."""
-        self._ears[ear] = None
+    def add(self, ear: Ear, *, on_fault: Callable[[Exception], None] = _nothing) -> None:
+        """Listen to this ear from the next tick on.
+
+        An exception in whatever its sound leads to takes this ear off and is told to `on_fault`; other ears go on.
+        """
+        self._ears[ear] = on_fault
 
     def remove(self, ear: Ear) -> None:
         """Stop; an unknown ear is no error."""
@@ -482,9 +491,13 @@ class VadTicker:
         """Judge the next window of every ear that has one. After a stall an ear catches up by one window a tick."""
         ready: list[Ear] = []
         windows: list[Samples] = []
-        for ear in self._ears:
-            ear.fill(ticked_at)
-            window = ear.window()
+        for ear in tuple(self._ears):
+            try:
+                ear.fill(ticked_at)
+                window = ear.window()
+            except Exception as error:
+                self._broke(ear, error)
+                continue
             if window is not None:
                 ready.append(ear)
                 windows.append(window)
@@ -492,12 +505,21 @@ class VadTicker:
             return
         batch = np.multiply(np.stack(windows), np.float32(1 / 32768), dtype=np.float32)
         self._hear_keys(ready, batch)
+        chances = self._chances(ready, batch)
         for row, ear in enumerate(ready):
-            if ear.on_window is not None:
-                ear.on_window(batch[row], ear.read_ms)
-        for ear, chance in zip(ready, self._chances(ready, batch), strict=True):
-            if ear in self._ears:
-                ear.judge(chance)
+            try:
+                if ear.on_window is not None:
+                    ear.on_window(batch[row], ear.read_ms)
+                if ear in self._ears:
+                    ear.judge(chances[row])
+            except Exception as error:
+                self._broke(ear, error)
+
+    def _broke(self, ear: Ear, error: Exception) -> None:
+        """One broken call must not deafen the others of the process."""
+        on_fault = self._ears.pop(ear, _nothing)
+        log.error("ear.failed", exc_info=error)
+        on_fault(error)
 
     def _chances(self, ears: list[Ear], batch: NDArray[np.float32]) -> list[float]:
         """The chance of voice in each window. Silence of somebody who was silent is not worth the network's time."""
@@ -524,5 +546,8 @@ class VadTicker:
             ear = ears[row]
             if not may_be[place] and (ear.key_tracker is None or ear.key_tracker.is_idle):
                 continue
-            for block in range(place * per_window, (place + 1) * per_window):
-                ear.take_key(int(found.key[block]), float(found.tones[block]), float(found.whole[block]))
+            try:
+                for block in range(place * per_window, (place + 1) * per_window):
+                    ear.take_key(int(found.key[block]), float(found.tones[block]), float(found.whole[block]))
+            except Exception as error:
+                self._broke(ear, error)

@@ -260,8 +260,9 @@ class Mouth:
 
     def _flow_again(self) -> None:
         if not (self._paused or self._held):
+            # Silence that has not begun yet needs no fading in: the sound simply goes on.
+            self._fade_in = self._played > 0 and self._tail is None
             self._tail = None
-            self._fade_in = self._played > 0
             self._wake()
 
     def _wake(self) -> None:
