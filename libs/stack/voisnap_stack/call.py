@@ -572,7 +572,7 @@ class _Conversation:
             agent_name=self._started.agent_name,
             reason=self._end.get("reason", "unknown"),
             duration_seconds=float(self._end.get("durationSeconds", self._loop.time() - self._began_at)),
-            lines=tuple(self._lines.values()),
+            lines=tuple(line for line in self._lines.values() if line.text),
             turns=tuple(self._turns),
             heard_latencies_ms=tuple(round(latency, 1) for latency in self._latencies),
             silenced_ms=tuple(self._silenced),
