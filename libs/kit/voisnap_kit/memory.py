@@ -20,10 +20,19 @@ def _find_trim() -> Callable[[int], int] | None:
 _trim = _find_trim()
 
 
+SELDOM = 1000
+"""Collections of the middle generation between two full ones. A full one walks every live call, 20 ms and more with hundreds of them; what
+calls leave behind is swept up when they have ended."""
+
+
 def settle() -> None:
-    """What is there now stays for ever: no collection walks it any more, and what loading it took is given back. Takes a second or so."""
+    """What is there now stays for ever: no collection walks it any more, and what loading it took is given back. Takes a second or so.
+
+    Full collections become rare from now on: whoever calls this calls `sweep` when there is something to sweep.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*gc.get_threshold()[:2], SELDOM)
     give_back()
 
 
