@@ -516,6 +516,18 @@ async def test_a_client_of_a_dead_process_is_recognised(house, other, talking):
     assert await other.sessions.find_resumable(("digest_1",), seat(), agent_id="agt_1") is None
 
 
+async def test_a_client_whose_process_died_before_it_could_tell_of_the_session_gets_that_session(house, other):
+    house.clock.follow(asyncio.get_running_loop())
+    session = await house.open()
+    await house.sessions.claim(session.plan.session_id)
+    await house.sessions.remember("digest_1", seat())
+    await house.kill()
+
+    assert await other.sessions.find_resumable(("digest_1",), seat(), agent_id="agt_1") == SESSION
+    live = await other.sessions.claim(SESSION)
+    assert not live.is_connected
+
+
 async def test_two_sessions_left_behind_are_one_too_many(house, talking, make_plan, make_audience):
     live, _, audience = talking
     live.detach(audience)

@@ -64,8 +64,10 @@ class Claims:
         return await self._with_its_past(session, was)
 
     async def is_waiting(self, session: Session) -> bool:
-        """Whether a conversation is one to come back to: nobody is connected to it, or its owner is dead."""
-        if session.connected_at is None or session.state in _FINISHED or await self._is_too_late(session):
+        """Whether a session is one to come back to: nobody is connected to it, or its owner is dead, maybe before it could tell that it began."""
+        if session.state in _FINISHED or await self._is_too_late(session):
+            return False
+        if session.connected_at is None and session.owner is None:
             return False
         if session.owner in (None, self._parts.node_id):
             return True
