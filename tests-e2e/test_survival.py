@@ -19,6 +19,7 @@ from voisnap_testkit.platform import Platform
 
 pytestmark = pytest.mark.e2e
 
+QUESTION = Path(__file__).parent / "fixtures" / "audio" / "question-teeth-cleaning.wav"
 CLIENT = Path(__file__).with_name("survival_client.mjs")
 
 SEAMLESS_MS = 600
@@ -40,11 +41,17 @@ class Client:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def connected(cls, url: str, token: str) -> AsyncIterator["Client"]:
+    async def connected(cls, url: str, token: str, **settings: str) -> AsyncIterator["Client"]:
         put_on_path()
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            "node", str(CLIENT), url, stdin=pipe, stdout=pipe, env=os.environ | {"HUB_TOKEN": token}, limit=1 << 20
+            "node",
+            str(CLIENT),
+            url,
+            stdin=pipe,
+            stdout=pipe,
+            env=os.environ | {"HUB_TOKEN": token} | settings,
+            limit=1 << 20,
         )
         try:
             yield cls(process)
@@ -110,9 +117,11 @@ def join(two_runtimes: Platform, talker: str) -> Callable[[str], Any]:
     headers = {"Authorization": f"Bearer {two_runtimes.demo['apiKeyLive']}"}
     url = f"{two_runtimes.base_url}/api/v1/auth/hub-token"
 
-    def connected(hub: str) -> Any:
+    def connected(hub: str, **settings: str) -> Any:
         token = httpx.post(url, json={}, headers=headers, timeout=10).json()["accessToken"]
-        return Client.connected(f"{two_runtimes.base_url}/hubs/{hub}?{urlencode({'agentId': talker})}", token)
+        return Client.connected(
+            f"{two_runtimes.base_url}/hubs/{hub}?{urlencode({'agentId': talker})}", token, **settings
+        )
 
     return connected
 
@@ -177,11 +186,11 @@ def test_calls_and_chats_survive_the_kill_of_their_process(two_runtimes: Platfor
 
 
 @contextlib.asynccontextmanager
-async def joined_at(platform: Platform, join: Any, owner: str) -> AsyncIterator[Client]:
+async def joined_at(platform: Platform, join: Any, owner: str, **settings: str) -> AsyncIterator[Client]:
     """A chat that lives in the same process; the edge spreads connections, so a few may be needed."""
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(4):
-            client = await stack.enter_async_context(join("chat"))
+            client = await stack.enter_async_context(join("chat", **settings))
             started = await client.until("SessionStarted")
             if platform.owner_of(started["sessionId"]) == owner:
                 yield client
@@ -215,3 +224,92 @@ def test_a_draining_process_hands_its_call_over_unheard(two_runtimes: Platform, 
     assert gap <= SEAMLESS_MS
     _, said = stored(two_runtimes, client.named("SessionStarted")[0]["conversationId"])
     assert [text for _, text in said] == [GREETING], "nothing was said about it"
+
+
+def test_a_frozen_process_loses_its_call_and_does_no_harm_when_it_thaws(two_runtimes: Platform, join: Any) -> None:
+    two_runtimes.wait_for_runtimes(2)
+
+    async def call() -> tuple[Client, list[float]]:
+        async with join("voice", HUB_SILENCE_MS="3000") as client:
+            session = (await client.until("SessionStarted"))["sessionId"]
+            await speaking(client, 60)
+            owner = two_runtimes.owner_of(session)
+            assert owner is not None
+            frozen = two_runtimes.signal(owner, signal.SIGSTOP)
+            try:
+                assert (await client.until("SessionStarted"))["resumed"], client.named("Error")
+                await speaking(client, 25)
+            finally:
+                os.kill(frozen, signal.SIGCONT)
+            thawed = len(client.seen)
+            await client.until("state", lambda state: state["state"] == "listening", seconds=30)
+            frames = [seen["at"] for seen in client.seen[thawed:] if seen["event"] == "audio"]
+            assert two_runtimes.owner_of(session) not in (None, owner)
+            await client.tell("end")
+            await client.until("SessionEnded")
+            return client, frames
+
+    client, frames = asyncio.run(call())
+
+    gap = client.named("SessionStarted")[1]["at"] - client.named("reconnecting")[0]["at"]
+    print(f"back {gap:.0f} ms after the client noticed")
+    assert gap <= 3000
+    assert (len(client.named("SessionEnded")), client.named("Error")) == (1, [])
+    a_second = 1000 * (len(frames) - 1) / (frames[-1] - frames[0])
+    assert a_second == pytest.approx(50, abs=5), "one process speaks, not two"
+    _, said = stored(two_runtimes, client.named("SessionStarted")[0]["conversationId"])
+    assert [role for role, _ in said] == ["agent", "agent"]
+    assert said[1][1].endswith("How can I help you?")
+
+
+def test_kills_while_the_caller_speaks_while_a_reply_is_written_and_of_all_processes_at_once(
+    two_runtimes: Platform, join: Any
+) -> None:
+    two_runtimes.wait_for_runtimes(2)
+    patient = {"HUB_RETRY_MS": "400"}
+
+    async def calls() -> tuple[Client, Client]:
+        async with join("voice", **patient) as call:
+            session = (await call.until("SessionStarted"))["sessionId"]
+            await call.until("state", lambda state: state["state"] == "listening", seconds=30)
+            owner = two_runtimes.owner_of(session)
+            assert owner is not None
+            async with joined_at(two_runtimes, join, owner, **patient) as chat:
+                await chat.until("message", lambda message: message["isFinal"])
+                await call.tell(f"play {QUESTION}")
+                await call.until("words", lambda words: not words["isFinal"])
+                await chat.tell("say How much does a teeth cleaning cost?")
+                await chat.until("message", lambda message: message["isChunk"])
+                two_runtimes.signal(owner, signal.SIGKILL)
+                for client in (call, chat):
+                    assert (await client.until("SessionStarted"))["resumed"], client.named("Error")
+                await call.until("state", lambda state: state["state"] == "listening")
+                for name in two_runtimes.runtimes():
+                    two_runtimes.signal(name, signal.SIGKILL)
+                for client in (call, chat):
+                    assert (await client.until("SessionStarted", seconds=40))["resumed"], client.named("Error")
+                await call.until("state", lambda state: state["state"] == "listening")
+                await call.tell(f"play {QUESTION}")
+                await call.until(
+                    "words", lambda words: words["speaker"] == "agent" and words["isFinal"] and "110" in words["text"]
+                )
+                for client in (call, chat):
+                    await client.tell("end")
+                    await client.until("SessionEnded")
+                return call, chat
+
+    call, chat = asyncio.run(calls())
+
+    backs = zip(call.named("reconnecting"), call.named("SessionStarted")[1:], strict=True)
+    gaps = [back["at"] - lost["at"] for lost, back in backs]
+    print("gaps " + ", ".join(f"{gap:.0f} ms" for gap in gaps))
+    assert gaps[0] <= 3000
+    conversation, said = stored(two_runtimes, call.named("SessionStarted")[0]["conversationId"])
+    print(said)
+    assert (conversation["status"], conversation["endReason"]) == ("completed", "user_ended")
+    assert said[0] == ("agent", GREETING)
+    assert [text for role, text in said if role == "agent" and "110" in text]
+    _, written = stored(two_runtimes, chat.named("SessionStarted")[0]["conversationId"])
+    assert [role for role, _ in written] == ["agent", "user", "agent"]
+    assert "110" in written[2][1]
+    two_runtimes.wait_for_runtimes(2)
