@@ -1,7 +1,5 @@
 """What the callers of a load measurement say: real speech, cut where a voice detector hears its end."""
 
-from collections.abc import Iterable
-
 import msgspec
 import numpy as np
 from voisnap_media.pcm import Pcm, Samples
@@ -81,8 +79,3 @@ def _detected(vad: VadModel, samples: Samples) -> tuple[float, ...]:
         last[voiced] = start + WINDOW
     ends = np.array([_LEAD + shift + len(samples) for shift in _ALIGNMENTS])
     return tuple(float(ms) for ms in (last - ends) * 1000 / RATE)
-
-
-def detector_floor(utterances: Iterable[Utterance]) -> tuple[float, ...]:
-    """All offsets of the utterances' ends, in milliseconds, sorted."""
-    return tuple(sorted(ms for one in utterances for ms in one.detector_ms))

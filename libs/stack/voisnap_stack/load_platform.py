@@ -26,7 +26,6 @@ CHANNELS = ("voice", "voice-msgpack", "webrtc")
 SILENCE_MS = 500
 AGENT_NAME = "Load measurement"
 TOKEN_SECONDS = 3600
-SETTLE_LIMIT_SECONDS = 2.0
 _REPLY = "otherwise -> Thank you, I have written that down for you now."
 
 

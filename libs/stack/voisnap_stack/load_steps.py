@@ -3,7 +3,7 @@
 import asyncio
 import math
 from array import array
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 import msgspec
@@ -231,23 +231,6 @@ class Measurement:
             return
         self._callers.append(caller)
         self._clock.add(caller)
-
-
-async def climb(
-    measurement: Measurement,
-    steps: Sequence[int],
-    seconds: float,
-    told: Callable[[Step], None],
-) -> list[Step]:
-    """Step after step until one does not hold; every step's figures."""
-    done: list[Step] = []
-    for callers in steps:
-        step = await measurement.step(callers, seconds)
-        done.append(step)
-        told(step)
-        if not step.holds:
-            break
-    return done
 
 
 def largest_that_holds(steps: Iterable[Step]) -> int:
