@@ -96,10 +96,12 @@ class Child:
     async def terminate(self) -> int:
         """SIGTERM; the exit status, which must come within 4 s."""
         self.process.send_signal(signal.SIGTERM)
-        return await self.ended()
+        async with asyncio.timeout(4):
+            return await self.process.wait()
 
     async def ended(self) -> int:
-        async with asyncio.timeout(4):
+        """The exit status of a process that ends by itself."""
+        async with asyncio.timeout(20):
             return await self.process.wait()
 
 
