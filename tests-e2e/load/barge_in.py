@@ -182,7 +182,9 @@ def onsets(model: VadModel, samples: np.ndarray) -> list[float]:
     found = []
     first = int(np.flatnonzero(np.abs(samples) > AUDIBLE)[0])
     for shift in range(0, WINDOW, WINDOW // 8):
-        stream = np.concatenate([np.zeros(VAD_RATE + shift), samples, np.zeros(WINDOW)]).astype(np.float32) / np.float32(32768)
+        stream = np.concatenate([np.zeros(VAD_RATE + shift), samples, np.zeros(WINDOW)]).astype(
+            np.float32
+        ) / np.float32(32768)
         state = VadState()
         for start in range(0, len(stream) - WINDOW, WINDOW):
             if model.probabilities(stream[None, start : start + WINDOW], [state])[0] >= HEARD:
