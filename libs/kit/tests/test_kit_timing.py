@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -172,3 +173,10 @@ def test_a_thread_takes_no_virtual_time_and_no_time_out_overtakes_it() -> None:
         return answer, asyncio.get_running_loop().time()
 
     assert run_virtual(threads()) == (7, 0.0)
+
+
+def test_an_id_does_not_give_away_the_next_one_of_the_same_millisecond():
+    source = UlidSource(clock_ms=lambda: 1_700_000_000_000)
+    made = [source.next() for _ in range(200)]
+    assert made == sorted(set(made))
+    assert all(one[:18] != two[:18] or one[18:22] != two[18:22] for one, two in pairwise(made))

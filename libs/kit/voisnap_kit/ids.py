@@ -10,10 +10,14 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 _RANDOM_BITS = 80
 _RANDOM_MAX = (1 << _RANDOM_BITS) - 1
+_STEP_BITS = 64
 
 
 class UlidSource:
-    """A monotonic ULID generator: within one millisecond the random part counts up (ULID specification, "Monotonicity")."""
+    """A monotonic ULID generator: within one millisecond the random part rises (ULID specification, "Monotonicity").
+
+    It rises by a random step, so that an id does not give away its neighbours.
+    """
 
     def __init__(
         self,
@@ -31,13 +35,11 @@ class UlidSource:
         """A 26-character ULID, greater than every one before it; never decreases when the clock steps back."""
         with self._lock:
             now = self._clock_ms()
-            if now > self._last_ms:
-                self._last_ms = now
-                self._random = self._randbits(_RANDOM_BITS)
-            elif self._random < _RANDOM_MAX:
-                self._random += 1
+            risen = self._random + 1 + self._randbits(_STEP_BITS)
+            if now <= self._last_ms and risen <= _RANDOM_MAX:
+                self._random = risen
             else:
-                self._last_ms += 1
+                self._last_ms = max(now, self._last_ms + 1)
                 self._random = self._randbits(_RANDOM_BITS)
             return _encode((self._last_ms << _RANDOM_BITS) | self._random)
 
