@@ -108,7 +108,7 @@ def test_a_call_over_voice_hub_is_heard_understood_and_stored(platform, guest, s
         await guest.until("AgentStateChanged", lambda state: state["state"] == "listening")
         speaking = asyncio.create_task(guest.says(spoken("How much does a teeth cleaning cost?")))
         await guest.until("Transcription", lambda t: t["speaker"] == "user" and t["isFinal"] and "clean" in t["text"])
-        await guest.until("Transcription", lambda t: t["speaker"] == "agent" and "110" in t["text"])
+        await guest.until("Transcription", lambda t: t["speaker"] == "agent" and t["isFinal"] and "110" in t["text"])
         await guest.hub.invoke("SendDtmfAsync", "5")
         await guest.until("DtmfReceived")
         speaking.cancel()
