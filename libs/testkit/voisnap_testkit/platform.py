@@ -68,6 +68,13 @@ class Platform:
         owner, state = kept
         return owner.decode().rpartition("_")[0] if owner and state != b"ended" else None
 
+    def words_of_agent(self, session_id: str) -> str:
+        """What was heard of the agent's sentence in the making, as another process would find it."""
+        with redis.Redis.from_url(self.redis_url) as client:
+            kept: Any = client.hget(f"vs:{{{session_id}}}:state", "snapshot")
+        speaking = json.loads(kept).get("agent") if kept else None
+        return speaking["text"] if speaking else ""
+
     def owned_sessions(self, runtime: str) -> tuple[str, ...]:
         """The sessions that a runtime process holds."""
         with redis.Redis.from_url(self.redis_url) as client:
