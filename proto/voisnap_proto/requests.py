@@ -41,6 +41,7 @@ class SessionOpened(msgspec.Struct, frozen=True, kw_only=True):
 class PlanSession(msgspec.Struct, frozen=True, kw_only=True):
     """Ask the API what a session of this agent is made of, for a caller whom the runtime has authenticated.
 
+    `user_id`: a person, or `<key id>:<token id>` of a token that was made with an API key.
     `version`: a number, or `draft` for the newest one; only for users who may edit the agent. Refusals: NotFound `agent-not-found`,
     Conflict `agent-inactive`, Forbidden, Invalid, LimitReached `session-limit-reached`.
     """

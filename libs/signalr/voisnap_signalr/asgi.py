@@ -35,7 +35,7 @@ from .negotiate import (
 from .origins import Origins
 from .relay import RELAYED, Relay, RelayedRequest, RelayedResponse, answer_relayed, is_node_name, node_of
 from .relaying import forward
-from .requests import HubRequest, Refused
+from .requests import HubRequest, Refused, identity_of
 from .scopes import AsgiApp, Headers, Receive, Scope, Send, refuse, respond, route
 from .session import HubSession, SessionSettings, Wire
 from .stdlib_log import StdlibLog
@@ -67,7 +67,8 @@ class HubApp:
 
     `hubs` maps a name ("webrtc", served below `prefix`) or a whole path ("/live/echo") to a `Hub` class or a factory
     of hub objects. `authenticate` runs on every request; it raises `Unauthorized` (or `Refused`) or returns the
-    connection's `user`, which must be equal in all requests of a connection. `allowed_origins` names the other origins
+    connection's `user`, which must be equal in all requests of a connection; where only a part of it must, the user has
+    that part as an attribute `identity`. `allowed_origins` names the other origins
     whose pages may connect ("*" for all, `http://host:*` for all ports of a host): browsers' own-origin requests and
     clients that send no Origin always may. `transports` are those offered, for all hubs or by the hubs' names.
 
@@ -463,7 +464,7 @@ def _timers_for(transport: Transport, settings: ConnectionSettings) -> Connectio
 def _digest_of_user(user: Any) -> str:
     """What another process compares a user by; empty for one that has no such form."""
     try:
-        return hashlib.sha256(msgspec.json.encode(user, order="deterministic")).hexdigest()
+        return hashlib.sha256(msgspec.json.encode(identity_of(user), order="deterministic")).hexdigest()
     except (TypeError, ValueError, OverflowError, RecursionError):
         return ""
 

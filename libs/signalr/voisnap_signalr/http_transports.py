@@ -13,7 +13,7 @@ import msgspec
 from .http_connections import HttpConnection
 from .log import Log
 from .negotiate import ConnectionInUseError, NegotiatedConnection, Transport
-from .requests import HubRequest, Refused
+from .requests import HubRequest, Refused, identity_of
 from .scopes import Headers, Receive, Send, respond
 from .session import HubSession, Wire
 from .transports.inbox import ClientGone, read_body, until_gone
@@ -201,7 +201,7 @@ class HttpTransports:
         connection = self._connections.get(token) or await self._open(http, token, otherwise=otherwise)
         if connection.promised.hub != http.hub:
             raise Refused(404, "the connection of another hub")
-        if connection.user != http.user:
+        if identity_of(connection.user) != identity_of(http.user):
             raise Refused(403, "the connection of another user")
         return connection
 

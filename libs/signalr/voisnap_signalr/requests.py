@@ -27,6 +27,11 @@ class Unauthorized(Refused):
         super().__init__(401, reason)
 
 
+def identity_of(user: Any) -> Any:
+    """What of a user must be equal in all requests of a connection: its `identity` if it has one, else all of it."""
+    return getattr(user, "identity", user)
+
+
 class QueryParams(Mapping[str, str]):
     """Query parameters with names in any case, as ASP.NET reads them; of a repeated name the last one counts."""
 

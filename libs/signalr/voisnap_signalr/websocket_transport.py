@@ -8,7 +8,7 @@ import msgspec
 
 from .log import Log
 from .negotiate import ConnectionInUseError, NegotiatedConnection, Transport
-from .requests import HubRequest, Refused
+from .requests import HubRequest, Refused, identity_of
 from .scopes import Headers, Receive, Send
 from .session import HubSession, Wire
 from .transports.websockets import WebSocketWire
@@ -99,7 +99,7 @@ class WebSocketTransport:
             return None
         if negotiated_for != socket.hub:
             raise Refused(404, "negotiated for another hub")
-        if session.user != socket.user:
+        if identity_of(session.user) != identity_of(socket.user):
             raise Refused(403, "the connection of another user")
         if session.closed.is_set():
             raise Refused(404, "the connection is over")

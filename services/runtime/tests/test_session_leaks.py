@@ -63,7 +63,7 @@ class Platform:
             session_id=session_id,
             tenant_id=live.plan.tenant_id,
             environment=live.plan.environment,
-            user_id="usr_1",
+            account="usr_1",
             hub="voice",
         )
         await house.sessions.remember(f"digest of {session_id}", seat)

@@ -319,7 +319,7 @@ async def test_a_seat_is_found_by_its_connection_while_it_is_kept(store, clock):
             session_id=SessionId(f"wrtc_{number}"),
             tenant_id=TENANT,
             environment=Environment.LIVE,
-            user_id="usr_1",
+            account="usr_1",
             hub="voice",
         )
 
@@ -332,7 +332,7 @@ async def test_a_seat_is_found_by_its_connection_while_it_is_kept(store, clock):
 
 async def test_tokens_and_seats_of_a_session_that_left_go_soon(store, opened, clock):
     session_id = opened.plan.session_id
-    seat = Seat(session_id=session_id, tenant_id=TENANT, environment=Environment.LIVE, user_id="usr_1", hub="voice")
+    seat = Seat(session_id=session_id, tenant_id=TENANT, environment=Environment.LIVE, account="usr_1", hub="voice")
     await store.add_token("res_tok_1", session_id, until=clock() + timedelta(hours=1))
     await store.seat("digest_1", seat, until=clock() + timedelta(hours=1))
 

@@ -466,7 +466,7 @@ def seat(**changes) -> Seat:
         "session_id": SESSION,
         "tenant_id": TenantId("ten_1"),
         "environment": Environment.LIVE,
-        "user_id": "usr_1",
+        "account": "usr_1",
         "hub": "voice",
     }
     return Seat(**(fields | changes))
@@ -484,7 +484,7 @@ async def test_a_client_is_recognised_by_its_former_connection(house, other, tal
     live.detach(audience)
     assert await found() == SESSION
     assert await house.sessions.find_resumable(("digest_1",), seat(), agent_id=None) == SESSION
-    assert await found(user_id="usr_2") is None
+    assert await found(account="usr_2") is None
     assert await found(tenant_id=TenantId("ten_2")) is None
     assert await found(environment=Environment.SANDBOX) is None
     assert await found(hub="chat") is None

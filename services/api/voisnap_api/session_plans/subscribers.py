@@ -34,7 +34,7 @@ async def on_plan_session(database: Database, limiter: Limiter, request: PlanSes
         tenant_id=request.tenant_id,
         environment=request.environment,
         user_id=UserId(request.user_id) if is_person else None,
-        key_id=None if is_person else request.user_id,
+        key_id=None if is_person else request.user_id.partition(":")[0],
         role="Hub",
         scopes=frozenset(request.scopes),
     )

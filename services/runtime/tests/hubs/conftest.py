@@ -43,6 +43,7 @@ class Keys:
         scopes=("hub",),
         minutes=15,
         user: str = "usr_1",
+        jti: str = "jti_1",
         **claims,
     ) -> str:
         return self.signer.sign(
@@ -53,7 +54,7 @@ class Keys:
             scopes=frozenset(scopes),
             now=datetime.now(UTC) - timedelta(minutes=15) + timedelta(minutes=minutes),
             lifetime=timedelta(minutes=15),
-            token_id="jti_1",
+            token_id=jti,
             **claims,
         )
 

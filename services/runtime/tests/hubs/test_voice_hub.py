@@ -251,6 +251,31 @@ async def test_a_session_of_somebody_else_cannot_be_resumed_and_goes_on(house, v
         await client.until("AudioCleared")
 
 
+@pytest.mark.parametrize(
+    ("claims", "code"),
+    [
+        ({"jti": "jti_1"}, None),
+        ({"jti": "jti_2"}, "RECONNECT_FAILED"),
+        ({"jti": "jti_2", "session_id": "call_1"}, None),
+        ({"jti": "jti_2", "session_id": "call_2"}, "RECONNECT_FAILED"),
+        ({"user": "usr_1", "session_id": "call_1"}, "RECONNECT_FAILED"),
+    ],
+    ids=["same token", "other token", "made for it", "made for another", "made by a person for it"],
+)
+async def test_a_session_opened_with_a_token_of_an_api_key_belongs_to_that_token(house, voice, refused, claims, code):
+    key = {"user": "key_1"}
+    async with voice(key) as client:
+        call = await talking(house, client)
+        assert house.sessions.get(SessionId("call_1")).plan.caller.user_id == "key_1:jti_1"
+        async with voice(key | claims, sessionId="call_1") as other:
+            if code is None:
+                assert (await other.until("SessionStarted"))["resumed"] is True
+            else:
+                assert (await refused(other))["code"] == code
+                call.notify(call_events.AudioCleared())
+                await client.until("AudioCleared")
+
+
 async def test_an_ended_session_cannot_be_resumed(house, voice, refused):
     async with voice() as client:
         call = await talking(house, client)
@@ -359,7 +384,7 @@ async def test_a_full_node_turns_new_sessions_away_before_they_connect_and_lets_
 
 
 async def test_a_node_that_becomes_full_goes_on_with_calls_that_have_no_socket(house, room, port, keys):
-    query = {"agentId": "agt_1", "access_token": keys.token()}
+    query = {"agentId": "agt_1", "access_token": keys.token(user="key_1")}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/hubs/chat", params=query) as http:
         negotiated = await http.post("/negotiate", params={**query, "negotiateVersion": "1"})
         http.cookies.clear()  # as Python's clients and pages of other sites
@@ -370,6 +395,7 @@ async def test_a_node_that_becomes_full_goes_on_with_calls_that_have_no_socket(h
         while "SessionStarted" not in answers:
             answers += (await http.get("", params=query)).text
         room.is_full = True
+        query["access_token"] = keys.token(user="key_1", jti="jti_2")  # renewed in the middle of the connection
 
         ping = await http.post("", params=query, content='{"type":6}\x1e')
         poll = asyncio.create_task(http.get("", params=query))

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 import json
 
 import httpx
@@ -151,15 +152,18 @@ async def test_a_client_that_vanishes_in_its_stream_can_come_back(house, voice, 
         assert (await again.until("SessionStarted"))["resumed"] is True
 
 
+@pytest.mark.parametrize(("user", "foreign"), [("usr_1", "usr_2"), ("key_1", "key_2")])
 async def test_a_client_that_negotiates_with_its_old_connection_gets_its_session_back(
-    house, port, keys, connect_hub, left_alone, monkeypatch
+    user, foreign, house, port, keys, connect_hub, left_alone, monkeypatch
 ):
+    renewals = itertools.count(1)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
 
         async def negotiated(**query: str) -> dict[str, str]:
             """As signalrcore does: no cookies, the old id left in the address."""
             http.cookies.clear()
-            query = {"agentId": "agt_1", "access_token": keys.token()} | query
+            token = keys.token(user=user, jti=f"jti_{next(renewals)}")
+            query = {"agentId": "agt_1", "access_token": token} | query
             answer = await http.post("/hubs/voice/negotiate", params={**query, "negotiateVersion": "1"})
             return query | {"id": answer.json()["connectionToken"]}
 
@@ -168,7 +172,7 @@ async def test_a_client_that_negotiates_with_its_old_connection_gets_its_session
             await talking(house, client)
         await left_alone(house.sessions.get(SessionId("call_1")))
 
-        stranger = await negotiated(id=first["id"], access_token=keys.token(user="usr_2"))
+        stranger = await negotiated(id=first["id"], access_token=keys.token(user=foreign))
         async with connect_hub(port, stranger, hub="voice") as other:
             started = await other.until("SessionStarted")
             assert (started["sessionId"], started["resumed"]) == ("call_2", False)

@@ -394,12 +394,13 @@ async def test_the_user_of_a_token_is_bound_as_the_token_says(keys):
     claims = verify(keys.token(agent="agt_1", session_id="wrtc_1", environment="sandbox"), keys.signer.keys())
 
     assert msgspec.to_builtins(user_of(claims)) == {
-        "user_id": "usr_1",
+        "account": "usr_1",
         "tenant_id": "ten_1",
         "environment": Environment.SANDBOX.value,
         "scopes": ["hub"],
         "agent_id": "agt_1",
         "session_id": "wrtc_1",
+        "token_id": "jti_1",
     }
     with pytest.raises(InvalidToken):
         verify("a.b.c", keys.signer.keys())

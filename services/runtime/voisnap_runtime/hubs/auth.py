@@ -11,17 +11,37 @@ from voisnap_signalr import HubRequest, Refused, Unauthorized
 
 HUB_SCOPE = "hub"
 API_KEY_PREFIX = "vsnp_"
+USER_PREFIX = "usr_"
 
 
 class HubUser(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom a token speaks for; `agent_id` and `session_id` bind it when they are set."""
+    """Whom a token speaks for; `agent_id` and `session_id` bind it when they are set.
 
-    user_id: str
+    `account` is the person, or the API key, in whose name the token was made.
+    """
+
+    account: str
     tenant_id: TenantId
     environment: Environment
     scopes: frozenset[str] = frozenset()
     agent_id: str | None = None
     session_id: str | None = None
+    token_id: str = ""
+
+    @property
+    def is_person(self) -> bool:
+        """Whether somebody logged in; tokens of one API key go to many strangers."""
+        return self.account.startswith(USER_PREFIX)
+
+    @property
+    def user_id(self) -> str:
+        """Who opens sessions: the person, or of a key the bearer of this one token."""
+        return self.account if self.is_person else f"{self.account}:{self.token_id}"
+
+    @property
+    def identity(self) -> "HubUser":
+        """What all requests of one connection have in common; their tokens may be renewed meanwhile."""
+        return msgspec.structs.replace(self, token_id="")
 
 
 def authenticator(
@@ -75,7 +95,8 @@ def user_of(claims: Claims) -> HubUser:
     if HUB_SCOPE not in claims.scopes:
         raise Unauthorized("the token lacks the hub scope")
     return HubUser(
-        user_id=claims.sub,
+        account=claims.sub,
+        token_id=claims.jti,
         tenant_id=TenantId(claims.tid),
         environment=Environment(claims.env),
         scopes=claims.scopes,

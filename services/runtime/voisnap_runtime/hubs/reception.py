@@ -109,7 +109,7 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the same client held the session over a connection before, which may seem alive and is not. Raises RedisError."""
         user: HubUser = connection.user
         seats = await self.store.seats(connection.previous) if connection.previous else ()
-        return any(seat.session_id == session_id and seat.user_id == user.user_id for seat in seats)
+        return any(seat.session_id == session_id and seat.account == user.account for seat in seats)
 
     async def _left_behind(self, connection: HubConnection, channel: Channel, wanted: Parameters) -> LiveSession | None:
         if not connection.previous:
@@ -152,12 +152,12 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
             return await self.sessions.claim(session.plan.session_id, takes_over=True)
 
     async def _known(self, user: HubUser, wanted: Parameters) -> Session | None:
-        """The session by its resume token, or by its id: then only for the user who opened it."""
+        """The session by its resume token, or by its id: then only for the user who opened it, or with a token that was made for it."""
         if wanted.resume_token is not None:
             session_id = await self.store.find_by_token(wanted.resume_token)
             return None if session_id is None else await self.store.get(session_id)
         session = await self.store.get(SessionId(wanted.session_id or ""))
-        return session if session is not None and session.plan.caller.user_id == user.user_id else None
+        return session if session is not None and _may_resume(user, session.plan) else None
 
     async def _give_up(self, session_id: SessionId) -> None:
         """Nobody will come to a session that could not be claimed."""
@@ -172,7 +172,7 @@ def _seat(user: HubUser, channel: Channel, session_id: SessionId) -> Seat:
         session_id=session_id,
         tenant_id=user.tenant_id,
         environment=user.environment,
-        user_id=user.user_id,
+        account=user.account,
         hub=channel.value,
     )
 
@@ -205,6 +205,14 @@ def may_enter(user: HubUser, plan: SessionPlan) -> bool:
         and user.agent_id in (None, plan.agent.agent_id)
         and user.session_id in (None, plan.session_id)
     )
+
+
+def _may_resume(user: HubUser, plan: SessionPlan) -> bool:
+    """Whether knowing a session's id is enough for this user to come back to it.
+
+    A token that a key made for this session is good; one that a person had made is so for the person's own sessions only.
+    """
+    return plan.caller.user_id == user.user_id or (user.session_id == plan.session_id and not user.is_person)
 
 
 def _plan_request(user: HubUser, channel: Channel, wanted: Parameters) -> PlanSession:

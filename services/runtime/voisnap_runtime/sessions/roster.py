@@ -106,8 +106,8 @@ class LiveSessions:
         mine = {
             found.session_id
             for found in seats
-            if (found.tenant_id, found.environment, found.user_id, found.hub)
-            == (seat.tenant_id, seat.environment, seat.user_id, seat.hub)
+            if (found.tenant_id, found.environment, found.account, found.hub)
+            == (seat.tenant_id, seat.environment, seat.account, seat.hub)
         }
         waiting = [session_id for session_id in sorted(mine) if await self._waits(session_id, agent_id)]
         return waiting[0] if len(waiting) == 1 else None

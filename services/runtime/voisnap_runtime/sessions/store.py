@@ -65,12 +65,12 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seat(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a hub connection belonged: its session, and who sat there."""
+    """Where a hub connection belonged: its session, and the person or API key in whose name it was opened."""
 
     session_id: SessionId
     tenant_id: TenantId
     environment: Environment
-    user_id: str
+    account: str = msgspec.field(name="user_id")
     hub: str
 
 
