@@ -22,7 +22,7 @@ from pipecat_peer import PeerMissing, PipecatFrames, PipecatServer, pipecat_serv
 from platform_server import PlatformServer, platform_server
 from voisnap_media import files
 from voisnap_media.vad import RATE, VadModel
-from voisnap_stack.load_audio import Utterance, utterance
+from voisnap_stack.load_audio import Utterance, rooms, utterance
 from voisnap_stack.load_callers import Caller, CallerClock, Habits, Measured
 from voisnap_stack.load_platform import SignalledLine
 from voisnap_stack.load_probe import ProcessProbe
@@ -61,16 +61,19 @@ class Callers:
 
     def __init__(self, habits: Habits) -> None:
         vad = VadModel.load(models_folder() / "silero-vad" / "silero_vad.onnx")
-        self.said: tuple[Utterance, ...] = tuple(utterance(files.read(AUDIO / name, RATE), vad) for name in SPOKEN)
+        self.rooms = rooms()
+        self.said: tuple[Utterance, ...] = tuple(
+            utterance(files.read(AUDIO / name, RATE), vad, self.rooms) for name in SPOKEN
+        )
         self._habits = habits
-        self._opus = OpusSpeech(self.said)
+        self._opus = OpusSpeech(self.said, self.rooms)
 
     def over_socket(self, url: str, dialect: Dialect, headers: dict[str, str]) -> Join:
         """Callers who connect with a WebSocket."""
 
         async def join(number: int, measured: Measured) -> Caller:
             caller = self._caller(number, measured, dialect.is_loud)
-            caller.line = await open_line(url, dialect, caller, headers=headers)
+            caller.line = await open_line(url, dialect, caller, number=number, headers=headers)
             return caller
 
         return join
@@ -80,7 +83,7 @@ class Callers:
 
         async def join(number: int, measured: Measured) -> Caller:
             async with AsyncExitStack() as stack:
-                line = await open_peer(self._opus, await stack.enter_async_context(signalling()))
+                line = await open_peer(self._opus, await stack.enter_async_context(signalling()), number=number)
                 caller = line.caller = self._caller(number, measured, line.is_loud)
                 caller.line = SignalledLine(line, stack.pop_all())
                 return caller
@@ -97,7 +100,7 @@ def platform_join(server: PlatformServer, callers: Callers, channel: str) -> Joi
     """Callers of the platform."""
     if channel == "webrtc":
         return callers.over_webrtc(server.webrtc_call)
-    dialect = HubJson(callers.said) if channel == "voice" else HubMessagePack(callers.said)
+    dialect = (HubJson if channel == "voice" else HubMessagePack)(callers.said, callers.rooms)
     return callers.over_socket(server.voice_url, dialect, server.headers)
 
 
@@ -110,7 +113,7 @@ def pipecat_join(server: PipecatServer, callers: Callers, channel: str) -> Join:
             yield server.exchange
 
         return callers.over_webrtc(signalling)
-    return callers.over_socket(f"{server.url}/ws", PipecatFrames(callers.said), {})
+    return callers.over_socket(f"{server.url}/ws", PipecatFrames(callers.said, callers.rooms), {})
 
 
 class Contender(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ import httpx
 import msgspec
 import numpy as np
 from voisnap_media.vad import RATE
-from voisnap_stack.load_audio import FRAME, Utterance
+from voisnap_stack.load_audio import Room, Utterance, Voice
 from voisnap_stack.load_callers import Caller
 from voisnap_stack.load_socket import BINARY, CallRefused, frame
 from voisnap_testkit.platform import free_port
@@ -137,9 +137,8 @@ class PipecatCall:
 class PipecatFrames:
     """Its protobuf frames with raw audio."""
 
-    def __init__(self, utterances: Sequence[Utterance]) -> None:
-        self.speech = tuple(_audio(samples.tobytes()) for one in utterances for samples in one.frames)
-        self.silence = _audio(bytes(2 * FRAME))
+    def __init__(self, utterances: Sequence[Utterance], rooms: Sequence[Room]) -> None:
+        self.voices = tuple(Voice.of(utterances, room, lambda heard: _audio(heard.tobytes())) for room in rooms)
 
     def session(self, caller: Caller) -> PipecatCall:
         return PipecatCall(caller)

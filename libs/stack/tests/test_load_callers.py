@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from voisnap_media.pcm import Pcm
 from voisnap_stack import load_callers
-from voisnap_stack.load_audio import FRAME, Utterance, utterance
+from voisnap_stack.load_audio import FRAME, Speaking, Utterance, Voice, described, rooms, utterance
 from voisnap_stack.load_callers import Caller, CallerClock, Habits, Measured
 
 pytestmark = [pytest.mark.unit, pytest.mark.virtual_time]
@@ -171,3 +171,37 @@ def test_speech_is_cut_to_whole_frames_that_end_with_its_last_sound():
         utterance(Pcm(np.zeros(16000, np.int16), 16000))
     with pytest.raises(ValueError, match="16000 Hz"):
         utterance(Pcm(sound, 8000))
+
+
+def test_rooms_are_as_loud_as_they_say_and_no_two_callers_hear_the_same():
+    made = rooms(4)
+    for room in made:
+        level = 20 * np.log10(np.sqrt(np.mean(np.square(room.noise.astype(float)))) / 32768)
+        assert level == pytest.approx(room.level_dbfs, abs=0.1)
+        assert all(len(piece) == FRAME and np.abs(piece).max() > 32 for piece in room.frames)
+        # Pink: as much in one octave as in the next.
+        spectrum = np.square(np.abs(np.fft.rfft(room.noise)))
+        hertz = np.fft.rfftfreq(len(room.noise), 1 / 16000)
+        low, high = (spectrum[(hertz >= start) & (hertz < 2 * start)].sum() for start in (250, 2000))
+        assert low == pytest.approx(high, rel=0.1)
+    assert [made[0].level_dbfs, made[-1].level_dbfs] == [-60, -50]
+    assert np.array_equal(rooms(4)[2].noise, made[2].noise)
+    assert abs(np.corrcoef(made[0].noise, made[1].noise)[0, 1]) < 0.05
+
+
+def test_a_caller_sends_noise_without_a_gap_and_speech_over_it():
+    made = rooms(2)
+    one = speech(0.5)
+    voices = tuple(Voice.of((one,), room, lambda heard: heard.tobytes()) for room in made)
+    first, second, third = (Speaking(voices, number) for number in range(3))
+    pause = np.frombuffer(b"".join(first.frame(None) for _ in range(400)), np.int16)
+    assert all(np.abs(piece).max() > 32 for piece in np.split(pause, 400))
+    assert first.frame(None) != second.frame(None) != third.frame(None) != first.frame(None)
+    said = np.frombuffer(first.frame(3), np.int16).astype(int) - one.frames[3]
+    assert 0 < np.sqrt(np.mean(np.square(said))) < 100
+    loud = made[1].with_speech(np.full(FRAME, 32767, np.int16))
+    assert loud.min() > 30000
+
+
+def test_the_report_says_what_callers_send():
+    assert "-60 to -50 dBFS" in described(rooms(), (speech(1.0),))

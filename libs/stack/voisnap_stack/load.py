@@ -23,7 +23,7 @@ from voisnap_media.vad import RATE, VadModel
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.registry import ProviderSettings, Registry
 
-from .load_audio import Utterance, utterance
+from .load_audio import Utterance, described, rooms, utterance
 from .load_callers import CallerClock, Habits
 from .load_platform import CHANNELS, Target, platform, runtime_processes
 from .load_probe import ProcessProbe
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(_document(args, steps), indent=2))
     else:
-        print(report(steps))
+        print(f"{report(steps)}\n{args.sent}")
         print(f"\n{advice(steps, processes=max(1, len(runtime_processes())), lifted=args.raise_limit)}")
     if interrupted:
         return 130
@@ -124,14 +124,15 @@ def run(args: argparse.Namespace) -> int:
 async def _measure(args: argparse.Namespace, target: Target, steps: list[Step], shown: "_Progress") -> None:
     async with platform(target) as found:
         shown("preparing what the callers say")
-        said = await _said(args.wav)
+        said, in_rooms = await _said(args.wav), rooms()
+        args.sent = described(in_rooms, said)
         clock = CallerClock()
         gc.collect()
         gc.freeze()
         clock.start()
         pids = runtime_processes()
         measurement = Measurement(
-            found.join(args.channel, said, Habits(silence=found.silence)),
+            found.join(args.channel, said, in_rooms, Habits(silence=found.silence)),
             clock,
             channel=args.channel,
             server="voisnap",
@@ -225,6 +226,7 @@ def _document(args: argparse.Namespace, steps: Sequence[Step]) -> dict[str, Any]
     )
     return {
         "channel": args.channel,
+        "sent": args.sent,
         "steps": [{**msgspec.to_builtins(step), **{name: getattr(step, name) for name in derived}} for step in steps],
         "callersHeld": largest_that_holds(steps),
         "suggestedMaxSessions": None if steps[-1].holds else suggested_sessions(steps) or None,

@@ -47,7 +47,7 @@ class Line(Protocol):
     """One caller's connection. Neither call blocks nor raises."""
 
     def send(self, number: int | None) -> None:
-        """Send a frame of speech by its number, or silence."""
+        """Send a frame of speech by its number, or what is heard while nobody speaks."""
         ...
 
     async def close(self) -> None:

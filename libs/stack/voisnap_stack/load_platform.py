@@ -14,7 +14,7 @@ import msgspec
 from .call_hub import HubClient, HubRefused
 from .control import ask
 from .home import home_folder
-from .load_audio import Utterance
+from .load_audio import Room, Utterance
 from .load_callers import Caller, Habits, Measured
 from .load_socket import CallRefused, Dialect, open_line
 from .load_steps import Join
@@ -49,11 +49,11 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
     silence: float
     http: httpx.AsyncClient
 
-    def join(self, channel: str, said: Sequence[Utterance], habits: Habits) -> Join:
+    def join(self, channel: str, said: Sequence[Utterance], rooms: Sequence[Room], habits: Habits) -> Join:
         """Makes callers of one channel."""
         if channel == "webrtc":
-            return self._webrtc(said, habits)
-        return self._voice(HubJson(said) if channel == "voice" else HubMessagePack(said), said, habits)
+            return self._webrtc(said, OpusSpeech(said, rooms), habits)
+        return self._voice((HubJson if channel == "voice" else HubMessagePack)(said, rooms), said, habits)
 
     def _voice(self, dialect: Dialect, said: Sequence[Utterance], habits: Habits) -> Join:
         url = f"{self.base_url}/hubs/voice?{urlencode({'agentId': self.agent_id})}"
@@ -61,18 +61,18 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
 
         async def join(number: int, measured: Measured) -> Caller:
             caller = _caller(number, measured, said, habits, dialect.is_loud)
-            caller.line = await open_line(url, dialect, caller, headers=headers)
+            caller.line = await open_line(url, dialect, caller, number=number, headers=headers)
             return caller
 
         return join
 
-    def _webrtc(self, said: Sequence[Utterance], habits: Habits) -> Join:
-        speech = OpusSpeech(said)
-
+    def _webrtc(self, said: Sequence[Utterance], speech: OpusSpeech, habits: Habits) -> Join:
         async def join(number: int, measured: Measured) -> Caller:
             async with contextlib.AsyncExitStack() as stack:
                 hub = await stack.enter_async_context(self._webrtc_hub())
-                line = await open_peer(speech, lambda offer: _exchanged(hub, offer), loopback=self._is_near)
+                line = await open_peer(
+                    speech, lambda offer: _exchanged(hub, offer), number=number, loopback=self._is_near
+                )
                 caller = line.caller = _caller(number, measured, said, habits, line.is_loud)
                 caller.line = SignalledLine(line, stack.pop_all())
                 return caller

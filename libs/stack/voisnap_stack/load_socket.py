@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
+from .load_audio import Speaking, Voice
 from .load_callers import Caller, clock
 
 OPEN_SECONDS = 15.0
@@ -40,9 +41,8 @@ class Ear(Protocol):
 class Dialect(Protocol):
     """What is said over a socket. One object serves all callers of a measurement, `session` makes what one of them needs."""
 
-    speech: tuple[bytes, ...]
-    """Frames of speech by their number, as whole WebSocket frames (`frame`)."""
-    silence: bytes
+    voices: tuple[Voice, ...]
+    """One for each room, as whole WebSocket frames (`frame`)."""
 
     def session(self, caller: Caller) -> "DialectSession":
         """What reads one caller's messages."""
@@ -78,8 +78,8 @@ def frame(payload: bytes, opcode: int) -> bytes:
 class SocketLine(asyncio.Protocol):
     """One caller's connection over a WebSocket; see `open_line`."""
 
-    def __init__(self, dialect: Dialect, session: DialectSession, request: bytes, key: bytes) -> None:
-        self._speech, self._silence = dialect.speech, dialect.silence
+    def __init__(self, speaking: Speaking, session: DialectSession, request: bytes, key: bytes) -> None:
+        self._speaking = speaking
         self._session = session
         self._request, self._key = request, key
         self._loop = asyncio.get_running_loop()
@@ -93,12 +93,12 @@ class SocketLine(asyncio.Protocol):
     # The caller's side
 
     def send(self, number: int | None) -> None:
-        """A frame of speech by its number, or silence; dropped when the server does not read."""
+        """A frame of speech by its number, or the room's noise; dropped when the server does not read."""
         transport = self._transport
         if transport is None or self._closing or transport.is_closing():
             return
         if transport.get_write_buffer_size() < MAX_UNSENT:
-            transport.write(self._silence if number is None else self._speech[number])
+            transport.write(self._speaking.frame(number))
 
     async def close(self) -> None:
         """Say goodbye and close. May be called twice."""
@@ -212,10 +212,11 @@ async def open_line(
     dialect: Dialect,
     caller: Caller,
     *,
+    number: int = 0,
     headers: Mapping[str, str] | None = None,
     tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
 ) -> SocketLine:
-    """Connect to an http(s) or ws(s) address and wait until audio may flow.
+    """Connect caller `number` to an http(s) or ws(s) address and wait until audio may flow.
 
     Raises `CallRefused` when the server refuses or does not answer in time, and `OSError` when it cannot be reached.
     """
@@ -229,7 +230,10 @@ async def open_line(
     try:
         async with asyncio.timeout(OPEN_SECONDS):
             _, line = await loop.create_connection(
-                lambda: SocketLine(dialect, session, request, key), host, port, ssl=tls() if secure else None
+                lambda: SocketLine(Speaking(dialect.voices, number), session, request, key),
+                host,
+                port,
+                ssl=tls() if secure else None,
             )
             try:
                 await asyncio.shield(session.ready)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from .load_audio import FRAME, Utterance
+from .load_audio import SILENT_ROOM, Room, Utterance, Voice
 from .load_callers import Caller
 from .load_socket import BINARY, TEXT, CallRefused, frame
 
@@ -84,9 +84,8 @@ class HubJson:
     audio = b'"target":"AudioReceived"'
     """What a message with audio has near its beginning, and no other."""
 
-    def __init__(self, utterances: Sequence[Utterance]) -> None:
-        self.speech = tuple(self._audio(samples.tobytes()) for one in utterances for samples in one.frames)
-        self.silence = self._audio(bytes(2 * FRAME))
+    def __init__(self, utterances: Sequence[Utterance], rooms: Sequence[Room] = (SILENT_ROOM,)) -> None:
+        self.voices = tuple(Voice.of(utterances, room, lambda heard: self._audio(heard.tobytes())) for room in rooms)
 
     def session(self, caller: Caller) -> HubCall:
         return HubCall(caller, self)
@@ -126,11 +125,11 @@ class HubMessagePack:
     audio = b"\x01\x80\xc0\xadAudioReceived"
     """An invocation without headers and id; see `HubJson.audio`."""
 
-    def __init__(self, utterances: Sequence[Utterance]) -> None:
-        self.speech = tuple(
-            self.invocation("SendAudioAsync", samples.tobytes()) for one in utterances for samples in one.frames
+    def __init__(self, utterances: Sequence[Utterance], rooms: Sequence[Room] = (SILENT_ROOM,)) -> None:
+        self.voices = tuple(
+            Voice.of(utterances, room, lambda heard: self.invocation("SendAudioAsync", heard.tobytes()))
+            for room in rooms
         )
-        self.silence = self.invocation("SendAudioAsync", bytes(2 * FRAME))
 
     def session(self, caller: Caller) -> HubCall:
         return HubCall(caller, self)

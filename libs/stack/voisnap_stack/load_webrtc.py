@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import aioice
-import numpy as np
 import pylibsrtp
 from aioice.ice import get_host_addresses
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
@@ -21,7 +20,7 @@ from voisnap_media.opus import OpusDecoder, OpusEncoder, OpusError
 from voisnap_media.pcm import Pcm
 from voisnap_media.vad import RATE
 
-from .load_audio import FRAME, Utterance
+from .load_audio import SILENT_ROOM, Room, Speaking, Utterance, Voice
 from .load_callers import Caller, clock
 from .load_socket import CallRefused
 
@@ -40,14 +39,13 @@ Exchange = Callable[[str], Awaitable[str]]
 
 
 class OpusSpeech:
-    """The utterances as packets, and one packet of silence: made once, sent by every caller."""
+    """The utterances and the noise of rooms as packets: made once, sent by every caller."""
 
-    def __init__(self, utterances: Sequence[Utterance]) -> None:
+    def __init__(self, utterances: Sequence[Utterance], rooms: Sequence[Room] = (SILENT_ROOM,)) -> None:
         encoder = OpusEncoder(RATE, bitrate=24000)
-        silence = Pcm(np.zeros(FRAME, np.int16), RATE)
-        for _ in range(5):
-            self.silence = encoder.encode(silence)
-        self.speech = tuple(encoder.encode(Pcm(samples, RATE)) for one in utterances for samples in one.frames)
+        self.voices = tuple(
+            Voice.of(utterances, room, lambda heard: encoder.encode(Pcm(heard, RATE))) for room in rooms
+        )
         self.certificate = RTCCertificate.generateCertificate()
 
 
@@ -104,8 +102,8 @@ class _Leg(aioice.Connection):
 class PeerLine:
     """One caller's connection; see `open_peer`."""
 
-    def __init__(self, speech: OpusSpeech) -> None:
-        self._speech, self._silence = speech.speech, speech.silence
+    def __init__(self, speech: OpusSpeech, number: int) -> None:
+        self._speaking = Speaking(speech.voices, number)
         self._certificate = speech.certificate
         self.caller: Caller | None = None
         self._decoder = OpusDecoder(RATE)
@@ -143,10 +141,10 @@ class PeerLine:
         return bool(len(samples)) and int(samples.max()) > AUDIBLE
 
     def send(self, number: int | None) -> None:
-        """A packet of speech by its number, or of silence."""
+        """A packet of speech by its number, or of the room's noise."""
         if self._tx is None or self._closing:
             return
-        payload = self._silence if number is None else self._speech[number]
+        payload = self._speaking.frame(number)
         header = _HEADER.pack(0x80, _PAYLOAD_TYPE, self._sequence, self._timestamp, self._ssrc)
         self._sequence = (self._sequence + 1) & 0xFFFF
         self._timestamp = (self._timestamp + _STEP) & 0xFFFFFFFF
@@ -226,9 +224,9 @@ class PeerLine:
         return "\r\n".join(lines) + "\r\n"
 
 
-async def open_peer(speech: OpusSpeech, exchange: Exchange, *, loopback: bool = True) -> PeerLine:
-    """Call over WebRTC and wait until audio may flow. Raises `CallRefused`."""
-    line = PeerLine(speech)
+async def open_peer(speech: OpusSpeech, exchange: Exchange, *, number: int = 0, loopback: bool = True) -> PeerLine:
+    """Call over WebRTC as caller `number` and wait until audio may flow. Raises `CallRefused`."""
+    line = PeerLine(speech, number)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await line.connect(exchange, loopback=loopback)

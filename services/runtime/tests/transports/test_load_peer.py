@@ -42,7 +42,7 @@ async def test_a_load_caller_is_heard_and_hears():
     caller = line.caller = Caller((utterance(Pcm(TONE, 16000)),), Habits(), measured, is_loud=line.is_loud)
     caller.heard = lambda payload, now: loud.set() if line.is_loud(payload) else None
     async with asyncio.timeout(10):
-        for number in range(len(speech.speech)):
+        for number in range(len(speech.voices[0].speech)):
             line.send(number)
             transport.send(AGENT)
             await asyncio.sleep(0)
