@@ -36,12 +36,11 @@ async def serve_control(path: Path, handler: Handler) -> asyncio.Server:
 
     await asyncio.to_thread(path.unlink, missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)
-    try:
-        with _ShortPath(path) as short:
-            listener.bind(short)
-    finally:
-        os.umask(before)
+    # The socket's own mode becomes the file's (unix(7)). The process's umask would also reach what other threads create meanwhile.
+    os.fchmod(listener.fileno(), 0o600)
+    with _ShortPath(path) as short:
+        listener.bind(short)
+    await asyncio.to_thread(path.chmod, 0o600)
     return await asyncio.start_unix_server(handle, sock=listener, limit=LINE_LIMIT)
 
 
