@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -20,6 +21,7 @@ from litestar.params import QueryParameter
 from litestar.types import ASGIApp, ControllerRouterHandler, LifespanHook, Message, Receive, Scope, Send
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from voisnap_domain.errors import FieldError, Invalid
 
 from . import log, problem, trace
 from .health import Check, DrainGate, LoopLag, readiness
@@ -48,10 +50,11 @@ _FAILED = Counter("voisnap_http_failures_total", "Answers with a status of 500 o
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which page of a list, from 1 on."""
+    """Which page of a list, from 1 on; or what follows a cursor, for lists that give cursors."""
 
     page: int = 1
     page_size: int = 20
+    cursor: str | None = None
 
     @property
     def offset(self) -> int:
@@ -59,35 +62,64 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True, rename="camel"):
-    """The envelope of a list. `total` counts the items of all pages."""
+    """The envelope of a list. `total` counts the items of all pages; `next_cursor` is there in lists that give cursors, null at the end."""
 
     data: tuple[T, ...]
     page: int
     page_size: int
     total: int
     total_pages: int
+    next_cursor: str | msgspec.UnsetType | None = msgspec.UNSET
 
     @classmethod
-    def of(cls, data: Sequence[T], query: PageQuery, total: int) -> "Page[T]":
+    def of(
+        cls,
+        data: Sequence[T],
+        query: PageQuery,
+        total: int,
+        *,
+        next_cursor: str | msgspec.UnsetType | None = msgspec.UNSET,
+    ) -> "Page[T]":
         return cls(
             data=tuple(data),
             page=query.page,
             page_size=query.page_size,
             total=total,
             total_pages=-(-total // query.page_size),
+            next_cursor=next_cursor,
         )
 
 
 InjectedPageQuery = NamedDependency[PageQuery]
-"""Parameter `paging` of a list handler: `page` (from 1, default 1) and `pageSize` (1 to 100, default 20) of the query."""
+"""Parameter `paging` of a list handler: `page` (from 1, default 1), `pageSize` (1 to 100, default 20) and `cursor` of the query."""
 
 
 def page_query(
     page: Annotated[int, QueryParameter(ge=1, le=1_000_000, description="Page number, from 1 on")] = 1,
     page_size: Annotated[int, QueryParameter(name="pageSize", ge=1, le=100, description="Items a page")] = 20,
+    cursor: Annotated[
+        str | None,
+        QueryParameter(
+            max_length=1000, description="`nextCursor` of the page before; in its place `page` counts for nothing"
+        ),
+    ] = None,
 ) -> PageQuery:
     """The page asked for; other values are refused with 422."""
-    return PageQuery(page=page, page_size=page_size)
+    return PageQuery(page=page, page_size=page_size, cursor=cursor)
+
+
+def cursor_of(*position: Any) -> str:
+    """An opaque cursor that stands for the sort values of a page's last item."""
+    return urlsafe_b64encode(msgspec.json.encode(position)).rstrip(b"=").decode()
+
+
+def position_of(cursor: str, kind: type[T]) -> T:
+    """The sort values behind a cursor, `kind` being a tuple type. Raises Invalid for anything that `cursor_of` did not make for it."""
+    try:
+        return msgspec.json.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=kind)
+    except (ValueError, msgspec.DecodeError):
+        detail = "cursor: must be the nextCursor of a page of this list, in the same order."
+        raise Invalid((FieldError(pointer="?cursor", code="invalid", detail=detail),)) from None
 
 
 def provide(value: Any) -> Provide:

@@ -79,6 +79,11 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     return structlog.stdlib.get_logger(name)
 
 
+def request_id() -> str | None:
+    """The id of the HTTP request in work; None outside of one."""
+    return structlog.contextvars.get_contextvars().get("request_id")
+
+
 def redactor(*, show_pii: bool) -> structlog.typing.Processor:
     """The processor that hides `pii.*` values and masks credentials in every text."""
 

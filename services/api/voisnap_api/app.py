@@ -26,6 +26,7 @@ from voisnap_providers.ports.blobs import Blobs
 from . import openapi
 from .agents.routes import AgentController
 from .api_keys.routes import ApiKeyController
+from .audit.routes import AuditController
 from .auth.credentials import Credentials
 from .auth.routes import AuthController, jwks
 from .conversations.routes import ConversationController
@@ -45,6 +46,7 @@ ROUTES = (
     AgentController,
     WebRtcSessionController,
     ConversationController,
+    AuditController,
     download,
     look,
     jwks,

@@ -49,7 +49,7 @@ WRITE = frozenset(
     }
 )
 
-GRANTABLE = READ | WRITE
+GRANTABLE = READ | WRITE | {"audit:read"}
 """Scopes an API key may hold."""
 
 _EVERYDAY = frozenset(
