@@ -73,6 +73,10 @@ class MemoryStore:
         live[session_id] = until
         return True
 
+    async def waiting(self, tenant_id: TenantId, *, now: datetime, until: datetime) -> int:
+        self._reach()
+        return sum(now < end <= until for end in self.tenants.get(tenant_id, {}).values())
+
     async def release(self, tenant_id: TenantId, session_id: SessionId) -> None:
         self._reach()
         self.tenants.get(tenant_id, {}).pop(session_id, None)

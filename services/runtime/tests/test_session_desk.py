@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 from voisnap_domain.errors import Conflict, LimitReached
-from voisnap_domain.ids import NodeId, SessionId
-from voisnap_domain.sessions import EndReason, SessionState
+from voisnap_domain.ids import NodeId, SessionId, TenantId
+from voisnap_domain.sessions import Channel, EndReason, SessionState
 from voisnap_kit.settings import Secret
 from voisnap_proto.requests import END_SESSION, OPEN_SESSION, EndSession, OpenSession, SessionEnding, SessionOpened
-from voisnap_runtime.sessions.desk import Desk, DeskSettings, end_session_at
+from voisnap_runtime.sessions.desk import MAX_WAITING, Desk, DeskSettings, end_session_at
 from voisnap_runtime.sessions.reaper import Reaper
 from voisnap_runtime.sessions.tokens import IceSettings
 
@@ -125,6 +125,26 @@ async def test_a_tenant_over_its_limit_is_refused_until_a_session_ends(open_sess
     assert await end_session("wrtc_1")
 
     await open_session(make_plan(3, max_concurrent=1))
+
+
+async def test_a_tenant_has_so_many_browser_calls_waiting_whatever_its_plan_allows(
+    house, open_session, end_session, make_plan
+):
+    for number in range(MAX_WAITING):
+        await open_session(make_plan(number, max_concurrent=None))
+    with pytest.raises(LimitReached, match="wait for their callers") as refusal:
+        await open_session(make_plan(200, max_concurrent=None))
+    assert refusal.value.code == "session-limit-reached"
+
+    await open_session(make_plan(201, max_concurrent=None, tenant_id=TenantId("ten_2")))
+    await open_session(make_plan(202, max_concurrent=None, channel=Channel.PHONE))
+    for claimed in ("wrtc_202", "wrtc_1"):
+        await house.sessions.claim(SessionId(claimed))
+    assert await end_session("wrtc_2")
+    await open_session(make_plan(203, max_concurrent=None))
+    await open_session(make_plan(204, max_concurrent=None))
+    with pytest.raises(LimitReached):
+        await open_session(make_plan(205, max_concurrent=None))
 
 
 async def test_a_full_or_late_node_refuses(open_session, room, lag, make_plan):

@@ -200,6 +200,20 @@ async def test_a_tenant_holds_no_more_sessions_than_its_limit(store, clock):
     assert await reserve("c")
 
 
+async def test_sessions_that_nobody_has_claimed_are_those_that_count_for_the_shortest_time(store, clock):
+    now, to_connect = clock(), timedelta(minutes=5)
+    for name, until in (
+        ("over", now),
+        ("a", now + to_connect),
+        ("b", now + to_connect),
+        ("claimed", now + timedelta(minutes=16)),
+    ):
+        assert await store.reserve(TENANT, SessionId(name), limit=None, now=now - to_connect, until=until)
+
+    assert await store.waiting(TENANT, now=now, until=now + to_connect) == 2
+    assert await store.waiting(TenantId("ten_2"), now=now, until=now + to_connect) == 0
+
+
 async def test_a_reservation_that_is_over_makes_room(store, clock):
     soon = clock() + timedelta(minutes=1)
     assert await store.reserve(TENANT, SessionId("a"), limit=1, now=clock(), until=soon)

@@ -32,6 +32,7 @@ from voisnap_signalr import HubApp, router
 
 from . import metrics
 from .hubs.auth import authenticator
+from .hubs.bounds import TenantBounds
 from .hubs.chat import ChatHub
 from .hubs.connection_tokens import RedisConnectionTokens
 from .hubs.reception import Reception, plans_of
@@ -166,6 +167,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
         )
 
         # HTTP and hubs.
+        bounds = TenantBounds(redis, node_id)
         reception = Reception(
             store=store,
             sessions=sessions,
@@ -175,6 +177,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
             random_bytes=os.urandom,
             bus=bus,
             resume_window=settings.resume_window,
+            bounds=bounds,
         )
         gallery = Gallery(bus, sessions.of_conversation, to_event=call_event)
         between = BusRelay(bus, node_id)
@@ -184,7 +187,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
                 "voice": lambda: VoiceHub(reception),
                 "chat": lambda: ChatHub(reception),
             },
-            authenticate=authenticator(jwks, check_room=desk.check_room),
+            authenticate=authenticator(jwks, check_room=desk.check_room, bounds=bounds),
             allowed_origins=settings.origins,
             tokens=RedisConnectionTokens(redis),
             logger=log.get("voisnap_runtime.hubs"),
@@ -214,6 +217,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
                 recordings.run(),
                 sessions.run(beat.touch),
                 sessions.keep_snapshots(),
+                bounds.run(),
                 lag.run(),
                 reaping.run(),
                 registering.run(),

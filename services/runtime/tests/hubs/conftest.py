@@ -307,3 +307,9 @@ def outcome_of():
         return ""
 
     return invoke
+
+
+@pytest.fixture
+def listening():
+    """`async with listening(app) as port`."""
+    return listening_at

@@ -9,6 +9,8 @@ from voisnap_domain.tenants import Environment
 from voisnap_kit.tokens import Claims, InvalidToken, JwksClient
 from voisnap_signalr import HubRequest, Refused, Unauthorized
 
+from .bounds import Bounds
+
 HUB_SCOPE = "hub"
 API_KEY_PREFIX = "vsnp_"
 USER_PREFIX = "usr_"
@@ -45,16 +47,22 @@ class HubUser(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def authenticator(
-    jwks: JwksClient, *, check_room: Callable[[], None] = lambda: None
+    jwks: JwksClient, *, check_room: Callable[[], None] = lambda: None, bounds: Bounds | None = None
 ) -> Callable[[HubRequest], Awaitable[HubUser]]:
     """The check of a request's token: header first, else query. Raises Unauthorized (HTTP 401).
 
     `check_room` raises LimitReached when this process takes no more sessions: whoever wants a new one is sent away with 503 before he is
-    connected, so that the edge or the client tries another process.
+    connected, so that the edge or the client tries another process. Who begins a connection is counted within the tenant's `bounds`, and
+    sent away with 429 beyond them.
     """
 
     async def authenticate(request: HubRequest) -> HubUser:
         user = await identify(request)
+        if bounds is not None and _begins_connection(request):
+            try:
+                await bounds.negotiates(user)
+            except LimitReached as error:
+                raise Refused(429, error.detail, retry_after_s=error.retry_after) from None
         if _wants_new_session(request):
             try:
                 check_room()
@@ -88,6 +96,11 @@ def _wants_new_session(request: HubRequest) -> bool:
     if comes_back or (query.get("id") and not is_socket):
         return False
     return bool(query.get("agentId"))
+
+
+def _begins_connection(request: HubRequest) -> bool:
+    """Whether it is a negotiation, or a socket that leaves that out."""
+    return request.is_negotiate or not request.query.get("id")
 
 
 def user_of(claims: Claims) -> HubUser:

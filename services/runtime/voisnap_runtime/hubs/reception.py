@@ -30,6 +30,7 @@ from voisnap_runtime.sessions.roster import GRACE, LiveSessions
 from voisnap_runtime.sessions.store import Seat, Store
 
 from .auth import HubUser
+from .bounds import Boundless, Bounds
 from .listening import Listener
 from .parameters import Parameters
 from .refusals import AGENT_NOT_FOUND, AUTH_FAILED, INTERNAL_ERROR, RECONNECT_FAILED, Refusal, refusing
@@ -68,6 +69,7 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
     random_bytes: Callable[[int], bytes]
     bus: Telling
     resume_window: timedelta = GRACE
+    bounds: Bounds = msgspec.field(default_factory=Boundless)
 
     async def session_for(
         self, connection: HubConnection, channel: Channel, wanted: Parameters

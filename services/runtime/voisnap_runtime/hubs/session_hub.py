@@ -108,6 +108,8 @@ class SessionHub(Hub, Generic[A]):
     async def on_connected(self) -> None:
         """Come to a session; a refusal is an `Error` event and the end of the connection."""
         try:
+            with refusing(conflict=RECONNECT_FAILED):
+                await self._reception.bounds.enters(self.connection.user, self.connection.id)
             await self.enter()
         except Refusal as refusal:
             await self.turn_away(refusal)
@@ -117,6 +119,7 @@ class SessionHub(Hub, Generic[A]):
         if self._farewell is not None:
             self._farewell.cancel()
         self.lose()
+        await self._reception.bounds.leaves(self.connection.user, self.connection.id)
 
     def lose(self) -> None:
         """The connection is gone. May be called twice."""

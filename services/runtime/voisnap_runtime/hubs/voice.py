@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterable
 
 import msgspec
+from voisnap_domain.errors import LimitReached
 from voisnap_domain.ids import ConversationId
 from voisnap_domain.sessions import Channel
 from voisnap_signalr import HubError, hub_method
@@ -16,6 +17,7 @@ from voisnap_runtime.transports.hub_audio import HubAudio, TooFast
 from . import wire
 from .auth import HubUser
 from .listening import Listener, Listening
+from .refusals import RECONNECT_FAILED, refusing
 from .session_hub import HubAudience, HubBorneHub
 
 KEYS = frozenset("0123456789*#")
@@ -41,8 +43,8 @@ class VoiceHub(HubBorneHub[HubAudience, HubAudio]):
     _complained: frozenset[str] = frozenset()
     _listener: Listener | None = None
 
-    @hub_method("SendAudioAsync")
-    async def send_audio(self, audio: msgspec.Raw) -> None:
+    @hub_method("SendAudioAsync", immediate=True)
+    def send_audio(self, audio: msgspec.Raw) -> None:
         """The caller's next audio: base64 of little-endian 16-bit samples at 16 kHz, or with MessagePack the bytes themselves.
 
         20 ms a call are best; any length goes. What comes faster than in real time for more than two seconds is dropped.
@@ -65,7 +67,7 @@ class VoiceHub(HubBorneHub[HubAudience, HubAudio]):
         with contextlib.suppress(ConnectionError):
             async for frame in audio:
                 try:
-                    await self.send_audio(frame)
+                    self.send_audio(frame)
                 except HubError as error:
                     if str(error) != TOO_FAST:
                         raise
@@ -91,6 +93,10 @@ class VoiceHub(HubBorneHub[HubAudience, HubAudio]):
         if READ_SCOPE not in user.scopes:
             raise HubError(f"Listening needs the scope {READ_SCOPE}.")
         wanted = _sides_of(sides)
+        try:
+            await self._reception.bounds.joins(user)
+        except LimitReached as error:
+            raise HubError(error.detail) from None
         await self.stop_listening()
         listener = self._reception.listener(self.connection, ConversationId(conversation_id[:200]), wanted)
         self._listener = listener
@@ -126,6 +132,8 @@ class VoiceHub(HubBorneHub[HubAudience, HubAudio]):
         query, user = self.connection.query, self.connection.user
         names = ("agentId", "sessionId", "resumeToken")
         if user.agent_id is None and READ_SCOPE in user.scopes and not any(query.get(name) for name in names):
+            with refusing(conflict=RECONNECT_FAILED):
+                await self._reception.bounds.idles(user, self.connection.id)
             return
         await super().enter()
 

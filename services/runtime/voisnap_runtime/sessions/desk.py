@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from voisnap_domain.errors import LimitReached
 from voisnap_domain.ids import NodeId, SessionId
-from voisnap_domain.sessions import EndReason, Session, SessionPlan, SessionState
+from voisnap_domain.sessions import Channel, EndReason, Session, SessionPlan, SessionState
 from voisnap_kit import log
 from voisnap_kit.bus import BusError, NoResponders, Subscription
 from voisnap_kit.redis import RedisError
@@ -32,6 +32,9 @@ R = TypeVar("R")
 
 TO_CONNECT = timedelta(minutes=5)
 """How long a session waits for its caller."""
+
+MAX_WAITING = 100
+"""Browser calls of one tenant that wait for their callers at the same time, whatever the plan allows. A few more may slip in at once."""
 
 DEADLINE_MARGIN = timedelta(seconds=60)
 """What a session may take beyond its agent's maximum duration, to say goodbye."""
@@ -174,6 +177,7 @@ class Desk:
         now = self._now()
         expires_at = now + TO_CONNECT
         deadline = expires_at + timedelta(seconds=plan.agent.config.max_duration_seconds) + DEADLINE_MARGIN
+        await self._check_waiting(plan, now=now, until=expires_at)
         if not await self._store.reserve(
             plan.tenant_id, plan.session_id, limit=plan.max_concurrent, now=now, until=expires_at
         ):
@@ -192,6 +196,16 @@ class Desk:
             ice_servers=ice_servers(self._settings.ice, plan.session_id, until=deadline),
             node_id=self._settings.node_id,
         )
+
+    async def _check_waiting(self, plan: SessionPlan, *, now: datetime, until: datetime) -> None:
+        """Raises LimitReached. A session that begins at a hub waits for nobody."""
+        if plan.channel is not Channel.WEBRTC:
+            return
+        if await self._store.waiting(plan.tenant_id, now=now, until=until) >= MAX_WAITING:
+            raise LimitReached(
+                f"{MAX_WAITING} sessions wait for their callers already. Connect to them, or end them, before you open more.",
+                code="session-limit-reached",
+            )
 
     async def _leave_to_reaper(self, session: Session, reason: EndReason) -> SessionEnding:
         """End a conversation that nobody holds now: nobody goes on with it, and the reaper tells how it was."""

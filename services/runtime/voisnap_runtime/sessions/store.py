@@ -98,6 +98,10 @@ class Store(Protocol):
         """Count a session towards its tenant's concurrent ones until `until`; False when the limit is reached."""
         ...
 
+    async def waiting(self, tenant_id: TenantId, *, now: datetime, until: datetime) -> int:
+        """How many of a tenant's sessions count no longer than `until`, the latest time for one that is opened now: nobody has claimed them."""
+        ...
+
     async def release(self, tenant_id: TenantId, session_id: SessionId) -> None:
         """The session no longer counts."""
         ...
@@ -318,6 +322,9 @@ class RedisStore:
     ) -> bool:
         args = (session_id, now.timestamp(), until.timestamp(), -1 if limit is None else limit)
         return bool(await _RESERVE(self._redis, keys=(_tenant_key(tenant_id),), args=args))
+
+    async def waiting(self, tenant_id: TenantId, *, now: datetime, until: datetime) -> int:
+        return await self._client.zcount(_tenant_key(tenant_id), f"({now.timestamp()}", until.timestamp())
 
     async def release(self, tenant_id: TenantId, session_id: SessionId) -> None:
         await self._client.zrem(_tenant_key(tenant_id), session_id)
