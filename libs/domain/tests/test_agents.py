@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from voisnap_domain.agent_rules import violations
 from voisnap_domain.agents import (
     Agent,
     AgentConfig,
@@ -17,7 +18,6 @@ from voisnap_domain.agents import (
     TranscriptionProvider,
     Voice,
     VoiceProvider,
-    violations,
 )
 from voisnap_domain.ids import AgentId, TenantId
 from voisnap_domain.tenants import Environment
@@ -49,6 +49,7 @@ def agent() -> Agent:
         version=3,
         published_version=2,
         config=config(),
+        widget_key="wgt_1",
         created_at=AT,
         updated_at=AT,
     )
@@ -60,8 +61,10 @@ def test_changed_configuration_is_the_next_version() -> None:
     assert (changed.version, changed.config.name, changed.updated_at) == (4, "Front desk", LATER)
 
 
-def test_same_configuration_is_no_new_version() -> None:
-    assert agent() == agent().configured(config(), at=LATER)
+def test_same_configuration_once_more_is_the_next_version_too() -> None:
+    same = agent().configured(config(), at=LATER)
+
+    assert (same.version, same.config, same.updated_at) == (4, config(), LATER)
 
 
 def test_default_configuration_is_in_range() -> None:

@@ -1,17 +1,15 @@
 """What an agent is: persona, voice, model, transcription and behaviour.
 
 Field names are the seed's in snake_case; defaults are those of the seed's agent object where it gives no other (decisions, "Agents").
-Ranges are checked by `violations`, so that every wrong field is reported at once.
+Ranges are checked by `agent_rules.violations`, so that every wrong field is reported at once.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from .errors import FieldError
 from .ids import AgentId, TenantId
 from .tenants import Environment
 
@@ -88,6 +86,39 @@ class CustomFieldType(StrEnum):
     DATE = "date"
 
 
+class ToolType(StrEnum):
+    REST_API = "rest_api"
+    SALESFORCE = "salesforce"
+    HUBSPOT = "hubspot"
+    SHOPIFY = "shopify"
+    GOOGLE_CALENDAR = "google_calendar"
+
+
+class ParameterType(StrEnum):
+    """Types of JSON Schema that a tool's parameter may have."""
+
+    STRING = "string"
+    NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    ARRAY = "array"
+    OBJECT = "object"
+
+
+class Alphabet(StrEnum):
+    """How a pronunciation is written: as other words, or in the International Phonetic Alphabet."""
+
+    RESPELLING = "respelling"
+    IPA = "ipa"
+
+
+class BackgroundSound(StrEnum):
+    NONE = "none"
+    OFFICE = "office"
+    CAFE = "cafe"
+    CALL_CENTER = "call_center"
+
+
 class Persona(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     personality: str | None = None
@@ -142,7 +173,7 @@ class Interruption(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VoicemailDetection(msgspec.Struct, frozen=True, kw_only=True):
-    enabled: bool = False
+    enabled: bool = True
     action: VoicemailAction = VoicemailAction.LEAVE_MESSAGE
     message: str | None = None
 
@@ -181,6 +212,85 @@ class AnalysisConfig(msgspec.Struct, frozen=True, kw_only=True):
     custom_fields: tuple[CustomField, ...] = ()
 
 
+class ToolParameter(msgspec.Struct, frozen=True, kw_only=True):
+    """One argument of a tool. With a `source` (`caller_phone_number`) the platform fills it in, else the model does."""
+
+    name: str
+    type: ParameterType = ParameterType.STRING
+    description: str | None = None
+    required: bool = False
+    source: str | None = None
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """Something the agent may call. `config` depends on the type: of `rest_api` it has `url`, `method`, `headers`, `queryParams`.
+    `response_mapping` names the parts of the answer that the model sees, by JSONPath."""
+
+    name: str
+    description: str
+    type: ToolType
+    config: dict[str, Any] = msgspec.field(default_factory=dict)
+    parameters: tuple[ToolParameter, ...] = ()
+    response_mapping: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is different on one channel; None leaves it as it is elsewhere."""
+
+    enabled: bool = True
+    first_message: str | None = None
+    system_prompt_append: str | None = None
+    max_duration_seconds: int | None = None
+
+
+class Channels(msgspec.Struct, frozen=True, kw_only=True):
+    """Named as `sessions.Channel` values are."""
+
+    phone: ChannelSettings = msgspec.field(default_factory=ChannelSettings)
+    webrtc: ChannelSettings = msgspec.field(default_factory=ChannelSettings)
+    webchat: ChannelSettings = msgspec.field(default_factory=ChannelSettings)
+    sms: ChannelSettings = msgspec.field(default_factory=ChannelSettings)
+    whatsapp: ChannelSettings = msgspec.field(default_factory=ChannelSettings)
+    telegram: ChannelSettings = msgspec.field(default_factory=ChannelSettings)
+
+
+class Fallbacks(msgspec.Struct, frozen=True, kw_only=True):
+    """Who takes over when a provider fails, in this order."""
+
+    llm: tuple[Llm, ...] = ()
+    voice: tuple[Voice, ...] = ()
+    transcription: tuple[Transcription, ...] = ()
+
+
+class TransferTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody a call can be passed on to: a number (E.164) or a SIP address."""
+
+    name: str
+    description: str | None = None
+    phone_number: str | None = None
+    sip_uri: str | None = None
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    targets: tuple[TransferTarget, ...] = ()
+
+
+class Widget(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent on web pages: from which origins it may be called, and how it looks."""
+
+    allowed_origins: tuple[str, ...] = ()
+    theme: dict[str, Any] = msgspec.field(default_factory=dict)
+    ui_config: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Pronunciation(msgspec.Struct, frozen=True, kw_only=True):
+    """How a word or phrase is spoken."""
+
+    text: str
+    pronunciation: str
+    alphabet: Alphabet = Alphabet.RESPELLING
+
+
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about an agent that a version keeps: what the owner writes, without identity, status and counters."""
 
@@ -210,10 +320,35 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
     knowledge_base_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     variables: dict[str, Any] = msgspec.field(default_factory=dict)
+    tools: tuple[Tool, ...] = ()
+    channels: Channels = msgspec.field(default_factory=Channels)
+    fallbacks: Fallbacks = msgspec.field(default_factory=Fallbacks)
+    transfer: Transfer = msgspec.field(default_factory=Transfer)
+    widget: Widget = msgspec.field(default_factory=Widget)
+    pronunciations: tuple[Pronunciation, ...] = ()
+    background_sound: BackgroundSound = BackgroundSound.NONE
+
+    def on(self, channel: str) -> "AgentConfig":
+        """The configuration as it counts on one channel: with that channel's first message, addition to the prompt and duration."""
+        wanted: ChannelSettings = getattr(self.channels, channel)
+        prompt = self.system_prompt_template
+        return msgspec.structs.replace(
+            self,
+            first_message=self.first_message if wanted.first_message is None else wanted.first_message,
+            system_prompt_template=f"{prompt}\n\n{wanted.system_prompt_append}"
+            if wanted.system_prompt_append
+            else prompt,
+            max_duration_seconds=wanted.max_duration_seconds or self.max_duration_seconds,
+        )
+
+    def serves(self, channel: str) -> bool:
+        """Whether the agent is to be reached on a channel."""
+        settings: ChannelSettings = getattr(self.channels, channel)
+        return settings.enabled
 
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent as its owner sees it. `version` rises by one with every change of its configuration."""
+    """An agent as its owner sees it. `version` rises by one with every PATCH. `widget_key` is what web pages name it by; it is no secret."""
 
     id: AgentId
     tenant_id: TenantId
@@ -222,13 +357,12 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     published_version: int | None
     config: AgentConfig
+    widget_key: str
     created_at: datetime
     updated_at: datetime
 
     def configured(self, config: AgentConfig, *, at: datetime) -> "Agent":
-        """The agent with another configuration: the next version, or itself when nothing changed."""
-        if config == self.config:
-            return self
+        """The agent with another configuration, or the same one again: the next version."""
         return msgspec.structs.replace(self, config=config, version=self.version + 1, updated_at=at)
 
     def activated(self, *, at: datetime) -> "Agent":
@@ -246,111 +380,3 @@ class AgentSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     agent_id: AgentId
     version: int
     config: AgentConfig
-
-
-MAX_FILLERS = 20
-MAX_FILLER_CHARS = 200
-
-_RANGES: tuple[tuple[str, float, float], ...] = (
-    ("voice.stability", 0, 1),
-    ("voice.similarity_boost", 0, 1),
-    ("voice.style", 0, 1),
-    ("voice.speed", 0.5, 2),
-    ("llm.temperature", 0, 2),
-    ("llm.top_p", 0, 1),
-    ("llm.frequency_penalty", -2, 2),
-    ("llm.presence_penalty", -2, 2),
-    ("llm.max_tokens", 1, 4096),
-    ("max_duration_seconds", 30, 3600),
-    ("max_idle_time_seconds", 5, 60),
-    ("silence_detection.timeout_seconds", 1, 60),
-    ("endpointing.silence_duration_ms", 100, 5000),
-    ("endpointing.utterance_end_ms", 300, 10000),
-    ("fillers.delay_ms", 500, 10000),
-    ("recording.storage_retention_days", 1, 3650),
-)
-
-_LENGTHS: tuple[tuple[str, int, int], ...] = (
-    ("name", 1, 100),
-    ("description", 0, 2000),
-    ("persona.name", 1, 100),
-    ("persona.personality", 0, 1000),
-    ("persona.role", 0, 200),
-    ("voice.voice_id", 1, 200),
-    ("llm.model", 1, 200),
-    ("system_prompt_template", 1, 100_000),
-    ("first_message", 0, 2000),
-    ("ai_disclosure_message", 0, 2000),
-    ("voicemail_detection.message", 0, 2000),
-    ("silence_detection.message", 0, 500),
-)
-
-
-def violations(config: AgentConfig) -> tuple[FieldError, ...]:
-    """Every field of `config` that is out of its documented range, as camelCase JSON pointers."""
-    return (*_range_errors(config), *_length_errors(config), *_filler_errors(config), *_custom_field_errors(config))
-
-
-def _range_errors(config: AgentConfig) -> Iterator[FieldError]:
-    ranges = {path: (low, high) for path, low, high in _RANGES}
-    if config.voice.provider is VoiceProvider.ELEVENLABS:
-        ranges["voice.speed"] = (0.7, 1.2)
-    for path, (low, high) in ranges.items():
-        value = _at(config, path)
-        if value is not None and not low <= value <= high:
-            yield FieldError(
-                pointer=_pointer(path), code="out-of-range", detail=f"must be between {low:g} and {high:g}"
-            )
-
-
-def _length_errors(config: AgentConfig) -> Iterator[FieldError]:
-    for path, shortest, longest in _LENGTHS:
-        value = _at(config, path)
-        if value is not None and not shortest <= len(value.strip() if shortest else value) <= longest:
-            detail = (
-                f"must have {shortest} to {longest} characters"
-                if shortest
-                else f"must have at most {longest} characters"
-            )
-            yield FieldError(pointer=_pointer(path), code="bad-length", detail=detail)
-
-
-def _filler_errors(config: AgentConfig) -> Iterator[FieldError]:
-    if len(config.fillers.phrases) > MAX_FILLERS:
-        yield FieldError(
-            pointer="/fillers/phrases", code="bad-length", detail=f"must have at most {MAX_FILLERS} phrases"
-        )
-    for index, phrase in enumerate(config.fillers.phrases):
-        if not 1 <= len(phrase.strip()) <= MAX_FILLER_CHARS:
-            yield FieldError(
-                pointer=f"/fillers/phrases/{index}",
-                code="bad-length",
-                detail=f"must have 1 to {MAX_FILLER_CHARS} characters",
-            )
-
-
-def _custom_field_errors(config: AgentConfig) -> Iterator[FieldError]:
-    for index, field in enumerate(config.analysis_config.custom_fields):
-        if field.type is CustomFieldType.ENUM and not field.options:
-            yield FieldError(
-                pointer=f"/analysisConfig/customFields/{index}/options",
-                code="required",
-                detail="an enum needs its options",
-            )
-
-
-def _at(config: AgentConfig, path: str) -> Any:
-    value: Any = config
-    for name in path.split("."):
-        value = getattr(value, name)
-    return value
-
-
-def _pointer(path: str) -> str:
-    return "/" + "/".join(camel(name) for name in path.split("."))
-
-
-def camel(name: str) -> str:
-    """`silence_duration_ms` → `silenceDurationMs`, the spelling of the wire."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)

@@ -23,5 +23,8 @@ PREFIXES: dict[str, str] = {
     "request": "req",
     "event": "evt",
     "node": "node",
+    "agent_test": "test",
+    "widget_key": "wgt",
+    "knowledge_base": "kb",
 }
 """Prefix of each kind, as the documentation prints them."""

@@ -137,11 +137,16 @@ async def test_patch_merges_and_makes_the_next_version(api):
     assert patched["llm"] == agent["llm"] | {"temperature": 0.5}
     assert (patched["description"], patched["tags"]) == (None, ["a", "b"])
     again = (await api.client.patch(url, json={"tags": ["a", "b"]}, headers=headers)).json()
-    assert again["version"] == 2
+    assert again["version"] == 3
     versions = (await api.client.get(f"{url}/versions", headers=headers)).json()["data"]
-    assert [version["version"] for version in versions] == [2, 1]
-    assert versions[0]["changesSummary"] == "Updated LLM temperature, system prompt, description and tags"
-    assert versions[0]["createdBy"] == "usr_1"
+    assert [version["version"] for version in versions] == [3, 2, 1]
+    summaries = [version["changesSummary"] for version in versions]
+    assert summaries == [
+        "No changes",
+        "Updated description, system prompt, LLM temperature and tags",
+        "Initial version",
+    ]
+    assert {version["createdBy"] for version in versions} == {"usr_1"}
     old = (await api.client.get(f"{url}/versions/1", headers=headers)).json()
     assert old["config"]["description"] == "old"
 
@@ -152,7 +157,7 @@ async def test_patch_that_would_break_the_agent_changes_nothing(api):
     url = f"/api/v1/agents/{agent['id']}"
     answer = await api.client.patch(url, json={"name": None, "llm": {"topP": 7}, "id": "agt_x"}, headers=headers)
     assert answer.status_code == 422
-    assert {fault["pointer"] for fault in answer.json()["errors"]} == {"/name", "/id"}
+    assert {fault["pointer"] for fault in answer.json()["errors"]} == {"/name", "/id", "/llm/topP"}
     assert (await api.client.get(url, headers=headers)).json() == agent
 
 

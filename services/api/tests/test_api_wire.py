@@ -11,6 +11,7 @@ from voisnap_api.auth.scopes import GRANTABLE, READ, Role, scopes_of
 from voisnap_api.demo import DEMO_AGENT
 from voisnap_api.wire import merged
 from voisnap_domain import agents as domain
+from voisnap_domain.agent_rules import camel, violations
 
 pytestmark = pytest.mark.unit
 
@@ -33,7 +34,7 @@ def test_every_field_of_the_domain_is_on_the_wire_with_the_same_default(noun, bo
     found = {field.name: field for field in msgspec.structs.fields(body)}
     assert set(found) == set(wanted)
     for name, field in wanted.items():
-        assert found[name].encode_name == domain.camel(name)
+        assert found[name].encode_name == camel(name)
         assert found[name].default == field.default, name
         if not any(
             isinstance(part, type) and issubclass(part, msgspec.Struct) for part in (field.type, *get_args(field.type))
@@ -72,12 +73,12 @@ def test_changes_are_said_in_words():
     warmer = msgspec.structs.replace(DEMO_AGENT, llm=msgspec.structs.replace(DEMO_AGENT.llm, temperature=0.5))
     assert summary(DEMO_AGENT, warmer) == "Updated LLM temperature"
     both = msgspec.structs.replace(warmer, system_prompt_template="new")
-    assert summary(DEMO_AGENT, both) == "Updated LLM temperature and system prompt"
+    assert summary(DEMO_AGENT, both) == "Updated system prompt and LLM temperature"
     assert summary(DEMO_AGENT, DEMO_AGENT) == "No changes"
 
 
 def test_the_demo_agent_is_valid():
-    assert domain.violations(DEMO_AGENT) == ()
+    assert violations(DEMO_AGENT) == ()
     assert DEMO_AGENT.system_prompt_template.count("\n- ") >= 12
 
 

@@ -7,21 +7,25 @@ from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 from voisnap_domain.agents import Agent, AgentStatus
 from voisnap_domain.errors import FieldError, Invalid
 from voisnap_domain.ids import AgentId
+from voisnap_kit.conditional import is_known
 from voisnap_kit.http import InjectedPageQuery, Page
 from voisnap_kit.work import begin
 
 from voisnap_api.gate import API_READ_HEAVY, InjectedCaller, InjectedDatabase, requires
 
 from . import usecases
+from .changes import differences, summary
 from .records import AgentFilter
 from .schemas import (
     AgentView,
+    ComparisonView,
     DuplicateBody,
     PublishBody,
     VersionDetail,
     VersionList,
     VersionView,
     config_of,
+    document_of,
     patched,
 )
 
@@ -29,6 +33,9 @@ _SORTS = {"name": "name", "createdAt": "created_at", "updatedAt": "updated_at"}
 
 IfMatch = Annotated[
     str | None, HeaderParameter(name="If-Match", description="The `ETag` you saw; 412 when the agent changed since")
+]
+IfNoneMatch = Annotated[
+    str | None, HeaderParameter(name="If-None-Match", description="The `ETag` you have; 304 when it is still the same")
 ]
 
 
@@ -72,11 +79,17 @@ class AgentController(Controller):
 
     @get("/{agent_id:str}", guards=[requires("agents:read")])
     async def read(
-        self, agent_id: FromPath[str], caller: InjectedCaller, database: InjectedDatabase
+        self,
+        agent_id: FromPath[str],
+        caller: InjectedCaller,
+        database: InjectedDatabase,
+        if_none_match: IfNoneMatch = None,
     ) -> Response[AgentView]:
         """Get an agent. Its `ETag` goes into the `If-Match` of a later change."""
         async with begin(database, caller) as work:
             agent = await usecases.get_agent(work, AgentId(agent_id))
+        if is_known(if_none_match, usecases.entity_tag(agent)):
+            return Response(None, status_code=304, headers=_headers(agent))  # type: ignore[return-value]
         return _answer(agent)
 
     @patch("/{agent_id:str}", guards=[requires("agents:write")])
@@ -88,35 +101,52 @@ class AgentController(Controller):
         database: InjectedDatabase,
         if_match: IfMatch = None,
     ) -> Response[AgentView]:
-        """Change an agent by a JSON merge patch: nested objects merge, null clears a field, arrays are replaced. Makes a new version."""
+        """Change an agent by a JSON merge patch: nested objects merge, null clears a field, arrays are replaced.
+
+        Every patch makes the next version, also one that changes nothing.
+        """
         async with begin(database, caller) as work:
             agent = await usecases.update_agent(
-                work, AgentId(agent_id), lambda config: patched(config, data), unless_changed_since=if_match
+                work, AgentId(agent_id), lambda agent: patched(agent, data), if_match=if_match
             )
         return _answer(agent)
 
     @delete("/{agent_id:str}", guards=[requires("agents:write")])
-    async def remove(self, agent_id: FromPath[str], caller: InjectedCaller, database: InjectedDatabase) -> None:
-        """Delete an agent for good. Its conversations are kept."""
+    async def remove(
+        self,
+        agent_id: FromPath[str],
+        caller: InjectedCaller,
+        database: InjectedDatabase,
+        if_match: IfMatch = None,
+    ) -> None:
+        """Delete an agent for good; its phone numbers are free again. Its conversations are kept."""
         async with begin(database, caller) as work:
-            await usecases.delete_agent(work, AgentId(agent_id))
+            await usecases.delete_agent(work, AgentId(agent_id), if_match=if_match)
 
     @post("/{agent_id:str}/activate", status_code=200, guards=[requires("agents:write")])
     async def activate(
-        self, agent_id: FromPath[str], caller: InjectedCaller, database: InjectedDatabase
+        self,
+        agent_id: FromPath[str],
+        caller: InjectedCaller,
+        database: InjectedDatabase,
+        if_match: IfMatch = None,
     ) -> Response[AgentView]:
         """Let an agent take calls."""
         async with begin(database, caller) as work:
-            agent = await usecases.activate_agent(work, AgentId(agent_id))
+            agent = await usecases.activate_agent(work, AgentId(agent_id), if_match=if_match)
         return _answer(agent)
 
     @post("/{agent_id:str}/deactivate", status_code=200, guards=[requires("agents:write")])
     async def deactivate(
-        self, agent_id: FromPath[str], caller: InjectedCaller, database: InjectedDatabase
+        self,
+        agent_id: FromPath[str],
+        caller: InjectedCaller,
+        database: InjectedDatabase,
+        if_match: IfMatch = None,
     ) -> Response[AgentView]:
         """Refuse an agent new calls; those in progress go on."""
         async with begin(database, caller) as work:
-            agent = await usecases.deactivate_agent(work, AgentId(agent_id))
+            agent = await usecases.deactivate_agent(work, AgentId(agent_id), if_match=if_match)
         return _answer(agent)
 
     @post("/{agent_id:str}/duplicate", guards=[requires("agents:write")])
@@ -139,10 +169,12 @@ class AgentController(Controller):
         caller: InjectedCaller,
         database: InjectedDatabase,
         data: JSONBody[PublishBody | None] = None,
+        if_match: IfMatch = None,
     ) -> Response[AgentView]:
-        """Make the current version the one that talks."""
+        """Make the current version the one that talks. It never changes again; publishing it once more changes nothing."""
+        notes = data.notes if data else None
         async with begin(database, caller) as work:
-            agent = await usecases.publish_agent(work, AgentId(agent_id), notes=data.notes if data else None)
+            agent = await usecases.publish_agent(work, AgentId(agent_id), notes=notes, if_match=if_match)
         return _answer(agent)
 
     @get("/{agent_id:str}/versions", guards=[requires("agents:read")], opt={"policy": API_READ_HEAVY})
@@ -163,12 +195,45 @@ class AgentController(Controller):
             found = await usecases.get_version(work, AgentId(agent_id), number)
         return VersionDetail.of(found)
 
+    @get("/{agent_id:str}/versions/{first:int}/compare/{second:int}", guards=[requires("agents:read")])
+    async def compare(
+        self,
+        agent_id: FromPath[str],
+        first: FromPath[int],
+        second: FromPath[int],
+        caller: InjectedCaller,
+        database: InjectedDatabase,
+    ) -> ComparisonView:
+        """Compare two versions of an agent: which members differ, with the value in the first and in the second."""
+        async with begin(database, caller) as work:
+            old, new = await usecases.two_versions(work, AgentId(agent_id), first, second)
+        changes = tuple(differences(document_of(old.config), document_of(new.config)))
+        return ComparisonView.of(old, new, changes=changes, summary=summary(old.config, new.config))
+
+    @post("/{agent_id:str}/versions/{number:int}/restore", status_code=200, guards=[requires("agents:write")])
+    async def restore(
+        self,
+        agent_id: FromPath[str],
+        number: FromPath[int],
+        caller: InjectedCaller,
+        database: InjectedDatabase,
+        if_match: IfMatch = None,
+    ) -> Response[AgentView]:
+        """Go back to the configuration of an earlier version, as the agent's next version. What is published stays published."""
+        async with begin(database, caller) as work:
+            agent = await usecases.restore_version(work, AgentId(agent_id), number, if_match=if_match)
+        return _answer(agent)
+
 
 def _answer(agent: Agent, *, status: int = 200) -> Response[AgentView]:
-    headers = {"ETag": usecases.entity_tag(agent)}
+    headers = _headers(agent)
     if status == 201:
         headers["Location"] = f"/api/v1/agents/{agent.id}"
     return Response(AgentView.of(agent), status_code=status, headers=headers)
+
+
+def _headers(agent: Agent) -> dict[str, str]:
+    return {"ETag": usecases.entity_tag(agent)}
 
 
 def _split(text: str | None) -> tuple[str, ...]:

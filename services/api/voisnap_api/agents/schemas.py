@@ -1,31 +1,46 @@
-"""Agents on the wire. One class a part serves requests and answers; ranges are the domain's `violations`."""
+"""Agents on the wire. One class a part serves requests and answers; ranges are the domain's `agent_rules.violations`."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from voisnap_domain import agents as domain
+from voisnap_domain.agent_rules import violations
 from voisnap_domain.agents import (
     Agent,
     AgentConfig,
     AgentStatus,
+    Alphabet,
+    BackgroundSound,
     CustomFieldType,
     EndpointingProvider,
     FirstMessageMode,
     LlmProvider,
+    ParameterType,
     RecordingFormat,
     Sensitivity,
+    ToolType,
     TranscriptionProvider,
     VoicemailAction,
     VoiceProvider,
 )
-from voisnap_domain.errors import Invalid
+from voisnap_domain.errors import FieldError, Invalid
+from voisnap_kit.validation import faults
 
-from voisnap_api.wire import Body, View, decode, instant, merged
+from voisnap_api.wire import Body, View, instant, merged
 
+from .changes import Change
 from .records import AgentVersion
 
 _OPAQUE = frozenset({"variables"})
+_SMALLEST: dict[str, Any] = {
+    "name": "x",
+    "persona": {"name": "x"},
+    "voice": {"provider": "local", "voiceId": "x"},
+    "llm": {"provider": "local", "model": "x"},
+    "transcription": {"provider": "local"},
+    "systemPromptTemplate": "x",
+}
+"""What stands for required fields that are missing or of another type, so that the rules can judge the rest."""
 
 
 class PersonaBody(Body, frozen=True, kw_only=True):
@@ -96,9 +111,9 @@ class InterruptionBody(Body, frozen=True, kw_only=True):
 
 
 class VoicemailDetectionBody(Body, frozen=True, kw_only=True):
-    """What to do when a machine answers."""
+    """What to do when a machine answers a call of the agent's."""
 
-    enabled: bool = False
+    enabled: bool = True
     action: VoicemailAction = VoicemailAction.LEAVE_MESSAGE
     message: str | None = None
 
@@ -145,6 +160,96 @@ class AnalysisConfigBody(Body, frozen=True, kw_only=True):
     custom_fields: tuple[CustomFieldBody, ...] = ()
 
 
+class ToolParameterBody(Body, frozen=True, kw_only=True):
+    """One argument of a tool. With a `source` (`caller_phone_number`) the platform fills it in, else the model does."""
+
+    name: str
+    type: ParameterType = ParameterType.STRING
+    description: str | None = None
+    required: bool = False
+    source: str | None = None
+
+
+class ToolBody(Body, frozen=True, kw_only=True):
+    """Something the agent may call. `config` of a `rest_api`: `url`, `method`, `headers`, `queryParams`, with `{{parameter}}` in the values.
+    `responseMapping`: which parts of the answer the model sees, by JSONPath."""
+
+    name: str
+    description: str
+    type: ToolType
+    config: dict[str, Any] = msgspec.field(default_factory=dict)
+    parameters: tuple[ToolParameterBody, ...] = ()
+    response_mapping: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class ChannelSettingsBody(Body, frozen=True, kw_only=True):
+    """What is different on one channel; null leaves it as it is elsewhere. A channel that is not enabled refuses sessions."""
+
+    enabled: bool = True
+    first_message: str | None = None
+    system_prompt_append: str | None = None
+    max_duration_seconds: int | None = None
+
+
+class ChannelsBody(Body, frozen=True, kw_only=True):
+    """What is different where."""
+
+    phone: ChannelSettingsBody = msgspec.field(default_factory=ChannelSettingsBody)
+    webrtc: ChannelSettingsBody = msgspec.field(default_factory=ChannelSettingsBody)
+    webchat: ChannelSettingsBody = msgspec.field(default_factory=ChannelSettingsBody)
+    sms: ChannelSettingsBody = msgspec.field(default_factory=ChannelSettingsBody)
+    whatsapp: ChannelSettingsBody = msgspec.field(default_factory=ChannelSettingsBody)
+    telegram: ChannelSettingsBody = msgspec.field(default_factory=ChannelSettingsBody)
+
+
+class FallbacksBody(Body, frozen=True, kw_only=True):
+    """Who takes over when a provider fails, in this order."""
+
+    llm: tuple[LlmBody, ...] = ()
+    voice: tuple[VoiceBody, ...] = ()
+    transcription: tuple[TranscriptionBody, ...] = ()
+
+
+class TransferTargetBody(Body, frozen=True, kw_only=True):
+    """Somebody a call can be passed on to: either a `phoneNumber` (E.164) or a `sipUri`."""
+
+    name: str
+    description: str | None = None
+    phone_number: str | None = None
+    sip_uri: str | None = None
+
+
+class TransferBody(Body, frozen=True, kw_only=True):
+    """Who calls can be passed on to."""
+
+    targets: tuple[TransferTargetBody, ...] = ()
+
+
+class WidgetBody(Body, frozen=True, kw_only=True):
+    """The agent on web pages: from which origins it may be called, and how it looks."""
+
+    allowed_origins: tuple[str, ...] = ()
+    theme: dict[str, Any] = msgspec.field(default_factory=dict)
+    ui_config: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class WidgetView(View, frozen=True, kw_only=True):
+    """The agent on web pages. `agentKey` is what a page names it by; it is made by us and no secret."""
+
+    agent_key: str
+    allowed_origins: tuple[str, ...]
+    theme: dict[str, Any]
+    ui_config: dict[str, Any]
+
+
+class PronunciationBody(Body, frozen=True, kw_only=True):
+    """How a word or phrase is spoken."""
+
+    text: str
+    pronunciation: str
+    alphabet: Alphabet = Alphabet.RESPELLING
+
+
 class AgentBody(Body, frozen=True, kw_only=True):
     """An agent's configuration, as its owner writes it."""
 
@@ -174,6 +279,13 @@ class AgentBody(Body, frozen=True, kw_only=True):
     knowledge_base_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     variables: dict[str, Any] = msgspec.field(default_factory=dict)
+    tools: tuple[ToolBody, ...] = ()
+    channels: ChannelsBody = msgspec.field(default_factory=ChannelsBody)
+    fallbacks: FallbacksBody = msgspec.field(default_factory=FallbacksBody)
+    transfer: TransferBody = msgspec.field(default_factory=TransferBody)
+    widget: WidgetBody = msgspec.field(default_factory=WidgetBody)
+    pronunciations: tuple[PronunciationBody, ...] = ()
+    background_sound: BackgroundSound = BackgroundSound.NONE
 
 
 class AgentView(View, frozen=True, kw_only=True):
@@ -209,12 +321,21 @@ class AgentView(View, frozen=True, kw_only=True):
     knowledge_base_ids: tuple[str, ...]
     tags: tuple[str, ...]
     variables: dict[str, Any]
+    tools: tuple[ToolBody, ...]
+    channels: ChannelsBody
+    fallbacks: FallbacksBody
+    transfer: TransferBody
+    widget: WidgetView
+    pronunciations: tuple[PronunciationBody, ...]
+    background_sound: BackgroundSound
     created_at: str
     updated_at: str
 
     @classmethod
     def of(cls, agent: Agent) -> "AgentView":
         """An agent as its owner reads it."""
+        parts = msgspec.structs.asdict(_body(agent.config))
+        widget = msgspec.structs.asdict(parts.pop("widget"))
         return cls(
             id=agent.id,
             status=agent.status,
@@ -222,20 +343,21 @@ class AgentView(View, frozen=True, kw_only=True):
             published_version=agent.published_version,
             created_at=instant(agent.created_at),
             updated_at=instant(agent.updated_at),
-            **msgspec.structs.asdict(_body(agent.config)),
+            widget=WidgetView(agent_key=agent.widget_key, **widget),
+            **parts,
         )
 
 
 class DuplicateBody(Body, frozen=True, kw_only=True):
     """The name of the copy; without one, the original's with " (Copy)"."""
 
-    name: str | None = None
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"\S")] | None = None
 
 
 class PublishBody(Body, frozen=True, kw_only=True):
     """Why this version goes into production."""
 
-    notes: str | None = None
+    notes: Annotated[str, msgspec.Meta(max_length=2000)] | None = None
 
 
 class VersionView(View, frozen=True, kw_only=True, omit_defaults=True):
@@ -292,23 +414,97 @@ class VersionDetail(View, frozen=True, kw_only=True):
         )
 
 
+class ChangeView(View, frozen=True, kw_only=True):
+    """One member that differs: its JSON pointer in `config`, and its value in either version; null where it is not set."""
+
+    path: str
+    old: Any
+    new: Any
+
+
+class ComparisonView(View, frozen=True, kw_only=True):
+    """What differs between two versions of an agent."""
+
+    agent_id: str
+    from_version: int
+    to_version: int
+    changes_summary: str
+    changes: tuple[ChangeView, ...]
+
+    @classmethod
+    def of(cls, old: AgentVersion, new: AgentVersion, *, changes: tuple[Change, ...], summary: str) -> "ComparisonView":
+        return cls(
+            agent_id=new.agent_id,
+            from_version=old.version,
+            to_version=new.version,
+            changes_summary=summary,
+            changes=tuple(ChangeView(path=change.path, old=change.old, new=change.new) for change in changes),
+        )
+
+
 def config_of(document: Any) -> AgentConfig:
     """The configuration that a create body means; null counts as absent. Raises Invalid with every wrong field."""
     return _checked(merged({}, document, opaque=_OPAQUE) if isinstance(document, dict) else document)
 
 
-def patched(config: AgentConfig, patch: Any) -> AgentConfig:
-    """`config` after a JSON merge patch. Raises Invalid with every wrong field."""
-    current = msgspec.to_builtins(_body(config))
+def patched(agent: Agent, patch: Any) -> AgentConfig:
+    """The agent's configuration after a JSON merge patch. Raises Invalid with every wrong field.
+
+    A patch may repeat the agent's own `widget.agentKey`, as somebody does who sends back what he read.
+    """
+    current = document_of(agent.config)
+    widget = patch.get("widget") if isinstance(patch, dict) else None
+    if isinstance(widget, dict) and widget.get("agentKey") == agent.widget_key:
+        patch = {**patch, "widget": {name: value for name, value in widget.items() if name != "agentKey"}}
     return _checked(merged(current, patch, opaque=_OPAQUE) if isinstance(patch, dict) else patch)
 
 
+def document_of(config: AgentConfig) -> dict[str, Any]:
+    """A configuration as JSON, in the spelling of the wire."""
+    return msgspec.to_builtins(_body(config))
+
+
 def _checked(document: Any) -> AgentConfig:
-    config = msgspec.convert(decode(AgentBody, document), AgentConfig, from_attributes=True)
-    violations = domain.violations(config)
-    if violations:
-        raise Invalid(violations)
+    wrong = faults(AgentBody, document)
+    if wrong:
+        raise Invalid((*wrong, *_further_faults(document, wrong)))
+    config = _config(document)
+    broken = violations(config)
+    if broken:
+        raise Invalid(broken)
     return config
+
+
+def _further_faults(document: Any, wrong: tuple[FieldError, ...]) -> tuple[FieldError, ...]:
+    """Which rules are broken in what is of the right type."""
+    if not isinstance(document, dict):
+        return ()
+    sound: Any = document
+    for fault in wrong:
+        sound = _without(sound, _SMALLEST, fault.pointer.split("/")[1:])
+    if faults(AgentBody, sound):  # then it is better to say less than to say something wrong
+        return ()
+    told = tuple(fault.pointer for fault in wrong)
+    return tuple(
+        broken
+        for broken in violations(_config(sound))
+        if not any(broken.pointer == pointer or broken.pointer.startswith(f"{pointer}/") for pointer in told)
+    )
+
+
+def _without(value: Any, smallest: Any, path: list[str]) -> Any:
+    """An object without what is at a path, or with the smallest thing that can be there; a list on the way goes as a whole."""
+    name, *deeper = path
+    name = name.replace("~1", "/").replace("~0", "~")
+    least = smallest.get(name) if isinstance(smallest, dict) else None
+    rest = {member: part for member, part in value.items() if member != name}
+    if deeper and isinstance(value.get(name), dict):
+        return {**rest, name: _without(value[name], least, deeper)}
+    return rest if least is None else {**rest, name: least}
+
+
+def _config(document: Any) -> AgentConfig:
+    return msgspec.convert(msgspec.convert(document, AgentBody), AgentConfig, from_attributes=True)
 
 
 def _body(config: AgentConfig) -> AgentBody:

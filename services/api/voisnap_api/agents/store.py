@@ -12,9 +12,9 @@ async def insert(tx: Tx, agent: Agent) -> None:
     """Store a new agent."""
     await tx.exec(
         """
-        INSERT INTO agents (id, tenant_id, environment, status, version, published_version, config, created_at, updated_at)
+        INSERT INTO agents (id, tenant_id, environment, status, version, published_version, config, widget_key, created_at, updated_at)
         VALUES (%(id)s, %(tenant_id)s, %(environment)s, %(status)s, %(version)s, %(published_version)s, %(config)s,
-                %(created_at)s, %(updated_at)s)
+                %(widget_key)s, %(created_at)s, %(updated_at)s)
         """,
         id=agent.id,
         tenant_id=agent.tenant_id,
@@ -23,6 +23,7 @@ async def insert(tx: Tx, agent: Agent) -> None:
         version=agent.version,
         published_version=agent.published_version,
         config=agent.config,
+        widget_key=agent.widget_key,
         created_at=agent.created_at,
         updated_at=agent.updated_at,
     )
@@ -33,7 +34,7 @@ async def get(tx: Tx, tenant_id: TenantId, environment: Environment, agent_id: A
     return await tx.maybe(
         Agent,
         """
-        SELECT id, tenant_id, environment, status, version, published_version, config, created_at, updated_at
+        SELECT id, tenant_id, environment, status, version, published_version, config, widget_key, created_at, updated_at
           FROM agents
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(agent_id)s
         """,
@@ -48,7 +49,7 @@ async def get_for_change(tx: Tx, tenant_id: TenantId, environment: Environment, 
     return await tx.maybe(
         Agent,
         """
-        SELECT id, tenant_id, environment, status, version, published_version, config, created_at, updated_at
+        SELECT id, tenant_id, environment, status, version, published_version, config, widget_key, created_at, updated_at
           FROM agents
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(agent_id)s
            FOR UPDATE
@@ -66,7 +67,7 @@ async def page(
     return await tx.all(
         Agent,
         """
-        SELECT id, tenant_id, environment, status, version, published_version, config, created_at, updated_at
+        SELECT id, tenant_id, environment, status, version, published_version, config, widget_key, created_at, updated_at
           FROM agents
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s
            AND (%(status)s::text IS NULL OR status = %(status)s)

@@ -1,11 +1,13 @@
 """What can be done with agents."""
 
+import re
 from collections.abc import Callable
 
 import msgspec
 from voisnap_domain.agents import Agent, AgentConfig, AgentSnapshot, AgentStatus
 from voisnap_domain.errors import Conflict, FieldError, Invalid, LimitReached, NotFound, PreconditionFailed
-from voisnap_domain.ids import AgentId, UserId
+from voisnap_domain.ids import PREFIXES, AgentId, UserId
+from voisnap_kit.conditional import allows_change
 from voisnap_kit.work import Work
 from voisnap_proto.events import AgentChanged
 
@@ -17,6 +19,8 @@ from .records import AgentFilter, AgentVersion
 
 MAX_NAME = 100
 
+_AGENT_ID = re.compile(r"agt_[A-Za-z0-9]{1,64}")
+
 
 async def create_agent(work: Work, config: AgentConfig) -> Agent:
     """A new agent, a draft in its first version."""
@@ -25,9 +29,10 @@ async def create_agent(work: Work, config: AgentConfig) -> Agent:
 
 async def get_agent(work: Work, agent_id: AgentId) -> Agent:
     """One agent. Raises NotFound."""
+    _check_kind(agent_id)
     agent = await store.get(work.tx, work.caller.tenant_id, work.caller.environment, agent_id)
     if agent is None:
-        raise _not_found(agent_id)
+        raise NotFound("agent", agent_id)
     return agent
 
 
@@ -39,49 +44,38 @@ async def list_agents(work: Work, wanted: AgentFilter, *, limit: int, offset: in
 
 
 async def update_agent(
-    work: Work,
-    agent_id: AgentId,
-    change: Callable[[AgentConfig], AgentConfig],
-    *,
-    unless_changed_since: str | None = None,
+    work: Work, agent_id: AgentId, change: Callable[[Agent], AgentConfig], *, if_match: str | None = None
 ) -> Agent:
-    """The agent after `change`, in its next version; the same agent when nothing changed.
+    """The agent after `change`, in its next version; a change that changes nothing is a version, too.
 
-    `unless_changed_since` is the entity tag the caller saw. Raises PreconditionFailed when the agent moved on since.
+    `if_match` names the states the caller knows (here and below). Raises PreconditionFailed when the agent is in another one.
     """
-    before = await _for_change(work, agent_id)
-    if unless_changed_since is not None and unless_changed_since not in {entity_tag(before), "*"}:
-        raise PreconditionFailed("The agent changed since you read it. Read it again and repeat your change.")
-    after = before.configured(change(before.config), at=work.now)
-    if after is before:
-        return before
-    await store.update(work.tx, after)
-    await store.insert_version(
-        work.tx, after, changes_summary=summary(before.config, after.config), created_by=work.caller.user_id
-    )
-    _tell(work, after, "updated")
-    return after
+    before = await _for_change(work, agent_id, if_match)
+    after = before.configured(change(before), at=work.now)
+    return await _next_version(work, after, summary=summary(before.config, after.config), change="updated")
 
 
-async def activate_agent(work: Work, agent_id: AgentId) -> Agent:
+async def activate_agent(work: Work, agent_id: AgentId, *, if_match: str | None = None) -> Agent:
     """Let the agent take calls."""
-    agent = (await _for_change(work, agent_id)).activated(at=work.now)
+    agent = (await _for_change(work, agent_id, if_match)).activated(at=work.now)
     await store.update(work.tx, agent)
     _tell(work, agent, "activated")
     return agent
 
 
-async def deactivate_agent(work: Work, agent_id: AgentId) -> Agent:
+async def deactivate_agent(work: Work, agent_id: AgentId, *, if_match: str | None = None) -> Agent:
     """Refuse the agent new calls."""
-    agent = (await _for_change(work, agent_id)).deactivated(at=work.now)
+    agent = (await _for_change(work, agent_id, if_match)).deactivated(at=work.now)
     await store.update(work.tx, agent)
     _tell(work, agent, "deactivated")
     return agent
 
 
-async def publish_agent(work: Work, agent_id: AgentId, *, notes: str | None = None) -> Agent:
-    """Make the current version the one that talks. Publishing it again is no error."""
-    before = await _for_change(work, agent_id)
+async def publish_agent(
+    work: Work, agent_id: AgentId, *, notes: str | None = None, if_match: str | None = None
+) -> Agent:
+    """Make the current version the one that talks. Publishing it again is no error, and changes nothing."""
+    before = await _for_change(work, agent_id, if_match)
     if before.published_version == before.version:
         return before
     agent = msgspec.structs.replace(before, published_version=before.version, updated_at=work.now)
@@ -89,6 +83,13 @@ async def publish_agent(work: Work, agent_id: AgentId, *, notes: str | None = No
     await store.mark_published(work.tx, agent, notes=notes)
     _tell(work, agent, "published")
     return agent
+
+
+async def restore_version(work: Work, agent_id: AgentId, number: int, *, if_match: str | None = None) -> Agent:
+    """The agent with the configuration of an earlier version, as its next one. Raises NotFound."""
+    before = await _for_change(work, agent_id, if_match)
+    restored = before.configured((await _version(work, before, number)).config, at=work.now)
+    return await _next_version(work, restored, summary=f"Restored version {number}", change="restored")
 
 
 async def duplicate_agent(work: Work, agent_id: AgentId, *, name: str | None) -> Agent:
@@ -102,9 +103,9 @@ async def duplicate_agent(work: Work, agent_id: AgentId, *, name: str | None) ->
     )
 
 
-async def delete_agent(work: Work, agent_id: AgentId) -> None:
-    """Delete the agent for good; its conversations stay."""
-    agent = await _for_change(work, agent_id)
+async def delete_agent(work: Work, agent_id: AgentId, *, if_match: str | None = None) -> None:
+    """Delete the agent for good; its conversations stay. Whoever holds something for it lets go on `agent.changed`."""
+    agent = await _for_change(work, agent_id, if_match)
     await store.delete(work.tx, agent.tenant_id, agent.environment, agent.id)
     _tell(work, agent, "deleted")
 
@@ -116,31 +117,36 @@ async def list_versions(work: Work, agent_id: AgentId) -> list[AgentVersion]:
 
 
 async def get_version(work: Work, agent_id: AgentId, number: int) -> AgentVersion:
-    """One version of the agent."""
+    """One version of the agent. Raises NotFound."""
+    return await _version(work, await get_agent(work, agent_id), number)
+
+
+async def two_versions(work: Work, agent_id: AgentId, first: int, second: int) -> tuple[AgentVersion, AgentVersion]:
+    """Two versions of the agent, to be compared. Raises NotFound."""
     agent = await get_agent(work, agent_id)
-    found = await store.version(work.tx, agent.tenant_id, agent.environment, agent.id, number)
-    if found is None:
-        raise NotFound("agent version", str(number), detail=f"Agent {agent_id} has no version {number}.")
-    return found
+    return await _version(work, agent, first), await _version(work, agent, second)
 
 
-async def talking_version(work: Work, agent_id: AgentId, *, version: str | None = None) -> AgentSnapshot:
+async def talking_version(
+    work: Work, agent_id: AgentId, *, version: str | None = None, rehearsing: bool = False
+) -> AgentSnapshot:
     """What a new session of this agent is opened with: the published version, else the newest.
 
-    `version` asks for another one: its number, or `draft` for the newest. Raises NotFound `agent-not-found`, Conflict `agent-inactive`,
-    Invalid.
+    `version` asks for another one: its number, or `draft` for the newest. `rehearsing`: the session is a test, which needs no active agent.
+    Raises NotFound `agent-not-found`, Conflict `agent-inactive`, Invalid.
     """
-    agent = await store.get(work.tx, work.caller.tenant_id, work.caller.environment, agent_id)
-    if agent is None:
-        raise NotFound("agent", agent_id, code="agent-not-found")
-    if agent.status is not AgentStatus.ACTIVE:
+    try:
+        agent = await get_agent(work, agent_id)
+    except NotFound as error:
+        raise NotFound("agent", agent_id, detail=error.detail, code="agent-not-found") from None
+    if agent.status is not AgentStatus.ACTIVE and not rehearsing:
         raise Conflict(
             f"Agent {agent_id} is {agent.status.value}. Activate it before it takes calls.", code="agent-inactive"
         )
     number = (agent.published_version or agent.version) if version is None else _number_of(version, agent)
     if number == agent.version:
         return AgentSnapshot(agent_id=agent.id, version=agent.version, config=agent.config)
-    found = await get_version(work, agent_id, number)
+    found = await _version(work, agent, number)
     return AgentSnapshot(agent_id=agent.id, version=found.version, config=found.config)
 
 
@@ -159,13 +165,33 @@ async def _created(work: Work, config: AgentConfig, *, status: AgentStatus, summ
         version=1,
         published_version=None,
         config=config,
+        widget_key=work.new_id("wgt"),
         created_at=work.now,
         updated_at=work.now,
     )
     await store.insert(work.tx, agent)
-    await store.insert_version(work.tx, agent, changes_summary=summary, created_by=work.caller.user_id)
+    await store.insert_version(work.tx, agent, changes_summary=summary, created_by=_author(work))
     _tell(work, agent, change)
     return agent
+
+
+async def _next_version(work: Work, agent: Agent, *, summary: str, change: str) -> Agent:
+    await store.update(work.tx, agent)
+    await store.insert_version(work.tx, agent, changes_summary=summary, created_by=_author(work))
+    _tell(work, agent, change)
+    return agent
+
+
+async def _version(work: Work, agent: Agent, number: int) -> AgentVersion:
+    found = await store.version(work.tx, agent.tenant_id, agent.environment, agent.id, number)
+    if found is None:
+        raise NotFound("agent version", str(number), detail=f"Agent {agent.id} has no version {number}.")
+    return found
+
+
+def _author(work: Work) -> str | None:
+    """Who made a version: a person, or the key that something else came with."""
+    return work.caller.user_id or work.caller.key_id
 
 
 async def _check_room(work: Work) -> None:
@@ -178,11 +204,28 @@ async def _check_room(work: Work) -> None:
         raise LimitReached(f"Your plan allows {most} agents.", code="agent-limit-reached")
 
 
-async def _for_change(work: Work, agent_id: AgentId) -> Agent:
+async def _for_change(work: Work, agent_id: AgentId, if_match: str | None = None) -> Agent:
+    """The agent, locked. Raises NotFound, PreconditionFailed."""
+    _check_kind(agent_id)
     agent = await store.get_for_change(work.tx, work.caller.tenant_id, work.caller.environment, agent_id)
     if agent is None:
-        raise _not_found(agent_id)
+        raise NotFound("agent", agent_id)
+    if not allows_change(if_match, entity_tag(agent)):
+        raise PreconditionFailed("The agent changed since you read it. Read it again and repeat your change.")
     return agent
+
+
+def _check_kind(agent_id: AgentId) -> None:
+    """Raise NotFound for what can't be the id of an agent, with a word about what it may be."""
+    if _AGENT_ID.fullmatch(agent_id):
+        return
+    prefix = agent_id.partition("_")[0]
+    kind = next((kind for kind, known in PREFIXES.items() if known == prefix and kind != "agent"), None)
+    if kind is None:
+        raise NotFound("agent", "", detail="No such agent: the id of an agent is agt_ and letters and digits.")
+    raise NotFound(
+        "agent", agent_id, detail=f"That is the id of a {kind.replace('_', ' ')}; an agent's begins with agt_."
+    )
 
 
 def _number_of(version: str, agent: Agent) -> int:
@@ -192,10 +235,6 @@ def _number_of(version: str, agent: Agent) -> int:
         detail = "must be the number of a version, or draft"
         raise Invalid((FieldError(pointer="/version", code="bad-version", detail=detail),))
     return int(version)
-
-
-def _not_found(agent_id: AgentId) -> NotFound:
-    return NotFound("agent", agent_id)
 
 
 def _tell(work: Work, agent: Agent, change: str) -> None:
