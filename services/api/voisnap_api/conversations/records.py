@@ -32,6 +32,29 @@ def opened_at(conversation_id: str) -> datetime:
         return _BEFORE_ALL
 
 
+class AnalysisSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What the conversation itself shows of its analysis; None where it was not asked for or not found."""
+
+    sentiment: str | None = None
+    sentiment_score: float | None = None
+    intent: str | None = None
+    summary: str | None = None
+    custom_fields: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over an agent's conversations, running and archived ones included. The breakdowns count conversations."""
+
+    conversations: int
+    timed: int
+    duration_seconds: float
+    cost_usd: Decimal
+    by_channel: dict[str, int]
+    by_outcome: dict[str, int]
+    by_status: dict[str, int]
+    sentiment_score: float | None
+
+
 class StoredConversation(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation as it is kept."""
 
@@ -62,7 +85,7 @@ class StoredConversation(msgspec.Struct, frozen=True, kw_only=True):
     telephony_usd: Decimal | None
     warnings: tuple[str, ...]
     recording: RecordingInfo | None
-    analysis: dict[str, Any] | None
+    analysis: AnalysisSummary | None
     tags: tuple[str, ...]
     outcome: str | None
 

@@ -10,7 +10,7 @@ from voisnap_domain.sessions import Channel, Direction, EndReason
 
 from voisnap_api.wire import Body, View, instant
 
-from .records import StoredConversation, StoredTurn
+from .records import AnalysisSummary, StoredConversation, StoredTurn
 from .usecases import recording_expires_at, why_no_recording
 
 
@@ -40,6 +40,26 @@ class RecordingState(View, frozen=True, kw_only=True):
     expires_at: str | None
 
 
+class AnalysisSummaryView(View, frozen=True, kw_only=True):
+    """What the analysis found, in short; `GET …/analysis` has all of it."""
+
+    sentiment: str | None
+    sentiment_score: float | None
+    intent: str | None
+    summary: str | None
+    custom_fields: dict[str, Any]
+
+    @classmethod
+    def of(cls, analysis: AnalysisSummary) -> "AnalysisSummaryView":
+        return cls(
+            sentiment=analysis.sentiment,
+            sentiment_score=analysis.sentiment_score,
+            intent=analysis.intent,
+            summary=analysis.summary,
+            custom_fields=analysis.custom_fields,
+        )
+
+
 class ConversationView(View, frozen=True, kw_only=True):
     """A conversation."""
 
@@ -55,7 +75,7 @@ class ConversationView(View, frozen=True, kw_only=True):
     caller: CallerView
     metadata: dict[str, Any]
     cost: CostView
-    analysis: dict[str, Any] | None
+    analysis: AnalysisSummaryView | None
     recording: RecordingState
     tags: tuple[str, ...]
     outcome: str | None
@@ -80,7 +100,7 @@ class ConversationView(View, frozen=True, kw_only=True):
             caller=CallerView(phone_number=conversation.caller.phone_number, country=conversation.caller.country),
             metadata=conversation.metadata,
             cost=_cost(conversation),
-            analysis=conversation.analysis,
+            analysis=AnalysisSummaryView.of(conversation.analysis) if conversation.analysis else None,
             recording=_recording(conversation, at=at),
             tags=conversation.tags,
             outcome=conversation.outcome,

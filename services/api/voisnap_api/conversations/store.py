@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 from voisnap_domain.conversations import CallQuality, ConversationStatus, RecordingInfo, Turn
 from voisnap_domain.costs import Costs, Usage
-from voisnap_domain.ids import ConversationId, TenantId
+from voisnap_domain.ids import AgentId, ConversationId, TenantId
 from voisnap_domain.sessions import EndReason, SessionPlan
 from voisnap_domain.tenants import Environment
 from voisnap_kit.postgres import Tx
 
-from .records import ConversationFilter, StoredConversation, StoredTurn, TurnTally, opened_at
+from .records import AnalysisSummary, ConversationFilter, Stats, StoredConversation, StoredTurn, TurnTally, opened_at
 
 
 async def insert_started(tx: Tx, plan: SessionPlan, *, started_at: datetime) -> None:
@@ -47,10 +47,16 @@ async def insert_started(tx: Tx, plan: SessionPlan, *, started_at: datetime) -> 
 
 
 async def hipaa_of(tx: Tx, tenant_id: TenantId, conversation_id: ConversationId) -> bool | None:
-    """Whether nothing said may be kept of this conversation; None when the conversation is not known yet."""
+    """Whether nothing said may be kept of this conversation; None when it is not known, or not any more. It is not deleted before the
+    end of this transaction."""
     return await tx.maybe(
         bool,
-        "SELECT hipaa FROM conversations WHERE tenant_id = %(tenant_id)s AND id = %(id)s AND opened_at = %(opened_at)s",
+        """
+        SELECT hipaa
+          FROM conversations
+         WHERE tenant_id = %(tenant_id)s AND id = %(id)s AND opened_at = %(opened_at)s
+           FOR KEY SHARE
+        """,
         tenant_id=tenant_id,
         id=conversation_id,
         opened_at=opened_at(conversation_id),
@@ -222,6 +228,97 @@ async def count(tx: Tx, tenant_id: TenantId, environment: Environment, wanted: C
     )
 
 
+async def set_analysis(
+    tx: Tx, tenant_id: TenantId, conversation_id: ConversationId, *, analysis: AnalysisSummary, outcome: str | None
+) -> None:
+    """Store what the analysis found; its outcome only where nobody put one."""
+    await tx.exec(
+        """
+        UPDATE conversations
+           SET analysis = %(analysis)s, sentiment_score = %(sentiment_score)s,
+               outcome = CASE WHEN outcome_put_at IS NULL THEN coalesce(%(outcome)s, outcome) ELSE outcome END
+         WHERE tenant_id = %(tenant_id)s AND id = %(id)s AND opened_at = %(opened_at)s
+        """,
+        analysis=analysis,
+        sentiment_score=analysis.sentiment_score,
+        outcome=outcome,
+        tenant_id=tenant_id,
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
+    )
+
+
+async def is_deleted(tx: Tx, tenant_id: TenantId, conversation_id: ConversationId) -> bool:
+    """Whether there was such a conversation once."""
+    return await tx.one(
+        bool,
+        "SELECT EXISTS (SELECT FROM deleted_conversations WHERE tenant_id = %(tenant_id)s AND id = %(id)s)",
+        tenant_id=tenant_id,
+        id=conversation_id,
+    )
+
+
+async def bury(
+    tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId, *, at: datetime
+) -> None:
+    """Note that a conversation is deleted."""
+    await tx.exec(
+        """
+        INSERT INTO deleted_conversations (id, tenant_id, environment, deleted_at)
+        VALUES (%(id)s, %(tenant_id)s, %(environment)s, %(at)s)
+        ON CONFLICT (id) DO NOTHING
+        """,
+        id=conversation_id,
+        tenant_id=tenant_id,
+        environment=environment,
+        at=at,
+    )
+
+
+async def stats(
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    agent_id: AgentId,
+    *,
+    start: datetime | None,
+    before: datetime | None,
+) -> Stats:
+    """Sums over an agent's conversations that started in a period."""
+    return await tx.one(
+        Stats,
+        """
+        WITH grouped AS MATERIALIZED (
+            SELECT channel, status, outcome, count(*) AS conversations, count(duration_seconds) AS timed,
+                   sum(duration_seconds) AS seconds,
+                   sum(coalesce(llm_usd, 0) + coalesce(tts_usd, 0) + coalesce(stt_usd, 0) + coalesce(telephony_usd, 0)) AS usd,
+                   sum(sentiment_score) AS sentiment, count(sentiment_score) AS sentiments
+              FROM conversations
+             WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND agent_id = %(agent_id)s
+               AND (%(start)s::timestamptz IS NULL OR started_at >= %(start)s)
+               AND (%(before)s::timestamptz IS NULL OR started_at < %(before)s)
+             GROUP BY channel, status, outcome
+        )
+        SELECT coalesce(sum(conversations), 0)::bigint AS conversations, coalesce(sum(timed), 0)::bigint AS timed,
+               coalesce(sum(seconds), 0) AS duration_seconds, coalesce(sum(usd), 0) AS cost_usd,
+               sum(sentiment) / nullif(sum(sentiments), 0)::double precision AS sentiment_score,
+               (SELECT coalesce(jsonb_object_agg(channel, n), '{}')
+                  FROM (SELECT channel, sum(conversations)::bigint AS n FROM grouped GROUP BY channel) AS channels) AS by_channel,
+               (SELECT coalesce(jsonb_object_agg(outcome, n), '{}')
+                  FROM (SELECT outcome, sum(conversations)::bigint AS n FROM grouped WHERE outcome IS NOT NULL
+                         GROUP BY outcome) AS outcomes) AS by_outcome,
+               (SELECT coalesce(jsonb_object_agg(status, n), '{}')
+                  FROM (SELECT status, sum(conversations)::bigint AS n FROM grouped GROUP BY status) AS states) AS by_status
+          FROM grouped
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        agent_id=agent_id,
+        start=start,
+        before=before,
+    )
+
+
 async def turns(
     tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId
 ) -> list[StoredTurn]:
@@ -285,15 +382,34 @@ async def set_outcome(
     *,
     outcome: str,
     notes: str | None,
+    at: datetime,
 ) -> None:
-    """Set a conversation's outcome."""
+    """Set a conversation's outcome, so that no analysis changes it any more."""
     await tx.exec(
         """
-        UPDATE conversations SET outcome = %(outcome)s, outcome_notes = %(notes)s
+        UPDATE conversations SET outcome = %(outcome)s, outcome_notes = %(notes)s, outcome_put_at = %(at)s
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s AND opened_at = %(opened_at)s
         """,
         outcome=outcome,
         notes=notes,
+        at=at,
+        tenant_id=tenant_id,
+        environment=environment,
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
+    )
+
+
+async def lock(tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId) -> None:
+    """Wait for events of this conversation that are being stored, and keep later ones waiting."""
+    await tx.maybe(
+        bool,
+        """
+        SELECT true
+          FROM conversations
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s AND opened_at = %(opened_at)s
+           FOR UPDATE
+        """,
         tenant_id=tenant_id,
         environment=environment,
         id=conversation_id,

@@ -7,17 +7,21 @@ import msgspec
 from voisnap_domain.agents import RecordingFormat
 from voisnap_domain.conversations import RecordingInfo, Turn, status_of_ended
 from voisnap_domain.errors import Conflict, FieldError, Invalid, NotFound
-from voisnap_domain.ids import ConversationId, TenantId
+from voisnap_domain.ids import AgentId, ConversationId, TenantId
 from voisnap_domain.sessions import SessionPlan
 from voisnap_domain.tenants import Environment
 from voisnap_kit.work import Work
 from voisnap_proto.events import SessionEnded
 from voisnap_providers.ports.blobs import Blobs
 
+from voisnap_api.audit import usecases as audit
+from voisnap_api.audit.records import Target
+from voisnap_api.periods import Period
 from voisnap_api.prices.usecases import price
+from voisnap_api.wire import instant
 
 from . import store
-from .records import ConversationFilter, StoredConversation, StoredTurn
+from .records import AnalysisSummary, ConversationFilter, Stats, StoredConversation, StoredTurn
 
 MAX_TAGS = 50
 
@@ -46,7 +50,10 @@ _NO_RECORDING = {
 
 
 async def begin_conversation(work: Work, plan: SessionPlan, started_at: datetime) -> None:
-    """Keep a conversation that has begun."""
+    """Keep a conversation that has begun; not one that was deleted."""
+    known = await store.hipaa_of(work.tx, plan.tenant_id, plan.conversation_id) is not None
+    if known or await store.is_deleted(work.tx, plan.tenant_id, plan.conversation_id):
+        return
     await store.insert_started(work.tx, plan, started_at=started_at)
 
 
@@ -55,6 +62,8 @@ async def keep_turn(work: Work, environment: Environment, conversation_id: Conve
     tenant_id = work.caller.tenant_id
     hipaa = await store.hipaa_of(work.tx, tenant_id, conversation_id)
     if hipaa is None:
+        if await store.is_deleted(work.tx, tenant_id, conversation_id):
+            return
         raise NotYet(f"{conversation_id} has not begun")
     if hipaa:
         turn = msgspec.structs.replace(turn, text="", words=())
@@ -67,6 +76,9 @@ async def end_conversation(work: Work, ended: SessionEnded, *, whatever_is_here:
     Raises NotYet while turns are missing, unless `whatever_is_here`: then a warning on the conversation says how many.
     """
     tenant_id, conversation_id = ended.tenant_id, ended.conversation_id
+    known = await store.hipaa_of(work.tx, tenant_id, conversation_id) is not None
+    if not known and await store.is_deleted(work.tx, tenant_id, conversation_id):
+        return
     tally = await store.tally(work.tx, tenant_id, conversation_id)
     missing = ended.turns - tally.stored
     if missing > 0 and not whatever_is_here:
@@ -88,6 +100,34 @@ async def end_conversation(work: Work, ended: SessionEnded, *, whatever_is_here:
         quality=ended.quality,
         recording=None if hipaa else ended.recording,
         warnings=warnings,
+    )
+
+
+async def store_analysis(
+    work: Work, conversation_id: ConversationId, analysis: AnalysisSummary, outcome: str | None
+) -> bool:
+    """Keep what an analysis found, and its outcome unless somebody put one. A later analysis replaces an earlier one.
+
+    False, and nothing is kept, of a HIPAA conversation. Raises NotYet before the conversation's end is stored, NotFound after it was
+    deleted.
+    """
+    tenant_id = work.caller.tenant_id
+    conversation = await store.get(work.tx, tenant_id, work.caller.environment, conversation_id)
+    if conversation is None and await store.is_deleted(work.tx, tenant_id, conversation_id):
+        raise NotFound("conversation", conversation_id)
+    if conversation is None or conversation.ended_at is None:
+        raise NotYet(f"{conversation_id} has not ended")
+    if conversation.hipaa:
+        return False
+    await store.set_analysis(work.tx, tenant_id, conversation_id, analysis=analysis, outcome=outcome)
+    return True
+
+
+async def stats(work: Work, agent_id: AgentId, period: Period) -> Stats:
+    """Sums over an agent's conversations that started in a period."""
+    caller = work.caller
+    return await store.stats(
+        work.tx, caller.tenant_id, caller.environment, agent_id, start=period.start, before=period.before
     )
 
 
@@ -196,19 +236,33 @@ async def set_outcome(
         raise Invalid((FieldError(pointer="/outcome", code="bad-length", detail="must have 1 to 100 characters"),))
     await get_conversation(work, conversation_id)
     await store.set_outcome(
-        work.tx, work.caller.tenant_id, work.caller.environment, conversation_id, outcome=outcome.strip(), notes=notes
+        work.tx,
+        work.caller.tenant_id,
+        work.caller.environment,
+        conversation_id,
+        outcome=outcome.strip(),
+        notes=notes,
+        at=work.now,
     )
     return await get_conversation(work, conversation_id)
 
 
 async def delete_conversation(work: Work, conversation_id: ConversationId) -> None:
     """Delete a conversation and what was said for good; its recording is left to delete. Raises Conflict while it goes on."""
+    caller = work.caller
+    await store.lock(work.tx, caller.tenant_id, caller.environment, conversation_id)
     conversation = await get_conversation(work, conversation_id)
     if conversation.ended_at is None:
         raise Conflict("This conversation is still going on.", code="conversation-in-progress")
-    caller = work.caller
     await store.delete_turns(work.tx, caller.tenant_id, caller.environment, conversation_id)
     await store.delete(work.tx, caller.tenant_id, caller.environment, conversation_id)
+    await store.bury(work.tx, caller.tenant_id, caller.environment, conversation_id, at=work.now)
+    await audit.note(
+        work,
+        action="conversation.deleted",
+        target=Target(type="conversation", id=conversation_id),
+        detail={"agentId": conversation.agent_id, "startedAt": instant(conversation.started_at)},
+    )
 
 
 async def ensure_partitions(work: Work, *, months: int) -> int:
