@@ -95,7 +95,12 @@ class MemoryStore:
         return session_id if until is not None and until > self._clock() else None
 
     async def change(
-        self, session_id: SessionId, change: Callable[[Session], Session], *, entries: Sequence[Any] = ()
+        self,
+        session_id: SessionId,
+        change: Callable[[Session], Session],
+        *,
+        entries: Sequence[Any] = (),
+        known: Session | None = None,
     ) -> Session:
         self._reach()
         session = self.sessions.get(session_id)

@@ -11,7 +11,7 @@ from voisnap_domain.ids import NodeId, SessionId, TenantId
 from voisnap_domain.sessions import Channel, EndReason, SessionState
 from voisnap_kit.settings import Secret
 from voisnap_proto.requests import END_SESSION, OPEN_SESSION, EndSession, OpenSession, SessionEnding, SessionOpened
-from voisnap_runtime.sessions.desk import MAX_WAITING, Desk, DeskSettings, end_session_at
+from voisnap_runtime.sessions.desk import Desk, DeskSettings, end_session_at
 from voisnap_runtime.sessions.reaper import Reaper
 from voisnap_runtime.sessions.tokens import IceSettings
 
@@ -128,9 +128,10 @@ async def test_a_tenant_over_its_limit_is_refused_until_a_session_ends(open_sess
 
 
 async def test_a_tenant_has_so_many_browser_calls_waiting_whatever_its_plan_allows(
-    house, open_session, end_session, make_plan
+    house, open_session, end_session, make_plan, monkeypatch
 ):
-    for number in range(MAX_WAITING):
+    monkeypatch.setattr("voisnap_runtime.sessions.desk.MAX_WAITING", 5)
+    for number in range(5):
         await open_session(make_plan(number, max_concurrent=None))
     with pytest.raises(LimitReached, match="wait for their callers") as refusal:
         await open_session(make_plan(200, max_concurrent=None))

@@ -362,3 +362,18 @@ async def test_tokens_and_seats_of_a_session_that_left_go_soon(store, opened, cl
         lasting = {key: await store._client.ttl(key) for key in await store._client.keys("vs:*")}
         assert {key for key in lasting if b"tok:" in key or b"seat:" in key}
         assert all(0 < seconds <= 60 for key, seconds in lasting.items() if b":state" not in key), lasting
+
+
+async def test_a_change_of_what_was_known_looks_again_when_it_has_changed_since(store, opened, clock):
+    first = await store.change(opened.plan.session_id, lambda s: s.claimed(NODE, lease_until=clock()), known=opened)
+    assert (first.owner, first.revision) == (NODE, opened.revision + 1)
+
+    seen = []
+
+    def claimed(kept):
+        seen.append(kept.owner)
+        return kept.claimed(OTHER, lease_until=clock())
+
+    second = await store.change(opened.plan.session_id, claimed, known=opened)
+    assert (seen[-1], second.owner, second.revision) == (NODE, OTHER, opened.revision + 2)
+    assert await store.get(opened.plan.session_id) == second

@@ -79,11 +79,11 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
         live = await self._old_session(user, channel, wanted) if wanted.resumes else None
         if live is None:
             live = await self._left_behind(connection, channel, wanted)
-        resumed = live is not None
-        if live is None:
-            live = await self._new_session(user, channel, wanted)
-        await self.remember(connection, live)
-        return live, resumed
+        if live is not None:
+            return live, True
+        with refusing(conflict=RECONNECT_FAILED):
+            await self.bounds.enters(user, connection.id)
+        return await self._new_session(user, channel, wanted), False
 
     def listener(self, connection: HubConnection, conversation_id: ConversationId, sides: Sides) -> Listener:
         """Somebody who wants to hear a conversation of his tenant."""
@@ -126,7 +126,7 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
             session = await self.store.get(session_id)
             if session is None or not may_enter(user, session.plan):
                 return None
-            return await self.sessions.claim(session_id)
+            return await self.sessions.claim(session_id, found=session)
         except (DomainError, RedisError) as error:
             _log.info("hub.not_resumed", error=repr(error))
             return None
@@ -151,7 +151,7 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
                 raise Refusal(RECONNECT_FAILED, UNKNOWN_SESSION)
             if wanted.agent_id not in (None, session.plan.agent.agent_id):
                 raise Refusal(RECONNECT_FAILED, UNKNOWN_SESSION)
-            return await self.sessions.claim(session.plan.session_id, takes_over=True)
+            return await self.sessions.claim(session.plan.session_id, takes_over=True, found=session)
 
     async def _known(self, user: HubUser, wanted: Parameters) -> Session | None:
         """The session by its resume token, or by its id: then only for the user who opened it, or with a token that was made for it."""

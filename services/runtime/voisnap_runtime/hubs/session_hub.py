@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
+from voisnap_domain.errors import LimitReached
 from voisnap_domain.sessions import Channel, EndReason, Session, SessionPlan
 from voisnap_kit import log
 from voisnap_kit.redis import RedisError
@@ -108,8 +109,6 @@ class SessionHub(Hub, Generic[A]):
     async def on_connected(self) -> None:
         """Come to a session; a refusal is an `Error` event and the end of the connection."""
         try:
-            with refusing(conflict=RECONNECT_FAILED):
-                await self._reception.bounds.enters(self.connection.user, self.connection.id)
             await self.enter()
         except Refusal as refusal:
             await self.turn_away(refusal)
@@ -212,3 +211,8 @@ class HubBorneHub(SessionHub[A], Generic[A, L]):
             self.watch(live, self.audience(), resumed=resumed, takes_over=resumed)
         self._line = self.line()
         await live.connect(self._line)
+        # A caller who came back is heard again by now.
+        await self._reception.remember(self.connection, live)
+        if resumed:
+            with contextlib.suppress(LimitReached):
+                await self._reception.bounds.enters(self.connection.user, self.connection.id)

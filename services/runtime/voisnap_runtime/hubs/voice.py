@@ -133,6 +133,7 @@ class VoiceHub(HubBorneHub[HubAudience, HubAudio]):
         names = ("agentId", "sessionId", "resumeToken")
         if user.agent_id is None and READ_SCOPE in user.scopes and not any(query.get(name) for name in names):
             with refusing(conflict=RECONNECT_FAILED):
+                await self._reception.bounds.enters(user, self.connection.id)
                 await self._reception.bounds.idles(user, self.connection.id)
             return
         await super().enter()

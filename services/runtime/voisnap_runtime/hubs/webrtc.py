@@ -98,6 +98,7 @@ class WebRtcHub(SessionHub[WebRtcAudience]):
         """The session of the token: one of `POST /webrtc/sessions`, or one to come back with."""
         token = self.connection.query.get("sessionToken") or self.connection.query.get("resumeToken", "")
         with refusing(conflict=RECONNECT_FAILED):
+            await self._reception.bounds.enters(self.connection.user, self.connection.id)
             session = await self._admitted(token)
             session_id = session.plan.session_id
             takes_over = token.startswith(RESUME_PREFIX) or await self._reception.held_before(
@@ -105,7 +106,7 @@ class WebRtcHub(SessionHub[WebRtcAudience]):
             )
             lives_here = self._reception.sessions.get(session_id) is not None
             try:
-                live = await self._reception.sessions.claim(session_id, takes_over=takes_over)
+                live = await self._reception.sessions.claim(session_id, takes_over=takes_over, found=session)
                 await self._reception.store.add_token(token, session_id, until=session.deadline)
                 await self._reception.remember(self.connection, live)
                 resumed = lives_here or live.is_connected

@@ -12,6 +12,7 @@ from voisnap_kit import log
 
 from .neighbours import Yielding, YieldSession
 from .parts import Parts, SessionGone, SessionInUse
+from .presence import RESUME_SECONDS
 from .resuming import resumption_of
 from .store import Progress
 
@@ -19,6 +20,9 @@ _log = log.get(__name__)
 
 LEASE = timedelta(seconds=15)
 RENEW_SECONDS = 5.0
+
+GRACE = timedelta(seconds=RESUME_SECONDS)
+"""Beyond its deadline a session's lease is not renewed any more."""
 
 _OVER = "The session is over."
 _FINISHED = frozenset({SessionState.ENDING, SessionState.ENDED})
@@ -58,10 +62,9 @@ class Claims:
         await self._freed(found, takes_over=takes_over)
         lease_until = self._parts.now() + LEASE
         session, was = await self._taken(found, lease_until)
-        missing = await self._parts.store.renew({session.plan.session_id: lease_until})
-        if missing:
-            await self._parts.store.restore(session, lease_until=lease_until)
-        return await self._with_its_past(session, was)
+        # Its caller waits meanwhile: one round trip to the store for all of it.
+        claimed, _ = await asyncio.gather(self._with_its_past(session, was), self._counted(session, lease_until))
+        return claimed
 
     async def is_waiting(self, session: Session) -> bool:
         """Whether a session is one to come back to: nobody is connected to it, or its owner is dead, maybe before it could tell that it began."""
@@ -105,8 +108,20 @@ class Claims:
                 kept = kept.moved(SessionState.RECONNECTING)
             return kept.claimed(self._parts.node_id, lease_until=lease_until)
 
-        session = await self._parts.store.change(found.plan.session_id, claimed)
+        was_asked_for = found.owner not in (None, self._parts.node_id)
+        known = None if was_asked_for else found
+        session = await self._parts.store.change(found.plan.session_id, claimed, known=known)
         return session, was[0]
+
+    async def _counted(self, session: Session, lease_until: datetime) -> None:
+        """With a lease, and among its tenant's."""
+        store, plan, now = self._parts.store, session.plan, self._parts.now()
+        missing, _ = await asyncio.gather(
+            store.renew({plan.session_id: lease_until}),
+            store.reserve(plan.tenant_id, plan.session_id, limit=None, now=now, until=session.deadline + GRACE),
+        )
+        if missing:
+            await store.restore(session, lease_until=lease_until)
 
     async def _with_its_past(self, session: Session, was: Session) -> Claimed:
         """With what is needed to go on; the former owner can't write any more."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from voisnap_domain.errors import LimitReached
@@ -16,11 +16,10 @@ from voisnap_kit.redis import RedisError
 
 from voisnap_runtime import metrics
 
-from .claims import LEASE, RENEW_SECONDS, Claimed, Claims
+from .claims import GRACE, LEASE, RENEW_SECONDS, Claimed, Claims
 from .live import LiveSession, cancelled
 from .neighbours import SessionYielded, Yielding, YieldSession
 from .parts import HURRIED, Parts
-from .presence import RESUME_SECONDS
 from .store import Seat
 
 _log = log.get(__name__)
@@ -32,9 +31,6 @@ SWEEP_AFTER = 16
 """Ended sessions that are swept up together. Their parts hold each other, and with them some hundred kilobytes of buffers."""
 TAKE_OVER_ROOM = 1.25
 """How far calls of a process that is gone may exceed the cap: a full node is better than a lost call."""
-
-GRACE = timedelta(seconds=RESUME_SECONDS)
-"""Beyond its deadline a session's lease is not renewed any more."""
 
 
 class LiveSessions:
@@ -75,10 +71,12 @@ class LiveSessions:
                 return live
         return None
 
-    async def claim(self, session_id: SessionId, *, takes_over: bool = False) -> LiveSession:
+    async def claim(
+        self, session_id: SessionId, *, takes_over: bool = False, found: Session | None = None
+    ) -> LiveSession:
         """The session, from now on living here if it does not already; a conversation that has begun elsewhere goes on here.
 
-        The owner is asked for it; one that does not answer counts as dead. With `takes_over` it is given away even while another hub is
+        `found` is the session as it was read a moment ago. The owner is asked for it; one that does not answer counts as dead. With `takes_over` it is given away even while another hub is
         connected there. Raises SessionGone when it is over, SessionInUse while its caller is connected or when somebody was faster,
         LimitReached when this node is full or about to stop, NotFound, RedisError.
         """
@@ -88,7 +86,7 @@ class LiveSessions:
                 return live
             if live is not None:  # it left, and its caller came back here all the same
                 await live.over()
-            return await self._claim(session_id, takes_over=takes_over)
+            return await self._claim(session_id, takes_over=takes_over, found=found)
 
     async def remember(self, digest: str, seat: Seat) -> None:
         """Note which session a hub connection belongs to, in case its client comes back over another one. Raises RedisError."""
@@ -244,12 +242,11 @@ class LiveSessions:
             if not self._claimers[session_id]:
                 del self._claimers[session_id], self._locks[session_id]
 
-    async def _claim(self, session_id: SessionId, *, takes_over: bool) -> LiveSession:
+    async def _claim(self, session_id: SessionId, *, takes_over: bool, found: Session | None) -> LiveSession:
         self._check_room(session_id, room=TAKE_OVER_ROOM)
-        found = await self._claims.find(session_id)
+        found = found or await self._claims.find(session_id)
         self._check_room(session_id, room=1.0 if found.connected_at is None else TAKE_OVER_ROOM)
         claimed = await self._claims.take(found, takes_over=takes_over)
-        await self._count(claimed.session)
         live = await self._started(claimed)
         self._live[session_id] = live
         metrics.ACTIVE_SESSIONS.set(len(self._live))

@@ -120,9 +120,11 @@ class Store(Protocol):
         change: Callable[[Session], Session],
         *,
         entries: Sequence[Entry] = (),
+        known: Session | None = None,
     ) -> Session:
         """Apply `change` to the session as it is now and write the entries with it, all or nothing.
 
+        `known`, the session as it was read a moment ago, saves a look when nobody has changed it since.
         `change` may run more than once. A session that `change` returns as it was is left alone, entries included. Raises NotFound,
         Conflict when others change it without end, and whatever `change` raises.
         """
@@ -341,11 +343,16 @@ class RedisStore:
         return None if found is None else SessionId(found.decode())
 
     async def change(
-        self, session_id: SessionId, change: Callable[[Session], Session], *, entries: Sequence[Entry] = ()
+        self,
+        session_id: SessionId,
+        change: Callable[[Session], Session],
+        *,
+        entries: Sequence[Entry] = (),
+        known: Session | None = None,
     ) -> Session:
         keys = (_state_key(session_id), _journal_key(session_id), _turns_key(session_id))
         for _ in range(_ATTEMPTS):
-            session = await self.get(session_id)
+            session, known = known or await self.get(session_id), None
             if session is None:
                 raise NotFound("session", session_id)
             changed = change(session)
