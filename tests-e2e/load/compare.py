@@ -1,6 +1,6 @@
 """Callers in real time against the runtime on one core, and against its peers in the same run, one after the other at each number of callers.
 
-    .venv/bin/python tests-e2e/load/compare.py [--channel voice,webrtc] [--peer pipecat] [--full] [--json]
+    .venv/bin/python tests-e2e/load/compare.py [--channel voice,webrtc] [--peer pipecat,livekit] [--full] [--json]
 
 Speech to text, language model and speech are scripted and take no time: what is measured is the platform's own share.
 """
@@ -13,16 +13,18 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import uvloop
-from pipecat_peer import PeerMissing, PipecatFrames, PipecatServer, pipecat_server
+from peer_frames import PipecatFrames, RawFrames
+from peer_process import PeerMissing, PeerServer, peer_server
 from platform_server import PlatformServer, platform_server
 from voisnap_media import files
 from voisnap_media.vad import RATE, VadModel
-from voisnap_stack.load_audio import Utterance, rooms, utterance
+from voisnap_stack.load_audio import Utterance, described, rooms, utterance
 from voisnap_stack.load_callers import Caller, CallerClock, Habits, Measured
 from voisnap_stack.load_platform import SignalledLine
 from voisnap_stack.load_probe import ProcessProbe
@@ -40,7 +42,8 @@ NOT_YET = {"phone": "media-stream frames of telephone carriers need the carriers
 """A further channel is a `Dialect` (voisnap_stack.load_socket) and an address."""
 QUICK = {
     "voisnap": {"voice": (25, 100, 200, 250), "voice-msgpack": (25, 100, 200, 250), "webrtc": (25, 75, 100)},
-    "pipecat": {"voice": (10, 20, 30), "voice-msgpack": (10, 20, 30), "webrtc": (5, 10, 15)},
+    "pipecat": {"voice": (10, 20, 25), "voice-msgpack": (10, 20, 25), "webrtc": (5, 10, 15)},
+    "livekit": {"voice": (25, 50, 75), "voice-msgpack": (25, 50, 75)},
 }
 FULL = {
     "voisnap": {
@@ -53,7 +56,10 @@ FULL = {
         "voice-msgpack": (10, 25),
         "webrtc": (5, 10, 15, 20),
     },
+    "livekit": {"voice": (10, 25, 50, 75, 100, 125, 150), "voice-msgpack": (25, 50, 75, 100)},
 }
+PEERS = ("pipecat", "livekit")
+"""LiveKit Agents speaks WebRTC through LiveKit's own media server alone, which is no package: it is compared over a WebSocket."""
 
 
 class Callers:
@@ -104,8 +110,8 @@ def platform_join(server: PlatformServer, callers: Callers, channel: str) -> Joi
     return callers.over_socket(server.voice_url, dialect, server.headers)
 
 
-def pipecat_join(server: PipecatServer, callers: Callers, channel: str) -> Join:
-    """Callers of the peer."""
+def peer_join(server: PeerServer, callers: Callers, channel: str) -> Join:
+    """Callers of a peer."""
     if channel == "webrtc":
 
         @asynccontextmanager
@@ -113,7 +119,8 @@ def pipecat_join(server: PipecatServer, callers: Callers, channel: str) -> Join:
             yield server.exchange
 
         return callers.over_webrtc(signalling)
-    return callers.over_socket(f"{server.url}/ws", PipecatFrames(callers.said, callers.rooms), {})
+    dialect = (PipecatFrames if server.name == "pipecat" else RawFrames)(callers.said, callers.rooms)
+    return callers.over_socket(f"{server.url}/ws", dialect, {})
 
 
 class Contender(msgspec.Struct, frozen=True):
@@ -128,6 +135,7 @@ class Contender(msgspec.Struct, frozen=True):
 async def measure(args: argparse.Namespace) -> list[Step]:
     """All steps of all servers."""
     callers = Callers(Habits(silence=args.silence_ms / 1000))
+    args.told(described(callers.rooms, callers.said))
     steps: list[Step] = []
     async with AsyncExitStack() as stack:
         ours = await stack.enter_async_context(
@@ -136,15 +144,16 @@ async def measure(args: argparse.Namespace) -> list[Step]:
         contenders = [
             Contender(ours.name, ours.pid, f"{ours.url}/metrics", lambda channel: platform_join(ours, callers, channel))
         ]
-        if "pipecat" in args.peer:
+        for name in PEERS:
+            if name not in args.peer:
+                continue
             try:
-                peer = await stack.enter_async_context(pipecat_server(core=args.core, silence_ms=args.silence_ms))
+                peer = await stack.enter_async_context(peer_server(name, core=args.core, silence_ms=args.silence_ms))
             except PeerMissing as error:
                 args.missing.append(str(error))
             else:
-                contenders.append(
-                    Contender(peer.name, peer.pid, None, lambda channel: pipecat_join(peer, callers, channel))
-                )
+                join = partial(peer_join, peer, callers)
+                contenders.append(Contender(peer.name, peer.pid, None, join))
         gc.collect()
         gc.freeze()
         clock = CallerClock()
@@ -168,7 +177,7 @@ async def compare(
                 continue
             step = await one_step(contender, channel, ladders[contender.name].pop(0), args.seconds, clock)
             steps.append(step)
-            print(progress(step), file=sys.stderr, flush=True)
+            args.told(progress(step))
             if not step.holds and not args.callers:
                 ladders[contender.name].clear()
 
@@ -228,7 +237,7 @@ def main() -> int:
     parser.add_argument(
         "--channel", type=lambda text: text.split(","), default=["voice", "webrtc"], help=f"of {CHANNELS}"
     )
-    parser.add_argument("--peer", type=lambda text: text.split(","), default=None, help="pipecat, or none")
+    parser.add_argument("--peer", type=lambda text: text.split(","), default=None, help=f"of {PEERS}, or none")
     parser.add_argument("--callers", type=lambda text: [int(n) for n in text.split(",")], help="these numbers for all")
     parser.add_argument("--full", action="store_true", help="every rung of the ladder, which takes most of an hour")
     parser.add_argument("--seconds", type=float, default=15, help="measured at each number of callers")
@@ -244,7 +253,8 @@ def main() -> int:
                 f"{channel}: {NOT_YET.get(channel, 'there is no such channel')}; there are {', '.join(CHANNELS)}"
             )
     args.missing, asked = [], args.peer is not None
-    args.peer = args.peer or ["pipecat"]
+    args.told = partial(print, file=sys.stderr, flush=True)
+    args.peer = args.peer or list(PEERS)
     if args.nice:
         os.nice(args.nice)
         with suppress(OSError):  # where the kernel groups processes by session, the group's own figure counts

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from voisnap_media.pcm import Pcm, Samples
 from voisnap_media.vad import RATE, WINDOW, VadModel, VadState
 
@@ -105,12 +106,15 @@ def rooms(count: int = ROOMS, seed: int = _SEED) -> tuple[Room, ...]:
 
 
 def _room(level_dbfs: float, random: np.random.Generator) -> Room:
-    size = NOISE_SECONDS * RATE
+    return Room(np.rint(pink(NOISE_SECONDS * RATE, level_dbfs, random)).astype(np.int16), level_dbfs)
+
+
+def pink(size: int, level_dbfs: float, random: np.random.Generator) -> NDArray[np.float64]:
+    """So many samples of noise with as much in one octave as in the next, which can be repeated without a seam."""
     hertz = np.fft.rfftfreq(size, 1 / RATE)
     shape = np.where(hertz >= HUM_HZ, 1 / np.sqrt(np.maximum(hertz, HUM_HZ)), 0.0)
     noise = np.fft.irfft(shape * np.exp(2j * np.pi * random.random(len(hertz))), size)
-    noise *= 32768 * 10 ** (level_dbfs / 20) / math.sqrt(float(np.mean(np.square(noise))))
-    return Room(np.rint(noise).astype(np.int16), level_dbfs)
+    return noise * (32768 * 10 ** (level_dbfs / 20) / math.sqrt(float(np.mean(np.square(noise)))))
 
 
 class Voice(msgspec.Struct, frozen=True, eq=False):

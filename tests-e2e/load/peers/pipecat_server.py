@@ -1,8 +1,9 @@
 # pyright: reportMissingImports=false
-"""Pipecat 1.14 with the equivalent pipeline, in its own environment: `python pipecat_server.py PORT SILENCE_SECONDS`.
+"""Pipecat 1.14 with the equivalent pipeline, in its own environment: `python pipecat_server.py PORT SILENCE_SECONDS
+[vad|smart-turn]`.
 
-Its FastAPI WebSocket transport with its own protobuf frames at `/ws`, and SmallWebRTC at `/offer`; Silero; a turn ends after silence alone
-(0.2 s of its voice detector and the rest as its speech timeout); speech to text, language model and speech take no time. Everything else is
+Its FastAPI WebSocket transport with its own protobuf frames at `/ws`, and SmallWebRTC at `/offer`; Silero; with `vad` a turn ends after silence
+alone (0.2 s of its voice detector and the rest as its speech timeout), with `smart-turn` as its own default strategies say; speech to text, language model and speech take no time. Everything else is
 as it comes.
 """
 
@@ -90,11 +91,10 @@ class InstantTts(FrameProcessor):
             await self.push_frame(TTSStoppedFrame())
 
 
-async def talk(transport, silence: float) -> None:
+async def talk(transport, silence: float, how: str) -> None:
     """One call."""
-    strategies = UserTurnStrategies(
-        stop=[SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=max(0.0, silence - VAD_STOP_SECONDS))]
-    )
+    after_silence = SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=max(0.0, silence - VAD_STOP_SECONDS))
+    strategies = UserTurnStrategies(stop=None if how == "smart-turn" else [after_silence])
     aggregators = LLMContextAggregatorPair(
         LLMContext([{"role": "system", "content": "You are a receptionist."}]),
         user_params=LLMUserAggregatorParams(
@@ -128,7 +128,7 @@ async def talk(transport, silence: float) -> None:
     await runner.run()
 
 
-def application(silence: float) -> FastAPI:
+def application(silence: float, how: str) -> FastAPI:
     """Both transports."""
     app = FastAPI()
     calls: set[asyncio.Task[None]] = set()
@@ -147,14 +147,14 @@ def application(silence: float) -> FastAPI:
             add_wav_header=False,
             serializer=ProtobufFrameSerializer(),
         )
-        await talk(FastAPIWebsocketTransport(socket, params), silence)
+        await talk(FastAPIWebsocketTransport(socket, params), silence, how)
 
     @app.post("/offer")
     async def offer(body: dict) -> dict:
         connection = SmallWebRTCConnection()
         await connection.initialize(sdp=body["sdp"], type=body["type"])
         params = TransportParams(audio_in_enabled=True, audio_out_enabled=True, audio_out_10ms_chunks=2)
-        call = asyncio.create_task(talk(SmallWebRTCTransport(connection, params), silence))
+        call = asyncio.create_task(talk(SmallWebRTCTransport(connection, params), silence, how))
         calls.add(call)
         call.add_done_callback(calls.discard)
         return connection.get_answer()
@@ -165,4 +165,5 @@ def application(silence: float) -> FastAPI:
 if __name__ == "__main__":
     logger.remove()
     logger.add(sys.stderr, level="ERROR")
-    uvicorn.run(application(float(sys.argv[2])), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
+    how = sys.argv[3] if len(sys.argv) > 3 else "vad"
+    uvicorn.run(application(float(sys.argv[2]), how), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
