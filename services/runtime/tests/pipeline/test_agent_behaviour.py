@@ -218,6 +218,28 @@ async def test_an_open_word_is_waited_out_whatever_it_sounded_like(lines, agent)
     assert line.turns[0].text == "i need the address please"
 
 
+async def test_a_question_about_a_silence_that_is_over_is_taken_back(lines, agent):
+    class Busy(TurnEnd):
+        taken_back = 0
+
+        async def chance(self, turn):
+            if len(self.asked) > 1:
+                return await super().chance(turn)
+            self.asked.append(0.0)
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.taken_back += 1
+                raise
+
+    endpointing = Endpointing(provider=EndpointingProvider.SEMANTIC, silence_duration_ms=700, utterance_end_ms=1400)
+    detector = Busy(0.9)
+    line = await lines(agent(endpointing=endpointing), turn_end=detector, stt=FakeStt())
+    seconds = line.says("what are") + line.sounds(Pcm.silence(16000, 300)) + line.says("your hours")
+    await line.wait(seconds)
+    assert (len(detector.asked), detector.taken_back) == (1, 1)
+
+
 class EndpointingStt(FakeStt):
     """A recogniser that says itself when an utterance is over: with the prepared words."""
 

@@ -11,7 +11,7 @@ from voisnap_domain.conversations import CallQuality, Speaker
 from voisnap_domain.costs import Usage
 from voisnap_domain.resumption import CallSnapshot, Resumption
 from voisnap_domain.sessions import EndReason, SessionPlan
-from voisnap_domain.turntaking import KeyPressed, TurnInput, TurnRules
+from voisnap_domain.turntaking import KeyPressed, SpeechStarted, TurnInput, TurnRules
 from voisnap_domain.voicemail import screens
 from voisnap_media.pcm import Pcm
 from voisnap_media.recorder import Recorder
@@ -309,6 +309,8 @@ class Call:
         self._conversation.hear(transcript)
 
     def _voice_heard(self, happened: TurnInput) -> None:
+        if self._judging is not None and isinstance(happened, SpeechStarted):
+            self._judging.stop()  # the silence it was asked about is over: other calls need the model
         screen = self._screen
         if screen is None or not screen.voice(happened):
             self._conversation.turns.happen(happened)
