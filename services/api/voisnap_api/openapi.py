@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import msgspec
-from litestar import Controller
+from litestar import Router
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme, Server
@@ -91,6 +91,6 @@ def _problem_schemas() -> dict[str, Any]:
 def _operation_id(handler: HTTPRouteHandler, _method: Method, path_components: list[Any]) -> str:
     """`agents.create`, `webrtc.sessions.create`: the resource, which is the path of the controller, and the verb that SDKs call it by."""
     owner = handler.owner
-    path = owner.path if isinstance(owner, Controller) else "/".join(str(part) for part in path_components[:3])
+    path = owner.path if isinstance(owner, Router) else "/".join(str(part) for part in path_components[:3])
     resource = ".".join(part.replace("-", "_") for part in path.split("/") if part and part not in {"api", "v1"})
     return f"{resource}.{_VERBS.get(handler.handler_name) or handler.handler_name.partition('list_')[0] or 'list'}"
