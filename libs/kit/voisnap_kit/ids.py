@@ -58,3 +58,14 @@ _SOURCE = UlidSource()
 def new_id(prefix: str) -> str:
     """A new identifier such as `agt_01HX…`."""
     return f"{prefix}_{_SOURCE.next()}"
+
+
+def made_at(id: str) -> int:
+    """When an identifier was made, in Unix milliseconds: the first ten characters of its ULID. 0 for a text that holds none."""
+    value = 0
+    for character in id.rpartition("_")[2][:10]:
+        digit = _ALPHABET.find(character)
+        if digit < 0:
+            return 0
+        value = value << 5 | digit
+    return value

@@ -7,7 +7,7 @@ from voisnap_domain.errors import Conflict
 
 
 class ProviderError(Exception):
-    """A provider failed. `retryable` says whether the same call may work in a moment; `kind` is stt, tts, llm, embeddings or blobs."""
+    """A provider failed. `retryable` says whether the same call may work in a moment; `kind` is stt, tts, llm, embeddings, blobs or email."""
 
     def __init__(self, detail: str, *, provider: str, kind: str, retryable: bool) -> None:
         super().__init__(detail)

@@ -14,12 +14,12 @@ from litestar import Litestar
 from voisnap_api.api_keys import usecases as api_keys
 from voisnap_api.app import build
 from voisnap_api.auth import passwords
-from voisnap_api.auth import usecases as auth
-from voisnap_api.auth.records import User
 from voisnap_api.auth.scopes import Role, scopes_of
 from voisnap_api.conversations import subscribers as conversation_subscribers
 from voisnap_api.settings import Settings
 from voisnap_api.tenants import subscribers as tenant_subscribers
+from voisnap_api.users import usecases as users
+from voisnap_api.users.records import User
 from voisnap_domain.ids import NodeId, TenantId, UserId
 from voisnap_domain.tenants import Environment
 from voisnap_kit.ids import new_id
@@ -151,7 +151,7 @@ class Api:
         }
         user = User(**(values | changes))
         async with begin_as_system(self.database, Caller.system(user.tenant_id, Environment.LIVE)) as work:
-            await auth.register_user(work, user)
+            await users.add_user(work, user)
         return user
 
     async def add_key(self, tenant_id: str = "ten_a", environment: Environment = Environment.LIVE) -> str:

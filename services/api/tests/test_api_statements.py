@@ -55,11 +55,33 @@ def test_every_store_function_has_one_statement():
 @pytest.mark.parametrize("path", STORES, ids=lambda path: path.parent.name)
 def test_every_statement_on_a_tenants_table_names_the_tenant_or_is_the_systems(path):
     system = {
-        "auth.user_by_email",
         "auth.refresh_token_for_change",
         "auth.spend",
         "auth.revoke_family",
         "auth.delete_expired",
+        "auth.delete_revocations",
+        "auth.failures_of",
+        "auth.count_failure",
+        "auth.lock_address",
+        "auth.forgive",
+        "auth.delete_failures",
+        "links.get_for_change",
+        "links.mark_used",
+        "links.delete_expired",
+        "mail.claim_due",
+        "mail.mark_sent",
+        "mail.mark_delayed",
+        "mail.mark_failed",
+        "mail.page_of_all",
+        "mail.count_of_all",
+        "mail.delete_older",
+        "mfa.challenge_for_change",
+        "mfa.ask_passkey",
+        "mfa.count_attempt",
+        "mfa.delete_challenge",
+        "mfa.delete_old_challenges",
+        "users.by_email",
+        "users.delete_unverified",
         "api_keys.by_hash",
         "api_keys.note_uses",
         "conversations.ensure_partitions",
@@ -100,6 +122,15 @@ TABLES = {
     "users": "INSERT INTO users (id, tenant_id, email, password_hash, first_name, last_name, role, created_at)"
     " VALUES ('usr_1', 'ten_a', 'e', 'h', 'f', 'l', 'Admin', now())",
     "refresh_tokens": "INSERT INTO refresh_tokens VALUES ('\\x00', 'fam', 'ten_a', 'live', 'usr_1', now(), now())",
+    "one_time_links": "INSERT INTO one_time_links VALUES ('\\x00', 'invitation', 'ten_a', 'usr_1', now(), now())",
+    "token_revocations": "INSERT INTO token_revocations VALUES ('usr_1', 'ten_a', now())",
+    "totp_secrets": "INSERT INTO totp_secrets VALUES ('usr_1', 'ten_a', '\\x00', now())",
+    "passkeys": "INSERT INTO passkeys VALUES ('pky_1', '\\x00', 'ten_a', 'usr_1', 'localhost', 'n', '\\x00', 0, '{}', now())",
+    "recovery_codes": "INSERT INTO recovery_codes VALUES ('usr_1', '\\x00', 'ten_a', now())",
+    "login_challenges": "INSERT INTO login_challenges VALUES"
+    " ('\\x00', 'login', 'ten_a', 'usr_1', 'live', null, null, 0, now())",
+    "mail_outbox": "INSERT INTO mail_outbox VALUES"
+    " ('mail_1', 'ten_a', 'usr_1', 'a', 'n', 'invitation', 's', 'b', now(), now())",
     "api_keys": "INSERT INTO api_keys (id, tenant_id, environment, name, prefix, key_hash, scopes, created_at)"
     " VALUES ('key_1', 'ten_a', 'live', 'n', 'p', '\\x00', '{}', now())",
     "idempotency_keys": "INSERT INTO idempotency_keys (tenant_id, environment, key, request_hash, created_at)"
@@ -119,7 +150,10 @@ TABLES = {
 }
 """A row of tenant `ten_a` for every table that belongs to tenants, in an order that foreign keys allow."""
 
-BOTH_ENVIRONMENTS = {"tenants", "users"}
+BOTH_ENVIRONMENTS = {
+    *("tenants", "users", "one_time_links", "token_revocations", "totp_secrets", "passkeys", "recovery_codes"),
+    *("login_challenges", "mail_outbox"),
+}
 
 
 async def test_no_table_of_tenants_is_missing_here(database):

@@ -32,16 +32,25 @@ from .auth.routes import AuthController, jwks
 from .conversations.routes import ConversationController
 from .gate import PUBLIC, Gate, Limiter, provide_caller, provide_identity
 from .idempotency.middleware import Idempotency
+from .mail.routes import MailController
+from .mail.texts import Pages
+from .mfa.passkeys import Sites
+from .mfa.routes import MfaController
+from .mfa.usecases import Vault
 from .recordings.links import RecordingLinks, signing_key_of
 from .recordings.routes import download, look
 from .session_plans import subscribers as session_plans
 from .settings import Settings
+from .users.routes import UserController
 from .webrtc_sessions.routes import WebRtcSessionController
 
 _log = log.get(__name__)
 
 ROUTES = (
     AuthController,
+    MfaController,
+    UserController,
+    MailController,
     ApiKeyController,
     AgentController,
     WebRtcSessionController,
@@ -111,6 +120,10 @@ def build(
             "blobs": provide(blobs),
             "links": provide(links),
             "signer": provide(signer),
+            "pages": provide(Pages(settings.public_url)),
+            "sites": provide(Sites(settings.public_url, settings.cors_allowed_origins)),
+            "vault": provide(Vault((settings.secrets_key or settings.blobs_signing_key).value.encode())),
+            "is_sending": provide(settings.smtp_url is not None),
         },
         middleware=[
             Gate(credentials, limiter, sandbox_host=settings.sandbox_host),
@@ -146,7 +159,19 @@ async def openapi_json() -> bytes:
 @cache
 def openapi_document() -> str:
     """The OpenAPI document of all routes as text, made without any connection."""
-    names = ("caller", "identity", "database", "bus", "blobs", "links", "signer")
+    names = (
+        "caller",
+        "identity",
+        "database",
+        "bus",
+        "blobs",
+        "links",
+        "signer",
+        "pages",
+        "sites",
+        "vault",
+        "is_sending",
+    )
     app = Litestar(
         route_handlers=list(ROUTES),
         dependencies={

@@ -25,11 +25,11 @@ from .agents import usecases as agents
 from .agents.records import AgentFilter
 from .api_keys import usecases as api_keys
 from .auth import passwords
-from .auth import usecases as auth
-from .auth.records import User
 from .auth.scopes import Role
 from .tenants import usecases as tenants
 from .tenants.records import KnownTenant
+from .users import usecases as users
+from .users.records import User
 
 AGENT_TAG = "demo"
 
@@ -87,11 +87,11 @@ def _tenant(work: Work, tenant_id: TenantId, tenant: DemoTenant) -> KnownTenant:
 
 
 async def _owner(work: Work, tenant_id: TenantId, email: str, password_hash: str) -> UserId:
-    known = await auth.find_user(work, email)
+    known = await users.find_by_email(work, email)
     if known is not None:
         if known.tenant_id != tenant_id:
             raise SettingsError((f"{email} belongs to the tenant {known.tenant_id} already",))
-        await auth.change_password(work, known, password_hash)
+        await users.set_password(work, known, password_hash)
         return known.id
     user = User(
         id=UserId(work.new_id("usr")),
@@ -106,7 +106,7 @@ async def _owner(work: Work, tenant_id: TenantId, email: str, password_hash: str
         last_login_at=None,
         created_at=work.now,
     )
-    await auth.register_user(work, user)
+    await users.add_user(work, user)
     return user.id
 
 

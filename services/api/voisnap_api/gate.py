@@ -23,6 +23,7 @@ from voisnap_kit.redis import Redis
 from voisnap_kit.work import Caller
 
 from .auth.credentials import Credentials, Identity, check_environment
+from .mail.texts import Pages
 from .tenants.usecases import find_tenant
 
 UNLIMITED = "unlimited"
@@ -32,6 +33,7 @@ PUBLIC = {"public": True, "policy": UNLIMITED}
 """Options of a handler that needs no credential and is not counted."""
 
 AUTH_STRICT = "auth-strict"
+AUTH_LENIENT = "auth-lenient"
 API_STANDARD = "api-standard"
 API_READ_HEAVY = "api-read-heavy"
 API_WRITE = "api-write"
@@ -40,6 +42,7 @@ CHAT_HUB = "chat-hub"
 
 _LIMITS: dict[str, int] = {
     AUTH_STRICT: 5,
+    AUTH_LENIENT: 3,
     API_STANDARD: 120,
     API_READ_HEAVY: 300,
     API_WRITE: 60,
@@ -200,6 +203,7 @@ async def provide_caller(request: Request[Any, Any, Any]) -> Caller:
 InjectedCaller = NamedDependency[SkipValidation[Caller]]
 InjectedIdentity = NamedDependency[SkipValidation[Identity]]
 InjectedDatabase = NamedDependency[SkipValidation[Database]]
+InjectedPages = NamedDependency[SkipValidation[Pages]]
 
 
 def _headers(state: ratelimit.RateLimit, policy: str) -> list[tuple[bytes, bytes]]:

@@ -1,9 +1,17 @@
 """Settings of the API's two processes, from the environment."""
 
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 from voisnap_kit.settings import Secret
+
+
+class Registration(StrEnum):
+    """Whether strangers may open an account with a tenant of its own; else people come by invitation only."""
+
+    OPEN = "open"
+    CLOSED = "closed"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +25,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     blobs_signing_key: Secret
     jwt_private_key_file: Path
     secrets_key: Secret | None = None
+    jwt_other_key_files: tuple[str, ...] = ()
+    """Keys that are published besides the one that signs: former ones until their tokens have run out, the next one before it signs."""
+    registration: Registration = Registration.CLOSED
+    smtp_url: Secret | None = None
+    """The worker's mail server; while none is set, mails stay readable in the outbox."""
     region: str = "us"
     cors_allowed_origins: tuple[str, ...] = ()
     rate_limit_factor: float = 1.0
@@ -35,6 +48,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: str
     nats_url: str
+    smtp_url: Secret | None = None
+    """`smtp://user:password@host:587` or `smtps://…:465`; while none is set, mails stay in the outbox, readable in the console."""
+    mail_from: str = "Voisnap <no-reply@localhost>"
     http_host: str = "127.0.0.1"
     http_port: int = 8082
     log_level: str = "info"

@@ -10,13 +10,16 @@ from voisnap_kit.outbox import Relay
 from voisnap_kit.postgres import Database
 from voisnap_kit.reconcile import Reconciler
 from voisnap_kit.serve import run, run_worker
-from voisnap_kit.settings import load
+from voisnap_kit.settings import SettingsError, load
+from voisnap_providers.ports.email import EmailSender
+from voisnap_providers.vendors.smtp import smtp_from_url
 
-from .auth.reconcilers import expired_refresh_tokens
+from .auth.reconcilers import old_log_ins
 from .conversations import reconcilers as conversation_reconcilers
 from .conversations import subscribers as conversation_subscribers
 from .idempotency.reconcilers import old_idempotency_keys
 from .inbox_upkeep import old_inbox_notes
+from .mail.reconcilers import due_mails, old_mails
 from .settings import WorkerSettings
 from .tenants import subscribers as tenant_subscribers
 
@@ -26,11 +29,12 @@ async def main() -> None:
     settings = load(WorkerSettings, os.environ)
     log.configure("api-worker", level=settings.log_level, fmt=settings.log_format)
     trace.configure("api-worker", settings.otel_exporter_otlp_endpoint)
+    sender = _sender(settings)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings.database_url))
         bus = await stack.enter_async_context(await Bus.connect(settings.nats_url, "api-worker"))
         await run_worker(
-            lambda: work(database, bus),
+            lambda: work(database, bus, sender),
             service="api-worker",
             host=settings.http_host,
             port=settings.http_port,
@@ -38,18 +42,21 @@ async def main() -> None:
         )
 
 
-async def work(database: Database, bus: Bus) -> None:
-    """Subscribers, reconcilers and the outbox relay, until cancelled."""
+async def work(database: Database, bus: Bus, sender: EmailSender | None = None) -> None:
+    """Subscribers, reconcilers and the outbox relay, until cancelled. Without a sender, mails stay in their outbox."""
     subscriptions = [
         await tenant_subscribers.subscribe(bus, database),
         await conversation_subscribers.subscribe(bus, database),
     ]
     reconcilers: list[Reconciler] = [
         conversation_reconcilers.partitions(database),
-        expired_refresh_tokens(database),
+        old_log_ins(database),
+        old_mails(database),
         old_inbox_notes(database),
         old_idempotency_keys(database),
     ]
+    if sender is not None:
+        reconcilers.append(due_mails(database, sender))
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(Relay(database, bus).run())
@@ -58,6 +65,15 @@ async def work(database: Database, bus: Bus) -> None:
     finally:
         for subscription in subscriptions:
             await subscription.close()
+
+
+def _sender(settings: WorkerSettings) -> EmailSender | None:
+    if settings.smtp_url is None:
+        return None
+    try:
+        return smtp_from_url(settings.smtp_url.value, sender=settings.mail_from)
+    except (ValueError, OSError) as error:
+        raise SettingsError((str(error),)) from None
 
 
 if __name__ == "__main__":

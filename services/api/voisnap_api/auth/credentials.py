@@ -9,6 +9,7 @@ import msgspec
 from voisnap_domain.errors import Unauthenticated
 from voisnap_domain.ids import TenantId, UserId
 from voisnap_domain.tenants import Environment, TenantStatus
+from voisnap_kit.ids import made_at
 from voisnap_kit.postgres import Database
 from voisnap_kit.tokens import InvalidToken, Keys, verify
 from voisnap_kit.work import Caller, Clock, utc_now
@@ -17,6 +18,9 @@ from voisnap_api.api_keys import secrets
 from voisnap_api.api_keys.records import ApiKey
 from voisnap_api.api_keys.usecases import find_key, note_uses
 from voisnap_api.tenants.usecases import find_tenant
+
+from .revocations import revoked_until
+from .scopes import scopes_of_key
 
 REMEMBERED_SECONDS = 5.0
 """How long a verified credential is trusted without another look; a revocation takes effect within that time."""
@@ -49,6 +53,7 @@ class Credentials:
         self._clock = clock
         self._monotonic = monotonic
         self._remembered: OrderedDict[bytes, tuple[ApiKey, float]] = OrderedDict()
+        self._revocations: OrderedDict[str, tuple[int | None, float]] = OrderedDict()
         self._uses: dict[str, datetime] = {}
 
     async def identify(self, authorization: str | None) -> Identity:
@@ -59,7 +64,7 @@ class Credentials:
         credential = credential.strip()
         if credential.startswith("vsnp_"):
             return await self._by_key(credential)
-        return self._by_token(credential)
+        return await self._by_token(credential)
 
     async def flush_uses(self) -> int:
         """Write down when keys were last used; how many."""
@@ -85,7 +90,7 @@ class Credentials:
             environment=key.environment,
             key_id=key.id,
             role="ApiKey",
-            scopes=frozenset(key.scopes),
+            scopes=scopes_of_key(frozenset(key.scopes)),
         )
         return Identity(caller=caller, rate_key=key.id)
 
@@ -107,13 +112,31 @@ class Credentials:
             self._remembered.popitem(last=False)
         return key
 
-    def _by_token(self, token: str) -> Identity:
+    async def _revoked_until(self, tenant_id: str, subject: str) -> int | None:
+        """Tokens of this person or key that were made before this moment (Unix milliseconds) are no good; remembered for a few seconds."""
+        remembered = self._revocations.get(subject)
+        if remembered is not None and self._monotonic() < remembered[1]:
+            return remembered[0]
+        async with self._database.transaction_as_system() as tx:
+            moment = await revoked_until(tx, TenantId(tenant_id), subject)
+        until = None if moment is None else int(moment.timestamp() * 1000)
+        self._revocations[subject] = (until, self._monotonic() + REMEMBERED_SECONDS)
+        self._revocations.move_to_end(subject)
+        while len(self._revocations) > _MOST_REMEMBERED:
+            self._revocations.popitem(last=False)
+        return until
+
+    async def _by_token(self, token: str) -> Identity:
         try:
             claims = verify(token, self._keys, now=self._clock())
             environment = Environment(claims.env)
         except (InvalidToken, ValueError) as error:
             raise Unauthenticated(str(error), code="invalid-token") from None
-        is_user = claims.sub.startswith("usr_")
+        subject = claims.sub.partition(":")[0]
+        is_user = subject.startswith("usr_")
+        revoked_until = await self._revoked_until(claims.tid, subject)
+        if revoked_until is not None and made_at(claims.jti) < revoked_until:
+            raise Unauthenticated("This access token was revoked: log in again, or refresh it.", code="token-revoked")
         caller = Caller(
             tenant_id=TenantId(claims.tid),
             environment=environment,

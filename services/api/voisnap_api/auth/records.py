@@ -6,24 +6,6 @@ import msgspec
 from voisnap_domain.ids import TenantId, UserId
 from voisnap_domain.tenants import Environment
 
-from .scopes import Role
-
-
-class User(msgspec.Struct, frozen=True, kw_only=True):
-    """A person of a tenant."""
-
-    id: UserId
-    tenant_id: TenantId
-    email: str
-    password_hash: str
-    first_name: str
-    last_name: str
-    role: Role
-    status: str
-    platform_admin: bool
-    last_login_at: datetime | None
-    created_at: datetime
-
 
 class RefreshToken(msgspec.Struct, frozen=True, kw_only=True):
     """One refresh token, known by its hash. `spent_at` is set when it was exchanged, `revoked_at` when its family ended."""
@@ -37,3 +19,11 @@ class RefreshToken(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
     spent_at: datetime | None = None
     revoked_at: datetime | None = None
+
+
+class Failures(msgspec.Struct, frozen=True, kw_only=True):
+    """Wrong passwords and codes in a row for one address."""
+
+    failures: int
+    last_at: datetime
+    locked_until: datetime | None

@@ -1,28 +1,85 @@
 """Log-in on the wire."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from msgspec import Meta
 from voisnap_domain.tenants import Environment
 
-from voisnap_api.wire import Body, View, instant
+from voisnap_api.users.schemas import PersonName, UserView
+from voisnap_api.wire import Body, View
 
-from .records import User
-from .scopes import Role
-from .usecases import LogIn
+from .usecases import Access, LogIn
+
+TypedEmail = Annotated[str, Meta(max_length=254, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""An address as somebody types it at a log-in: whether it is one is nobody's business before the password is checked."""
+
+Password = Annotated[str, Meta(max_length=1024)]
+Token = Annotated[str, Meta(max_length=200)]
 
 
 class LoginBody(Body, frozen=True, kw_only=True):
     """Who wants in. `environment` is what the token will work in."""
 
-    email: str
-    password: str
+    email: TypedEmail
+    password: Password
     environment: Environment = Environment.LIVE
 
 
 class RefreshBody(Body, frozen=True, kw_only=True):
     """The refresh token of the last answer."""
 
-    refresh_token: str
+    refresh_token: Token
+
+
+class EnvironmentBody(Body, frozen=True, kw_only=True):
+    """Where to go on. With the refresh token the whole log-in moves; without, only an access token is given."""
+
+    environment: Environment
+    refresh_token: Token | None = None
+
+
+class PasswordChangeBody(Body, frozen=True, kw_only=True):
+    """The password of now, and the one to come."""
+
+    current_password: Password
+    new_password: Password
+
+
+class EmailBody(Body, frozen=True, kw_only=True):
+    """Whose account it is about."""
+
+    email: TypedEmail
+
+
+class LinkBody(Body, frozen=True, kw_only=True):
+    """The secret of a link in a mail."""
+
+    token: Token
+
+
+class ResetBody(Body, frozen=True, kw_only=True):
+    """The secret of the link, and the new password."""
+
+    token: Token
+    password: Password
+
+
+class AcceptBody(Body, frozen=True, kw_only=True):
+    """The secret of the invitation, a password, and how the person is called."""
+
+    token: Token
+    password: Password
+    first_name: PersonName | None = None
+    last_name: PersonName | None = None
+
+
+class InvitationView(View, frozen=True, kw_only=True):
+    """What an invitation is for."""
+
+    email: str
+    first_name: str
+    last_name: str
+    tenant_name: str
 
 
 class HubTokenBody(Body, frozen=True, kw_only=True):
@@ -31,53 +88,6 @@ class HubTokenBody(Body, frozen=True, kw_only=True):
     agent_id: str | None = None
     session_id: str | None = None
     ttl_seconds: int = 900
-
-
-class PermissionsView(View, frozen=True, kw_only=True):
-    """What a person may do beyond the role."""
-
-    can_manage_api_keys: bool
-    can_view_billing: bool
-    can_delete_conversations: bool
-
-
-class UserView(View, frozen=True, kw_only=True):
-    """A person."""
-
-    id: str
-    tenant_id: str
-    email: str
-    first_name: str
-    last_name: str
-    role: Role
-    status: str
-    mfa_enabled: bool
-    last_login_at: str | None
-    created_at: str
-    permissions: PermissionsView
-    platform_admin: bool
-
-    @classmethod
-    def of(cls, user: User) -> "UserView":
-        runs_the_tenant = user.role in {Role.ADMIN, Role.TENANT_OWNER, Role.AGENCY_MANAGER, Role.PLATFORM_ADMIN}
-        return cls(
-            id=user.id,
-            tenant_id=user.tenant_id,
-            email=user.email,
-            first_name=user.first_name,
-            last_name=user.last_name,
-            role=user.role,
-            status=user.status,
-            mfa_enabled=False,
-            last_login_at=instant(user.last_login_at) if user.last_login_at else None,
-            created_at=instant(user.created_at),
-            permissions=PermissionsView(
-                can_manage_api_keys=runs_the_tenant,
-                can_view_billing=runs_the_tenant,
-                can_delete_conversations=runs_the_tenant,
-            ),
-            platform_admin=user.platform_admin,
-        )
 
 
 class LoginView(View, frozen=True, kw_only=True):
@@ -97,6 +107,28 @@ class LoginView(View, frozen=True, kw_only=True):
             expires_in=log_in.expires_in,
             token_type="Bearer",  # noqa: S106 - the kind of token, RFC 6750
             user=UserView.of(log_in.user),
+        )
+
+
+class EnvironmentView(View, frozen=True, kw_only=True):
+    """Tokens for the other environment; `refreshToken` is null where none was sent."""
+
+    access_token: str
+    refresh_token: str | None
+    expires_in: int
+    token_type: Literal["Bearer"]
+    environment: Environment
+    user: UserView
+
+    @classmethod
+    def of(cls, access: Access) -> "EnvironmentView":
+        return cls(
+            access_token=access.access_token,
+            refresh_token=access.refresh_token if isinstance(access, LogIn) else None,
+            expires_in=access.expires_in,
+            token_type="Bearer",  # noqa: S106 - the kind of token, RFC 6750
+            environment=access.environment,
+            user=UserView.of(access.user),
         )
 
 

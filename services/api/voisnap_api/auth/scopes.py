@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+import msgspec
+
 
 class Role(StrEnum):
     """The seven roles of a tenant and its agency, and the platform's own."""
@@ -18,6 +20,9 @@ class Role(StrEnum):
 
 HUB = "hub"
 """Lets a token open hubs."""
+
+DELETE_CONVERSATIONS = "conversations:delete"
+"""Lets a person delete conversations. API keys hold it with `conversations:write`, as the documentation says of that scope."""
 
 READ = frozenset(
     {
@@ -76,7 +81,43 @@ _OF_ROLE: dict[Role, frozenset[str]] = {
 }
 
 
-def scopes_of(role: Role, *, platform_admin: bool = False) -> frozenset[str]:
-    """The scopes a person's token carries: the role's, `hub`, and `admin:*` for who operates the platform."""
-    admin = frozenset({"admin:*"}) if platform_admin else frozenset()
-    return _OF_ROLE[role] | {HUB} | admin
+_MAY_DELETE_CONVERSATIONS = frozenset({Role.ADMIN, Role.TENANT_OWNER, Role.PLATFORM_ADMIN, Role.AGENCY_MANAGER})
+
+
+class Permissions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person may do beyond the role."""
+
+    can_manage_api_keys: bool = False
+    can_view_billing: bool = False
+    can_delete_conversations: bool = False
+
+
+NO_PERMISSIONS = Permissions()
+
+
+def scopes_of(role: Role, *, permissions: Permissions = NO_PERMISSIONS, platform_admin: bool = False) -> frozenset[str]:
+    """The scopes a person's token carries: the role's, those of the permissions, `hub`, and `admin:*` for who operates the platform."""
+    scopes = set(_OF_ROLE[role]) | {HUB}
+    if permissions.can_manage_api_keys:
+        scopes |= {"keys:read", "keys:write"}
+    if permissions.can_view_billing:
+        scopes.add("billing:read")
+    if permissions.can_delete_conversations or role in _MAY_DELETE_CONVERSATIONS:
+        scopes |= {DELETE_CONVERSATIONS, "conversations:write"}
+    if platform_admin:
+        scopes.add("admin:*")
+    return frozenset(scopes)
+
+
+def scopes_of_key(scopes: frozenset[str]) -> frozenset[str]:
+    """What a key may do that was given these scopes."""
+    return scopes | {DELETE_CONVERSATIONS} if "conversations:write" in scopes else scopes
+
+
+def permissions_in(scopes: frozenset[str]) -> Permissions:
+    """What scopes allow, in the words of the permissions, whether by role or beyond it."""
+    return Permissions(
+        can_manage_api_keys="keys:write" in scopes,
+        can_view_billing="billing:read" in scopes,
+        can_delete_conversations=DELETE_CONVERSATIONS in scopes,
+    )

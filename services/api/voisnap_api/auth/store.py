@@ -1,79 +1,12 @@
-"""The SQL of `users` and `refresh_tokens`. Log-in runs before a tenant is known: these statements run as the system."""
+"""The SQL of `refresh_tokens`, `login_failures` and `token_revocations`. Log-in runs before a tenant is known: these statements run as
+the system, unless they name a tenant."""
 
 from datetime import datetime
 
 from voisnap_domain.ids import TenantId, UserId
 from voisnap_kit.postgres import Tx
 
-from .records import RefreshToken, User
-
-
-async def user_by_email(tx: Tx, email: str) -> User | None:
-    """The person with this address, in any tenant."""
-    return await tx.maybe(
-        User,
-        """
-        SELECT id, tenant_id, email, password_hash, first_name, last_name, role, status, platform_admin, last_login_at, created_at
-          FROM users
-         WHERE lower(email) = lower(%(email)s)
-        """,
-        email=email,
-    )
-
-
-async def user_by_id(tx: Tx, tenant_id: TenantId, user_id: UserId) -> User | None:
-    """One person of a tenant."""
-    return await tx.maybe(
-        User,
-        """
-        SELECT id, tenant_id, email, password_hash, first_name, last_name, role, status, platform_admin, last_login_at, created_at
-          FROM users
-         WHERE tenant_id = %(tenant_id)s AND id = %(user_id)s
-        """,
-        tenant_id=tenant_id,
-        user_id=user_id,
-    )
-
-
-async def insert_user(tx: Tx, user: User) -> None:
-    """Store a new person."""
-    await tx.exec(
-        """
-        INSERT INTO users (id, tenant_id, email, password_hash, first_name, last_name, role, status, platform_admin, created_at)
-        VALUES (%(id)s, %(tenant_id)s, %(email)s, %(password_hash)s, %(first_name)s, %(last_name)s, %(role)s, %(status)s,
-                %(platform_admin)s, %(created_at)s)
-        """,
-        id=user.id,
-        tenant_id=user.tenant_id,
-        email=user.email,
-        password_hash=user.password_hash,
-        first_name=user.first_name,
-        last_name=user.last_name,
-        role=user.role,
-        status=user.status,
-        platform_admin=user.platform_admin,
-        created_at=user.created_at,
-    )
-
-
-async def set_password(tx: Tx, tenant_id: TenantId, user_id: UserId, password_hash: str) -> None:
-    """Replace a person's password."""
-    await tx.exec(
-        "UPDATE users SET password_hash = %(password_hash)s WHERE tenant_id = %(tenant_id)s AND id = %(user_id)s",
-        password_hash=password_hash,
-        tenant_id=tenant_id,
-        user_id=user_id,
-    )
-
-
-async def note_login(tx: Tx, tenant_id: TenantId, user_id: UserId, *, at: datetime) -> None:
-    """Note when a person last logged in."""
-    await tx.exec(
-        "UPDATE users SET last_login_at = %(at)s WHERE tenant_id = %(tenant_id)s AND id = %(user_id)s",
-        at=at,
-        tenant_id=tenant_id,
-        user_id=user_id,
-    )
+from .records import Failures, RefreshToken
 
 
 async def insert_refresh_token(tx: Tx, token: RefreshToken) -> None:
@@ -126,3 +59,91 @@ async def revoke_family(tx: Tx, family_id: str, *, at: datetime) -> None:
 async def delete_expired(tx: Tx, *, before: datetime) -> int:
     """Delete refresh tokens that ran out; how many."""
     return await tx.exec("DELETE FROM refresh_tokens WHERE expires_at < %(before)s", before=before)
+
+
+async def revoke_families_of(tx: Tx, tenant_id: TenantId, user_id: UserId, *, at: datetime) -> None:
+    """End all log-ins of a person."""
+    await tx.exec(
+        """
+        UPDATE refresh_tokens SET revoked_at = %(at)s
+         WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND revoked_at IS NULL
+        """,
+        at=at,
+        tenant_id=tenant_id,
+        user_id=user_id,
+    )
+
+
+async def put_revocation(tx: Tx, tenant_id: TenantId, subject: str, *, at: datetime) -> None:
+    """Note that access tokens of a person or key made until now are no good."""
+    await tx.exec(
+        """
+        INSERT INTO token_revocations (subject, tenant_id, revoked_at)
+        VALUES (%(subject)s, %(tenant_id)s, %(at)s)
+        ON CONFLICT (subject) DO UPDATE SET revoked_at = greatest(token_revocations.revoked_at, excluded.revoked_at)
+        """,
+        subject=subject,
+        tenant_id=tenant_id,
+        at=at,
+    )
+
+
+async def revoked_until(tx: Tx, tenant_id: TenantId, subject: str) -> datetime | None:
+    """Until when tokens of a person or key are no good; None when none were revoked lately."""
+    return await tx.maybe(
+        datetime,
+        "SELECT revoked_at FROM token_revocations WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s",
+        tenant_id=tenant_id,
+        subject=subject,
+    )
+
+
+async def delete_revocations(tx: Tx, *, before: datetime) -> int:
+    """Delete revocations whose tokens have all run out; how many."""
+    return await tx.exec("DELETE FROM token_revocations WHERE revoked_at < %(before)s", before=before)
+
+
+async def failures_of(tx: Tx, address_hash: bytes) -> Failures | None:
+    """Wrong passwords in a row for an address, locked until the transaction ends."""
+    return await tx.maybe(
+        Failures,
+        "SELECT failures, last_at, locked_until FROM login_failures WHERE address_hash = %(address_hash)s FOR UPDATE",
+        address_hash=address_hash,
+    )
+
+
+async def count_failure(tx: Tx, address_hash: bytes, *, at: datetime, forgotten_before: datetime) -> Failures:
+    """Count one more wrong password for an address; the count afterwards."""
+    return await tx.one(
+        Failures,
+        """
+        INSERT INTO login_failures AS known (address_hash, failures, last_at)
+        VALUES (%(address_hash)s, 1, %(at)s)
+        ON CONFLICT (address_hash) DO UPDATE
+           SET failures = CASE WHEN known.last_at < %(forgotten_before)s THEN 1 ELSE known.failures + 1 END,
+               last_at = excluded.last_at
+        RETURNING failures, last_at, locked_until
+        """,
+        address_hash=address_hash,
+        at=at,
+        forgotten_before=forgotten_before,
+    )
+
+
+async def lock_address(tx: Tx, address_hash: bytes, *, until: datetime) -> None:
+    """Refuse log-ins with an address until a moment."""
+    await tx.exec(
+        "UPDATE login_failures SET locked_until = %(until)s WHERE address_hash = %(address_hash)s",
+        until=until,
+        address_hash=address_hash,
+    )
+
+
+async def forgive(tx: Tx, address_hash: bytes) -> None:
+    """Forget the wrong passwords for an address, and its lock."""
+    await tx.exec("DELETE FROM login_failures WHERE address_hash = %(address_hash)s", address_hash=address_hash)
+
+
+async def delete_failures(tx: Tx, *, before: datetime) -> int:
+    """Delete counts that nobody added to since a moment; how many."""
+    return await tx.exec("DELETE FROM login_failures WHERE last_at < %(before)s", before=before)

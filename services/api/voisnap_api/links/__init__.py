@@ -1,0 +1,1 @@
+"""Links in mails that are good once."""

@@ -1,0 +1,1 @@
+"""Second factors of a log-in: authenticator apps, passkeys and recovery codes."""
