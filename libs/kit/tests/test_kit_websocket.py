@@ -9,7 +9,7 @@ import uvicorn
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
-from voisnap_kit.websocket import MAX_WAITING, MESSAGE_BYTES, WebSocketProtocol
+from voisnap_kit.websocket import MAX_WAITING, MESSAGE_BYTES, STRAIGHT, WebSocketProtocol
 
 pytestmark = pytest.mark.unit
 
@@ -244,3 +244,73 @@ async def test_nothing_can_be_sent_to_a_client_that_is_gone():
     with pytest.raises(ClientDisconnected):
         await peer.send({"type": "websocket.send", "text": "hello"})
     await peer.end()
+
+
+async def test_a_message_is_shown_at_once_to_an_application_that_waits_for_one():
+    peer = Peer(WebSocketProtocol)
+    await peer.open()
+    taken = listened(peer, lambda data: data != b"leave")
+    peer.feed(frame(TEXT, b"one") + frame(BINARY, b"two"))
+    assert taken == [b"one", b"two"], "before any task has run"
+    peer.feed(frame(TEXT, b"leave") + frame(TEXT, b"behind it") + frame(TEXT, b"two"))
+    assert taken == [b"one", b"two", b"leave"], "what comes behind a message that waits has to wait too"
+    await settle()
+    assert peer.messages == ["leave", "behind it", "two"]
+    peer.feed(frame(TEXT, b"three"))
+    assert taken[-1] == b"three"
+    await peer.end()
+
+
+async def test_a_message_waits_while_the_application_does_something_else():
+    peer = Peer(WebSocketProtocol)
+    await peer.open()
+    taken = listened(peer, lambda data: False)
+    peer.may_read.clear()
+    peer.feed(frame(TEXT, b"for the task"))
+    await settle()
+    peer.feed(frame(TEXT, b"while it is busy"))
+    assert taken == [b"for the task"]
+    peer.may_read.set()
+    await settle()
+    assert peer.messages == ["for the task", "while it is busy"]
+    await peer.end()
+
+
+async def test_what_is_written_straight_is_framed_as_ever_and_only_while_there_is_room():
+    peer = Peer(WebSocketProtocol)
+    await peer.open()
+    straight = peer.protocol.scope["extensions"][STRAIGHT]
+    assert straight.write("ä".encode(), is_text=True)
+    assert straight.write(b"\0", is_text=False)
+    assert peer.wire.written == b"\x81\x02" + "ä".encode() + b"\x82\x01\0"
+    peer.protocol.pause_writing()
+    assert not straight.write(b"full", is_text=False)
+    peer.protocol.resume_writing()
+    assert straight.write(b"room", is_text=False)
+    await peer.end()
+    written = peer.wire.written
+    assert not straight.write(b"gone", is_text=False)
+    assert peer.wire.written == written
+
+
+async def test_nothing_is_shown_after_the_goodbye_of_either_side():
+    peer = Peer(WebSocketProtocol)
+    await peer.open()
+    taken = listened(peer, lambda data: True)
+    await peer.send({"type": "websocket.close", "code": 1000})
+    peer.feed(frame(TEXT, b"late"))
+    assert taken == []
+    await peer.end()
+    assert peer.protocol.take is None, "nobody is held by a socket that is gone"
+
+
+def listened(peer: Peer, take: Any) -> list[bytes]:
+    """What is shown to an application that takes what `take` says."""
+    taken: list[bytes] = []
+
+    def taking(data: bytes) -> bool:
+        taken.append(data)
+        return take(data)
+
+    peer.protocol.scope["extensions"][STRAIGHT].listen(taking)
+    return taken

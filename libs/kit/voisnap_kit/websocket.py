@@ -4,10 +4,14 @@ A call sends and receives fifty frames a second, and the general parser costs mo
 and binary frames are read and written here; everything else (handshake, control frames, fragments, faults) is left to `websockets`, which
 gets whole frames only and so stays at a frame's border. Reading pauses when the application lags behind by `MAX_WAITING` bytes, not after
 each message.
+
+An application that asks for it (`STRAIGHT`, in the extensions of the scope) is shown each message before a task is woken for it, and writes
+without waiting where the socket has room: a task switch each way costs as much as everything else that is done with a frame.
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -25,8 +29,10 @@ MESSAGE_BYTES = 256
 FIN, OPCODES, MASKED = 0x80, 0x0F, 0x80
 CONTINUATION, TEXT, BINARY = 0, 1, 2
 _END_OF_REQUEST = b"\r\n\r\n"
+STRAIGHT = "voisnap.websocket.straight"
+"""The extension of the scope whose value is a `Straight`."""
 
-__all__ = ["MAX_WAITING", "WebSocketProtocol"]
+__all__ = ["MAX_WAITING", "STRAIGHT", "Straight", "WebSocketProtocol"]
 
 
 class _Inbox:
@@ -48,6 +54,11 @@ class _Inbox:
     def empty(self) -> bool:
         return not self._items
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the reader has taken everything and waits for more."""
+        return self._reader is not None and not self._items and not self._reader.done()
+
     async def get(self) -> Any:
         while not self._items:
             self._reader = self._loop.create_future()
@@ -56,6 +67,31 @@ class _Inbox:
             finally:
                 self._reader = None
         return self._items.popleft()
+
+
+class Straight:
+    """The short way between an application and its socket."""
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: "WebSocketProtocol") -> None:
+        self._protocol: WebSocketProtocol | None = protocol
+
+    def listen(self, take: Callable[[bytes], bool]) -> None:
+        """Show every message that comes while the application waits in `receive` to `take` first; True: it is done with.
+
+        Everything else, and what `take` leaves alone, comes by `receive` as ever. `take` must not block and must not raise.
+        """
+        if self._protocol is not None:
+            self._protocol.take = take
+
+    def write(self, data: bytes, *, is_text: bool) -> bool:
+        """Write a message now; False when it has to go by `send`, which waits until there is room and tells of a socket that is gone."""
+        return self._protocol is not None and self._protocol.write_now(TEXT if is_text else BINARY, data)
+
+    def end(self) -> None:
+        """The socket is gone."""
+        self._protocol = None
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -70,6 +106,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._waiting = 0
         self._max_size: int = self.config.ws_max_size
         self._extends = bool(self.config.ws_per_message_deflate)
+        self._straight = Straight(self)
+        self.take: Callable[[bytes], bool] | None = None
+        """What the application looks at messages with as they come; see `Straight.listen`."""
 
     # From the network
 
@@ -86,6 +125,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 break
             position = end
         self._rest = data[position:] if position else data
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            self.scope["extensions"][STRAIGHT] = self._straight  # type: ignore[typeddict-unknown-key]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.take = None
+        self._straight.end()
+        super().connection_lost(exc)
 
     def _before_handshake(self, data: bytes) -> None:
         was_initiated = self.handshake_initiated
@@ -124,6 +173,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return end if self.conn.state is State.OPEN else self._leave_to_parser(b"", size)
 
     def _deliver(self, opcode: int, payload: bytes) -> None:
+        if self.take is not None and self.queue.is_awaited and not self.close_sent and self.take(payload):
+            return
         self.frames = [payload]
         self.curr_msg_data_type = "text" if opcode == TEXT else "bytes"
         self.send_receive_event_to_app()
@@ -179,21 +230,29 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return message
 
     async def send(self, message: Any) -> None:
-        if (
-            message["type"] == "websocket.send"
-            and self.handshake_complete
-            and self.writable.is_set()
-            and not (self.close_sent or self.disconnected or self._extends)
-            and self.initial_response is None
-            and self.conn.state is State.OPEN
-        ):
+        if message["type"] == "websocket.send":
             data = message.get("bytes")
             if data is None:
-                self.transport.write(_frame_of(TEXT, message["text"].encode()))
-            else:
-                self.transport.write(_frame_of(BINARY, data))
-            return
+                if self.write_now(TEXT, message["text"].encode()):
+                    return
+            elif self.write_now(BINARY, data):
+                return
         await super().send(message)
+
+    def write_now(self, opcode: int, payload: bytes) -> bool:
+        """Write a message if there is room and nothing is in the way."""
+        if (
+            not self.handshake_complete
+            or self.close_sent
+            or self.disconnected
+            or self._extends
+            or self.initial_response is not None
+            or not self.writable.is_set()
+            or self.conn.state is not State.OPEN
+        ):
+            return False
+        self.transport.write(_frame_of(opcode, payload))
+        return True
 
 
 def _frame_of(opcode: int, payload: bytes) -> bytes:

@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 from voisnap_media import files
 from voisnap_media.endpointing import GateSettings, SpeechEnded, SpeechGate, SpeechStarted
@@ -14,10 +15,15 @@ SPEECH = Path(__file__).parent / "data" / "go_forward_ten_meters.wav"
 
 
 @pytest.fixture(scope="module")
-def model() -> VadModel:
+def weights() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = Path(os.environ.get("MODELS_DIR") or cache / "voisnap" / "models")
-    return VadModel.load(folder / "silero-vad" / "silero_vad.onnx")
+    return folder / "silero-vad" / "silero_vad.onnx"
+
+
+@pytest.fixture(scope="module")
+def model(weights: Path) -> VadModel:
+    return VadModel.load(weights)
 
 
 def windows_of(audio: Pcm) -> np.ndarray:
@@ -65,13 +71,16 @@ def test_a_batch_says_what_single_runs_say(model: VadModel):
         np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
-def test_the_network_is_asked_as_its_makers_ask_it(model: VadModel):
+def test_the_network_says_what_its_makers_says(model: VadModel, weights: Path):
     """Each window is preceded by the last 64 samples of the one before, and the state goes in and out."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    theirs = ort.InferenceSession(weights.read_bytes(), options, providers=["CPUExecutionProvider"])
     speech = windows_of(files.read(SPEECH, 16000))[20:60]
     hidden, context, expected = np.zeros((2, 1, 128), np.float32), np.zeros(64, np.float32), []
     for window in speech:
         inputs = {"input": np.concatenate([context, window])[None], "state": hidden, "sr": np.array(16000)}
-        chance, hidden = model._session.run(None, inputs)
+        chance, hidden = theirs.run(None, inputs)
         context = window[-64:]
         expected.append(float(chance[0, 0]))
     state = VadState()
@@ -94,6 +103,29 @@ def test_no_streams_cost_nothing_and_wrong_shapes_are_refused(model: VadModel):
     assert len(model.probabilities(np.zeros((0, WINDOW), np.float32), [])) == 0
     with pytest.raises(ValueError, match="shape"):
         model.probabilities(np.zeros((2, WINDOW), np.float32), [VadState()])
+
+
+@pytest.mark.parametrize("level", [1e-4, 0.03, 1.0])
+def test_any_sound_in_a_batch_is_judged_as_by_its_makers_network(model: VadModel, weights: Path, level: float):
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    theirs = ort.InferenceSession(weights.read_bytes(), options, providers=["CPUExecutionProvider"])
+    random = np.random.default_rng(3)
+    states = [VadState() for _ in range(5)]
+    hidden, context = np.zeros((2, 5, 128), np.float32), np.zeros((5, 64), np.float32)
+    for _ in range(20):
+        windows = (random.standard_normal((5, WINDOW)) * level).clip(-1, 1).astype(np.float32)
+        inputs = {"input": np.concatenate([context, windows], axis=1), "state": hidden, "sr": np.array(16000)}
+        expected, hidden = theirs.run(None, inputs)
+        context = windows[:, -64:]
+        np.testing.assert_allclose(model.probabilities(windows, states), expected[:, 0], atol=1e-4)
+
+
+def test_another_network_is_refused(weights: Path, tmp_path: Path):
+    other = tmp_path / "other.onnx"
+    other.write_bytes(weights.read_bytes().replace(b"encoder.3.reparam_conv", b"encoder.9.reparam_conv"))
+    with pytest.raises(ValueError, match=r"encoder\.3"):
+        VadModel.load(other)
 
 
 def test_a_broken_file_is_named(tmp_path: Path):

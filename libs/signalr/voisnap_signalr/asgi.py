@@ -39,7 +39,7 @@ from .requests import HubRequest, Refused, identity_of
 from .scopes import AsgiApp, Headers, Receive, Scope, Send, refuse, respond, route
 from .session import HubSession, SessionSettings, Wire
 from .stdlib_log import StdlibLog
-from .transports.websockets import reject
+from .transports.websockets import reject, straight_of
 from .websocket_transport import SocketRequest, WebSocketTransport
 
 Authenticate = Callable[[HubRequest], Awaitable[Any]]
@@ -248,7 +248,9 @@ class HubApp:
                 raise Refused(404, "WebSockets are not offered")
             request = HubRequest.of(scope)
             user = await self._identify(request)
-            socket = SocketRequest(hub=path, request=request, user=user, receive=receive, send=send)
+            socket = SocketRequest(
+                hub=path, request=request, user=user, receive=receive, send=send, straight=straight_of(scope)
+            )
             await self._sockets.serve(socket)
         except Refused as refusal:
             self._log.info("hub.connection_refused", path=path, status=refusal.status, reason=refusal.reason)

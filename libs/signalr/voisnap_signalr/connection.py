@@ -157,6 +157,23 @@ class Connection:
             events.append(self._fail(str(error)))
         return events
 
+    def sole_call(self, data: bytes, *, now: float) -> Invocation | None:
+        """The call that `data` is if it is that, whole, and nothing else; it is taken then.
+
+        None for anything else, of which nothing is taken: it is for `feed`.
+        """
+        if self._state is not ConnectionState.OPEN or self._rest or self._received is not None or self._codec is None:
+            return None
+        try:
+            records, rest = self._codec.split(data, max_bytes=self._settings.max_message_bytes)
+            message = self._codec.decode(records[0]) if len(records) == 1 and not rest else None
+        except ProtocolError:
+            return None
+        if type(message) is not Invocation:
+            return None
+        self._heard_at = now
+        return message
+
     def encode(self, message: HubMessage, *, now: float) -> bytes:
         """Frame a message for the peer; a `Close` ends this side. Raises `RuntimeError` unless open."""
         if self._state is not ConnectionState.OPEN or self._codec is None:

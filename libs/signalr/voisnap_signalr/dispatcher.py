@@ -159,6 +159,9 @@ class Dispatcher:
         if method is None or method.is_streaming or method.upload_count or call.stream_ids:
             self._invoke_with_uploads(call, method)
             return
+        if method.is_immediate:
+            self._run_now(call, method)
+            return
         try:
             arguments = method.bind(call.arguments, self._outlet.codec)
         except ValueError as error:
@@ -179,6 +182,30 @@ class Dispatcher:
             self._end_inline()
         self._answer(call.invocation_id, method, result, failure)
         self._outlet.method_done()
+
+    def call_now(self, call: Invocation) -> bool:
+        """Run a call of a plain function and answer it; False for any other, with which nothing was done.
+
+        Only while no other call of the connection runs inside the reader: they keep their order.
+        """
+        method = self._methods.find(call.target)
+        if method is None or not method.is_immediate or call.stream_ids:
+            return False
+        self._run_now(call, method)
+        return True
+
+    def _run_now(self, call: Invocation, method: HubMethod) -> None:
+        try:
+            arguments = method.bind(call.arguments, self._outlet.codec)
+        except ValueError as error:
+            self._refuse_arguments(call.invocation_id, method, error)
+            return
+        result, failure = None, None
+        try:
+            result = method.call(self._hub, *arguments)
+        except Exception as error:
+            failure = error
+        self._answer(call.invocation_id, method, result, failure)
 
     def stream(self, call: StreamInvocation) -> None:
         """Begin a stream to the client."""

@@ -124,15 +124,16 @@ def hub_method(target: Method) -> Method: ...
 
 
 @overload
-def hub_method(target: str) -> Callable[[Method], Method]: ...
+def hub_method(target: str, *, immediate: bool = False) -> Callable[[Method], Method]: ...
 
 
-def hub_method(target: Any) -> Any:
+def hub_method(target: Any, *, immediate: bool = False) -> Any:
     """Let clients call this method: by its own name, or `@hub_method("SendOfferAsync")` by that literal target.
 
     An `async def` with `yield` answers with a stream, and so does one that returns an `AsyncIterator`. A parameter
-    annotated as `AsyncIterable[T]` receives a stream that the client sends along.
+    annotated as `AsyncIterable[T]` receives a stream that the client sends along. `immediate` is for what comes fifty
+    times a second and waits for nothing: a plain `def`, run as soon as its message is there, before any task.
     """
     if isinstance(target, str):
-        return lambda function: mark(function, target)
+        return lambda function: mark(function, target, immediate=immediate)
     return mark(target, target.__name__)

@@ -18,10 +18,11 @@ _TARGET = "__voisnap_hub_target__"
 _STREAMS = (AsyncIterator, AsyncIterable, AsyncGenerator)
 
 
-def mark(function: Any, target: str) -> Any:
-    """Let clients call `function` as `target`. Raises `TypeError` unless it is `async def`."""
-    if not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
-        raise TypeError(f"Hub method '{target}' must be 'async def'.")
+def mark(function: Any, target: str, *, immediate: bool = False) -> Any:
+    """Let clients call `function` as `target`. Raises `TypeError` unless it is `async def`, or `def` for an immediate one."""
+    waits = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    if waits == immediate or not inspect.isfunction(function):
+        raise TypeError(f"Hub method '{target}' must be '{'def' if immediate else 'async def'}'.")
     setattr(function, _TARGET, target)
     return function
 
@@ -41,6 +42,8 @@ class HubMethod:
         """The function itself: takes the hub, then the arguments; gives an async generator if `is_generator`."""
         self.is_generator = inspect.isasyncgenfunction(function)
         self.is_streaming = self.is_generator or _is_stream(result)
+        self.is_immediate = not (self.is_generator or inspect.iscoroutinefunction(function))
+        """A plain function: it runs at once and waits for nothing."""
         self.has_result = result is not type(None)
         self._names: list[str] = []
         self._kinds: list[Any] = []
@@ -60,6 +63,8 @@ class HubMethod:
             self._names.append(parameter.name)
             self._kinds.append(kind)
             self._required += parameter.default is inspect.Parameter.empty
+        if self.is_immediate and (self._uploads or self.is_streaming):
+            raise TypeError(f"Hub method '{target}' has a stream, so it must be 'async def'.")
         self._decoders: dict[str, tuple[Decoder, ...]] = {}
         self._item_decoders: dict[str, tuple[Decoder, ...]] = {}
 
@@ -77,7 +82,9 @@ class HubMethod:
             raise ValueError(f"{len(arguments)} arguments for {len(self._kinds)} parameters")
         decoders = self._decoders.get(codec.name)
         if decoders is None:
-            decoders = self._decoders[codec.name] = tuple(decoder_of(kind, codec) for kind in self._kinds)
+            decoders = self._decoders[codec.name] = tuple(
+                _as_it_is if kind is msgspec.Raw else decoder_of(kind, codec) for kind in self._kinds
+            )
         try:
             return [decode(raw) for decode, raw in zip(decoders, arguments, strict=False)]
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
@@ -113,6 +120,10 @@ class HubMethods:
 
     def find(self, target: str) -> HubMethod | None:
         return self._by_target.get(target) or self._by_folded.get(target.casefold())
+
+
+def _as_it_is(raw: msgspec.Raw) -> msgspec.Raw:
+    return raw
 
 
 def _is_stream(kind: Any) -> bool:

@@ -54,6 +54,13 @@ class Outbox:
         self._wake_writer()
         self._taken.set()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything was written and the writer waits for more: what is written now overtakes nothing."""
+        return (
+            self._writer is not None and self._sent is None and not (self._frames or self._aside or self._is_finished)
+        )
+
     async def take(self) -> list[bytes] | None:
         """Wait for frames and take all of them; None when the outbox is finished and empty."""
         while not (frames := self._ready()):

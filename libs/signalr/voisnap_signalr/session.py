@@ -12,7 +12,7 @@ servers report a broken socket as they report a closed one.
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -71,6 +71,19 @@ class Wire(Protocol):
         ...
 
 
+@runtime_checkable
+class StraightWire(Wire, Protocol):
+    """A wire that may offer a short way in both directions."""
+
+    def listen(self, take: Callable[[bytes], bool]) -> None:
+        """Offer what arrives while `receive` is awaited to `take` first; True: it is done with."""
+        ...
+
+    def send_now(self, data: bytes, transfer_format: TransferFormat) -> bool:
+        """Send without waiting; False when it has to go by `send`."""
+        ...
+
+
 class PeerGone(OSError):
     """The transport ended without a goodbye."""
 
@@ -125,6 +138,7 @@ class HubSession:
         self._hub_name = type(hub).__name__
         self._connection = connection
         self._wire = wire
+        self._straight = wire if isinstance(wire, StraightWire) else None
         self._settings = settings
         self._clock = clock
         self._log = log
@@ -179,6 +193,8 @@ class HubSession:
     async def run(self) -> None:
         """Serve the connection until it has ended and the hub knows."""
         self._hub.connection = self
+        if self._straight is not None:
+            self._straight.listen(self._take_now)
         self._reader = asyncio.create_task(self._read())
         self._writer = asyncio.create_task(self._write_out(self._wire))
         try:
@@ -193,7 +209,7 @@ class HubSession:
         if self.closed.is_set() or not self._connection.is_stateful or self._writer is None:
             return False
         # All at once: whoever looks sees the one wire or the other.
-        former, self._wire = self._wire, wire
+        former, self._wire, self._straight = self._wire, wire, None
         self._wire_lost_since = None
         self._wire_replaced.set()
         self._writer = asyncio.create_task(self._write_again(wire, self._writer))
@@ -283,10 +299,11 @@ class HubSession:
                 error = await self._read_from(await self._next_wire())
             self._end(error)
         except Exception as failure:
-            self._log.error(
-                "hub.connection_failed", hub=self._hub_name, connection_id=self._logged_id, exc_info=failure
-            )
-            self._end("The server failed.", self._encode_close(Close(error="Connection closed with an error.")))
+            self._fail(failure)
+
+    def _fail(self, failure: Exception) -> None:
+        self._log.error("hub.connection_failed", hub=self._hub_name, connection_id=self._logged_id, exc_info=failure)
+        self._end("The server failed.", self._encode_close(Close(error="Connection closed with an error.")))
 
     async def _read_from(self, wire: Wire) -> str | None:
         """Read a wire until it ends, the connection does, or another wire replaces it; None after a goodbye."""
@@ -316,6 +333,19 @@ class HubSession:
         finally:
             self._is_receiving = False
         return _LOST
+
+    def _take_now(self, data: bytes) -> bool:
+        """Deal with a message for which nobody needs to wait, before the reader is woken for it; False: it is the reader's."""
+        if self.closed.is_set():
+            return False
+        call = self._connection.sole_call(data, now=self._clock())
+        if call is None:
+            return False
+        try:
+            return self._dispatcher.call_now(call)
+        except Exception as failure:  # an answer that can't be written, as in the reader
+            self._fail(failure)
+            return True
 
     async def _next_wire(self) -> Wire:
         """The wire that replaces the one that was read; waits for it."""
@@ -385,6 +415,13 @@ class HubSession:
     # Writing
 
     def _put(self, frame: bytes) -> None:
+        straight = self._straight
+        if (
+            straight is not None
+            and self._outbox.is_idle
+            and straight.send_now(frame, self._connection.codec.transfer_format)
+        ):
+            return
         if not self._outbox.put(frame):
             self._log.warning(
                 "hub.connection_dropped", hub=self._hub_name, connection_id=self._logged_id, reason="slow client"

@@ -22,6 +22,7 @@ class SocketRequest(msgspec.Struct, frozen=True, kw_only=True):
     user: Any
     receive: Receive
     send: Send
+    straight: Any = None
 
 
 class Host(Protocol):
@@ -75,7 +76,7 @@ class WebSocketTransport:
             is_direct = "id" not in socket.request.query
             headers = self._host.cookies(socket.request, promised) if is_direct else []
             await socket.send({"type": "websocket.accept", "headers": headers})
-            await self._host.run(self._session(promised, socket, WebSocketWire(socket.receive, socket.send)))
+            await self._host.run(self._session(promised, socket, _wire_of(socket)))
         finally:
             await self._host.release(promised)
 
@@ -106,7 +107,7 @@ class WebSocketTransport:
         return session
 
     async def _replace(self, session: HubSession, socket: SocketRequest) -> None:
-        wire = WebSocketWire(socket.receive, socket.send)
+        wire = _wire_of(socket)
         with suppress(OSError):
             await socket.send({"type": "websocket.accept"})
             if not await session.replace_wire(wire):
@@ -114,7 +115,7 @@ class WebSocketTransport:
             await wire.closed.wait()
 
     async def _serve_outliving(self, promised: NegotiatedConnection, socket: SocketRequest) -> None:
-        wire = WebSocketWire(socket.receive, socket.send)
+        wire = _wire_of(socket)
         serving = asyncio.create_task(self._run_outliving(promised, socket, wire))
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
@@ -138,3 +139,7 @@ class WebSocketTransport:
             self._outliving.pop(promised.connection_token, None)
             await wire.close()
             await self._host.release(promised)
+
+
+def _wire_of(socket: SocketRequest) -> WebSocketWire:
+    return WebSocketWire(socket.receive, socket.send, socket.straight)

@@ -43,8 +43,8 @@ class VoiceHub(HubBorneHub[HubAudience, HubAudio]):
     _complained: frozenset[str] = frozenset()
     _listener: Listener | None = None
 
-    @hub_method("SendAudioAsync")
-    async def send_audio(self, audio: msgspec.Raw) -> None:
+    @hub_method("SendAudioAsync", immediate=True)
+    def send_audio(self, audio: msgspec.Raw) -> None:
         """The caller's next audio: base64 of little-endian 16-bit samples at 16 kHz, or with MessagePack the bytes themselves.
 
         20 ms a call are best; any length goes. What comes faster than in real time for more than two seconds is dropped.
@@ -67,7 +67,7 @@ class VoiceHub(HubBorneHub[HubAudience, HubAudio]):
         with contextlib.suppress(ConnectionError):
             async for frame in audio:
                 try:
-                    await self.send_audio(frame)
+                    self.send_audio(frame)
                 except HubError as error:
                     if str(error) != TOO_FAST:
                         raise
