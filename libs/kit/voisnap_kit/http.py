@@ -13,19 +13,25 @@ import msgspec
 import structlog
 from litestar import Litestar, Request, Response, get
 from litestar.config.compression import CompressionConfig
-from litestar.config.cors import CORSConfig
 from litestar.di import NamedDependency, Provide
+from litestar.enums import HttpMethod
+from litestar.exceptions import HTTPException
+from litestar.middleware import ASGIMiddleware
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import QueryParameter
-from litestar.types import ASGIApp, ControllerRouterHandler, LifespanHook, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, ControllerRouterHandler, HTTPScope, LifespanHook, Message, Receive, Scope, Send
+from litestar.utils import normalize_path
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 from voisnap_domain.errors import FieldError, Invalid
 
 from . import log, problem, trace
+from .cors import Cors, Origins
 from .health import Check, DrainGate, LoopLag, readiness
 from .ids import new_id
+from .intake import Intake
+from .json_body import JsonRequest
 
 _log = log.get(__name__)
 
@@ -33,6 +39,10 @@ T = TypeVar("T")
 
 API_VERSION = "1"
 BODY_LIMIT = 1024 * 1024
+ADDRESS_LIMIT = 16 * 1024
+"""Bytes of a path with its query; 414 beyond."""
+HEADERS_LIMIT = 32 * 1024
+"""Bytes of all header fields together; 431 beyond."""
 _OWN_ID = re.compile(r"^req_[A-Za-z0-9]{10,40}$")
 _SANE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:-]{7,63}$")
 _LITESTARS_OPENAPI = "/.openapi"
@@ -133,6 +143,9 @@ def build_app(
     service: str,
     checks: Mapping[str, Check],
     cors_origins: Sequence[str] = (),
+    more_origins: Origins | None = None,
+    layers: Sequence[Callable[[ASGIApp], ASGIApp]] = (),
+    middleware: Sequence[ASGIMiddleware] = (),
     dependencies: Mapping[str, Provide] | None = None,
     on_startup: Sequence[LifespanHook] = (),
     on_shutdown: Sequence[LifespanHook] = (),
@@ -144,7 +157,9 @@ def build_app(
 ) -> Litestar:
     """A service's application. `checks` decide `/readyz`; `gate`, once closed, makes it fail while the process drains.
 
-    `openapi` is served at its path + `/openapi.json`. The dependency `paging` is there for every handler. `options` go to Litestar.
+    `openapi` is served at its path + `/openapi.json`. The dependency `paging` is there for every handler. `layers` see every request
+    and every answer, of unknown paths too, the last one first. `middleware` runs between routing and handler; `Intake` is put before
+    it unless it is among it. Pages of `cors_origins` may read answers, and those that `more_origins` knows. `options` go to Litestar.
     """
     gate = gate or DrainGate()
     documents = (_document(f"{openapi.path}/openapi.json"),) if openapi is not None else ()
@@ -159,13 +174,19 @@ def build_app(
         if openapi
         else None,
         request_max_body_size=body_limit,
-        compression_config=CompressionConfig(backend="gzip", minimum_size=1024, exclude_opt_key="uncompressed"),
-        cors_config=_cors(cors_origins) if cors_origins else None,
+        request_class=JsonRequest,
+        middleware=list(middleware) if any(isinstance(one, Intake) for one in middleware) else [Intake(), *middleware],
+        compression_config=CompressionConfig(
+            backend="brotli", brotli_gzip_fallback=True, minimum_size=1024, exclude_opt_key="uncompressed"
+        ),
         logging_config=None,
         debug=False,
         **options,
     )
-    app.asgi_handler = Edge(app.asgi_handler, service=service)
+    handler: Any = Entrance(app.asgi_handler, app.asgi_router.handle_routing)
+    for layer in layers:
+        handler = layer(handler)
+    app.asgi_handler = Edge(Cors(handler, cors_origins, more_origins), service=service)
     return app
 
 
@@ -180,7 +201,7 @@ class Edge:
         if scope["type"] != "http" or scope["path"] in _QUIET_PATHS:
             await self._app(scope, receive, send)
             return
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         request_id = accepted_request_id(headers.get("x-request-id"))
         method = scope["method"]
         status = 500
@@ -212,6 +233,64 @@ class Edge:
                     span.set_status(Status(StatusCode.ERROR))
                     _FAILED.labels(route).inc()
                 _SECONDS.labels(method, route, str(status)).observe(time.perf_counter() - started)
+
+
+class Entrance:
+    """Refuses addresses and headers beyond their limits, says which methods a path has, and answers HEAD wherever GET is answered
+    (RFC 9110 §9.3.2)."""
+
+    def __init__(self, app: ASGIApp, route: Callable[..., Any]) -> None:
+        self._app = app
+        self._route = route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (refusal := _too_large(scope)):
+            await refusal(scope, receive, send)
+            return
+        if scope["type"] == "http" and scope["method"] == "OPTIONS" and (allow := self._methods(scope["path"])):
+            await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", allow.encode())]})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        if scope["type"] != "http" or scope["method"] != "HEAD" or self._has_own(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+
+        async def send_without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        scope["method"] = HttpMethod.GET
+        await self._app(scope, receive, send_without_body)
+
+    def _methods(self, path: str) -> str | None:
+        """What Allow says of a path; None where nothing is served."""
+        try:
+            self._route(path=normalize_path(path), method="TRACE")
+        except HTTPException as error:
+            fields = {name.lower(): value for name, value in (error.headers or {}).items()}
+            allow = set(fields.get("allow", "").replace(",", " ").split())
+            return ", ".join(sorted(allow | {"OPTIONS"} | ({"HEAD"} if "GET" in allow else set()))) if allow else None
+        return None
+
+    def _has_own(self, path: str) -> bool:
+        try:
+            self._route(path=normalize_path(path), method="HEAD")
+        except HTTPException:
+            return False
+        return True
+
+
+def _too_large(scope: HTTPScope) -> ASGIApp | None:
+    """The refusal of an address or of headers that nobody needs."""
+    if len(scope["raw_path"]) + len(scope["query_string"]) > ADDRESS_LIMIT:
+        refusal = problem.problem(414, "uri-too-long", f"A path with its query may have at most {ADDRESS_LIMIT} bytes.")
+    elif sum(len(name) + len(value) for name, value in scope["headers"]) > HEADERS_LIMIT:
+        detail = f"All headers together may have at most {HEADERS_LIMIT} bytes."
+        refusal = problem.problem(431, "header-fields-too-large", detail)
+    else:
+        return None
+    return problem.plain(refusal)
 
 
 def accepted_request_id(given: str | None) -> str:
@@ -253,23 +332,6 @@ def _document(path: str) -> ControllerRouterHandler:
         return request.app.openapi_schema.to_schema()
 
     return openapi_document
-
-
-def _cors(origins: Sequence[str]) -> CORSConfig:
-    """Exact origins; one that ends in `:*` stands for every port."""
-    any_port = [re.escape(origin[:-2]) + r":\d{1,5}" for origin in origins if origin.endswith(":*")]
-    return CORSConfig(
-        allow_origins=[origin for origin in origins if not origin.endswith(":*")],
-        allow_origin_regex="|".join(any_port) or None,
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-Id"],
-        expose_headers=[
-            *("ETag", "Location", "Retry-After", "X-Api-Version", "X-Request-Id"),
-            *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-RateLimit-Policy"),
-        ],
-        allow_credentials=False,
-        max_age=600,
-    )
 
 
 @asynccontextmanager

@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, SerializationException, ValidationException
-from litestar.types import ExceptionHandlersMap
-from litestar.utils.scope.state import ScopeState
+from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
 from voisnap_domain import errors
 from voisnap_domain.errors import DomainError, FieldError
 
-from . import log, trace, validation
+from . import log, parameters, trace
 from .failures import Unavailable
+from .json_body import body_faults
 
 _log = log.get(__name__)
 
@@ -45,9 +45,12 @@ _SLUGS = {
     404: "not-found",
     405: "method-not-allowed",
     406: "not-acceptable",
+    408: "request-timeout",
     413: "payload-too-large",
+    414: "uri-too-long",
     415: "unsupported-media-type",
     429: "rate-limit-exceeded",
+    431: "header-fields-too-large",
 }
 
 
@@ -119,43 +122,35 @@ def response(document: Problem, headers: Mapping[str, str] | None = None) -> Res
     )
 
 
+def plain(document: Problem, headers: Mapping[str, str] | None = None) -> ASGIApp:
+    """The same for what answers before Litestar does."""
+    body = msgspec.json.encode(document)
+    fields = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **(headers or {})}
+    raw = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+
+    async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": document.status, "headers": raw})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    return answer
+
+
 def _on_domain_error(_request: Request[Any, Any, Any], error: DomainError) -> Response[bytes]:
     return response(*of_domain_error(error))
 
 
 def _on_invalid_request(request: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
-    faults = (*_parameter_faults(error), *_body_faults(request))
+    faults = (*parameters.faults(request), *body_faults(request.scope))
+    if (
+        not faults
+        and error.extra
+        and any(isinstance(fault, dict) and fault.get("key") == "data" for fault in error.extra)
+    ):
+        faults = (FieldError(pointer="", code="required", detail="A JSON body is required."),)
     if not faults:
         faults = (FieldError(pointer="", code="invalid", detail=error.detail),)
-    detail = "; ".join(fault.detail for fault in faults) if len(faults) == 1 else f"{len(faults)} fields are wrong."
+    detail = faults[0].detail if len(faults) == 1 else f"{len(faults)} fields are wrong."
     return response(problem(422, "validation-failed", detail, errors=faults))
-
-
-def _parameter_faults(error: ValidationException) -> tuple[FieldError, ...]:
-    """Faults of the query and the path, which are not part of a document: their pointer is `?name`."""
-    extra = error.extra if isinstance(error.extra, list) else []
-    return tuple(
-        _parameter_fault(str(fault.get("key", "")), str(fault.get("message", "")))
-        for fault in extra
-        if isinstance(fault, dict) and fault.get("source") != "body" and fault.get("key") != "data"
-    )
-
-
-def _parameter_fault(key: str, message: str) -> FieldError:
-    head, *rest = key.split("_")
-    name = head + "".join(
-        part.title() for part in rest
-    )  # Litestar names the handler's parameter, the caller knows the wire's name
-    return FieldError(pointer=f"?{name}", code="invalid", detail=f"{name}: {message.replace('`', '')}.")
-
-
-def _body_faults(request: Request[Any, Any, Any]) -> tuple[FieldError, ...]:
-    handler = request.scope.get("route_handler")
-    field = handler.parsed_data_field if handler is not None else None
-    value = ScopeState.from_scope(request.scope).json
-    if field is None or not isinstance(value, dict | list | str | int | float | bool | None):
-        return ()
-    return validation.faults(field.annotation, value, strict=False)
 
 
 def _on_malformed_body(_request: Request[Any, Any, Any], _error: SerializationException) -> Response[bytes]:

@@ -48,7 +48,7 @@ def _inner_faults(kind: Any, value: Any, pointer: str, strict: bool) -> Iterator
             yield from _faults(get_args(kind)[0], item, f"{pointer}/{index}", strict)
     elif get_origin(kind) is dict and isinstance(value, dict):
         for key, item in value.items():
-            yield from _faults(get_args(kind)[1], item, f"{pointer}/{_escape(key)}", strict)
+            yield from _faults(get_args(kind)[1], item, f"{pointer}/{escaped(key)}", strict)
 
 
 def _struct_faults(
@@ -56,7 +56,7 @@ def _struct_faults(
 ) -> Iterator[FieldError]:
     known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for name, field in known.items():
-        place = f"{pointer}/{_escape(name)}"
+        place = f"{pointer}/{escaped(name)}"
         if name in value:
             yield from _faults(field.type, value[name], place, strict)
         elif field.required:
@@ -65,7 +65,7 @@ def _struct_faults(
         for name in value:
             if name not in known and name != kind.__struct_config__.tag_field:
                 yield FieldError(
-                    pointer=f"{pointer}/{_escape(name)}",
+                    pointer=f"{pointer}/{escaped(name)}",
                     code="unknown-field",
                     detail=f"{name} is not a field of this object.",
                 )
@@ -86,7 +86,7 @@ def _fault(error: msgspec.ValidationError, kind: Any, pointer: str) -> FieldErro
     path = _PATH.search(message)
     reason = message[: path.start()] if path else message
     place = pointer + "".join(
-        f"/{_escape(name or index)}" for name, index in _STEP.findall(path.group(1) if path else "")
+        f"/{escaped(name or index)}" for name, index in _STEP.findall(path.group(1) if path else "")
     )
     code = next((code for part, code in _CODES if part in reason), "wrong-type")
     plain = _plain(kind)
@@ -97,6 +97,6 @@ def _fault(error: msgspec.ValidationError, kind: Any, pointer: str) -> FieldErro
     return FieldError(pointer=place, code=code, detail=detail)
 
 
-def _escape(name: str) -> str:
+def escaped(name: str) -> str:
     """A name as a reference token (RFC 6901 §3)."""
     return str(name).replace("~", "~0").replace("/", "~1")

@@ -4,10 +4,13 @@ A handler says `opt={"public": True}` when it needs no credential, and `opt={"po
 method. Scopes are guards: `guards=[requires("agents:read")]`.
 """
 
+import ipaddress
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
+import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
@@ -26,30 +29,46 @@ from .auth.credentials import Credentials, Identity, check_environment
 from .mail.texts import Pages
 from .tenants.usecases import find_tenant
 
-UNLIMITED = "unlimited"
-"""A policy for what carries its own right (signed links) or is the same for everybody (key set, OpenAPI)."""
+PUBLIC_DATA = "public"
+"""The policy of what carries its own right (signed links) or is the same for everybody (key set, OpenAPI)."""
 
-PUBLIC = {"public": True, "policy": UNLIMITED}
-"""Options of a handler that needs no credential and is not counted."""
+PUBLIC = {"public": True, "policy": PUBLIC_DATA}
+"""Options of a handler that needs no credential."""
 
 AUTH_STRICT = "auth-strict"
 AUTH_LENIENT = "auth-lenient"
 API_STANDARD = "api-standard"
 API_READ_HEAVY = "api-read-heavy"
 API_WRITE = "api-write"
+OUTBOUND_CALLS = "outbound-calls"
+KNOWLEDGE_BASE_UPLOAD = "knowledge-base-upload"
+ANALYTICS_EXPORT = "analytics-export"
 VOICE_HUB = "voice-hub"
 CHAT_HUB = "chat-hub"
 
-_LIMITS: dict[str, int] = {
-    AUTH_STRICT: 5,
-    AUTH_LENIENT: 3,
-    API_STANDARD: 120,
-    API_READ_HEAVY: 300,
-    API_WRITE: 60,
-    VOICE_HUB: 10,
-    CHAT_HUB: 60,
+
+class Policy(msgspec.Struct, frozen=True):
+    """How many requests a window of so many seconds holds: of one credential (of one address, before there is one), or of a tenant."""
+
+    limit: int
+    window: int = 60
+    per_tenant: bool = False
+
+
+_POLICIES: dict[str, Policy] = {
+    PUBLIC_DATA: Policy(1200),
+    AUTH_STRICT: Policy(5),
+    AUTH_LENIENT: Policy(3),
+    API_STANDARD: Policy(120),
+    API_READ_HEAVY: Policy(300),
+    API_WRITE: Policy(60),
+    OUTBOUND_CALLS: Policy(30),
+    KNOWLEDGE_BASE_UPLOAD: Policy(10, window=3600, per_tenant=True),
+    ANALYTICS_EXPORT: Policy(5, window=3600),
+    VOICE_HUB: Policy(10, per_tenant=True),
+    CHAT_HUB: Policy(60, per_tenant=True),
 }
-"""Requests a minute by policy, for a tenant whose plan says nothing else; of hubs: connections that begin a session."""
+"""For a tenant whose plan says nothing else. Of hubs: connections that begin a session."""
 
 _PLAN_LIMITS: dict[str, dict[str, int]] = {
     "starter": {API_STANDARD: 60, API_WRITE: 20, VOICE_HUB: 5, CHAT_HUB: 30},
@@ -58,13 +77,35 @@ _PLAN_LIMITS: dict[str, dict[str, int]] = {
     "enterprise": {API_STANDARD: 3000, API_READ_HEAVY: 3000, API_WRITE: 1200, VOICE_HUB: 1000, CHAT_HUB: 6000},
 }
 
-_WINDOW = 60
 _PLAN_REMEMBERED_SECONDS = 30.0
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_LIMITED_PATHS = ("/api/", "/.well-known/")
+_COUNTED = "voisnap.rate"
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """A request after it was counted."""
+
+    policy: str
+    rate: ratelimit.RateLimit
+
+    def refusal(self) -> TooManyRequests:
+        """What to say to a request beyond the limit."""
+        detail = f"More than {self.rate.limit} requests {_words(self.policy)} under the policy {self.policy}."
+        return TooManyRequests(detail, retry_after=self.rate.retry_after)
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The documented headers; the reset is a moment in Unix seconds."""
+        return [
+            (b"x-ratelimit-limit", str(self.rate.limit).encode()),
+            (b"x-ratelimit-remaining", str(self.rate.remaining).encode()),
+            (b"x-ratelimit-reset", str(int(time.time()) + self.rate.reset).encode()),
+            (b"x-ratelimit-policy", self.policy.encode()),
+        ]
 
 
 class Gate(ASGIMiddleware):
-    """Identifies the caller, counts the request, and says on every answer how much of the rate is left."""
+    """Identifies the caller and counts the request."""
 
     def __init__(self, credentials: Credentials, limiter: "Limiter", *, sandbox_host: str) -> None:
         self._credentials = credentials
@@ -72,54 +113,33 @@ class Gate(ASGIMiddleware):
         self._sandbox_host = sandbox_host
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Let the request through, refuse it with 429, or raise Unauthenticated."""
-        if scope["type"] != "http" or not scope["path"].startswith(("/api/", "/.well-known/")):
-            await next_app(scope, receive, send)
-            return
-        request: Request[Any, Any, Any] = Request(scope)
-        client = request.client.host if request.client else "unknown"
-        options = request.route_handler.opt
-        if options.get("policy") == UNLIMITED:
-            await next_app(scope, receive, send)
-            return
-        policy = options.get("policy") or (API_WRITE if request.method in _WRITES else API_STANDARD)
-        identity = None
-        if not options.get("public"):
-            identity = scope["user"] = await self._identify(request, client)
-        state = await self._limiter.count(policy, identity, client=client)
-        if state is None:
-            await next_app(scope, receive, send)
-            return
-        scope["state"]["rate_limit"] = state
-        headers = _headers(state, policy)
+        """Let the request through, or raise TooManyRequests or Unauthenticated."""
+        if scope["type"] == "http" and scope["method"] != "OPTIONS" and scope["path"].startswith(_LIMITED_PATHS):
+            request: Request[Any, Any, Any] = Request(scope)
+            options = request.route_handler.opt
+            policy = options.get("policy") or (API_WRITE if scope["method"] in _WRITES else API_STANDARD)
+            identity = None
+            if not options.get("public"):
+                identity = scope["user"] = await self._identify(request)
+            await self._count(scope, policy, identity)
+        await next_app(scope, receive, send)
 
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *headers]
-            await send(message)
-
-        if not state.allowed:
-            error = TooManyRequests(
-                f"More than {state.limit} requests a minute under the policy {policy}.", retry_after=state.retry_after
-            )
-            refusal = problem.response(*problem.of_domain_error(error))
-            await refusal.to_asgi_response(app=None, request=request)(scope, receive, send_with_headers)
-            return
-        await next_app(scope, receive, send_with_headers)
-
-    async def _identify(self, request: Request[Any, Any, Any], client: str) -> Identity:
+    async def _identify(self, request: Request[Any, Any, Any]) -> Identity:
         """Who asks. Refusals are counted by address, so that credentials can't be guessed quickly."""
         try:
             identity = await self._credentials.identify(request.headers.get("authorization"))
             check_environment(identity, self._wanted_environment(request))
         except Unauthenticated:
-            state = await self._limiter.count(API_STANDARD, None, client=client)
-            if state is not None and not state.allowed:
-                raise TooManyRequests(
-                    "Too many requests with unusable credentials from this address.", retry_after=state.retry_after
-                ) from None
+            await self._count(request.scope, API_STANDARD, None)
             raise
         return identity
+
+    async def _count(self, scope: Scope, policy: str, identity: Identity | None) -> None:
+        counted = await self._limiter.count(policy, identity, client=address_of(scope))
+        if counted is not None:
+            scope["state"][_COUNTED] = counted
+            if not counted.rate.allowed:
+                raise counted.refusal()
 
     def _wanted_environment(self, request: Request[Any, Any, Any]) -> Environment | None:
         """The environment that the address or the header names; None when the credential decides."""
@@ -128,6 +148,44 @@ class Gate(ASGIMiddleware):
             return Environment(named)
         host = request.headers.get("host", "").partition(":")[0].lower()
         return Environment.SANDBOX if host == self._sandbox_host else None
+
+
+class RateHeaders:
+    """Says on every answer how much of the rate is left. What never reached the gate (unknown paths) is counted by address."""
+
+    def __init__(self, app: ASGIApp, limiter: "Limiter") -> None:
+        self._app = app
+        self._limiter = limiter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(_LIMITED_PATHS):
+            await self._app(scope, receive, send)
+            return
+        is_refused = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal is_refused
+            if is_refused:
+                return
+            if message["type"] == "http.response.start":
+                counted: Counted | None = scope["state"].get(_COUNTED)
+                if counted is None:
+                    counted = await self._limiter.count(API_STANDARD, None, client=address_of(scope))
+                if counted is not None:
+                    message["headers"] = [*message.get("headers", ()), *counted.headers()]
+                    if not counted.rate.allowed and message["status"] != 429:
+                        is_refused = True
+                        await _refuse(counted, scope, receive, send)
+                        return
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+async def _refuse(counted: Counted, scope: Scope, receive: Receive, send: Send) -> None:
+    document, headers = problem.of_domain_error(counted.refusal())
+    limits = {name.decode(): value.decode() for name, value in counted.headers()}
+    await problem.plain(document, headers | limits)(scope, receive, send)
 
 
 class Limiter:
@@ -142,23 +200,28 @@ class Limiter:
         self._monotonic = monotonic
         self._plans: dict[str, tuple[str, float]] = {}
 
-    async def count(self, policy: str, identity: Identity | None, *, client: str) -> ratelimit.RateLimit | None:
+    async def count(self, policy: str, identity: Identity | None, *, client: str) -> Counted | None:
         """The state after this request; None when rates are not limited at all."""
-        return await self._count(policy, identity and identity.caller, key=identity.rate_key if identity else client)
+        if identity is not None and _POLICIES[policy].per_tenant:
+            return await self.count_of_tenant(policy, identity.caller)
+        key = client if identity is None else f"{identity.caller.tenant_id}:{identity.rate_key}"
+        return await self._count(policy, identity and identity.caller, key=key)
 
-    async def count_of_tenant(self, policy: str, caller: Caller) -> ratelimit.RateLimit | None:
+    async def count_of_tenant(self, policy: str, caller: Caller) -> Counted | None:
         """The same for what a tenant's callers share, in each environment for itself."""
         return await self._count(policy, caller, key=f"{caller.tenant_id}:{caller.environment.value}")
 
-    async def _count(self, policy: str, caller: Caller | None, *, key: str) -> ratelimit.RateLimit | None:
+    async def _count(self, policy: str, caller: Caller | None, *, key: str) -> Counted | None:
         if self._factor <= 0:
             return None
-        limit = _LIMITS.get(policy, _LIMITS[API_STANDARD])
+        rule = _POLICIES[policy]
+        limit = rule.limit
         if caller is not None:
             limit = _PLAN_LIMITS.get(await self._plan(caller), {}).get(policy, limit)
-        return await ratelimit.check(
-            self._redis, policy=policy, key=key, limit=max(1, int(limit * self._factor)), window=_WINDOW
+        rate = await ratelimit.check(
+            self._redis, policy=policy, key=key, limit=max(1, int(limit * self._factor)), window=rule.window
         )
+        return Counted(policy=policy, rate=rate)
 
     async def _plan(self, caller: Caller) -> str:
         remembered = self._plans.get(caller.tenant_id)
@@ -171,6 +234,32 @@ class Limiter:
             self._plans.clear()
         self._plans[caller.tenant_id] = (plan, self._monotonic() + _PLAN_REMEMBERED_SECONDS)
         return plan
+
+
+def address_of(scope: Scope) -> str:
+    """Who is counted where there is no credential: an IPv4 address, or the network of an IPv6 one, of which everybody has many.
+
+    Behind proxies the server has put the caller's address here, believing only those in FORWARDED_ALLOW_IPS (`voisnap_kit.serve`).
+    """
+    client = scope.get("client")
+    return _network(client[0]) if client else "unknown"
+
+
+@lru_cache(maxsize=4096)
+def _network(address: str) -> str:
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
+
+
+def _words(policy: str) -> str:
+    return "an hour" if _POLICIES[policy].window == 3600 else "a minute"
 
 
 def requires(scope: str) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
@@ -204,13 +293,3 @@ InjectedCaller = NamedDependency[SkipValidation[Caller]]
 InjectedIdentity = NamedDependency[SkipValidation[Identity]]
 InjectedDatabase = NamedDependency[SkipValidation[Database]]
 InjectedPages = NamedDependency[SkipValidation[Pages]]
-
-
-def _headers(state: ratelimit.RateLimit, policy: str) -> list[tuple[bytes, bytes]]:
-    """The documented headers; the reset is a moment in Unix seconds."""
-    return [
-        (b"x-ratelimit-limit", str(state.limit).encode()),
-        (b"x-ratelimit-remaining", str(state.remaining).encode()),
-        (b"x-ratelimit-reset", str(int(time.time()) + state.reset).encode()),
-        (b"x-ratelimit-policy", policy.encode()),
-    ]

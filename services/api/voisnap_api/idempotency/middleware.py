@@ -4,8 +4,10 @@ import asyncio
 import gzip
 import hashlib
 import secrets
+from collections.abc import Callable
 from datetime import timedelta
 
+import brotli
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from litestar import Request
@@ -13,7 +15,7 @@ from litestar.exceptions import HTTPException
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, HTTPReceiveMessage, Message, Receive, Scope, Send, WebSocketReceiveMessage
 from voisnap_domain.errors import Conflict, FieldError, Invalid
-from voisnap_kit import log
+from voisnap_kit import log, problem
 from voisnap_kit.http import BODY_LIMIT
 from voisnap_kit.postgres import Database, DatabaseError
 from voisnap_kit.work import Caller, Clock, utc_now
@@ -30,6 +32,7 @@ ABANDONED = timedelta(seconds=60)
 
 MAX_KEY = 255
 _KEPT_HEADERS = frozenset({"content-type", "location", "etag", "cache-control", "content-encoding"})
+_DECODED: dict[str, Callable[[bytes], bytes]] = {"": bytes, "gzip": gzip.decompress, "br": brotli.decompress}
 _NONCE = 12
 
 
@@ -59,11 +62,15 @@ class Idempotency(ASGIMiddleware):
         if body is None:
             raise HTTPException(status_code=413, detail=f"A body may have at most {BODY_LIMIT} bytes.")
         caller = identity.caller
+        key = f"{scope['path']} {key}"  # a key belongs to one operation
         request_hash = hashlib.sha256(
             b"\0".join((_credential(identity), scope["raw_path"], scope["query_string"], body))
         ).digest()
         known = await self._claim(caller, key, request_hash)
         if known is not None:
+            if known.request_hash == request_hash and known.response_status is None:
+                await _refuse_for_now(scope, receive, send)
+                return
             await self._replay(known, request_hash, key, send)
             return
         await self._run(caller, key, scope, _replayed(body, receive), send, next_app)
@@ -92,16 +99,15 @@ class Idempotency(ASGIMiddleware):
         if known.request_hash != request_hash:
             detail = "This key was used for another request."
             raise Invalid((FieldError(pointer="?Idempotency-Key", code="idempotency-key-reused", detail=detail),))
-        if known.response_status is None or known.response_body is None:
-            raise Conflict("The first request with this key is still in work.", code="idempotency-in-flight")
+        kept = known.response_body or b""
         try:
-            nonce, sealed = known.response_body[:_NONCE], known.response_body[_NONCE:]
+            nonce, sealed = kept[:_NONCE], kept[_NONCE:]
             body = self._cipher.decrypt(nonce, sealed, key.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise Conflict("The first answer can't be read any more.", code="idempotency-answer-lost") from None
         headers = [(name.encode(), value.encode()) for name, value in (known.response_headers or {}).items()]
         headers += [(b"content-length", str(len(body)).encode()), (b"idempotency-replayed", b"true")]
-        await send({"type": "http.response.start", "status": known.response_status, "headers": headers})
+        await send({"type": "http.response.start", "status": known.response_status or 500, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _run(
@@ -130,8 +136,7 @@ class Idempotency(ASGIMiddleware):
         """Keep what will be the same the next time; free the key of what may turn out better."""
         try:
             async with self._database.transaction(caller.tenant_id, caller.environment) as tx:
-                if headers.pop("content-encoding", "") == "gzip":
-                    body = gzip.decompress(body)  # the next client may not take it
+                body = _DECODED[headers.pop("content-encoding", "")](body)  # the next client may not take the coding
                 if status >= 500 or status in {401, 409, 429} or len(body) > BODY_LIMIT:
                     await store.release(tx, caller.tenant_id, caller.environment, key)
                     return
@@ -142,6 +147,12 @@ class Idempotency(ASGIMiddleware):
                 )
         except DatabaseError as error:
             _log.warning("idempotency.answer_not_kept", error=repr(error))
+
+
+async def _refuse_for_now(scope: Scope, receive: Receive, send: Send) -> None:
+    detail = "The first request with this key is still in work."
+    document, headers = problem.of_domain_error(Conflict(detail, code="idempotency-in-flight"))
+    await problem.plain(document, headers | {"Retry-After": "1"})(scope, receive, send)
 
 
 def _credential(identity: Identity) -> bytes:

@@ -22,7 +22,7 @@ InjectedLinks = NamedDependency[SkipValidation[RecordingLinks]]
 InjectedBlobs = NamedDependency[SkipValidation[Blobs]]
 
 
-@get(PATH + "/{address:path}", opt={**PUBLIC, "uncompressed": True}, include_in_schema=False)
+@get(PATH + "/{address:path}", opt={**PUBLIC, "uncompressed": True, "any_answer": True}, include_in_schema=False)
 async def download(
     address: FromPath[str],
     token: FromQuery[str],
@@ -45,7 +45,7 @@ async def download(
     return Stream(body, status_code=206, media_type=media_type, headers=headers)
 
 
-@head(PATH + "/{address:path}", opt={**PUBLIC, "uncompressed": True}, include_in_schema=False)
+@head(PATH + "/{address:path}", opt={**PUBLIC, "uncompressed": True, "any_answer": True}, include_in_schema=False)
 async def look(
     address: FromPath[str], token: FromQuery[str], links: InjectedLinks, blobs: InjectedBlobs
 ) -> Response[None]:

@@ -55,9 +55,10 @@ async def on_plan_session(database: Database, limiter: Limiter, request: PlanSes
 
 
 async def _count(limiter: Limiter, policy: str, caller: Caller) -> None:
-    state = await limiter.count_of_tenant(policy, caller)
-    if state is not None and not state.allowed:
+    counted = await limiter.count_of_tenant(policy, caller)
+    if counted is not None and not counted.rate.allowed:
+        rate = counted.rate
         raise TooManyRequests(
-            f"More than {state.limit} connections a minute under the policy {policy}. Try again in {state.reset} s.",
-            retry_after=state.retry_after,
+            f"More than {rate.limit} connections a minute under the policy {policy}. Try again in {rate.reset} s.",
+            retry_after=rate.retry_after,
         )
