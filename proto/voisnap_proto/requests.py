@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, TenantId
+from voisnap_domain.rehearsals import Rehearsal
 from voisnap_domain.sessions import Channel, EndReason, SessionPlan
 from voisnap_domain.tenants import Environment
 
@@ -22,9 +23,13 @@ class IceServer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
-    """Make a session ready for its caller. Refusals: `session-limit-reached`, `node-full` (LimitReached)."""
+    """Make a session ready for its caller; for a `rehearsal` he is simulated and comes at once.
+
+    Refusals: `session-limit-reached`, `node-full` (LimitReached), `provider-not-configured` (Conflict).
+    """
 
     plan: SessionPlan
+    rehearsal: Rehearsal | None = None
 
 
 class SessionOpened(msgspec.Struct, frozen=True, kw_only=True):

@@ -139,6 +139,8 @@ TABLES = {
     """ VALUES ('agt_1', 'ten_a', 'live', 'draft', 1, '{"name": "n", "tags": []}', now(), now())""",
     "agent_versions": "INSERT INTO agent_versions (agent_id, version, tenant_id, environment, config, changes_summary, created_at)"
     " VALUES ('agt_1', 1, 'ten_a', 'live', '{}', 's', now())",
+    "agent_tests": "INSERT INTO agent_tests VALUES"
+    " ('test_1', 'ten_a', 'live', 'agt_1', 1, 'webrtc', null, '{}', 'wrtc_1', 'conv_1', now(), null)",
     "conversations": "INSERT INTO conversations (id, opened_at, tenant_id, environment, session_id, agent_id, agent_name,"
     " agent_version, channel, direction, status, language, hipaa, recording_wanted, retention_days, started_at, caller, metadata)"
     " VALUES ('conv_1', now(), 'ten_a', 'live', 's', 'a', 'n', 1, 'webrtc', 'inbound', 'in_progress', 'en', false, true, 90,"

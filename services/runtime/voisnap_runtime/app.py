@@ -53,6 +53,7 @@ from .sessions.neighbours import Neighbours
 from .sessions.nodes import Node, Nodes
 from .sessions.parts import LiveCall, Parts
 from .sessions.reaper import Reaper
+from .sessions.rehearsals import Rehearsals
 from .sessions.roster import LiveSessions
 from .sessions.store import RedisStore
 from .settings import RuntimeSettings
@@ -142,6 +143,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
             now=_now,
             random_bytes=os.urandom,
             lateness=pacer.lateness,
+            rehearsals=Rehearsals(registry, sessions),
         )
         gate = DrainGate()
         nodes = Nodes(

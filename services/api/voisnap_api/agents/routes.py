@@ -12,11 +12,13 @@ from voisnap_kit.http import InjectedPageQuery, Page
 from voisnap_kit.work import begin
 
 from voisnap_api.gate import API_READ_HEAVY, InjectedCaller, InjectedDatabase, requires
+from voisnap_api.periods import period
 
 from . import usecases
 from .changes import differences, summary
 from .records import AgentFilter
 from .schemas import (
+    AgentStats,
     AgentView,
     ComparisonView,
     DuplicateBody,
@@ -36,6 +38,14 @@ IfMatch = Annotated[
 ]
 IfNoneMatch = Annotated[
     str | None, HeaderParameter(name="If-None-Match", description="The `ETag` you have; 304 when it is still the same")
+]
+
+
+DateFrom = Annotated[
+    str | None, QueryParameter(name="dateFrom", description="The first day or moment, in ISO 8601; inclusive")
+]
+DateTo = Annotated[
+    str | None, QueryParameter(name="dateTo", description="The last day or moment, in ISO 8601; inclusive")
 ]
 
 
@@ -176,6 +186,21 @@ class AgentController(Controller):
         async with begin(database, caller) as work:
             agent = await usecases.publish_agent(work, AgentId(agent_id), notes=notes, if_match=if_match)
         return _answer(agent)
+
+    @get("/{agent_id:str}/stats", guards=[requires("agents:read")], opt={"policy": API_READ_HEAVY})
+    async def stats(
+        self,
+        agent_id: FromPath[str],
+        caller: InjectedCaller,
+        database: InjectedDatabase,
+        date_from: DateFrom = None,
+        date_to: DateTo = None,
+    ) -> AgentStats:
+        """Sum up an agent's conversations that started in a period: of its whole life when no dates are given."""
+        asked = period(date_from, date_to)
+        async with begin(database, caller) as work:
+            agent, found = await usecases.agent_stats(work, AgentId(agent_id), asked)
+        return AgentStats.of(agent, found, start=date_from, end=date_to, today=work.now.date())
 
     @get("/{agent_id:str}/versions", guards=[requires("agents:read")], opt={"policy": API_READ_HEAVY})
     async def versions(

@@ -1,6 +1,6 @@
 """Agents on the wire. One class a part serves requests and answers; ranges are the domain's `agent_rules.violations`."""
 
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -26,12 +26,15 @@ from voisnap_domain.agents import (
 from voisnap_domain.errors import FieldError, Invalid
 from voisnap_kit.validation import faults
 
+from voisnap_api.conversations.records import Stats
 from voisnap_api.wire import Body, View, instant, merged
 
 from .changes import Change
 from .records import AgentVersion
 
 _OPAQUE = frozenset({"variables"})
+_NO_CHANNELS = {"phone": 0, "webrtc": 0, "webchat": 0}
+_NO_OUTCOMES = {"resolved": 0, "escalated": 0, "abandoned": 0}
 _SMALLEST: dict[str, Any] = {
     "name": "x",
     "persona": {"name": "x"},
@@ -411,6 +414,49 @@ class VersionDetail(View, frozen=True, kw_only=True):
             published_at=_instant_or_none(version.published_at),
             notes=version.notes,
             config=_body(version.config),
+        )
+
+
+class StatsPeriod(View, frozen=True, kw_only=True, rename={"start": "from", "end": "to"}):
+    """The period as it was asked for; without dates, from the agent's first day until today."""
+
+    start: str
+    end: str
+
+
+class AgentStats(View, frozen=True, kw_only=True):
+    """What came of an agent's conversations in a period. The breakdowns count conversations and add up to the total; those that have no
+    outcome are `unknown`. Durations count conversations that have ended."""
+
+    agent_id: str
+    period: StatsPeriod
+    total_conversations: int
+    total_duration_seconds: int
+    avg_duration_seconds: int
+    total_cost_usd: float
+    avg_cost_usd_per_conversation: float
+    channel_breakdown: dict[str, int]
+    outcome_breakdown: dict[str, int]
+    avg_sentiment_score: float | None
+
+    @classmethod
+    def of(cls, agent: Agent, stats: Stats, *, start: str | None, end: str | None, today: date) -> "AgentStats":
+        count, timed = stats.conversations, stats.timed
+        outcomes = _NO_OUTCOMES | stats.by_outcome
+        unknown = count - sum(outcomes.values())
+        return cls(
+            agent_id=agent.id,
+            period=StatsPeriod(
+                start=start or agent.created_at.astimezone(UTC).date().isoformat(), end=end or today.isoformat()
+            ),
+            total_conversations=count,
+            total_duration_seconds=round(stats.duration_seconds),
+            avg_duration_seconds=round(stats.duration_seconds / timed) if timed else 0,
+            total_cost_usd=round(float(stats.cost_usd), 6),
+            avg_cost_usd_per_conversation=round(float(stats.cost_usd) / count, 6) if count else 0.0,
+            channel_breakdown=_NO_CHANNELS | stats.by_channel,
+            outcome_breakdown=outcomes | ({"unknown": unknown} if unknown else {}),
+            avg_sentiment_score=None if stats.sentiment_score is None else round(stats.sentiment_score, 2),
         )
 
 

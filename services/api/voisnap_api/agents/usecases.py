@@ -11,6 +11,9 @@ from voisnap_kit.conditional import allows_change
 from voisnap_kit.work import Work
 from voisnap_proto.events import AgentChanged
 
+from voisnap_api.conversations import usecases as conversations
+from voisnap_api.conversations.records import Stats
+from voisnap_api.periods import Period
 from voisnap_api.tenants.usecases import find_tenant
 
 from . import store
@@ -125,6 +128,12 @@ async def two_versions(work: Work, agent_id: AgentId, first: int, second: int) -
     """Two versions of the agent, to be compared. Raises NotFound."""
     agent = await get_agent(work, agent_id)
     return await _version(work, agent, first), await _version(work, agent, second)
+
+
+async def agent_stats(work: Work, agent_id: AgentId, period: Period) -> tuple[Agent, Stats]:
+    """The agent, and sums over its conversations that started in a period. Raises NotFound."""
+    agent = await get_agent(work, agent_id)
+    return agent, await conversations.stats(work, agent.id, period)
 
 
 async def talking_version(

@@ -305,8 +305,8 @@ async def stats(
                (SELECT coalesce(jsonb_object_agg(channel, n), '{}')
                   FROM (SELECT channel, sum(conversations)::bigint AS n FROM grouped GROUP BY channel) AS channels) AS by_channel,
                (SELECT coalesce(jsonb_object_agg(outcome, n), '{}')
-                  FROM (SELECT outcome, sum(conversations)::bigint AS n FROM grouped WHERE outcome IS NOT NULL
-                         GROUP BY outcome) AS outcomes) AS by_outcome,
+                  FROM (SELECT coalesce(outcome, 'abandoned') AS outcome, sum(conversations)::bigint AS n FROM grouped
+                         WHERE outcome IS NOT NULL OR status = 'abandoned' GROUP BY 1) AS outcomes) AS by_outcome,
                (SELECT coalesce(jsonb_object_agg(status, n), '{}')
                   FROM (SELECT status, sum(conversations)::bigint AS n FROM grouped GROUP BY status) AS states) AS by_status
           FROM grouped

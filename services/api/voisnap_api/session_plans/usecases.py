@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 from voisnap_domain.agents import AgentSnapshot
-from voisnap_domain.errors import FieldError, Forbidden, Invalid
+from voisnap_domain.errors import Conflict, FieldError, Forbidden, Invalid
 from voisnap_domain.ids import AgentId, ConversationId, SessionId
 from voisnap_domain.languages import language_tag
 from voisnap_domain.sessions import Caller, Channel, Direction, SessionPlan
@@ -29,27 +29,30 @@ async def plan_session(
     language: str | None = None,
     version: str | None = None,
     bound_to: str | None = None,
+    direction: Direction = Direction.INBOUND,
+    rehearsing: bool = False,
 ) -> SessionPlan:
     """Everything the runtime needs to hold the conversation, with ids of its own; nothing is reserved yet.
 
-    `language` replaces the agent's transcription language: a BCP 47 tag or an English name. `version` names another version than the one
-    that talks, for callers who may edit agents. `bound_to` is the only agent the credential may call. Raises Forbidden, NotFound
-    `agent-not-found`, Conflict `agent-inactive`, Invalid.
+    What the agent's `channels` say about this one is in the plan. `language` replaces the agent's transcription language: a BCP 47 tag or an
+    English name. `version` names another version than the one that talks, for callers who may edit agents. `bound_to` is the only agent the
+    credential may call. `rehearsing`: a test, which needs no active agent. Raises Forbidden, NotFound `agent-not-found`, Conflict
+    `agent-inactive`, `channel-disabled`, Invalid.
     """
-    _check_metadata(metadata)
+    check_metadata(metadata)
     if bound_to is not None and bound_to != agent_id:
         raise Forbidden("This token is for another agent.", code="wrong-agent")
     if version is not None:
         work.caller.require("agents:write")
     limits = await limits_for_new_session(work)
-    snapshot = await talking_version(work, agent_id, version=version)
+    snapshot = _on(channel, await talking_version(work, agent_id, version=version, rehearsing=rehearsing))
     return SessionPlan(
         session_id=SessionId(work.new_id(_ID_PREFIXES.get(channel, _OTHER_PREFIX))),
         conversation_id=ConversationId(work.new_id("conv")),
         tenant_id=work.caller.tenant_id,
         environment=work.caller.environment,
         channel=channel,
-        direction=Direction.INBOUND,
+        direction=direction,
         agent=snapshot if language is None else _in_language(snapshot, language),
         caller=caller or Caller(),
         metadata=metadata,
@@ -58,10 +61,20 @@ async def plan_session(
     )
 
 
-def _check_metadata(metadata: dict[str, Any]) -> None:
+def check_metadata(metadata: dict[str, Any]) -> None:
+    """Raise Invalid for metadata that are too large to travel with a session."""
     if len(msgspec.json.encode(metadata)) > MAX_METADATA_BYTES:
         detail = f"must be at most {MAX_METADATA_BYTES} bytes of JSON"
         raise Invalid((FieldError(pointer="/metadata", code="too-large", detail=detail),))
+
+
+def _on(channel: Channel, snapshot: AgentSnapshot) -> AgentSnapshot:
+    config = snapshot.config
+    if not config.serves(channel.value):
+        raise Conflict(
+            f"Agent {snapshot.agent_id} is switched off on the channel {channel.value}.", code="channel-disabled"
+        )
+    return msgspec.structs.replace(snapshot, config=config.on(channel.value))
 
 
 def _in_language(snapshot: AgentSnapshot, language: str) -> AgentSnapshot:

@@ -60,7 +60,7 @@ def _code_of(error: DomainError, conflict: str) -> str:
             return SESSION_LIMIT_REACHED
         case NotFound(code="agent-not-found") | NotFound(kind="agent version"):
             return AGENT_NOT_FOUND
-        case Conflict(code="agent-inactive"):
+        case Conflict(code="agent-inactive" | "channel-disabled"):
             return AGENT_INACTIVE
         case DomainError(code="provider-not-configured"):
             return PROVIDER_NOT_CONFIGURED

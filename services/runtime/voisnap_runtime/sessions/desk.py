@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from voisnap_domain.errors import LimitReached
 from voisnap_domain.ids import NodeId, SessionId
+from voisnap_domain.rehearsals import Rehearsal
 from voisnap_domain.sessions import Channel, EndReason, Session, SessionPlan, SessionState
 from voisnap_kit import log
 from voisnap_kit.bus import BusError, NoResponders, Subscription
@@ -65,6 +66,13 @@ class Room(Protocol):
     def end(self, session_id: SessionId, reason: EndReason) -> bool: ...
 
 
+class Rehearsing(Protocol):
+    """Who simulates callers, as `rehearsals.Rehearsals` does."""
+
+    def cast(self, plan: SessionPlan) -> SessionPlan: ...
+    async def begin(self, asked: SessionPlan, plan: SessionPlan, rehearsal: Rehearsal) -> None: ...
+
+
 class DeskSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the desk goes by."""
 
@@ -74,7 +82,8 @@ class DeskSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Desk:
-    """Opens and ends sessions. `check_providers` raises DomainError for a plan whose providers are not set up here."""
+    """Opens and ends sessions. `check_providers` raises DomainError for a plan whose providers are not set up here; `rehearsals` simulates
+    callers."""
 
     def __init__(
         self,
@@ -88,6 +97,7 @@ class Desk:
         random_bytes: Callable[[int], bytes],
         lateness: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = time.monotonic,
+        rehearsals: Rehearsing | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -98,6 +108,7 @@ class Desk:
         self._random_bytes = random_bytes
         self._lateness = lateness
         self._clock = clock
+        self._rehearsals = rehearsals
         self._door: list[Subscription] = []
         self._subscriptions: list[Subscription] = []
 
@@ -133,6 +144,8 @@ class Desk:
         plan = request.plan
         try:
             self.check_room()
+            if request.rehearsal is not None:
+                return await self._rehearse(plan, request.rehearsal)
             self._check_providers(plan)
             return await self._open(plan)
         except RedisError as error:
@@ -206,6 +219,19 @@ class Desk:
                 f"{MAX_WAITING} sessions wait for their callers already. Connect to them, or end them, before you open more.",
                 code="session-limit-reached",
             )
+
+    async def _rehearse(self, asked: SessionPlan, rehearsal: Rehearsal) -> SessionOpened:
+        if self._rehearsals is None:
+            raise LimitReached("No callers are simulated here.", code="node-full")
+        plan = self._rehearsals.cast(asked)
+        self._check_providers(plan)
+        opened = await self._open(plan)
+        try:
+            await self._rehearsals.begin(asked, plan, rehearsal)
+        except BaseException:
+            await self.end(EndSession(session_id=plan.session_id, reason=EndReason.ERROR))
+            raise
+        return opened
 
     async def _leave_to_reaper(self, session: Session, reason: EndReason) -> SessionEnding:
         """End a conversation that nobody holds now: nobody goes on with it, and the reaper tells how it was."""

@@ -1,0 +1,311 @@
+"""`POST /api/v1/agents/{agentId}/test` over HTTP, with a runtime that answers; and sums over an agent's conversations."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from voisnap_api.agents.usecases import talking_version
+from voisnap_domain.conversations import CallQuality, Speaker, Turn
+from voisnap_domain.costs import LlmUsage, Usage
+from voisnap_domain.errors import LimitReached
+from voisnap_domain.ids import ConversationId, NodeId, SessionId
+from voisnap_domain.sessions import Channel, Direction, EndReason, SessionPlan
+from voisnap_domain.tenants import Environment
+from voisnap_kit.ids import new_id
+from voisnap_kit.work import Caller, begin
+from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
+
+pytestmark = pytest.mark.slice
+
+CALL = {"channel": "phone", "phoneNumber": "+14155550100", "metadata": {"testScenario": "billing-inquiry"}}
+
+
+@pytest.fixture
+def sandbox(api):
+    return api.token("ten_a", environment=Environment.SANDBOX)
+
+
+async def drafted(api, headers, **changes: Any) -> str:
+    body = {
+        "name": "Aria",
+        "persona": {"name": "Aria"},
+        "voice": {"provider": "elevenlabs", "voiceId": "EXAVITQu4vr4xnSDxMaL"},
+        "llm": {"provider": "openai", "model": "gpt-4o"},
+        "transcription": {"provider": "deepgram"},
+        "systemPromptTemplate": "We bill monthly. We open at nine.",
+    }
+    answer = await api.client.post("/api/v1/agents", json=body | changes, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return answer.headers["location"]
+
+
+async def test_a_test_has_the_documented_shape_and_a_caller_with_a_scenario(api, sandbox):
+    url = await drafted(api, sandbox)
+    await api.start_runtime()
+    answer = await api.client.post(f"{url}/test", json=CALL, headers=sandbox)
+    assert answer.status_code == 202, answer.text
+    started = answer.json()
+    assert (set(started), started["status"]) == ({"testSessionId", "status", "estimatedConnectSeconds"}, "initiated")
+    assert started["testSessionId"].startswith("test_")
+    request = api.opened[0]
+    assert (request.plan.channel, request.plan.direction) == (Channel.PHONE, Direction.OUTBOUND)
+    assert (request.plan.environment, request.plan.caller.phone_number) == (Environment.SANDBOX, "+14155550100")
+    assert request.plan.metadata == {
+        "testScenario": "billing-inquiry",
+        "testSessionId": started["testSessionId"],
+        "simulated": True,
+    }
+    assert request.rehearsal.lines == (
+        "Hi, I'm calling about billing inquiry.",
+        "I have a question about my last invoice.",
+        "What are your opening hours?",
+        "That's all. Thank you, goodbye.",
+    )
+
+
+async def test_a_test_stands_where_its_conversation_stands(api, sandbox):
+    await api.follow()
+    url = await drafted(api, sandbox)
+    await api.start_runtime()
+    posted = await api.client.post(f"{url}/test", json={"channel": "webrtc", "script": ["Hello."]}, headers=sandbox)
+    place, plan = posted.headers["location"], api.opened[0].plan
+    assert api.opened[0].rehearsal.lines == ("Hello.",)
+    before = (await api.client.get(place, headers=sandbox)).json()
+    assert (before["status"], before["conversationId"]) == ("initiated", plan.conversation_id)
+    assert (before["simulated"], before["channel"], before["agentVersion"]) == (True, "webrtc", 1)
+    await api.tell(started(plan))
+    assert (await api.client.get(place, headers=sandbox)).json()["status"] == "in_progress"
+    await api.tell(ended(plan, turns=0))
+    assert (await api.client.get(place, headers=sandbox)).json()["status"] == "completed"
+    listed = (await api.client.get(f"{url}/tests", headers=sandbox)).json()
+    assert (listed["total"], listed["data"][0]["testSessionId"]) == (1, posted.json()["testSessionId"])
+    for stranger in (api.token("ten_b", environment=Environment.SANDBOX), api.token("ten_a")):
+        assert (await api.client.get(place, headers=stranger)).status_code == 404
+    other = await drafted(api, sandbox)
+    assert (await api.client.get(f"{other}/tests/{posted.json()['testSessionId']}", headers=sandbox)).status_code == 404
+
+
+async def test_in_live_nobody_is_called_without_a_carrier(api):
+    headers = api.token("ten_a")
+    url = await drafted(api, headers)
+    await api.start_runtime()
+    for channel in ("phone", "sms", "whatsapp", "telegram"):
+        answer = await api.client.post(f"{url}/test", json=CALL | {"channel": channel}, headers=headers)
+        assert (answer.status_code, answer.json()["type"]) == (
+            409,
+            "https://docs.voisnap.ai/errors/carrier-not-configured",
+        )
+    assert api.opened == []
+    for channel in ("webrtc", "webchat"):
+        answer = await api.client.post(f"{url}/test", json={"channel": channel}, headers=headers)
+        assert answer.status_code == 202, answer.text
+    assert [request.plan.metadata["simulated"] for request in api.opened] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("change", "pointers"),
+    [
+        ({"channel": "fax"}, {"/channel"}),
+        ({"phoneNumber": None}, {"/phoneNumber"}),
+        ({"phoneNumber": "0170 123"}, {"/phoneNumber"}),
+        ({"phoneNumber": "+1415"}, {"/phoneNumber"}),
+        ({"phoneNumber": "+1" + "2" * 15}, {"/phoneNumber"}),
+        ({"phoneNumber": "+٤٤٢٠٧٩٤٦٠٩٥٨"}, {"/phoneNumber"}),
+        ({"metadata": {"x": "y" * 16_400}}, {"/metadata"}),
+        ({"metadata": {"x": "y" * 16_400}, "phoneNumber": "1"}, {"/metadata", "/phoneNumber"}),
+        ({"metadata": []}, {"/metadata"}),
+        ({"version": "newest"}, {"/version"}),
+        ({"version": 0}, {"/version"}),
+        ({"script": ["x"] * 21}, {"/script"}),
+        ({"script": ["x" * 501, " "]}, {"/script/0", "/script/1"}),
+        ({"number": "x"}, {"/number"}),
+    ],
+)
+async def test_what_makes_no_sense_is_refused_with_every_fault(api, sandbox, change, pointers):
+    url = await drafted(api, sandbox)
+    await api.start_runtime()
+    answer = await api.client.post(f"{url}/test", json=CALL | change, headers=sandbox)
+    assert answer.status_code == 422, answer.text
+    assert {fault["pointer"] for fault in answer.json()["errors"]} == pointers
+    assert api.opened == []
+
+
+async def test_metadata_may_be_as_large_as_a_sessions(api, sandbox):
+    url = await drafted(api, sandbox)
+    await api.start_runtime()
+    metadata = {"x": "y" * (16_384 - len('{"x":""}'))}
+    answer = await api.client.post(f"{url}/test", json={"channel": "webchat", "metadata": metadata}, headers=sandbox)
+    assert answer.status_code == 202, answer.text
+
+
+async def test_any_version_of_an_agent_can_be_tried_out(api, sandbox):
+    url = await drafted(api, sandbox, firstMessage="one")
+    await api.start_runtime()
+    await api.client.post(f"{url}/publish", headers=sandbox)
+    await api.client.patch(url, json={"firstMessage": "two"}, headers=sandbox)
+    await api.client.patch(url, json={"firstMessage": "three"}, headers=sandbox)
+    for version in (None, "draft", 2, "2"):
+        body = {"channel": "webrtc"} | ({} if version is None else {"version": version})
+        assert (await api.client.post(f"{url}/test", json=body, headers=sandbox)).status_code == 202
+    spoken = [request.plan.agent.config.first_message for request in api.opened]
+    assert spoken == ["one", "three", "two", "two"]
+    missing = await api.client.post(f"{url}/test", json={"channel": "webrtc", "version": 9}, headers=sandbox)
+    assert missing.status_code == 404
+
+
+async def test_what_the_runtime_refuses_is_told_and_not_kept(api, sandbox):
+    url = await drafted(api, sandbox)
+
+    def full(_request: Any) -> Any:
+        raise LimitReached("full", code="node-full")
+
+    assert (await api.client.post(f"{url}/test", json=CALL, headers=sandbox)).status_code == 503
+    await api.start_runtime(full)
+    assert (await api.client.post(f"{url}/test", json=CALL, headers=sandbox)).status_code == 503
+    assert (await api.client.get(f"{url}/tests", headers=sandbox)).json()["total"] == 0
+
+
+async def test_tests_need_the_right_to_write(api, sandbox):
+    url = await drafted(api, sandbox)
+    reader = api.token("ten_a", environment=Environment.SANDBOX, scopes=frozenset({"agents:read"}))
+    assert (await api.client.post(f"{url}/test", json=CALL, headers=reader)).status_code == 403
+    assert (await api.client.get(f"{url}/tests", headers=reader)).status_code == 200
+
+
+async def test_channels_say_what_is_different_there(api, sandbox):
+    channels = {
+        "phone": {"firstMessage": "You called.", "systemPromptAppend": "Be brief.", "maxDurationSeconds": 60},
+        "webchat": {"enabled": False},
+        "sms": {"firstMessage": ""},
+    }
+    url = await drafted(api, sandbox, firstMessage="Hello.", channels=channels)
+    await api.start_runtime()
+    for channel in ("phone", "webrtc", "sms"):
+        assert (await api.client.post(f"{url}/test", json=CALL | {"channel": channel}, headers=sandbox)).is_success
+    configs = [request.plan.agent.config for request in api.opened]
+    assert [(config.first_message, config.max_duration_seconds) for config in configs] == [
+        ("You called.", 60),
+        ("Hello.", 600),
+        ("", 600),
+    ]
+    assert [config.system_prompt_template.endswith("nine.\n\nBe brief.") for config in configs] == [True, False, False]
+    refused = await api.client.post(f"{url}/test", json={"channel": "webchat"}, headers=sandbox)
+    assert (refused.status_code, refused.json()["type"]) == (409, "https://docs.voisnap.ai/errors/channel-disabled")
+
+
+# Sums
+
+
+def started(plan: SessionPlan) -> SessionStarted:
+    return SessionStarted(
+        tenant_id=plan.tenant_id,
+        session_id=plan.session_id,
+        conversation_id=plan.conversation_id,
+        node_id=NodeId("node_1"),
+        plan=plan,
+        started_at=plan.created_at,
+    )
+
+
+def ended(plan: SessionPlan, *, turns: int, seconds: float = 60, reason: EndReason = EndReason.AGENT_ENDED) -> Any:
+    return SessionEnded(
+        tenant_id=plan.tenant_id,
+        environment=plan.environment,
+        session_id=plan.session_id,
+        conversation_id=plan.conversation_id,
+        plan=plan,
+        started_at=plan.created_at,
+        ended_at=plan.created_at + timedelta(seconds=seconds),
+        duration_seconds=seconds,
+        reason=reason,
+        turns=turns,
+        usage=Usage(llm=LlmUsage(provider="openai", model="gpt-4o", input_tokens=10_000, output_tokens=1000)),
+        quality=CallQuality(),
+        recording=None,
+    )
+
+
+async def held(api, agent: dict[str, Any], day: str, channel: Channel, **end: Any) -> str:
+    """A conversation that went by."""
+    caller = Caller.system("ten_a", Environment.LIVE)  # type: ignore[arg-type]
+    async with begin(api.database, caller) as work:
+        snapshot = await talking_version(work, agent["id"])
+    plan = SessionPlan(
+        session_id=SessionId(new_id("call")),
+        conversation_id=ConversationId(new_id("conv")),
+        tenant_id=caller.tenant_id,
+        environment=Environment.LIVE,
+        channel=channel,
+        direction=Direction.INBOUND,
+        agent=snapshot,
+        created_at=datetime.fromisoformat(day).replace(tzinfo=UTC),
+    )
+    await api.tell(started(plan))
+    if "heard" in end:
+        turn = Turn(sequence=1, speaker=Speaker.USER, text=end.pop("heard"), start_time=0, end_time=1, confidence=1)
+        told = TurnFinished(
+            tenant_id=plan.tenant_id,
+            environment=plan.environment,
+            session_id=plan.session_id,
+            conversation_id=plan.conversation_id,
+            turn=turn,
+        )
+        await api.tell(told)
+        await api.tell(msgspec.structs.replace(ended(plan, turns=1, **end)))
+    elif end:
+        await api.tell(ended(plan, turns=0, **end))
+    return plan.conversation_id
+
+
+async def test_stats_sum_up_the_conversations_of_a_period(api):
+    await api.follow()
+    headers = api.token("ten_a")
+    agent, other = await api.add_agent(headers), await api.add_agent(headers)
+    resolved = await held(api, agent, "2025-06-01T00:00:00", Channel.PHONE, heard="Hi.", seconds=100)
+    await held(api, agent, "2025-06-30T23:59:59", Channel.WEBRTC, heard="Hi.", seconds=51)
+    await held(api, agent, "2025-06-15T12:00:00", Channel.PHONE, seconds=4, reason=EndReason.USER_ENDED)
+    for day in ("2025-05-31T23:59:59", "2025-07-01T00:00:00"):
+        await held(api, agent, day, Channel.PHONE, heard="Hi.", seconds=1000)
+    await held(api, other, "2025-06-15T12:00:00", Channel.WEBCHAT, heard="Hi.", seconds=1000)
+    done = await api.client.put(
+        f"/api/v1/conversations/{resolved}/outcome", json={"outcome": "resolved"}, headers=headers
+    )
+    assert done.is_success, done.text
+
+    url = f"/api/v1/agents/{agent['id']}/stats"
+    answer = await api.client.get(f"{url}?dateFrom=2025-06-01&dateTo=2025-06-30", headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {
+        "agentId": agent["id"],
+        "period": {"from": "2025-06-01", "to": "2025-06-30"},
+        "totalConversations": 3,
+        "totalDurationSeconds": 155,
+        "avgDurationSeconds": 52,
+        "totalCostUsd": answer.json()["totalCostUsd"],
+        "avgCostUsdPerConversation": answer.json()["avgCostUsdPerConversation"],
+        "channelBreakdown": {"phone": 2, "webrtc": 1, "webchat": 0},
+        "outcomeBreakdown": {"resolved": 1, "escalated": 0, "abandoned": 1, "unknown": 1},
+        "avgSentimentScore": None,
+    }
+
+
+async def test_stats_of_an_agent_without_conversations(api):
+    headers = api.token("ten_a")
+    agent = await api.add_agent(headers)
+    stats = (await api.client.get(f"/api/v1/agents/{agent['id']}/stats", headers=headers)).json()
+    today = datetime.now(UTC).date().isoformat()
+    assert stats["period"] == {"from": agent["createdAt"][:10], "to": today}
+    assert (stats["totalConversations"], stats["avgDurationSeconds"], stats["totalCostUsd"]) == (0, 0, 0)
+    assert (stats["outcomeBreakdown"], stats["avgSentimentScore"]) == (
+        {"resolved": 0, "escalated": 0, "abandoned": 0},
+        None,
+    )
+
+
+@pytest.mark.parametrize("query", ["dateFrom=yesterday", "dateTo=2025-02-30", "dateFrom=2025-06-02&dateTo=2025-06-01"])
+async def test_stats_refuse_dates_that_are_none(api, query):
+    agent = await api.add_agent(api.token("ten_a"))
+    answer = await api.client.get(f"/api/v1/agents/{agent['id']}/stats?{query}", headers=api.token("ten_a"))
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "?" + query.partition("=")[0]
