@@ -75,26 +75,25 @@ def recordings(names: Sequence[str] = SENTENCES, kinds: Sequence[Kind] = KINDS) 
 def _recording(name: str, kind: Kind) -> Recording:
     seed = int.from_bytes(hashlib.sha256(f"{name} {kind.name}".encode()).digest()[:8])
     random = np.random.default_rng(seed)
-    voice = _voice(name)
+    spoken = voice(name)
     pauses = [int(random.integers(low, high + 1)) for low, high in kind.pauses]
-    voice = _with_pauses(voice, pauses)
+    spoken = _with_pauses(spoken, pauses)
     whole = np.concatenate(
-        [np.zeros(int(LEAD_SECONDS * RATE)), voice, np.zeros(int(TAIL_SECONDS * RATE) + -len(voice) % FRAME)]
+        [np.zeros(int(LEAD_SECONDS * RATE)), spoken, np.zeros(int(TAIL_SECONDS * RATE) + -len(spoken) % FRAME)]
     )
     whole = whole[: len(whole) - len(whole) % FRAME]
     noise = ROOM_DBFS if kind.snr_db is None else LEVEL_DBFS - kind.snr_db
     whole = whole + pink(len(whole), noise, random)
-    spoken = -(-(int(LEAD_SECONDS * RATE) + len(voice)) // FRAME)
     return Recording(
         name=Path(name).stem,
         kind=kind.name,
         audio=Pcm(np.clip(np.rint(whole), -32768, 32767).astype(np.int16), RATE),
-        spoken_frames=spoken,
+        spoken_frames=-(-(int(LEAD_SECONDS * RATE) + len(spoken)) // FRAME),
         longest_pause_ms=max(pauses, default=0),
     )
 
 
-def _voice(name: str) -> np.ndarray:
+def voice(name: str) -> np.ndarray:
     """A sentence from its first to its last sound, at the same level as all others."""
     samples = files.read(AUDIO / name, RATE).samples.astype(np.float64)
     envelope = _envelope(samples)

@@ -1,6 +1,7 @@
 """Load callers' connections against a small server that speaks the hub protocol: what they send, what they make of what they get."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from voisnap_signalr.requests import Unauthorized
 from voisnap_stack.load import advice, rungs
 from voisnap_stack.load_audio import FRAME, utterance
 from voisnap_stack.load_callers import Caller, Habits, Measured
-from voisnap_stack.load_report import report, suggested_sessions, verdict
+from voisnap_stack.load_report import report, side_by_side, suggested_sessions, verdict
 from voisnap_stack.load_socket import CallRefused, open_line
 from voisnap_stack.load_steps import Measurement, Percentiles, ServerUse, Step, largest_that_holds, percentiles
 from voisnap_stack.load_voice import HubJson, HubMessagePack
@@ -180,6 +181,22 @@ def test_the_suggestion_leaves_room_and_needs_a_limit_that_was_found():
     assert "--raise-limit" in advice([step(20, 10, refused="… (SESSION_LIMIT_REACHED)")])
     assert rungs(60) == (5, 10, 25, 50, 60)
     assert "100" in report(found)
+
+
+def test_a_comparison_puts_each_peer_beside_the_same_number_of_calls():
+    mine = [step(15, 4), step(250, 40), step(300, 200)]
+    theirs = [step(15, 80, server="peer", use=ServerUse(core_percent=75.0)), step(20, 150, server="peer")]
+    lines = [re.split(r"\s{2,}", line) for line in side_by_side([*mine, *theirs]).splitlines()]
+    assert lines[0] == ["voice", "voisnap", "peer", "ratio"]
+    assert lines[1] == ["most calls that held on one core", "250", "15", "16.7 x"]
+    told = {line[0]: line[1:] for line in lines[2:]}
+    assert told["15 calls: answer's overhead, p95 ms"] == ["4.0", "80.0", "0.05 x"]
+    assert told["15 calls: CPU ms for a second of a call"] == ["33.3", "50.0", "0.67 x"]
+    assert told["15 calls: memory for a call, MB"] == ["3.33", "-", "-"]
+    assert not any("instructions" in name for name in told)
+    alone = side_by_side(mine)
+    assert "ratio" not in alone
+    assert "250" in alone
 
 
 def test_percentiles_are_values_that_were_there():

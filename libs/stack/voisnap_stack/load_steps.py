@@ -84,6 +84,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.use.core_percent is None or not self.callers else self.use.core_percent / self.callers
 
     @property
+    def cpu_ms_per_call_second(self) -> float | None:
+        """CPU time of the server for one second of one call."""
+        return None if self.core_percent_per_call is None else self.core_percent_per_call * 10
+
+    @property
     def memory_mb_per_call(self) -> float | None:
         if self.use.memory_mb is None or self.idle_memory_mb is None or not self.callers:
             return None

@@ -38,6 +38,12 @@ TURN_LATENCY = Histogram(
     buckets=_BUCKETS,
 )
 
+TURN_JUDGED = Histogram(
+    "voisnap_turn_judged_seconds",
+    "From the question whether a turn sounds over to the model's answer, the wait for other calls' questions included",
+    buckets=(0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.095, 0.12, 0.15, 0.2, 0.3, 0.5, 1.0),
+)
+
 
 class Punctuality(Protocol):
     """What a pacer tells of its beats."""

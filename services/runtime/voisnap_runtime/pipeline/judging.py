@@ -1,12 +1,15 @@
 """Asks a model how likely a turn is over, one question at a time; an answer that comes late or not at all is no matter."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import structlog
 from voisnap_media.pcm import Pcm
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.turn_end import TurnEndDetector
+
+from voisnap_runtime import metrics
 
 JUDGE_SECONDS = 1.0
 """An answer that takes longer comes too late."""
@@ -42,6 +45,7 @@ class Judging:
             log.warning("turn_end.not_loaded", provider=error.provider, reason=error.detail)
 
     async def _ask(self, audio: Pcm, silent_since_ms: float) -> None:
+        asked = time.perf_counter()
         try:
             async with asyncio.timeout(JUDGE_SECONDS):
                 chance = await self._detector.chance(audio)
@@ -49,4 +53,5 @@ class Judging:
             log.info("turn.not_judged", error=type(error).__name__)
             return
         if chance is not None:
+            metrics.TURN_JUDGED.observe(time.perf_counter() - asked)
             self._judged(chance, silent_since_ms)
