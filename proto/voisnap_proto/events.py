@@ -101,6 +101,14 @@ class SessionEnded(msgspec.Struct, frozen=True, kw_only=True, tag="session.ended
     warnings: tuple[str, ...] = ()
 
 
+class AnalysisRequested(msgspec.Struct, frozen=True, kw_only=True, tag="analysis.requested.v1"):
+    """Somebody wants a conversation analysed once more."""
+
+    tenant_id: TenantId
+    environment: Environment
+    conversation_id: ConversationId
+
+
 Event = (
     TenantCreated
     | TenantUpdated
@@ -111,6 +119,7 @@ Event = (
     | SessionStarted
     | TurnFinished
     | SessionEnded
+    | AnalysisRequested
 )
 
 EVENTS: dict[str, type] = {
@@ -125,6 +134,7 @@ EVENTS: dict[str, type] = {
         SessionStarted,
         TurnFinished,
         SessionEnded,
+        AnalysisRequested,
     )
 }
 """Tag → struct, all of them."""

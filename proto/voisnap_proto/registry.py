@@ -146,7 +146,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic(
         event=events.SessionEnded,
         producer="runtime",
-        consumers=("api-conversations",),
+        consumers=("api-conversations", "api-analysis"),
         example=events.SessionEnded(
             tenant_id=_TENANT_ID,
             environment=Environment.LIVE,
@@ -167,6 +167,14 @@ TOPICS: tuple[Topic, ...] = (
             recording=RecordingInfo(
                 key="recordings/ten_1/conv_1.mp3", format="mp3", duration_seconds=42.5, size_bytes=340000
             ),
+        ),
+    ),
+    Topic(
+        event=events.AnalysisRequested,
+        producer="api",
+        consumers=("api-analysis",),
+        example=events.AnalysisRequested(
+            tenant_id=_TENANT_ID, environment=Environment.LIVE, conversation_id=_CONVERSATION_ID
         ),
     ),
 )

@@ -83,6 +83,10 @@ class RemoteFailure(BusError):
     """The process that answered has a bug; its log has the rest."""
 
 
+class Hopeless(Exception):
+    """Raised by a handler for an event that no further delivery will help: it goes to the dead letters at once."""
+
+
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
     """The envelope of a delivered event. `delivery` counts from 1; `published_at` is the stream's time."""
 
@@ -94,7 +98,7 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Handler = Callable[[Any, Meta], Awaitable[None]]
-"""Takes an event. Returning acknowledges it; an exception has it delivered again later."""
+"""Takes an event. Returning acknowledges it; an exception has it delivered again later, `Hopeless` never."""
 
 
 class EventBus(Protocol):
@@ -514,7 +518,7 @@ class _Consumer:
             await self._settle(message.ack(), meta, "ok")
 
     async def _fail(self, message: Msg, meta: Meta, error: Exception) -> None:
-        last = meta.delivery >= self._max_deliver
+        last = meta.delivery >= self._max_deliver or isinstance(error, Hopeless)
         report = _log.error if last else _log.warning
         report(
             "event.failed",

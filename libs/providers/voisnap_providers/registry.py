@@ -12,10 +12,11 @@ from typing import Any, cast
 
 import msgspec
 import structlog
-from voisnap_domain.agents import Voice, VoiceProvider
+from voisnap_domain.agents import Llm, Voice, VoiceProvider
 
 from .errors import ProviderUnconfigured
 from .inference import InferencePool, Priority
+from .ports.analysis import Analyst
 from .ports.embeddings import Embedder
 from .ports.llm import LanguageModel
 from .ports.stt import SpeechToText
@@ -65,6 +66,14 @@ class Registry:
     def embedder(self, name: str) -> Embedder:
         """Text embeddings by name. Raises like `stt`."""
         return cast(Embedder, self._get("embeddings", name))
+
+    def analyst(self, name: str) -> Analyst:
+        """Who reads finished conversations, by name. Raises `ProviderUnconfigured`."""
+        return cast(Analyst, self._get("analysis", name))
+
+    def llm_analyst(self, settings: Llm) -> Analyst:
+        """The agent's own language model as a reader. Raises `ProviderUnconfigured` for one that can't be asked in this way."""
+        raise ProviderUnconfigured(f"The llm provider {settings.provider} reads no conversations on this installation.")
 
     def turn_end(self, name: str = "local") -> TurnEndDetector:
         """Who judges from the sound whether a caller has finished. Loads its model when first asked, not here."""

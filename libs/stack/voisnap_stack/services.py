@@ -149,7 +149,13 @@ def _environments(
         runtime["MEDIA_BIND"] = "*"
     reaper = live | {"BLOBS_URL": blobs_url, "SPOOL_DIR": str(home.root / "spool" / "reaper")}
     admin = live | {"DATABASE_URL": addresses.admin_database_url, "JWKS_URL": jwks_url}
-    return {"api": api | turn, "api-worker": api | turn, "runtime": runtime, "reaper": reaper, "admin": admin}
+    return {
+        "api": api | turn,
+        "api-worker": api | turn | {"MODELS_DIR": str(models)},
+        "runtime": runtime,
+        "reaper": reaper,
+        "admin": admin,
+    }
 
 
 def caddy_spec(home: Home, addresses: Addresses) -> PartSpec:

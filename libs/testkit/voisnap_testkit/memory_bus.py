@@ -17,6 +17,7 @@ from voisnap_kit.bus import (
     TENANT,
     BusError,
     Handler,
+    Hopeless,
     Meta,
     NoResponders,
     PublishRefused,
@@ -264,7 +265,7 @@ class _MemoryConsumer:
             self._waiting.insert(0, (event, delivery + 1))
             raise
         except Exception as error:
-            if delivery >= handle.max_deliver or isinstance(error, msgspec.DecodeError):
+            if delivery >= handle.max_deliver or isinstance(error, msgspec.DecodeError | Hopeless):
                 self._bus.dead.append((self.name, event))
                 return
             await asyncio.sleep(handle.backoff[min(delivery, len(handle.backoff)) - 1] if handle.backoff else 0)

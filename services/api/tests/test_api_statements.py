@@ -146,6 +146,9 @@ TABLES = {
     " VALUES ('conv_1', now(), 'ten_a', 'live', 's', 'a', 'n', 1, 'webrtc', 'inbound', 'in_progress', 'en', false, true, 90,"
     " now(), '{}', '{}')",
     "deleted_conversations": "INSERT INTO deleted_conversations VALUES ('conv_2', 'ten_a', 'live', now())",
+    "analyses": "INSERT INTO analyses (opened_at, conversation_id, tenant_id, environment, status, task, requested_at)"
+    " VALUES (coalesce((SELECT max(opened_at) FROM conversations WHERE id = 'conv_1'), now()), 'conv_1', 'ten_a', 'live',"
+    " 'processing', '{}', now())",
     "audit_entries": "INSERT INTO audit_entries (id, tenant_id, environment, at, actor_type, action, target_type, target_id)"
     " VALUES ('aud_1', 'ten_a', 'live', now(), 'system', 'thing.done', 'thing', 't')",
     "turns": "INSERT INTO turns VALUES (now(), 'conv_1', 1, 'ten_a', 'live', 'user', 't', 0, 1, 1, '[]', false, null)",

@@ -26,6 +26,7 @@ from voisnap_providers.ports.blobs import Blobs
 from . import openapi
 from .agent_tests.routes import AgentTestController
 from .agents.routes import AgentController
+from .analysis.routes import AnalysisController, ConversationAnalysisController
 from .api_keys.routes import ApiKeyController
 from .audit.routes import AuditController
 from .auth.credentials import Credentials
@@ -57,6 +58,8 @@ ROUTES = (
     AgentTestController,
     WebRtcSessionController,
     ConversationController,
+    ConversationAnalysisController,
+    AnalysisController,
     AuditController,
     download,
     look,

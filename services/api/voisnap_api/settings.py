@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 from voisnap_kit.settings import Secret
+from voisnap_providers.registry import ProviderSettings
 
 
 class Registration(StrEnum):
@@ -44,10 +45,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the worker needs."""
+    """What the worker needs.
+
+    `models_dir` holds the model with which conversations are read on this machine; without it they are read by words and rules alone.
+    """
 
     database_url: str
     nats_url: str
+    models_dir: Path | None = None
     smtp_url: Secret | None = None
     """`smtp://user:password@host:587` or `smtps://…:465`; while none is set, mails stay in the outbox, readable in the console."""
     mail_from: str = "Voisnap <no-reply@localhost>"
@@ -56,6 +61,11 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     log_format: str = "json"
     otel_exporter_otlp_endpoint: str | None = None
+
+    @property
+    def providers(self) -> ProviderSettings:
+        """Settings of the providers that read conversations. One thread: nobody waits for them."""
+        return ProviderSettings(models_dir=self.models_dir or Path("models"), threads=1)
 
 
 class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True):

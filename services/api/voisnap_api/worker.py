@@ -12,8 +12,11 @@ from voisnap_kit.reconcile import Reconciler
 from voisnap_kit.serve import run, run_worker
 from voisnap_kit.settings import SettingsError, load
 from voisnap_providers.ports.email import EmailSender
+from voisnap_providers.registry import Registry
 from voisnap_providers.vendors.smtp import smtp_from_url
 
+from .analysis import subscribers as analysis_subscribers
+from .analysis.clients import Analysts, warm
 from .auth.reconcilers import old_log_ins
 from .conversations import reconcilers as conversation_reconcilers
 from .conversations import subscribers as conversation_subscribers
@@ -33,8 +36,10 @@ async def main() -> None:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings.database_url))
         bus = await stack.enter_async_context(await Bus.connect(settings.nats_url, "api-worker"))
+        registry = Registry(settings.providers)
+        stack.push_async_callback(registry.aclose)
         await run_worker(
-            lambda: work(database, bus, sender),
+            lambda: work(database, bus, registry, sender),
             service="api-worker",
             host=settings.http_host,
             port=settings.http_port,
@@ -42,11 +47,12 @@ async def main() -> None:
         )
 
 
-async def work(database: Database, bus: Bus, sender: EmailSender | None = None) -> None:
+async def work(database: Database, bus: Bus, registry: Registry, sender: EmailSender | None = None) -> None:
     """Subscribers, reconcilers and the outbox relay, until cancelled. Without a sender, mails stay in their outbox."""
     subscriptions = [
         await tenant_subscribers.subscribe(bus, database),
         await conversation_subscribers.subscribe(bus, database),
+        await analysis_subscribers.subscribe(bus, database, Analysts(registry)),
     ]
     reconcilers: list[Reconciler] = [
         conversation_reconcilers.partitions(database),
@@ -60,6 +66,7 @@ async def work(database: Database, bus: Bus, sender: EmailSender | None = None) 
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(Relay(database, bus).run())
+            group.create_task(warm(registry))
             for reconciler in reconcilers:
                 group.create_task(reconciler.run())
     finally:

@@ -4,6 +4,12 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+import structlog
+
+from voisnap_providers.errors import ProviderError
+
+log = structlog.get_logger()
+
 LOCAL = "voisnap_providers.vendors.local"
 
 
@@ -35,6 +41,16 @@ def _local_embedder(registry: Any) -> Any:
     return import_module(f"{LOCAL}.embeddings").LocalEmbedder(registry.part("minilm"), registry.pool)
 
 
+def _local_analyst(registry: Any) -> Any:
+    """Without the embedding model it goes by words and rules alone, and says so in the log."""
+    try:
+        embed = registry.part("minilm")
+    except ProviderError as error:
+        log.warning("analysis.model_missing", detail=error.detail)
+        embed = None
+    return import_module(f"{LOCAL}.analysis.analyst").LocalAnalyst(embed, registry.pool)
+
+
 def _local_turn_end(registry: Any) -> Any:
     path = registry.settings.models_dir / "smart-turn" / "smart-turn-v3.2-cpu.onnx"
     return import_module(f"{LOCAL}.turn_end").LocalTurnEnd(path, registry.pool)
@@ -60,6 +76,7 @@ PARTS: dict[tuple[str, str], tuple[str, ...]] = {
     ("tts", "local"): ("hibari",),
     ("llm", "local"): ("minilm",),
     ("embeddings", "local"): ("minilm",),
+    ("analysis", "local"): ("minilm",),
 }
 """Which models a provider needs."""
 
@@ -72,4 +89,5 @@ FACTORIES: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("llm", "scripted"): _scripted_llm,
     ("embeddings", "local"): _local_embedder,
     ("turn_end", "local"): _local_turn_end,
+    ("analysis", "local"): _local_analyst,
 }

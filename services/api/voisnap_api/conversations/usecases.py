@@ -103,6 +103,17 @@ async def end_conversation(work: Work, ended: SessionEnded, *, whatever_is_here:
     )
 
 
+async def get_ended(work: Work, conversation_id: ConversationId) -> StoredConversation:
+    """A conversation whose end is stored. Raises NotYet before that, NotFound after it was deleted."""
+    tenant_id = work.caller.tenant_id
+    conversation = await store.get(work.tx, tenant_id, work.caller.environment, conversation_id)
+    if conversation is None and await store.is_deleted(work.tx, tenant_id, conversation_id):
+        raise NotFound("conversation", conversation_id)
+    if conversation is None or conversation.ended_at is None:
+        raise NotYet(f"{conversation_id} has not ended")
+    return conversation
+
+
 async def store_analysis(
     work: Work, conversation_id: ConversationId, analysis: AnalysisSummary, outcome: str | None
 ) -> bool:
@@ -111,15 +122,10 @@ async def store_analysis(
     False, and nothing is kept, of a HIPAA conversation. Raises NotYet before the conversation's end is stored, NotFound after it was
     deleted.
     """
-    tenant_id = work.caller.tenant_id
-    conversation = await store.get(work.tx, tenant_id, work.caller.environment, conversation_id)
-    if conversation is None and await store.is_deleted(work.tx, tenant_id, conversation_id):
-        raise NotFound("conversation", conversation_id)
-    if conversation is None or conversation.ended_at is None:
-        raise NotYet(f"{conversation_id} has not ended")
+    conversation = await get_ended(work, conversation_id)
     if conversation.hipaa:
         return False
-    await store.set_analysis(work.tx, tenant_id, conversation_id, analysis=analysis, outcome=outcome)
+    await store.set_analysis(work.tx, work.caller.tenant_id, conversation_id, analysis=analysis, outcome=outcome)
     return True
 
 

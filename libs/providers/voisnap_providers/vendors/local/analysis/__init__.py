@@ -1,0 +1,1 @@
+"""Reading a finished conversation without a large model: rules, word lists, and sentences compared by meaning."""
