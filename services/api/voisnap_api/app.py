@@ -15,6 +15,7 @@ from voisnap_kit import log, problem
 from voisnap_kit.bus import EventBus
 from voisnap_kit.health import DrainGate
 from voisnap_kit.http import background, build_app, page_query, provide
+from voisnap_kit.intake import Intake
 from voisnap_kit.outbox import Publisher, Relay
 from voisnap_kit.postgres import Database
 from voisnap_kit.reconcile import Reconciler
@@ -26,13 +27,12 @@ from voisnap_providers.ports.blobs import Blobs
 from . import openapi
 from .agent_tests.routes import AgentTestController
 from .agents.routes import AgentController
-from .analysis.routes import AnalysisController, ConversationAnalysisController
 from .api_keys.routes import ApiKeyController
 from .audit.routes import AuditController
 from .auth.credentials import Credentials
 from .auth.routes import AuthController, jwks
 from .conversations.routes import ConversationController
-from .gate import PUBLIC, Gate, Limiter, provide_caller, provide_identity
+from .gate import PUBLIC, Gate, Limiter, RateHeaders, provide_caller, provide_identity
 from .idempotency.middleware import Idempotency
 from .mail.routes import MailController
 from .mail.texts import Pages
@@ -58,8 +58,6 @@ ROUTES = (
     AgentTestController,
     WebRtcSessionController,
     ConversationController,
-    ConversationAnalysisController,
-    AnalysisController,
     AuditController,
     download,
     look,
@@ -130,8 +128,10 @@ def build(
             "vault": provide(Vault((settings.secrets_key or settings.blobs_signing_key).value.encode())),
             "is_sending": provide(settings.smtp_url is not None),
         },
+        layers=[lambda inner: RateHeaders(inner, limiter)],
         middleware=[
             Gate(credentials, limiter, sandbox_host=settings.sandbox_host),
+            Intake(),
             Idempotency(database, (settings.secrets_key or settings.blobs_signing_key).value.encode()),
         ],
         on_app_init=[_handle_provider_errors],
