@@ -87,6 +87,7 @@ def test_every_statement_on_a_tenants_table_names_the_tenant_or_is_the_systems(p
         "conversations.ensure_partitions",
         "prices.in_force",
         "idempotency.delete_older",
+        "conversation_lists.shards",
     }
     for name, sql in statements(path):
         assert name in system or "tenant_id" in sql, name
@@ -151,6 +152,13 @@ TABLES = {
     " 'processing', '{}', now())",
     "audit_entries": "INSERT INTO audit_entries (id, tenant_id, environment, at, actor_type, action, target_type, target_id)"
     " VALUES ('aud_1', 'ten_a', 'live', now(), 'system', 'thing.done', 'thing', 't')",
+    "conversation_segments": "INSERT INTO conversation_segments OVERRIDING SYSTEM VALUE"
+    " VALUES ('ten_a', 'live', '2026-01-02', 'z', '2026-01-01', '', 1, 0)",
+    "conversation_bits": "INSERT INTO conversation_bits VALUES ('ten_a', 'live', 'any', 1, '1')",
+    "conversation_places": "INSERT INTO conversation_places VALUES ('ten_a', 'live', 1, 0, '{conv_1}')",
+    # A conversation has marked itself where it could be written at all.
+    "conversation_marks": "INSERT INTO conversation_marks SELECT 'ten_a', 'live', now(), 'conv_1'"
+    " WHERE NOT EXISTS (SELECT FROM conversation_marks)",
     "turns": "INSERT INTO turns VALUES (now(), 'conv_1', 1, 'ten_a', 'live', 'user', 't', 0, 1, 1, '[]', false, null)",
 }
 """A row of tenant `ten_a` for every table that belongs to tenants, in an order that foreign keys allow."""

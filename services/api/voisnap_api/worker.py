@@ -18,6 +18,7 @@ from voisnap_providers.vendors.smtp import smtp_from_url
 from .analysis import subscribers as analysis_subscribers
 from .analysis.clients import Analysts, warm
 from .auth.reconcilers import old_log_ins
+from .conversation_lists.reconcilers import list_index
 from .conversations import reconcilers as conversation_reconcilers
 from .conversations import subscribers as conversation_subscribers
 from .idempotency.reconcilers import old_idempotency_keys
@@ -56,6 +57,7 @@ async def work(database: Database, bus: Bus, registry: Registry, sender: EmailSe
     ]
     reconcilers: list[Reconciler] = [
         conversation_reconcilers.partitions(database),
+        list_index(database),
         old_log_ins(database),
         old_mails(database),
         old_inbox_notes(database),

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -10,6 +11,8 @@ from voisnap_domain.costs import Usage
 from voisnap_domain.ids import AgentId, ConversationId, SessionId, TenantId
 from voisnap_domain.sessions import Caller, Channel, Direction, EndReason
 from voisnap_domain.tenants import Environment
+
+from voisnap_api.periods import ALWAYS, Period
 
 _ULID_ALPHABET = {character: value for value, character in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
 _BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
@@ -88,6 +91,7 @@ class StoredConversation(msgspec.Struct, frozen=True, kw_only=True):
     analysis: AnalysisSummary | None
     tags: tuple[str, ...]
     outcome: str | None
+    archived_at: datetime | None
 
 
 class StoredTurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,18 +107,35 @@ class StoredTurn(msgspec.Struct, frozen=True, kw_only=True):
     interrupted: bool
 
 
+class Archived(StrEnum):
+    """Which conversations a list shows: those that were archived, those that were not, or both."""
+
+    NO = "false"
+    YES = "true"
+    ALL = "all"
+
+
+class Sort(StrEnum):
+    """What a list is sorted by. A running conversation has no duration yet and counts as shorter than all others."""
+
+    STARTED = "startedAt"
+    DURATION = "durationSeconds"
+
+
 class ConversationFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which conversations a list shows. Moments are inclusive at the start and exclusive at the end."""
+    """Which conversations a list shows and in which order. `tags`: all of them; durations in whole seconds, as they are shown."""
 
     agent_id: str | None = None
     channel: Channel | None = None
     status: ConversationStatus | None = None
     direction: Direction | None = None
-    started_from: datetime | None = None
-    started_before: datetime | None = None
+    period: Period = ALWAYS
     outcome: str | None = None
     tags: tuple[str, ...] = ()
-    min_duration: float | None = None
+    min_duration: int | None = None
+    max_duration: int | None = None
+    archived: Archived = Archived.NO
+    sort: Sort = Sort.STARTED
     ascending: bool = False
 
 

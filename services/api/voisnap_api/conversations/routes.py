@@ -1,9 +1,10 @@
 """`/api/v1/conversations`."""
 
-import re
-from datetime import UTC, date, datetime, timedelta
-from typing import Annotated
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal
 
+import msgspec
 from litestar import Controller, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
@@ -11,15 +12,17 @@ from voisnap_domain.conversations import ConversationStatus
 from voisnap_domain.errors import FieldError, Invalid
 from voisnap_domain.ids import ConversationId
 from voisnap_domain.sessions import Channel, Direction
-from voisnap_kit.http import InjectedPageQuery, Page
+from voisnap_kit.http import InjectedPageQuery, Page, cursor_of, position_of
 from voisnap_kit.work import begin
 from voisnap_providers.ports.blobs import Blobs
 
+from voisnap_api.conversation_lists.records import Found, Position
 from voisnap_api.gate import API_READ_HEAVY, InjectedCaller, InjectedDatabase, requires
+from voisnap_api.periods import period
 from voisnap_api.recordings.links import RecordingLinks
 
 from . import usecases
-from .records import ConversationFilter
+from .records import Archived, ConversationFilter, Sort, StoredConversation
 from .schemas import (
     ConversationView,
     CostsView,
@@ -32,8 +35,6 @@ from .schemas import (
 
 InjectedLinks = NamedDependency[SkipValidation[RecordingLinks]]
 InjectedBlobs = NamedDependency[SkipValidation[Blobs]]
-
-_DAY = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 
 
 class ConversationController(Controller):
@@ -61,10 +62,20 @@ class ConversationController(Controller):
         outcome: Annotated[str | None, QueryParameter(description="Only with this outcome")] = None,
         tags: Annotated[str | None, QueryParameter(description="Only with all these tags, comma-separated")] = None,
         min_duration: Annotated[
-            int | None, QueryParameter(name="minDuration", ge=0, description="At least so many seconds long")
+            int | None,
+            QueryParameter(name="minDuration", ge=0, le=1_000_000, description="At least so many seconds long"),
         ] = None,
-        sort_by: Annotated[str, QueryParameter(name="sortBy", description="startedAt")] = "startedAt",
-        sort_order: Annotated[str, QueryParameter(name="sortOrder", description="asc or desc")] = "desc",
+        max_duration: Annotated[
+            int | None,
+            QueryParameter(name="maxDuration", ge=0, le=1_000_000, description="At most so many seconds long"),
+        ] = None,
+        archived: Annotated[
+            Archived, QueryParameter(description="Only those that were not archived, only those that were, or all")
+        ] = Archived.NO,
+        sort_by: Annotated[Sort, QueryParameter(name="sortBy", description="By time or by duration")] = Sort.STARTED,
+        sort_order: Annotated[
+            Literal["asc", "desc"], QueryParameter(name="sortOrder", description="Ascending or descending")
+        ] = "desc",
     ) -> Page[ConversationView]:
         """List conversations, newest first unless asked otherwise."""
         wanted = ConversationFilter(
@@ -72,16 +83,25 @@ class ConversationController(Controller):
             channel=channel,
             status=status,
             direction=direction,
-            started_from=_moment("dateFrom", date_from, end=False),
-            started_before=_moment("dateTo", date_to, end=True),
+            period=period(date_from, date_to),
             outcome=outcome,
             tags=tuple(tag.strip() for tag in (tags or "").split(",") if tag.strip()),
             min_duration=min_duration,
-            ascending=_is_ascending(sort_by, sort_order),
+            max_duration=max_duration,
+            archived=archived,
+            sort=sort_by,
+            ascending=sort_order == "asc",
         )
+        position = _position(paging.cursor, wanted)
         async with begin(database, caller) as work:
-            found, total = await usecases.list_conversations(work, wanted, limit=paging.page_size, offset=paging.offset)
-        return Page.of([ConversationView.of(one, at=work.now) for one in found], paging, total)
+            if position is None:
+                shown, found = await usecases.list_conversations(
+                    work, wanted, limit=paging.page_size, offset=paging.offset
+                )
+            else:
+                shown, found = await usecases.list_conversations_after(work, wanted, position, limit=paging.page_size)
+        views = [ConversationView.of(one, at=work.now) for one in shown]
+        return Page.of(views, paging, found.total, next_cursor=_cursor(shown, found, wanted))
 
     @get("/{conversation_id:str}", guards=[requires("conversations:read")])
     async def read(
@@ -167,6 +187,24 @@ class ConversationController(Controller):
             conversation = await usecases.set_outcome(work, ConversationId(conversation_id), data.outcome, data.notes)
         return ConversationView.of(conversation, at=work.now)
 
+    @post("/{conversation_id:str}/archive", status_code=200, guards=[requires("conversations:write")])
+    async def archive(
+        self, conversation_id: FromPath[str], caller: InjectedCaller, database: InjectedDatabase
+    ) -> ConversationView:
+        """Take a conversation out of the lists; it stays as it is and can be read by its id."""
+        async with begin(database, caller) as work:
+            conversation = await usecases.archive(work, ConversationId(conversation_id), archived=True)
+        return ConversationView.of(conversation, at=work.now)
+
+    @post("/{conversation_id:str}/unarchive", status_code=200, guards=[requires("conversations:write")])
+    async def unarchive(
+        self, conversation_id: FromPath[str], caller: InjectedCaller, database: InjectedDatabase
+    ) -> ConversationView:
+        """Put an archived conversation back into the lists."""
+        async with begin(database, caller) as work:
+            conversation = await usecases.archive(work, ConversationId(conversation_id), archived=False)
+        return ConversationView.of(conversation, at=work.now)
+
     @delete("/{conversation_id:str}", guards=[requires("conversations:write")])
     async def remove(
         self,
@@ -183,25 +221,18 @@ class ConversationController(Controller):
         await blobs.delete(keys)
 
 
-def _moment(name: str, text: str | None, *, end: bool) -> datetime | None:
-    """A moment or a whole day of the query; an end is exclusive, so that a day is contained and a moment is too."""
-    if not text:
+def _cursor(shown: Sequence[StoredConversation], found: Found, wanted: ConversationFilter) -> str | None:
+    """Where the next page begins; None behind the last, and in lists that are not in the order of time."""
+    if wanted.sort is not Sort.STARTED or not found.more or not shown:
         return None
-    try:
-        if _DAY.match(text):
-            day = datetime.combine(date.fromisoformat(text), datetime.min.time(), tzinfo=UTC)
-            return day + timedelta(days=1) if end else day
-        moment = datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError:
-        detail = "Must be a day such as 2025-06-01 or a moment such as 2025-06-01T12:00:00Z."
-        raise Invalid((FieldError(pointer=f"?{name}", code="invalid", detail=detail),)) from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment + timedelta(microseconds=1) if end else moment
+    return cursor_of(shown[-1].started_at, shown[-1].id)
 
 
-def _is_ascending(sort_by: str, sort_order: str) -> bool:
-    if sort_by not in {"startedAt", "createdAt"}:
-        raise Invalid((FieldError(pointer="?sortBy", code="not-allowed", detail="Must be startedAt."),))
-    if sort_order not in {"asc", "desc"}:
-        raise Invalid((FieldError(pointer="?sortOrder", code="not-allowed", detail="Must be one of asc, desc."),))
-    return sort_order == "asc"
+def _position(cursor: str | None, wanted: ConversationFilter) -> Position | None:
+    if cursor is None:
+        return None
+    if wanted.sort is not Sort.STARTED:
+        detail = "cursor: works in lists that are sorted by startedAt; use page."
+        raise Invalid((FieldError(pointer="?cursor", code="not-allowed", detail=detail),))
+    started_at, id = position_of(cursor, tuple[Annotated[datetime, msgspec.Meta(tz=True)], str])
+    return Position(started_at=started_at, id=id)

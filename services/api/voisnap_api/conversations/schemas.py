@@ -83,6 +83,7 @@ class ConversationView(View, frozen=True, kw_only=True):
     agent_version: int
     end_reason: EndReason | None
     warnings: tuple[str, ...]
+    archived_at: str | None
 
     @classmethod
     def of(cls, conversation: StoredConversation, *, at: datetime) -> "ConversationView":
@@ -108,6 +109,7 @@ class ConversationView(View, frozen=True, kw_only=True):
             agent_version=conversation.agent_version,
             end_reason=conversation.end_reason,
             warnings=conversation.warnings,
+            archived_at=instant(conversation.archived_at) if conversation.archived_at else None,
         )
 
 

@@ -11,7 +11,7 @@ from voisnap_domain.sessions import EndReason, SessionPlan
 from voisnap_domain.tenants import Environment
 from voisnap_kit.postgres import Tx
 
-from .records import AnalysisSummary, ConversationFilter, Stats, StoredConversation, StoredTurn, TurnTally, opened_at
+from .records import AnalysisSummary, Stats, StoredConversation, StoredTurn, TurnTally, opened_at
 
 
 async def insert_started(tx: Tx, plan: SessionPlan, *, started_at: datetime) -> None:
@@ -160,7 +160,7 @@ async def get(
         """
         SELECT id, tenant_id, environment, session_id, agent_id, agent_name, agent_version, channel, direction, status, language,
                hipaa, recording_wanted, retention_days, started_at, ended_at, duration_seconds, caller, metadata, end_reason, usage,
-               llm_usd, tts_usd, stt_usd, telephony_usd, warnings, recording, analysis, tags, outcome
+               llm_usd, tts_usd, stt_usd, telephony_usd, warnings, recording, analysis, tags, outcome, archived_at
           FROM conversations
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s AND opened_at = %(opened_at)s
         """,
@@ -171,60 +171,44 @@ async def get(
     )
 
 
-async def page(
-    tx: Tx, tenant_id: TenantId, environment: Environment, wanted: ConversationFilter, *, limit: int, offset: int
+async def by_ids(
+    tx: Tx, tenant_id: TenantId, environment: Environment, ids: tuple[str, ...]
 ) -> list[StoredConversation]:
-    """One page of the conversations that match, newest first unless asked otherwise."""
+    """The conversations with these ids, in this order; those that are gone are left out."""
     return await tx.all(
         StoredConversation,
         """
-        SELECT id, tenant_id, environment, session_id, agent_id, agent_name, agent_version, channel, direction, status, language,
-               hipaa, recording_wanted, retention_days, started_at, ended_at, duration_seconds, caller, metadata, end_reason, usage,
-               llm_usd, tts_usd, stt_usd, telephony_usd, warnings, recording, analysis, tags, outcome
-          FROM conversations
-         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND archived_at IS NULL
-           AND (%(agent_id)s::text IS NULL OR agent_id = %(agent_id)s)
-           AND (%(channel)s::text IS NULL OR channel = %(channel)s)
-           AND (%(status)s::text IS NULL OR status = %(status)s)
-           AND (%(direction)s::text IS NULL OR direction = %(direction)s)
-           AND (%(started_from)s::timestamptz IS NULL OR started_at >= %(started_from)s)
-           AND (%(started_before)s::timestamptz IS NULL OR started_at < %(started_before)s)
-           AND (%(outcome)s::text IS NULL OR outcome = %(outcome)s)
-           AND tags @> %(tags)s::text[]
-           AND (%(min_duration)s::double precision IS NULL OR duration_seconds >= %(min_duration)s)
-         ORDER BY CASE WHEN %(ascending)s THEN started_at END ASC, started_at DESC, id DESC
-         LIMIT %(limit)s OFFSET %(offset)s
+        SELECT c.id, c.tenant_id, c.environment, c.session_id, c.agent_id, c.agent_name, c.agent_version, c.channel, c.direction, c.status,
+               c.language, c.hipaa, c.recording_wanted, c.retention_days, c.started_at, c.ended_at, c.duration_seconds, c.caller,
+               c.metadata, c.end_reason, c.usage, c.llm_usd, c.tts_usd, c.stt_usd, c.telephony_usd, c.warnings, c.recording, c.analysis,
+               c.tags, c.outcome, c.archived_at
+          FROM unnest(%(ids)s::text[], %(opened_at)s::timestamptz[]) WITH ORDINALITY AS wanted (id, opened_at, nth)
+          JOIN conversations c ON c.opened_at = wanted.opened_at AND c.id = wanted.id
+         WHERE c.tenant_id = %(tenant_id)s AND c.environment = %(environment)s
+         ORDER BY wanted.nth
         """,
         tenant_id=tenant_id,
         environment=environment,
-        limit=limit,
-        offset=offset,
-        ascending=wanted.ascending,
-        **_filter_parameters(wanted),
+        ids=ids,
+        opened_at=tuple(opened_at(id) for id in ids),
     )
 
 
-async def count(tx: Tx, tenant_id: TenantId, environment: Environment, wanted: ConversationFilter) -> int:
-    """How many conversations match."""
-    return await tx.one(
-        int,
+async def set_archived(
+    tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId, *, at: datetime | None
+) -> None:
+    """Archive a conversation, which keeps the time of the first time, or take it back."""
+    await tx.exec(
         """
-        SELECT count(*)
-          FROM conversations
-         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND archived_at IS NULL
-           AND (%(agent_id)s::text IS NULL OR agent_id = %(agent_id)s)
-           AND (%(channel)s::text IS NULL OR channel = %(channel)s)
-           AND (%(status)s::text IS NULL OR status = %(status)s)
-           AND (%(direction)s::text IS NULL OR direction = %(direction)s)
-           AND (%(started_from)s::timestamptz IS NULL OR started_at >= %(started_from)s)
-           AND (%(started_before)s::timestamptz IS NULL OR started_at < %(started_before)s)
-           AND (%(outcome)s::text IS NULL OR outcome = %(outcome)s)
-           AND tags @> %(tags)s::text[]
-           AND (%(min_duration)s::double precision IS NULL OR duration_seconds >= %(min_duration)s)
+        UPDATE conversations
+           SET archived_at = CASE WHEN %(at)s::timestamptz IS NULL THEN NULL ELSE coalesce(archived_at, %(at)s) END
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s AND opened_at = %(opened_at)s
         """,
+        at=at,
         tenant_id=tenant_id,
         environment=environment,
-        **_filter_parameters(wanted),
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
     )
 
 
@@ -448,20 +432,6 @@ async def delete(tx: Tx, tenant_id: TenantId, environment: Environment, conversa
 async def ensure_partitions(tx: Tx, *, at: datetime, months: int) -> int:
     """Create the missing partitions up to some months ahead; how many were created."""
     return await tx.one(int, "SELECT ensure_partitions(%(at)s, %(months)s)", at=at, months=months)
-
-
-def _filter_parameters(wanted: ConversationFilter) -> dict[str, Any]:
-    return {
-        "agent_id": wanted.agent_id,
-        "channel": wanted.channel,
-        "status": wanted.status,
-        "direction": wanted.direction,
-        "started_from": wanted.started_from,
-        "started_before": wanted.started_before,
-        "outcome": wanted.outcome,
-        "tags": wanted.tags,
-        "min_duration": wanted.min_duration,
-    }
 
 
 def _json(value: Any) -> str:

@@ -16,6 +16,8 @@ from voisnap_providers.ports.blobs import Blobs
 
 from voisnap_api.audit import usecases as audit
 from voisnap_api.audit.records import Target
+from voisnap_api.conversation_lists import usecases as lists
+from voisnap_api.conversation_lists.records import Found, Position
 from voisnap_api.periods import Period
 from voisnap_api.prices.usecases import price
 from voisnap_api.wire import instant
@@ -147,11 +149,18 @@ async def get_conversation(work: Work, conversation_id: ConversationId) -> Store
 
 async def list_conversations(
     work: Work, wanted: ConversationFilter, *, limit: int, offset: int
-) -> tuple[list[StoredConversation], int]:
+) -> tuple[list[StoredConversation], Found]:
     """One page of the conversations that match, and how many match in all."""
-    caller = work.caller
-    found = await store.page(work.tx, caller.tenant_id, caller.environment, wanted, limit=limit, offset=offset)
-    return found, await store.count(work.tx, caller.tenant_id, caller.environment, wanted)
+    found = await lists.find(work, wanted, limit=limit, offset=offset)
+    return await store.by_ids(work.tx, work.caller.tenant_id, work.caller.environment, found.ids), found
+
+
+async def list_conversations_after(
+    work: Work, wanted: ConversationFilter, position: Position, *, limit: int
+) -> tuple[list[StoredConversation], Found]:
+    """The page that follows a conversation in the order of time."""
+    found = await lists.find_after(work, wanted, position, limit=limit)
+    return await store.by_ids(work.tx, work.caller.tenant_id, work.caller.environment, found.ids), found
 
 
 async def read_turns(work: Work, conversation_id: ConversationId) -> tuple[StoredConversation, list[StoredTurn]]:
@@ -249,6 +258,23 @@ async def set_outcome(
         outcome=outcome.strip(),
         notes=notes,
         at=work.now,
+    )
+    return await get_conversation(work, conversation_id)
+
+
+async def archive(work: Work, conversation_id: ConversationId, *, archived: bool) -> StoredConversation:
+    """Take a conversation out of the lists, or put it back; nothing of it changes. A second time changes nothing."""
+    caller = work.caller
+    before = await get_conversation(work, conversation_id)
+    if (before.archived_at is not None) == archived:
+        return before
+    await store.set_archived(
+        work.tx, caller.tenant_id, caller.environment, conversation_id, at=work.now if archived else None
+    )
+    await audit.note(
+        work,
+        action="conversation.archived" if archived else "conversation.unarchived",
+        target=Target(type="conversation", id=conversation_id),
     )
     return await get_conversation(work, conversation_id)
 

@@ -1,0 +1,257 @@
+"""Finding the conversations of a list and counting them exactly, over very many; and building the index that this rests on.
+
+How it works and why: docs/adr/0018-lists-over-a-million.md.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from voisnap_kit.work import Work
+
+from voisnap_api.conversations.records import ConversationFilter, Sort
+
+from . import store
+from .facets import bits_of
+from .records import BEGINNING, END, Found, Indexed, Part, Position, Shard, Stretch
+
+SEGMENT_SIZE = 16_384
+"""Conversations of a segment: two kilobytes a facet, and as many rows to read where a segment is not clean."""
+
+SETTLED = timedelta(hours=1)
+"""Conversations that began less than this ago are in no segment: most of them still change."""
+
+WIDTH = 256
+"""Places a row of `conversation_places`."""
+
+_ATTEMPTS = 3
+"""A page is looked up after its parts were counted: in between a segment may have been built anew, and its places are others."""
+
+_CHUNK = 4096
+"""Rows read at once."""
+
+_MOST_READ = 4 * SEGMENT_SIZE
+"""Rows that one transaction builds segments of."""
+
+
+async def find(work: Work, wanted: ConversationFilter, *, limit: int, offset: int) -> Found:
+    """One page of a list by its number of items before it."""
+    if wanted.sort is Sort.DURATION:
+        total = sum(part.matches for part in await _parts(work, wanted))
+        ids = await _by_duration(work, wanted, limit=limit, offset=offset)
+        return Found(ids=tuple(ids), more=offset + len(ids) < total, total=total)
+    total, ids = 0, []
+    for _ in range(_ATTEMPTS):
+        parts = await _parts(work, wanted)
+        total = sum(part.matches for part in parts)
+        ids = await _page(work, wanted, parts, limit=limit, offset=offset)
+        if len(ids) >= min(limit, total - offset):
+            break
+    return Found(ids=tuple(ids), more=offset + len(ids) < total, total=total)
+
+
+async def find_after(work: Work, wanted: ConversationFilter, position: Position, *, limit: int) -> Found:
+    """The page of a list in the order of time that follows a position."""
+    total, ids = 0, []
+    for _ in range(_ATTEMPTS):
+        parts = await _parts(work, wanted)
+        total = sum(part.matches for part in parts)
+        here = next((place for place, part in enumerate(parts) if _order(position) <= _order(part.until)), len(parts))
+        bounds = {"after": position} if wanted.ascending else {"before": position}
+        ids = [] if here == len(parts) else await _rows(work, wanted, parts[here], limit=limit + 1, offset=0, **bounds)
+        following = parts[here + 1 :] if wanted.ascending else parts[:here]
+        left = min(limit + 1 - len(ids), sum(part.matches for part in following))
+        rest = await _page(work, wanted, following, limit=left, offset=0)
+        ids += rest
+        if len(rest) >= left:
+            break
+    return Found(ids=tuple(ids[:limit]), more=len(ids) > limit, total=total)
+
+
+async def _parts(work: Work, wanted: ConversationFilter) -> list[Part]:
+    return await store.parts(work.tx, work.caller.tenant_id, work.caller.environment, wanted)
+
+
+async def _page(work: Work, wanted: ConversationFilter, parts: Sequence[Part], *, limit: int, offset: int) -> list[str]:
+    """Ids of the page: from rows where a part is not clean, by their places where it is; those of clean parts in one question."""
+    pieces: list[tuple[Part, int, int]] = []  # a part, the matches to skip in it, the matches to take of it
+    for part in parts if wanted.ascending else reversed(parts):
+        if limit <= 0:
+            break
+        if part.matches <= offset:
+            offset -= part.matches
+            continue
+        taken = min(limit, part.matches - offset)
+        pieces.append((part, offset, taken))
+        offset, limit = 0, limit - taken
+    clean = await _in_places(work, wanted, [piece for piece in pieces if piece[0].clean])
+    ids: list[str] = []
+    for part, skipped, taken in pieces:
+        ids += clean[part.segment] if part.clean else await _rows(work, wanted, part, limit=taken, offset=skipped)
+    return ids
+
+
+async def _in_places(
+    work: Work, wanted: ConversationFilter, pieces: Sequence[tuple[Part, int, int]]
+) -> dict[int | None, list[str]]:
+    """Ids of clean parts' pieces by segment."""
+    if not pieces:
+        return {}
+    caller = work.caller
+    segments = tuple(part.segment for part, _, _ in pieces if part.segment is not None)
+    matching = await store.matches(work.tx, caller.tenant_id, caller.environment, wanted, segments=segments)
+    bits = {found.segment: found.bits for found in matching}
+    asked: list[tuple[int, int]] = []
+    for part, skipped, taken in pieces:
+        found = bits.get(part.segment or 0, "")
+        asked += [(part.segment or 0, place) for place in _places(found, skipped, taken, ascending=wanted.ascending)]
+    ids = await store.ids_in_places(
+        work.tx,
+        caller.tenant_id,
+        caller.environment,
+        segments=tuple(segment for segment, _ in asked),
+        places=tuple(place for _, place in asked),
+        width=WIDTH,
+    )
+    by_segment: dict[int | None, list[str]] = {part.segment: [] for part, _, _ in pieces}
+    for (segment, _), id in zip(asked, ids, strict=False):  # shorter when a segment was built anew in between
+        by_segment[segment].append(id)
+    return by_segment
+
+
+def _places(bits: str, skipped: int, taken: int, *, ascending: bool) -> Iterator[int]:
+    """Places of the set bits after the first `skipped` ones of the order, at most `taken`."""
+    place = -1 if ascending else len(bits)
+    for nth in range(skipped + taken):
+        place = bits.find("1", place + 1) if ascending else bits.rfind("1", 0, place)
+        if place < 0:
+            return
+        if nth >= skipped:
+            yield place
+
+
+async def _rows(
+    work: Work,
+    wanted: ConversationFilter,
+    stretch: Stretch,
+    *,
+    after: Position = BEGINNING,
+    before: Position = END,
+    limit: int,
+    offset: int,
+) -> list[str]:
+    ask = store.oldest_in if wanted.ascending else store.newest_in
+    caller = work.caller
+    return await ask(
+        work.tx,
+        caller.tenant_id,
+        caller.environment,
+        wanted,
+        stretch,
+        after=after,
+        before=before,
+        limit=limit,
+        offset=offset,
+    )
+
+
+async def _by_duration(work: Work, wanted: ConversationFilter, *, limit: int, offset: int) -> list[str]:
+    ask = store.shortest if wanted.ascending else store.longest
+    return await ask(work.tx, work.caller.tenant_id, work.caller.environment, wanted, limit=limit, offset=offset)
+
+
+# -- building
+
+
+async def shards_to_build(work: Work) -> list[Shard]:
+    """Where something changed; the work runs as the system."""
+    return await store.shards(work.tx)
+
+
+async def build_next(work: Work, shard: Shard, *, size: int = SEGMENT_SIZE) -> int:
+    """Build the next segment of a tenant that is full and settled, else one that changed; how many were built, 0 when all is done.
+
+    Marks are deleted before rows are read: what commits in between is read and stays marked, so no count is ever wrong.
+    """
+    tenant_id, environment = shard.tenant_id, shard.environment
+    if not await store.claim(work.tx, tenant_id, environment):
+        return 0
+    end = await store.end_of_segments(work.tx, tenant_id, environment) or BEGINNING
+    until = await store.end_of_next(
+        work.tx, tenant_id, environment, after=end, older_than=work.now - SETTLED, size=size
+    )
+    if until is not None:
+        stretch = _stretch(end, until)
+        await store.take_marks(work.tx, tenant_id, environment, stretch)
+        return await _build(work, shard, stretch, size=size)
+    stretch = await store.marked(work.tx, tenant_id, environment)
+    if stretch is not None and stretch.segment is not None:
+        await store.take_marks(work.tx, tenant_id, environment, stretch)
+        await store.drop_segment(work.tx, tenant_id, environment, stretch.segment)
+        return await _build(work, shard, stretch, size=size)
+    # Marks beyond the last segment say nothing that its builder would not read.
+    await store.take_marks(work.tx, tenant_id, environment, _stretch(end, END))
+    return 0
+
+
+async def _build(work: Work, shard: Shard, stretch: Stretch, *, size: int) -> int:
+    """Segments over a stretch, the last of which ends where the stretch ends. What is too much for one work is left marked."""
+    found = await _read(work, shard, stretch)
+    whole = len(found) < _MOST_READ
+    groups = [found[at : at + size] for at in range(0, len(found), size)] or [[]]
+    after = stretch.after
+    for number, group in enumerate(groups):
+        until = stretch.until if whole and number == len(groups) - 1 else _position(group[-1])
+        await _store(work, shard, group, after=after, until=until)
+        after = until
+    if not whole and _order(after) < _order(stretch.until):
+        await store.insert_segment(
+            work.tx, shard.tenant_id, shard.environment, after=after, until=stretch.until, size=0
+        )
+        await store.mark(work.tx, shard.tenant_id, shard.environment, stretch.until)
+    return len(groups)
+
+
+async def _read(work: Work, shard: Shard, stretch: Stretch) -> list[Indexed]:
+    found: list[Indexed] = []
+    after = stretch.after
+    while len(found) < _MOST_READ:
+        chunk = await store.rows(
+            work.tx, shard.tenant_id, shard.environment, after=after, until=stretch.until, limit=_CHUNK
+        )
+        found += chunk
+        if len(chunk) < _CHUNK:
+            break
+        after = _position(chunk[-1])
+    return found
+
+
+async def _store(work: Work, shard: Shard, group: Sequence[Indexed], *, after: Position, until: Position) -> None:
+    tenant_id, environment = shard.tenant_id, shard.environment
+    segment = await store.insert_segment(work.tx, tenant_id, environment, after=after, until=until, size=len(group))
+    if not group:
+        return
+    bits = await asyncio.to_thread(bits_of, group)
+    names = tuple(bits)
+    for at in range(0, len(names), _FACETS_AT_ONCE):
+        some = names[at : at + _FACETS_AT_ONCE]
+        await store.insert_bits(
+            work.tx, tenant_id, environment, segment, facets=some, bits=tuple(bits[name] for name in some)
+        )
+    ids = tuple(conversation.id for conversation in group)
+    await store.insert_places(work.tx, tenant_id, environment, segment, ids=ids, width=WIDTH)
+
+
+_FACETS_AT_ONCE = 200
+
+
+def _stretch(after: Position, until: Position) -> Stretch:
+    return Stretch(after_at=after.started_at, after_id=after.id, until_at=until.started_at, until_id=until.id)
+
+
+def _position(conversation: Indexed) -> Position:
+    return Position(started_at=conversation.started_at, id=conversation.id)
+
+
+def _order(position: Position) -> tuple[object, str]:
+    return position.started_at, position.id
