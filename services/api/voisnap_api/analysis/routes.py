@@ -15,10 +15,10 @@ from .schemas import AnalysisStateView, AnalysisView, FailureView
 class ConversationAnalysisController(Controller):
     """What was found out about a conversation."""
 
-    path = "/api/v1/conversations/{conversation_id:str}/analysis"
+    path = "/api/v1/conversations"
     tags = ("Conversations",)
 
-    @get("/", guards=[requires("conversations:read")])
+    @get("/{conversation_id:str}/analysis", guards=[requires("conversations:read")])
     async def analysis(
         self, conversation_id: FromPath[str], caller: InjectedCaller, database: InjectedDatabase
     ) -> AnalysisView:
@@ -26,7 +26,7 @@ class ConversationAnalysisController(Controller):
         async with begin(database, caller) as work:
             return AnalysisView.of(await usecases.get_analysis(work, ConversationId(conversation_id)))
 
-    @post("/retry", status_code=202, guards=[requires("conversations:write")])
+    @post("/{conversation_id:str}/analysis/retry", status_code=202, guards=[requires("conversations:write")])
     async def retry_analysis(
         self, conversation_id: FromPath[str], caller: InjectedCaller, database: InjectedDatabase
     ) -> AnalysisStateView:
@@ -42,7 +42,7 @@ class AnalysisController(Controller):
     tags = ("Conversations",)
 
     @get("/failures", guards=[requires("conversations:read")], opt={"policy": API_READ_HEAVY})
-    async def list_failures(
+    async def failures(
         self, caller: InjectedCaller, database: InjectedDatabase, paging: InjectedPageQuery
     ) -> Page[FailureView]:
         """List the analyses that were given up, the latest first."""
