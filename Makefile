@@ -54,15 +54,17 @@ bench: env ## print the figures of the README, beside those of its peers (BENCH=
 	@$(if $(findstring --full,$(BENCH)),echo "== false_ends"; $(BIN)/python tests-e2e/load/false_ends.py,true)
 
 ##@ Change
-proto: env ## write the generated contracts anew
+proto: env ## write the generated contracts and SDKs anew
 	@$(BIN)/python -m voisnap_proto.generate
 	@$(BIN)/python -m voisnap_api openapi proto/openapi/api.json
 	@$(BIN)/python -m voisnap_admin openapi proto/openapi/admin.json
+	@$(BIN)/python libs/sdk-python/generate.py proto/openapi/api.json
 
 proto-check: env
 	@$(BIN)/python -m voisnap_proto.generate --check
 	@$(BIN)/python -m voisnap_api openapi --check proto/openapi/api.json
 	@$(BIN)/python -m voisnap_admin openapi --check proto/openapi/admin.json
+	@$(BIN)/python libs/sdk-python/generate.py --check proto/openapi/api.json
 
 lock: env ## resolve the dependencies anew into requirements.lock
 	@VIRTUAL_ENV=$$PWD/.venv $(BIN)/uv lock -q

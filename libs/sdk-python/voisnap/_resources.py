@@ -1,0 +1,3518 @@
+"""The operations of the API as methods. Generated from the OpenAPI document; do not edit."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Literal
+
+from . import models
+from ._calls import Call
+from ._paging import AsyncPagedList, PagedList
+from ._senders import AsyncSender, Sender
+from ._wire import UNSET, Unset, given
+
+OPERATIONS = frozenset(
+    [
+        "agents.activate",
+        "agents.compare",
+        "agents.create",
+        "agents.deactivate",
+        "agents.delete",
+        "agents.duplicate",
+        "agents.get",
+        "agents.get_test",
+        "agents.list",
+        "agents.publish",
+        "agents.restore",
+        "agents.stats",
+        "agents.test",
+        "agents.tests",
+        "agents.update",
+        "agents.version",
+        "agents.versions",
+        "analysis.failures",
+        "api_keys.create",
+        "api_keys.get",
+        "api_keys.list",
+        "api_keys.rename",
+        "api_keys.revoke",
+        "api_keys.rotate",
+        "audit_log.list",
+        "auth.accept_invitation",
+        "auth.ask_to_unlock",
+        "auth.change_environment",
+        "auth.change_password",
+        "auth.confirm_registration",
+        "auth.forgot",
+        "auth.hub_token",
+        "auth.login",
+        "auth.logout",
+        "auth.logout_everywhere",
+        "auth.look_at_invitation",
+        "auth.me",
+        "auth.mfa.add_passkey",
+        "auth.mfa.ask_passkey",
+        "auth.mfa.begin_passkey",
+        "auth.mfa.begin_totp",
+        "auth.mfa.confirm_totp",
+        "auth.mfa.remove_passkey",
+        "auth.mfa.remove_totp",
+        "auth.mfa.renew_recovery_codes",
+        "auth.mfa.show",
+        "auth.mfa.verify",
+        "auth.refresh",
+        "auth.register",
+        "auth.rename",
+        "auth.reset",
+        "auth.unlock",
+        "conversations.add_tags",
+        "conversations.analysis",
+        "conversations.archive",
+        "conversations.costs",
+        "conversations.delete",
+        "conversations.get",
+        "conversations.list",
+        "conversations.messages",
+        "conversations.recording",
+        "conversations.remove_tag",
+        "conversations.retry_analysis",
+        "conversations.set_outcome",
+        "conversations.transcript",
+        "conversations.unarchive",
+        "mail.list",
+        "users.deactivate",
+        "users.delete",
+        "users.get",
+        "users.invite",
+        "users.list",
+        "users.reactivate",
+        "users.resend_invitation",
+        "users.reset_mfa",
+        "users.revoke_invitation",
+        "users.unlock",
+        "users.update",
+        "webrtc.sessions.create",
+    ]
+)
+"""Every operation of the API that this package covers."""
+
+
+class AuthMfaResource:
+    """`client.auth.mfa`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def add_passkey(
+        self,
+        *,
+        credential: Mapping[str, Any],
+        enrolment_token: str,
+        name: str | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.NewPasskey:
+        """Add the passkey that the authenticator made. Recovery codes come with the first factor, and are shown this
+        once.
+        """
+        return self._send(
+            Call(
+                operation="auth.mfa.add_passkey",
+                method="POST",
+                path="/api/v1/auth/mfa/passkeys",
+                body=given({"credential": credential, "enrolmentToken": enrolment_token, "name": name}),
+                opaque=frozenset(["credential"]),
+                idempotency_key=idempotency_key,
+                answer=models.NewPasskey,
+            )
+        )
+
+    def ask_passkey(self, *, mfa_token: str, idempotency_key: str | None = None) -> models.AssertionOptions:
+        """During a log-in: what to hand to `navigator.credentials.get`."""
+        return self._send(
+            Call(
+                operation="auth.mfa.ask_passkey",
+                method="POST",
+                path="/api/v1/auth/mfa/passkeys/challenge",
+                body=given({"mfaToken": mfa_token}),
+                idempotency_key=idempotency_key,
+                answer=models.AssertionOptions,
+            )
+        )
+
+    def begin_passkey(self, *, password: str, idempotency_key: str | None = None) -> models.PasskeyOptions:
+        """Begin with a passkey: what to hand to `navigator.credentials.create`."""
+        return self._send(
+            Call(
+                operation="auth.mfa.begin_passkey",
+                method="POST",
+                path="/api/v1/auth/mfa/passkeys/options",
+                body=given({"password": password}),
+                idempotency_key=idempotency_key,
+                answer=models.PasskeyOptions,
+            )
+        )
+
+    def begin_totp(self, *, password: str, idempotency_key: str | None = None) -> models.Totp:
+        """Begin with an authenticator app: scan the code, then confirm with the first code the app shows."""
+        return self._send(
+            Call(
+                operation="auth.mfa.begin_totp",
+                method="POST",
+                path="/api/v1/auth/mfa/totp",
+                body=given({"password": password}),
+                idempotency_key=idempotency_key,
+                answer=models.Totp,
+            )
+        )
+
+    def confirm_totp(self, *, code: str, idempotency_key: str | None = None) -> models.RecoveryCodes:
+        """Switch the app on with its first code. Keep the recovery codes: they are shown this once."""
+        return self._send(
+            Call(
+                operation="auth.mfa.confirm_totp",
+                method="POST",
+                path="/api/v1/auth/mfa/totp/confirm",
+                body=given({"code": code}),
+                idempotency_key=idempotency_key,
+                answer=models.RecoveryCodes,
+            )
+        )
+
+    def remove_passkey(self, passkey_id: str, *, password: str, idempotency_key: str | None = None) -> None:
+        """Take a passkey away."""
+        self._send(
+            Call(
+                operation="auth.mfa.remove_passkey",
+                method="POST",
+                path="/api/v1/auth/mfa/passkeys/{passkeyId}/remove",
+                path_values={"passkeyId": passkey_id},
+                body=given({"password": password}),
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    def remove_totp(self, *, password: str, idempotency_key: str | None = None) -> None:
+        """Take the authenticator app away."""
+        self._send(
+            Call(
+                operation="auth.mfa.remove_totp",
+                method="POST",
+                path="/api/v1/auth/mfa/totp/remove",
+                body=given({"password": password}),
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    def renew_recovery_codes(self, *, password: str, idempotency_key: str | None = None) -> models.RecoveryCodes:
+        """Get new recovery codes; the old ones are no good any more."""
+        return self._send(
+            Call(
+                operation="auth.mfa.renew_recovery_codes",
+                method="POST",
+                path="/api/v1/auth/mfa/recovery-codes",
+                body=given({"password": password}),
+                idempotency_key=idempotency_key,
+                answer=models.RecoveryCodes,
+            )
+        )
+
+    def show(self) -> models.Factors:
+        """What you have set up."""
+        return self._send(Call(operation="auth.mfa.show", method="GET", path="/api/v1/auth/mfa", answer=models.Factors))
+
+    def verify(
+        self,
+        *,
+        mfa_token: str,
+        code: str | Unset = UNSET,
+        credential: Mapping[str, Any] | Unset = UNSET,
+        method: Literal["totp", "webauthn", "recovery_code"] | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.Login:
+        """Complete a log-in with the second factor. A wrong one counts like a wrong password; after five the log-in
+        begins again.
+        """
+        return self._send(
+            Call(
+                operation="auth.mfa.verify",
+                method="POST",
+                path="/api/v1/auth/mfa/verify",
+                body=given({"code": code, "credential": credential, "method": method, "mfaToken": mfa_token}),
+                opaque=frozenset(["credential"]),
+                idempotency_key=idempotency_key,
+                answer=models.Login,
+            )
+        )
+
+
+class WebrtcSessionsResource:
+    """`client.webrtc.sessions`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def create(
+        self, *, agent_id: str, metadata: Mapping[str, Any] | Unset = UNSET, idempotency_key: str | None = None
+    ) -> models.WebRtcSession:
+        """Make a call ready. Connect to WebRtcHub with the session token before it expires, and use the ICE servers as
+        they are. Needs the scope `webrtc:write`.
+        """
+        return self._send(
+            Call(
+                operation="webrtc.sessions.create",
+                method="POST",
+                path="/api/v1/webrtc/sessions",
+                body=given({"agentId": agent_id, "metadata": metadata}),
+                opaque=frozenset(["metadata"]),
+                idempotency_key=idempotency_key,
+                answer=models.WebRtcSession,
+            )
+        )
+
+
+class AgentsResource:
+    """`client.agents`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def activate(
+        self, agent_id: str, *, if_match: str | None = None, idempotency_key: str | None = None
+    ) -> models.Agent:
+        """Let an agent take calls. Needs the scope `agents:write`.
+
+        Args:
+            if_match: The `ETag` you saw; 412 when the agent changed since
+        """
+        return self._send(
+            Call(
+                operation="agents.activate",
+                method="POST",
+                path="/api/v1/agents/{agentId}/activate",
+                path_values={"agentId": agent_id},
+                headers={"If-Match": if_match},
+                idempotency_key=idempotency_key,
+                answer=models.Agent,
+            )
+        )
+
+    def compare(self, agent_id: str, first: int, second: int) -> models.Comparison:
+        """Compare two versions of an agent: which members differ, with the value in the first and in the second. Needs
+        the scope `agents:read`.
+        """
+        return self._send(
+            Call(
+                operation="agents.compare",
+                method="GET",
+                path="/api/v1/agents/{agentId}/versions/{first}/compare/{second}",
+                path_values={"agentId": agent_id, "first": first, "second": second},
+                answer=models.Comparison,
+            )
+        )
+
+    def create(
+        self,
+        *,
+        llm: Mapping[str, Any],
+        name: str,
+        persona: Mapping[str, Any],
+        system_prompt_template: str,
+        transcription: Mapping[str, Any],
+        voice: Mapping[str, Any],
+        ai_disclosure_message: str | Unset | None = UNSET,
+        analysis_config: Mapping[str, Any] | Unset = UNSET,
+        background_sound: Literal["none", "office", "cafe", "call_center"] | Unset = UNSET,
+        channels: Mapping[str, Any] | Unset = UNSET,
+        cost_tracking: Mapping[str, Any] | Unset = UNSET,
+        description: str | Unset | None = UNSET,
+        dtmf_enabled: bool | Unset = UNSET,
+        end_call_phrases: Sequence[str] | Unset = UNSET,
+        endpointing: Mapping[str, Any] | Unset = UNSET,
+        fallbacks: Mapping[str, Any] | Unset = UNSET,
+        fillers: Mapping[str, Any] | Unset = UNSET,
+        first_message: str | Unset | None = UNSET,
+        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"] | Unset = UNSET,
+        hipaa_compliant: bool | Unset = UNSET,
+        interruption: Mapping[str, Any] | Unset = UNSET,
+        knowledge_base_ids: Sequence[str] | Unset = UNSET,
+        max_duration_seconds: int | Unset = UNSET,
+        max_idle_time_seconds: int | Unset = UNSET,
+        pronunciations: Sequence[Mapping[str, Any]] | Unset = UNSET,
+        recording: Mapping[str, Any] | Unset = UNSET,
+        silence_detection: Mapping[str, Any] | Unset = UNSET,
+        tags: Sequence[str] | Unset = UNSET,
+        tools: Sequence[Mapping[str, Any]] | Unset = UNSET,
+        transfer: Mapping[str, Any] | Unset = UNSET,
+        variables: Mapping[str, Any] | Unset = UNSET,
+        voicemail_detection: Mapping[str, Any] | Unset = UNSET,
+        widget: Mapping[str, Any] | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.Agent:
+        """Create an agent, as a draft. Fields that are left out get their documented defaults. Needs the scope
+        `agents:write`.
+        """
+        return self._send(
+            Call(
+                operation="agents.create",
+                method="POST",
+                path="/api/v1/agents",
+                body=given(
+                    {
+                        "aiDisclosureMessage": ai_disclosure_message,
+                        "analysisConfig": analysis_config,
+                        "backgroundSound": background_sound,
+                        "channels": channels,
+                        "costTracking": cost_tracking,
+                        "description": description,
+                        "dtmfEnabled": dtmf_enabled,
+                        "endCallPhrases": end_call_phrases,
+                        "endpointing": endpointing,
+                        "fallbacks": fallbacks,
+                        "fillers": fillers,
+                        "firstMessage": first_message,
+                        "firstMessageMode": first_message_mode,
+                        "hipaaCompliant": hipaa_compliant,
+                        "interruption": interruption,
+                        "knowledgeBaseIds": knowledge_base_ids,
+                        "llm": llm,
+                        "maxDurationSeconds": max_duration_seconds,
+                        "maxIdleTimeSeconds": max_idle_time_seconds,
+                        "name": name,
+                        "persona": persona,
+                        "pronunciations": pronunciations,
+                        "recording": recording,
+                        "silenceDetection": silence_detection,
+                        "systemPromptTemplate": system_prompt_template,
+                        "tags": tags,
+                        "tools": tools,
+                        "transcription": transcription,
+                        "transfer": transfer,
+                        "variables": variables,
+                        "voice": voice,
+                        "voicemailDetection": voicemail_detection,
+                        "widget": widget,
+                    }
+                ),
+                opaque=frozenset(["config", "responseMapping", "theme", "uiConfig", "variables"]),
+                idempotency_key=idempotency_key,
+                answer=models.Agent,
+            )
+        )
+
+    def deactivate(
+        self, agent_id: str, *, if_match: str | None = None, idempotency_key: str | None = None
+    ) -> models.Agent:
+        """Refuse an agent new calls; those in progress go on. Needs the scope `agents:write`.
+
+        Args:
+            if_match: The `ETag` you saw; 412 when the agent changed since
+        """
+        return self._send(
+            Call(
+                operation="agents.deactivate",
+                method="POST",
+                path="/api/v1/agents/{agentId}/deactivate",
+                path_values={"agentId": agent_id},
+                headers={"If-Match": if_match},
+                idempotency_key=idempotency_key,
+                answer=models.Agent,
+            )
+        )
+
+    def delete(self, agent_id: str, *, if_match: str | None = None) -> None:
+        """Delete an agent for good; its phone numbers are free again. Its conversations are kept. Needs the scope
+        `agents:write`.
+
+        Args:
+            if_match: The `ETag` you saw; 412 when the agent changed since
+        """
+        self._send(
+            Call(
+                operation="agents.delete",
+                method="DELETE",
+                path="/api/v1/agents/{agentId}",
+                path_values={"agentId": agent_id},
+                headers={"If-Match": if_match},
+            )
+        )
+
+    def duplicate(
+        self, agent_id: str, *, name: str | Unset | None = UNSET, idempotency_key: str | None = None
+    ) -> models.Agent:
+        """Copy an agent with all its settings; the copy is inactive. Needs the scope `agents:write`."""
+        return self._send(
+            Call(
+                operation="agents.duplicate",
+                method="POST",
+                path="/api/v1/agents/{agentId}/duplicate",
+                path_values={"agentId": agent_id},
+                body=given({"name": name}) or UNSET,
+                idempotency_key=idempotency_key,
+                answer=models.Agent,
+            )
+        )
+
+    def get(self, agent_id: str) -> models.Agent:
+        """Get an agent. Its `ETag` goes into the `If-Match` of a later change. Needs the scope `agents:read`."""
+        return self._send(
+            Call(
+                operation="agents.get",
+                method="GET",
+                path="/api/v1/agents/{agentId}",
+                path_values={"agentId": agent_id},
+                answer=models.Agent,
+            )
+        )
+
+    def get_test(self, agent_id: str, test_session_id: str) -> models.Test:
+        """Get a test: where it stands, and its conversation. Needs the scope `agents:read`."""
+        return self._send(
+            Call(
+                operation="agents.get_test",
+                method="GET",
+                path="/api/v1/agents/{agentId}/tests/{testSessionId}",
+                path_values={"agentId": agent_id, "testSessionId": test_session_id},
+                answer=models.Test,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        status: Literal["draft", "active", "inactive"] | None = None,
+        search: str | None = None,
+        tags: str | Sequence[str] | None = None,
+        sort_by: str | None = None,
+        sort_order: str | None = None,
+    ) -> PagedList[models.Agent]:
+        """List agents, newest first unless asked otherwise. Needs the scope `agents:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            status: Only agents in this status
+            search: Only agents whose name contains this
+            tags: Only agents with all these tags, comma-separated
+            sort_by: name, createdAt or updatedAt
+            sort_order: asc or desc
+        """
+        return PagedList(
+            Call(
+                operation="agents.list",
+                method="GET",
+                path="/api/v1/agents",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "status": status,
+                    "search": search,
+                    "tags": tags,
+                    "sortBy": sort_by,
+                    "sortOrder": sort_order,
+                },
+                answer=Any,
+            ),
+            models.Agent,
+            self._send,
+        )
+
+    def publish(
+        self,
+        agent_id: str,
+        *,
+        notes: str | Unset | None = UNSET,
+        if_match: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.Agent:
+        """Make the current version the one that talks. It never changes again; publishing it once more changes
+        nothing. Needs the scope `agents:write`.
+
+        Args:
+            if_match: The `ETag` you saw; 412 when the agent changed since
+        """
+        return self._send(
+            Call(
+                operation="agents.publish",
+                method="POST",
+                path="/api/v1/agents/{agentId}/publish",
+                path_values={"agentId": agent_id},
+                body=given({"notes": notes}) or UNSET,
+                headers={"If-Match": if_match},
+                idempotency_key=idempotency_key,
+                answer=models.Agent,
+            )
+        )
+
+    def restore(
+        self, agent_id: str, number: int, *, if_match: str | None = None, idempotency_key: str | None = None
+    ) -> models.Agent:
+        """Go back to the configuration of an earlier version, as the agent's next version. What is published stays
+        published. Needs the scope `agents:write`.
+
+        Args:
+            if_match: The `ETag` you saw; 412 when the agent changed since
+        """
+        return self._send(
+            Call(
+                operation="agents.restore",
+                method="POST",
+                path="/api/v1/agents/{agentId}/versions/{number}/restore",
+                path_values={"agentId": agent_id, "number": number},
+                headers={"If-Match": if_match},
+                idempotency_key=idempotency_key,
+                answer=models.Agent,
+            )
+        )
+
+    def stats(
+        self,
+        agent_id: str,
+        *,
+        date_from: str | date | datetime | None = None,
+        date_to: str | date | datetime | None = None,
+    ) -> models.AgentStats:
+        """Sum up an agent's conversations that started in a period: of its whole life when no dates are given. Needs
+        the scope `agents:read`.
+
+        Args:
+            date_from: The first day or moment, in ISO 8601; inclusive
+            date_to: The last day or moment, in ISO 8601; inclusive
+        """
+        return self._send(
+            Call(
+                operation="agents.stats",
+                method="GET",
+                path="/api/v1/agents/{agentId}/stats",
+                path_values={"agentId": agent_id},
+                query={"dateFrom": date_from, "dateTo": date_to},
+                answer=models.AgentStats,
+            )
+        )
+
+    def test(
+        self,
+        agent_id: str,
+        *,
+        channel: Literal["phone", "webrtc", "webchat", "sms", "whatsapp", "telegram"],
+        metadata: Mapping[str, Any] | Unset = UNSET,
+        phone_number: str | Unset | None = UNSET,
+        script: Sequence[Any | str] | Unset = UNSET,
+        version: int | str | Unset | None = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.TestStarted:
+        """Try an agent out, also a draft or an inactive one. Where no carrier is involved, and on every channel in the
+        sandbox, a simulated caller talks with it; the conversation has a transcript, a recording and costs like any
+        other, and is marked in its metadata. Needs the scope `agents:write`.
+        """
+        return self._send(
+            Call(
+                operation="agents.test",
+                method="POST",
+                path="/api/v1/agents/{agentId}/test",
+                path_values={"agentId": agent_id},
+                body=given(
+                    {
+                        "channel": channel,
+                        "metadata": metadata,
+                        "phoneNumber": phone_number,
+                        "script": script,
+                        "version": version,
+                    }
+                ),
+                opaque=frozenset(["metadata"]),
+                idempotency_key=idempotency_key,
+                answer=models.TestStarted,
+            )
+        )
+
+    def tests(
+        self, agent_id: str, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
+    ) -> PagedList[models.Test]:
+        """List an agent's tests, newest first. Needs the scope `agents:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+        """
+        return PagedList(
+            Call(
+                operation="agents.tests",
+                method="GET",
+                path="/api/v1/agents/{agentId}/tests",
+                path_values={"agentId": agent_id},
+                query={"page": page, "pageSize": page_size, "cursor": cursor},
+                answer=Any,
+            ),
+            models.Test,
+            self._send,
+        )
+
+    def update(
+        self,
+        agent_id: str,
+        *,
+        ai_disclosure_message: str | Unset | None = UNSET,
+        analysis_config: Mapping[str, Any] | Unset = UNSET,
+        background_sound: Literal["none", "office", "cafe", "call_center"] | Unset = UNSET,
+        channels: Mapping[str, Any] | Unset = UNSET,
+        cost_tracking: Mapping[str, Any] | Unset = UNSET,
+        description: str | Unset | None = UNSET,
+        dtmf_enabled: bool | Unset = UNSET,
+        end_call_phrases: Sequence[str] | Unset = UNSET,
+        endpointing: Mapping[str, Any] | Unset = UNSET,
+        fallbacks: Mapping[str, Any] | Unset = UNSET,
+        fillers: Mapping[str, Any] | Unset = UNSET,
+        first_message: str | Unset | None = UNSET,
+        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"] | Unset = UNSET,
+        hipaa_compliant: bool | Unset = UNSET,
+        interruption: Mapping[str, Any] | Unset = UNSET,
+        knowledge_base_ids: Sequence[str] | Unset = UNSET,
+        llm: Mapping[str, Any] | Unset = UNSET,
+        max_duration_seconds: int | Unset = UNSET,
+        max_idle_time_seconds: int | Unset = UNSET,
+        name: str | Unset = UNSET,
+        persona: Mapping[str, Any] | Unset = UNSET,
+        pronunciations: Sequence[Mapping[str, Any]] | Unset = UNSET,
+        recording: Mapping[str, Any] | Unset = UNSET,
+        silence_detection: Mapping[str, Any] | Unset = UNSET,
+        system_prompt_template: str | Unset = UNSET,
+        tags: Sequence[str] | Unset = UNSET,
+        tools: Sequence[Mapping[str, Any]] | Unset = UNSET,
+        transcription: Mapping[str, Any] | Unset = UNSET,
+        transfer: Mapping[str, Any] | Unset = UNSET,
+        variables: Mapping[str, Any] | Unset = UNSET,
+        voice: Mapping[str, Any] | Unset = UNSET,
+        voicemail_detection: Mapping[str, Any] | Unset = UNSET,
+        widget: Mapping[str, Any] | Unset = UNSET,
+        if_match: str | None = None,
+    ) -> models.Agent:
+        """Change an agent by a JSON merge patch: nested objects merge, null clears a field, arrays are replaced. Every
+        patch makes the next version, also one that changes nothing. Needs the scope `agents:write`.
+
+        Args:
+            if_match: The `ETag` you saw; 412 when the agent changed since
+        """
+        return self._send(
+            Call(
+                operation="agents.update",
+                method="PATCH",
+                path="/api/v1/agents/{agentId}",
+                path_values={"agentId": agent_id},
+                body=given(
+                    {
+                        "aiDisclosureMessage": ai_disclosure_message,
+                        "analysisConfig": analysis_config,
+                        "backgroundSound": background_sound,
+                        "channels": channels,
+                        "costTracking": cost_tracking,
+                        "description": description,
+                        "dtmfEnabled": dtmf_enabled,
+                        "endCallPhrases": end_call_phrases,
+                        "endpointing": endpointing,
+                        "fallbacks": fallbacks,
+                        "fillers": fillers,
+                        "firstMessage": first_message,
+                        "firstMessageMode": first_message_mode,
+                        "hipaaCompliant": hipaa_compliant,
+                        "interruption": interruption,
+                        "knowledgeBaseIds": knowledge_base_ids,
+                        "llm": llm,
+                        "maxDurationSeconds": max_duration_seconds,
+                        "maxIdleTimeSeconds": max_idle_time_seconds,
+                        "name": name,
+                        "persona": persona,
+                        "pronunciations": pronunciations,
+                        "recording": recording,
+                        "silenceDetection": silence_detection,
+                        "systemPromptTemplate": system_prompt_template,
+                        "tags": tags,
+                        "tools": tools,
+                        "transcription": transcription,
+                        "transfer": transfer,
+                        "variables": variables,
+                        "voice": voice,
+                        "voicemailDetection": voicemail_detection,
+                        "widget": widget,
+                    }
+                ),
+                opaque=frozenset(["config", "responseMapping", "theme", "uiConfig", "variables"]),
+                headers={"If-Match": if_match},
+                answer=models.Agent,
+            )
+        )
+
+    def version(self, agent_id: str, number: int) -> models.VersionDetail:
+        """Get one version of an agent, with its configuration. Needs the scope `agents:read`."""
+        return self._send(
+            Call(
+                operation="agents.version",
+                method="GET",
+                path="/api/v1/agents/{agentId}/versions/{number}",
+                path_values={"agentId": agent_id, "number": number},
+                answer=models.VersionDetail,
+            )
+        )
+
+    def versions(self, agent_id: str) -> models.VersionList:
+        """List an agent's versions, newest first. Needs the scope `agents:read`."""
+        return self._send(
+            Call(
+                operation="agents.versions",
+                method="GET",
+                path="/api/v1/agents/{agentId}/versions",
+                path_values={"agentId": agent_id},
+                answer=models.VersionList,
+            )
+        )
+
+
+class AnalysisResource:
+    """`client.analysis`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def failures(
+        self, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
+    ) -> PagedList[models.Failure]:
+        """List the analyses that were given up, the latest first. Needs the scope `conversations:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+        """
+        return PagedList(
+            Call(
+                operation="analysis.failures",
+                method="GET",
+                path="/api/v1/analysis/failures",
+                query={"page": page, "pageSize": page_size, "cursor": cursor},
+                answer=Any,
+            ),
+            models.Failure,
+            self._send,
+        )
+
+
+class ApiKeysResource:
+    """`client.api_keys`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def create(
+        self,
+        *,
+        name: str,
+        scopes: Sequence[str],
+        expires_at: str | datetime | Unset | None = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.NewApiKey:
+        """Create a key in the environment of your credential. Its text is in this answer and never again. Needs the
+        scope `keys:write`.
+        """
+        return self._send(
+            Call(
+                operation="api_keys.create",
+                method="POST",
+                path="/api/v1/api-keys",
+                body=given({"expiresAt": expires_at, "name": name, "scopes": scopes}),
+                idempotency_key=idempotency_key,
+                answer=models.NewApiKey,
+            )
+        )
+
+    def get(self, key_id: str) -> models.ApiKey:
+        """One key, without its text. Needs the scope `keys:read`."""
+        return self._send(
+            Call(
+                operation="api_keys.get",
+                method="GET",
+                path="/api/v1/api-keys/{keyId}",
+                path_values={"keyId": key_id},
+                answer=models.ApiKey,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        status: Literal["active", "expired", "revoked"] | None = None,
+        search: str | None = None,
+        sort_by: Literal["createdAt", "name", "lastUsedAt", "expiresAt"] | None = None,
+        sort_order: str | None = None,
+    ) -> PagedList[models.ApiKey]:
+        """List keys, newest first, without their texts. Needs the scope `keys:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            search: Part of the name or of the key's beginning
+            sort_by: What lists sort by, as the query names it.
+        """
+        return PagedList(
+            Call(
+                operation="api_keys.list",
+                method="GET",
+                path="/api/v1/api-keys",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "status": status,
+                    "search": search,
+                    "sortBy": sort_by,
+                    "sortOrder": sort_order,
+                },
+                answer=Any,
+            ),
+            models.ApiKey,
+            self._send,
+        )
+
+    def rename(self, key_id: str, *, name: str) -> models.ApiKey:
+        """Give a key another name. What it may do never changes. Needs the scope `keys:write`."""
+        return self._send(
+            Call(
+                operation="api_keys.rename",
+                method="PATCH",
+                path="/api/v1/api-keys/{keyId}",
+                path_values={"keyId": key_id},
+                body=given({"name": name}),
+                answer=models.ApiKey,
+            )
+        )
+
+    def revoke(self, key_id: str) -> None:
+        """Revoke a key, in force within five seconds. Needs the scope `keys:write`."""
+        self._send(
+            Call(
+                operation="api_keys.revoke",
+                method="DELETE",
+                path="/api/v1/api-keys/{keyId}",
+                path_values={"keyId": key_id},
+            )
+        )
+
+    def rotate(
+        self, key_id: str, *, overlap_seconds: int | Unset = UNSET, idempotency_key: str | None = None
+    ) -> models.NewApiKey:
+        """Get a new key with the same name and scopes. The old one stays good for the overlap, a day unless you say
+        otherwise. Needs the scope `keys:write`.
+        """
+        return self._send(
+            Call(
+                operation="api_keys.rotate",
+                method="POST",
+                path="/api/v1/api-keys/{keyId}/rotate",
+                path_values={"keyId": key_id},
+                body=given({"overlapSeconds": overlap_seconds}),
+                idempotency_key=idempotency_key,
+                answer=models.NewApiKey,
+            )
+        )
+
+
+class AuditLogResource:
+    """`client.audit_log`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        actor_id: str | None = None,
+        action: str | None = None,
+        target_type: str | None = None,
+        target_id: str | None = None,
+        date_from: str | date | datetime | None = None,
+        date_to: str | date | datetime | None = None,
+    ) -> PagedList[models.AuditEntry]:
+        """List what was done in this environment and by whom, newest first. Needs the scope `audit:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            actor_id: Only this user's or key's
+            action: Only this, such as conversation.deleted
+            target_type: Only to such things
+            target_id: Only to this thing
+            date_from: On or after; ISO 8601
+            date_to: On or before; ISO 8601
+        """
+        return PagedList(
+            Call(
+                operation="audit_log.list",
+                method="GET",
+                path="/api/v1/audit-log",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "actorId": actor_id,
+                    "action": action,
+                    "targetType": target_type,
+                    "targetId": target_id,
+                    "dateFrom": date_from,
+                    "dateTo": date_to,
+                },
+                answer=Any,
+            ),
+            models.AuditEntry,
+            self._send,
+        )
+
+
+class AuthResource:
+    """`client.auth`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+        self.mfa = AuthMfaResource(send)
+
+    def accept_invitation(
+        self,
+        *,
+        password: str,
+        token: str,
+        first_name: str | Unset | None = UNSET,
+        last_name: str | Unset | None = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.Login:
+        """Join a tenant with the link from the mail and a password of your own; you are logged in then."""
+        return self._send(
+            Call(
+                operation="auth.accept_invitation",
+                method="POST",
+                path="/api/v1/auth/invitations/accept",
+                body=given({"firstName": first_name, "lastName": last_name, "password": password, "token": token}),
+                idempotency_key=idempotency_key,
+                answer=models.Login,
+            )
+        )
+
+    def ask_to_unlock(self, *, email: str, idempotency_key: str | None = None) -> None:
+        """Get a link by mail that ends the lock after wrong passwords. The answer is always the same."""
+        self._send(
+            Call(
+                operation="auth.ask_to_unlock",
+                method="POST",
+                path="/api/v1/auth/unlock/request",
+                body=given({"email": email}),
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    def change_environment(
+        self,
+        *,
+        environment: Literal["live", "sandbox"],
+        refresh_token: str | Unset | None = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.Environment:
+        """Go on in the other environment. With the refresh token the whole log-in moves there; without, you get an
+        access token.
+        """
+        return self._send(
+            Call(
+                operation="auth.change_environment",
+                method="POST",
+                path="/api/v1/auth/environment",
+                body=given({"environment": environment, "refreshToken": refresh_token}),
+                idempotency_key=idempotency_key,
+                answer=models.Environment,
+            )
+        )
+
+    def change_password(
+        self, *, current_password: str, new_password: str, idempotency_key: str | None = None
+    ) -> models.Login:
+        """Change your password. All log-ins end, and you get a new one."""
+        return self._send(
+            Call(
+                operation="auth.change_password",
+                method="POST",
+                path="/api/v1/auth/password",
+                body=given({"currentPassword": current_password, "newPassword": new_password}),
+                idempotency_key=idempotency_key,
+                answer=models.Login,
+            )
+        )
+
+    def confirm_registration(self, *, token: str, idempotency_key: str | None = None) -> models.Login:
+        """Confirm the address with the link from the mail: the tenant is made, and you are logged in."""
+        return self._send(
+            Call(
+                operation="auth.confirm_registration",
+                method="POST",
+                path="/api/v1/auth/register/confirm",
+                body=given({"token": token}),
+                idempotency_key=idempotency_key,
+                answer=models.Login,
+            )
+        )
+
+    def forgot(self, *, email: str, idempotency_key: str | None = None) -> None:
+        """Get a link to a new password by mail. The answer is the same whether anybody has this address."""
+        self._send(
+            Call(
+                operation="auth.forgot",
+                method="POST",
+                path="/api/v1/auth/password/forgot",
+                body=given({"email": email}),
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    def hub_token(
+        self,
+        *,
+        agent_id: str | Unset | None = UNSET,
+        session_id: str | Unset | None = UNSET,
+        ttl_seconds: int | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.HubToken:
+        """Get a token for the hubs, which take no API key; optionally bound to one agent or session."""
+        return self._send(
+            Call(
+                operation="auth.hub_token",
+                method="POST",
+                path="/api/v1/auth/hub-token",
+                body=given({"agentId": agent_id, "sessionId": session_id, "ttlSeconds": ttl_seconds}),
+                idempotency_key=idempotency_key,
+                answer=models.HubToken,
+            )
+        )
+
+    def login(
+        self,
+        *,
+        email: str,
+        password: str,
+        environment: Literal["live", "sandbox"] | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.Login | models.MfaRequired:
+        """Log in with email and password: an access token for a quarter of an hour, and a refresh token to get the
+        next; or a token to complete the log-in with, when a second factor is set up.
+        """
+        return self._send(
+            Call(
+                operation="auth.login",
+                method="POST",
+                path="/api/v1/auth/login",
+                body=given({"email": email, "environment": environment, "password": password}),
+                idempotency_key=idempotency_key,
+                answer=models.Login | models.MfaRequired,
+            )
+        )
+
+    def logout(self, *, refresh_token: str, idempotency_key: str | None = None) -> None:
+        """End a log-in: its refresh tokens are no good any more. Access tokens run out by themselves."""
+        self._send(
+            Call(
+                operation="auth.logout",
+                method="POST",
+                path="/api/v1/auth/logout",
+                body=given({"refreshToken": refresh_token}),
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    def logout_everywhere(self, *, idempotency_key: str | None = None) -> None:
+        """End all your log-ins, this one too: refresh tokens at once, access tokens within seconds."""
+        self._send(
+            Call(
+                operation="auth.logout_everywhere",
+                method="POST",
+                path="/api/v1/auth/logout/all",
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    def look_at_invitation(self, *, token: str, idempotency_key: str | None = None) -> models.Invitation:
+        """What an invitation is for. It stays good."""
+        return self._send(
+            Call(
+                operation="auth.look_at_invitation",
+                method="POST",
+                path="/api/v1/auth/invitations/look",
+                body=given({"token": token}),
+                idempotency_key=idempotency_key,
+                answer=models.Invitation,
+            )
+        )
+
+    def me(self) -> models.User:
+        """Who is logged in."""
+        return self._send(Call(operation="auth.me", method="GET", path="/api/v1/auth/me", answer=models.User))
+
+    def refresh(self, *, refresh_token: str, idempotency_key: str | None = None) -> models.Login:
+        """Exchange a refresh token for a new pair. Each is good once; using one a second time ends the log-in."""
+        return self._send(
+            Call(
+                operation="auth.refresh",
+                method="POST",
+                path="/api/v1/auth/refresh",
+                body=given({"refreshToken": refresh_token}),
+                idempotency_key=idempotency_key,
+                answer=models.Login,
+            )
+        )
+
+    def register(
+        self,
+        *,
+        company_name: str,
+        email: str,
+        first_name: str,
+        password: str,
+        last_name: str | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> None:
+        """Register. You get a mail with a link that opens the account; the answer is the same for an address that has
+        one.
+        """
+        self._send(
+            Call(
+                operation="auth.register",
+                method="POST",
+                path="/api/v1/auth/register",
+                body=given(
+                    {
+                        "companyName": company_name,
+                        "email": email,
+                        "firstName": first_name,
+                        "lastName": last_name,
+                        "password": password,
+                    }
+                ),
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    def rename(self, *, first_name: str | Unset = UNSET, last_name: str | Unset = UNSET) -> models.User:
+        """Change your own names."""
+        return self._send(
+            Call(
+                operation="auth.rename",
+                method="PATCH",
+                path="/api/v1/auth/me",
+                body=given({"firstName": first_name, "lastName": last_name}),
+                answer=models.User,
+            )
+        )
+
+    def reset(self, *, password: str, token: str, idempotency_key: str | None = None) -> None:
+        """Choose a new password with the link from the mail. All log-ins end; a second factor is asked for as before."""
+        self._send(
+            Call(
+                operation="auth.reset",
+                method="POST",
+                path="/api/v1/auth/password/reset",
+                body=given({"password": password, "token": token}),
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    def unlock(self, *, token: str, idempotency_key: str | None = None) -> None:
+        """End the lock after wrong passwords with the link from the mail."""
+        self._send(
+            Call(
+                operation="auth.unlock",
+                method="POST",
+                path="/api/v1/auth/unlock",
+                body=given({"token": token}),
+                idempotency_key=idempotency_key,
+            )
+        )
+
+
+class ConversationsResource:
+    """`client.conversations`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def add_tags(
+        self, conversation_id: str, *, tags: Sequence[str], idempotency_key: str | None = None
+    ) -> models.Conversation:
+        """Add tags; those that are there stay. Needs the scope `conversations:write`."""
+        return self._send(
+            Call(
+                operation="conversations.add_tags",
+                method="POST",
+                path="/api/v1/conversations/{conversationId}/tags",
+                path_values={"conversationId": conversation_id},
+                body=given({"tags": tags}),
+                idempotency_key=idempotency_key,
+                answer=models.Conversation,
+            )
+        )
+
+    def analysis(self, conversation_id: str) -> models.Analysis:
+        """Get the analysis, which is there a few seconds after the end. 404 `analysis-not-available` says why there is
+        none. Needs the scope `conversations:read`.
+        """
+        return self._send(
+            Call(
+                operation="conversations.analysis",
+                method="GET",
+                path="/api/v1/conversations/{conversationId}/analysis",
+                path_values={"conversationId": conversation_id},
+                answer=models.Analysis,
+            )
+        )
+
+    def archive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
+        """Take a conversation out of the lists; it stays as it is and can be read by its id. Needs the scope
+        `conversations:write`.
+        """
+        return self._send(
+            Call(
+                operation="conversations.archive",
+                method="POST",
+                path="/api/v1/conversations/{conversationId}/archive",
+                path_values={"conversationId": conversation_id},
+                idempotency_key=idempotency_key,
+                answer=models.Conversation,
+            )
+        )
+
+    def costs(self, conversation_id: str) -> models.Costs:
+        """Get what a conversation cost, part by part. Needs the scope `conversations:read`."""
+        return self._send(
+            Call(
+                operation="conversations.costs",
+                method="GET",
+                path="/api/v1/conversations/{conversationId}/costs",
+                path_values={"conversationId": conversation_id},
+                answer=models.Costs,
+            )
+        )
+
+    def delete(self, conversation_id: str) -> None:
+        """Delete a conversation, its transcript and its recording for good. Needs the scope `conversations:write`."""
+        self._send(
+            Call(
+                operation="conversations.delete",
+                method="DELETE",
+                path="/api/v1/conversations/{conversationId}",
+                path_values={"conversationId": conversation_id},
+            )
+        )
+
+    def get(self, conversation_id: str) -> models.Conversation:
+        """Get a conversation. Needs the scope `conversations:read`."""
+        return self._send(
+            Call(
+                operation="conversations.get",
+                method="GET",
+                path="/api/v1/conversations/{conversationId}",
+                path_values={"conversationId": conversation_id},
+                answer=models.Conversation,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        agent_id: str | None = None,
+        channel: Literal["phone", "webrtc", "webchat", "sms", "whatsapp", "telegram"] | None = None,
+        status: Literal["in_progress", "completed", "failed", "abandoned"] | None = None,
+        direction: Literal["inbound", "outbound"] | None = None,
+        date_from: str | date | datetime | None = None,
+        date_to: str | date | datetime | None = None,
+        outcome: str | None = None,
+        tags: str | Sequence[str] | None = None,
+        min_duration: int | None = None,
+        max_duration: int | None = None,
+        archived: Any | None = None,
+        sort_by: Any | None = None,
+        sort_order: Literal["asc", "desc"] | None = None,
+    ) -> PagedList[models.Conversation]:
+        """List conversations, newest first unless asked otherwise. Needs the scope `conversations:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            agent_id: Only this agent's
+            channel: Only on this channel
+            status: Only in this status
+            direction: inbound or outbound
+            date_from: Started on or after; ISO 8601
+            date_to: Started on or before; ISO 8601
+            outcome: Only with this outcome
+            tags: Only with all these tags, comma-separated
+            min_duration: At least so many seconds long
+            max_duration: At most so many seconds long
+            archived: Only those that were not archived, only those that were, or all
+            sort_by: By time or by duration
+            sort_order: Ascending or descending
+        """
+        return PagedList(
+            Call(
+                operation="conversations.list",
+                method="GET",
+                path="/api/v1/conversations",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "agentId": agent_id,
+                    "channel": channel,
+                    "status": status,
+                    "direction": direction,
+                    "dateFrom": date_from,
+                    "dateTo": date_to,
+                    "outcome": outcome,
+                    "tags": tags,
+                    "minDuration": min_duration,
+                    "maxDuration": max_duration,
+                    "archived": archived,
+                    "sortBy": sort_by,
+                    "sortOrder": sort_order,
+                },
+                answer=Any,
+            ),
+            models.Conversation,
+            self._send,
+        )
+
+    def messages(self, conversation_id: str) -> models.Messages:
+        """Get what was said, turn by turn; also while the conversation goes on. Needs the scope `conversations:read`."""
+        return self._send(
+            Call(
+                operation="conversations.messages",
+                method="GET",
+                path="/api/v1/conversations/{conversationId}/messages",
+                path_values={"conversationId": conversation_id},
+                answer=models.Messages,
+            )
+        )
+
+    def recording(self, conversation_id: str) -> models.RecordingLink:
+        """Get a link to the recording, good for an hour. 404 `recording-not-available` says why there is none. Needs
+        the scope `conversations:read`.
+        """
+        return self._send(
+            Call(
+                operation="conversations.recording",
+                method="GET",
+                path="/api/v1/conversations/{conversationId}/recording",
+                path_values={"conversationId": conversation_id},
+                answer=models.RecordingLink,
+            )
+        )
+
+    def remove_tag(self, conversation_id: str, tag: str) -> None:
+        """Remove a tag. Needs the scope `conversations:write`."""
+        self._send(
+            Call(
+                operation="conversations.remove_tag",
+                method="DELETE",
+                path="/api/v1/conversations/{conversationId}/tags/{tag}",
+                path_values={"conversationId": conversation_id, "tag": tag},
+            )
+        )
+
+    def retry_analysis(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.AnalysisState:
+        """Analyse the conversation once more, after a failure or to replace what was found. Needs the scope
+        `conversations:write`.
+        """
+        return self._send(
+            Call(
+                operation="conversations.retry_analysis",
+                method="POST",
+                path="/api/v1/conversations/{conversationId}/analysis/retry",
+                path_values={"conversationId": conversation_id},
+                idempotency_key=idempotency_key,
+                answer=models.AnalysisState,
+            )
+        )
+
+    def set_outcome(
+        self, conversation_id: str, *, outcome: str, notes: str | Unset | None = UNSET
+    ) -> models.Conversation:
+        """Say how a conversation turned out. Needs the scope `conversations:write`."""
+        return self._send(
+            Call(
+                operation="conversations.set_outcome",
+                method="PUT",
+                path="/api/v1/conversations/{conversationId}/outcome",
+                path_values={"conversationId": conversation_id},
+                body=given({"notes": notes, "outcome": outcome}),
+                answer=models.Conversation,
+            )
+        )
+
+    def transcript(self, conversation_id: str) -> models.ConversationTranscript:
+        """Get what was said with the time of every word. Needs the scope `conversations:read`."""
+        return self._send(
+            Call(
+                operation="conversations.transcript",
+                method="GET",
+                path="/api/v1/conversations/{conversationId}/transcript",
+                path_values={"conversationId": conversation_id},
+                answer=models.ConversationTranscript,
+            )
+        )
+
+    def unarchive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
+        """Put an archived conversation back into the lists. Needs the scope `conversations:write`."""
+        return self._send(
+            Call(
+                operation="conversations.unarchive",
+                method="POST",
+                path="/api/v1/conversations/{conversationId}/unarchive",
+                path_values={"conversationId": conversation_id},
+                idempotency_key=idempotency_key,
+                answer=models.Conversation,
+            )
+        )
+
+
+class MailResource:
+    """`client.mail`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        kind: Literal[
+            "invitation",
+            "password_reset",
+            "password_changed",
+            "account_locked",
+            "registration",
+            "already_registered",
+            "mfa_changed",
+        ]
+        | None = None,
+        search: str | None = None,
+        all_tenants: bool | None = None,
+    ) -> PagedList[models.Mail]:
+        """List mails to the tenant's people, newest first. Texts are there only while no mail server is set up. Needs
+        the scope `users:write`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            search: Part of address or subject
+            all_tenants: Of every tenant, for operators of the platform
+        """
+        return PagedList(
+            Call(
+                operation="mail.list",
+                method="GET",
+                path="/api/v1/mail",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "kind": kind,
+                    "search": search,
+                    "allTenants": all_tenants,
+                },
+                answer=Any,
+            ),
+            models.Mail,
+            self._send,
+        )
+
+
+class UsersResource:
+    """`client.users`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def deactivate(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+        """Let a person in no more: log-ins end at once, access tokens within seconds. Needs the scope `users:write`."""
+        return self._send(
+            Call(
+                operation="users.deactivate",
+                method="POST",
+                path="/api/v1/users/{userId}/deactivate",
+                path_values={"userId": user_id},
+                idempotency_key=idempotency_key,
+                answer=models.User,
+            )
+        )
+
+    def delete(self, user_id: str) -> None:
+        """Forget a person. What they made stays. Needs the scope `users:write`."""
+        self._send(
+            Call(
+                operation="users.delete",
+                method="DELETE",
+                path="/api/v1/users/{userId}",
+                path_values={"userId": user_id},
+            )
+        )
+
+    def get(self, user_id: str) -> models.User:
+        """One person. Needs the scope `users:read`."""
+        return self._send(
+            Call(
+                operation="users.get",
+                method="GET",
+                path="/api/v1/users/{userId}",
+                path_values={"userId": user_id},
+                answer=models.User,
+            )
+        )
+
+    def invite(
+        self,
+        *,
+        email: str,
+        first_name: str | Unset = UNSET,
+        last_name: str | Unset = UNSET,
+        permissions: Mapping[str, Any] | Unset = UNSET,
+        role: Literal[
+            "Admin",
+            "AgencyManager",
+            "AgencyTechnicalManager",
+            "AgencyAccountManager",
+            "TenantOwner",
+            "TenantUser",
+            "ReadOnly",
+            "PlatformAdmin",
+        ]
+        | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.User:
+        """Invite somebody by e-mail. The link in it is good once, for seven days. Needs the scope `users:write`."""
+        return self._send(
+            Call(
+                operation="users.invite",
+                method="POST",
+                path="/api/v1/users/invite",
+                body=given(
+                    {
+                        "email": email,
+                        "firstName": first_name,
+                        "lastName": last_name,
+                        "permissions": permissions,
+                        "role": role,
+                    }
+                ),
+                idempotency_key=idempotency_key,
+                answer=models.User,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        role: Literal[
+            "Admin",
+            "AgencyManager",
+            "AgencyTechnicalManager",
+            "AgencyAccountManager",
+            "TenantOwner",
+            "TenantUser",
+            "ReadOnly",
+            "PlatformAdmin",
+        ]
+        | None = None,
+        status: Literal["active", "invited", "unverified", "disabled"] | None = None,
+        search: str | None = None,
+        sort_by: Literal["createdAt", "email", "name", "lastLoginAt"] | None = None,
+        sort_order: str | None = None,
+    ) -> PagedList[models.User]:
+        """List the tenant's people, newest first. Needs the scope `users:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            search: Part of a name or an e-mail address
+            sort_by: What lists sort by, as the query names it.
+        """
+        return PagedList(
+            Call(
+                operation="users.list",
+                method="GET",
+                path="/api/v1/users",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "role": role,
+                    "status": status,
+                    "search": search,
+                    "sortBy": sort_by,
+                    "sortOrder": sort_order,
+                },
+                answer=Any,
+            ),
+            models.User,
+            self._send,
+        )
+
+    def reactivate(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+        """Let a deactivated person in again, with the password of before. Needs the scope `users:write`."""
+        return self._send(
+            Call(
+                operation="users.reactivate",
+                method="POST",
+                path="/api/v1/users/{userId}/reactivate",
+                path_values={"userId": user_id},
+                idempotency_key=idempotency_key,
+                answer=models.User,
+            )
+        )
+
+    def resend_invitation(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+        """Send the invitation again, with a new link; the earlier one is no good any more. Needs the scope
+        `users:write`.
+        """
+        return self._send(
+            Call(
+                operation="users.resend_invitation",
+                method="POST",
+                path="/api/v1/users/{userId}/invitation/resend",
+                path_values={"userId": user_id},
+                idempotency_key=idempotency_key,
+                answer=models.User,
+            )
+        )
+
+    def reset_mfa(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+        """Take all second factors of a person away, for somebody who lost them. Needs the scope `users:write`."""
+        return self._send(
+            Call(
+                operation="users.reset_mfa",
+                method="POST",
+                path="/api/v1/users/{userId}/mfa/reset",
+                path_values={"userId": user_id},
+                idempotency_key=idempotency_key,
+                answer=models.User,
+            )
+        )
+
+    def revoke_invitation(self, user_id: str) -> None:
+        """Take an invitation back. Needs the scope `users:write`."""
+        self._send(
+            Call(
+                operation="users.revoke_invitation",
+                method="DELETE",
+                path="/api/v1/users/{userId}/invitation",
+                path_values={"userId": user_id},
+            )
+        )
+
+    def unlock(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+        """End the lock that follows wrong passwords. Needs the scope `users:write`."""
+        return self._send(
+            Call(
+                operation="users.unlock",
+                method="POST",
+                path="/api/v1/users/{userId}/unlock",
+                path_values={"userId": user_id},
+                idempotency_key=idempotency_key,
+                answer=models.User,
+            )
+        )
+
+    def update(
+        self,
+        user_id: str,
+        *,
+        first_name: str | Unset = UNSET,
+        last_name: str | Unset = UNSET,
+        permissions: Mapping[str, Any] | Unset = UNSET,
+        role: Literal[
+            "Admin",
+            "AgencyManager",
+            "AgencyTechnicalManager",
+            "AgencyAccountManager",
+            "TenantOwner",
+            "TenantUser",
+            "ReadOnly",
+            "PlatformAdmin",
+        ]
+        | Unset = UNSET,
+        if_match: str | None = None,
+    ) -> models.User:
+        """Change names, role or permissions. Tokens made before lose their force within seconds; a refresh brings the
+        new rights. Needs the scope `users:write`.
+
+        Args:
+            if_match: Change only this version (an ETag)
+        """
+        return self._send(
+            Call(
+                operation="users.update",
+                method="PATCH",
+                path="/api/v1/users/{userId}",
+                path_values={"userId": user_id},
+                body=given({"firstName": first_name, "lastName": last_name, "permissions": permissions, "role": role}),
+                headers={"If-Match": if_match},
+                answer=models.User,
+            )
+        )
+
+
+class WebrtcResource:
+    """`client.webrtc`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+        self.sessions = WebrtcSessionsResource(send)
+
+
+class Resources:
+    """Everything the API has."""
+
+    def __init__(self, send: Sender) -> None:
+        self.agents = AgentsResource(send)
+        self.analysis = AnalysisResource(send)
+        self.api_keys = ApiKeysResource(send)
+        self.audit_log = AuditLogResource(send)
+        self.auth = AuthResource(send)
+        self.conversations = ConversationsResource(send)
+        self.mail = MailResource(send)
+        self.users = UsersResource(send)
+        self.webrtc = WebrtcResource(send)
+
+
+class AsyncAuthMfaResource:
+    """`client.auth.mfa`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    async def add_passkey(
+        self,
+        *,
+        credential: Mapping[str, Any],
+        enrolment_token: str,
+        name: str | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.NewPasskey:
+        """Add the passkey that the authenticator made. Recovery codes come with the first factor, and are shown this
+        once.
+        """
+        return await self._send(
+            Call(
+                operation="auth.mfa.add_passkey",
+                method="POST",
+                path="/api/v1/auth/mfa/passkeys",
+                body=given({"credential": credential, "enrolmentToken": enrolment_token, "name": name}),
+                opaque=frozenset(["credential"]),
+                idempotency_key=idempotency_key,
+                answer=models.NewPasskey,
+            )
+        )
+
+    async def ask_passkey(self, *, mfa_token: str, idempotency_key: str | None = None) -> models.AssertionOptions:
+        """During a log-in: what to hand to `navigator.credentials.get`."""
+        return await self._send(
+            Call(
+                operation="auth.mfa.ask_passkey",
+                method="POST",
+                path="/api/v1/auth/mfa/passkeys/challenge",
+                body=given({"mfaToken": mfa_token}),
+                idempotency_key=idempotency_key,
+                answer=models.AssertionOptions,
+            )
+        )
+
+    async def begin_passkey(self, *, password: str, idempotency_key: str | None = None) -> models.PasskeyOptions:
+        """Begin with a passkey: what to hand to `navigator.credentials.create`."""
+        return await self._send(
+            Call(
+                operation="auth.mfa.begin_passkey",
+                method="POST",
+                path="/api/v1/auth/mfa/passkeys/options",
+                body=given({"password": password}),
+                idempotency_key=idempotency_key,
+                answer=models.PasskeyOptions,
+            )
+        )
+
+    async def begin_totp(self, *, password: str, idempotency_key: str | None = None) -> models.Totp:
+        """Begin with an authenticator app: scan the code, then confirm with the first code the app shows."""
+        return await self._send(
+            Call(
+                operation="auth.mfa.begin_totp",
+                method="POST",
+                path="/api/v1/auth/mfa/totp",
+                body=given({"password": password}),
+                idempotency_key=idempotency_key,
+                answer=models.Totp,
+            )
+        )
+
+    async def confirm_totp(self, *, code: str, idempotency_key: str | None = None) -> models.RecoveryCodes:
+        """Switch the app on with its first code. Keep the recovery codes: they are shown this once."""
+        return await self._send(
+            Call(
+                operation="auth.mfa.confirm_totp",
+                method="POST",
+                path="/api/v1/auth/mfa/totp/confirm",
+                body=given({"code": code}),
+                idempotency_key=idempotency_key,
+                answer=models.RecoveryCodes,
+            )
+        )
+
+    async def remove_passkey(self, passkey_id: str, *, password: str, idempotency_key: str | None = None) -> None:
+        """Take a passkey away."""
+        await self._send(
+            Call(
+                operation="auth.mfa.remove_passkey",
+                method="POST",
+                path="/api/v1/auth/mfa/passkeys/{passkeyId}/remove",
+                path_values={"passkeyId": passkey_id},
+                body=given({"password": password}),
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def remove_totp(self, *, password: str, idempotency_key: str | None = None) -> None:
+        """Take the authenticator app away."""
+        await self._send(
+            Call(
+                operation="auth.mfa.remove_totp",
+                method="POST",
+                path="/api/v1/auth/mfa/totp/remove",
+                body=given({"password": password}),
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def renew_recovery_codes(self, *, password: str, idempotency_key: str | None = None) -> models.RecoveryCodes:
+        """Get new recovery codes; the old ones are no good any more."""
+        return await self._send(
+            Call(
+                operation="auth.mfa.renew_recovery_codes",
+                method="POST",
+                path="/api/v1/auth/mfa/recovery-codes",
+                body=given({"password": password}),
+                idempotency_key=idempotency_key,
+                answer=models.RecoveryCodes,
+            )
+        )
+
+    async def show(self) -> models.Factors:
+        """What you have set up."""
+        return await self._send(
+            Call(operation="auth.mfa.show", method="GET", path="/api/v1/auth/mfa", answer=models.Factors)
+        )
+
+    async def verify(
+        self,
+        *,
+        mfa_token: str,
+        code: str | Unset = UNSET,
+        credential: Mapping[str, Any] | Unset = UNSET,
+        method: Literal["totp", "webauthn", "recovery_code"] | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.Login:
+        """Complete a log-in with the second factor. A wrong one counts like a wrong password; after five the log-in
+        begins again.
+        """
+        return await self._send(
+            Call(
+                operation="auth.mfa.verify",
+                method="POST",
+                path="/api/v1/auth/mfa/verify",
+                body=given({"code": code, "credential": credential, "method": method, "mfaToken": mfa_token}),
+                opaque=frozenset(["credential"]),
+                idempotency_key=idempotency_key,
+                answer=models.Login,
+            )
+        )
+
+
+class AsyncWebrtcSessionsResource:
+    """`client.webrtc.sessions`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    async def create(
+        self, *, agent_id: str, metadata: Mapping[str, Any] | Unset = UNSET, idempotency_key: str | None = None
+    ) -> models.WebRtcSession:
+        """Make a call ready. Connect to WebRtcHub with the session token before it expires, and use the ICE servers as
+        they are. Needs the scope `webrtc:write`.
+        """
+        return await self._send(
+            Call(
+                operation="webrtc.sessions.create",
+                method="POST",
+                path="/api/v1/webrtc/sessions",
+                body=given({"agentId": agent_id, "metadata": metadata}),
+                opaque=frozenset(["metadata"]),
+                idempotency_key=idempotency_key,
+                answer=models.WebRtcSession,
+            )
+        )
+
+
+class AsyncAgentsResource:
+    """`client.agents`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    async def activate(
+        self, agent_id: str, *, if_match: str | None = None, idempotency_key: str | None = None
+    ) -> models.Agent:
+        """Let an agent take calls. Needs the scope `agents:write`.
+
+        Args:
+            if_match: The `ETag` you saw; 412 when the agent changed since
+        """
+        return await self._send(
+            Call(
+                operation="agents.activate",
+                method="POST",
+                path="/api/v1/agents/{agentId}/activate",
+                path_values={"agentId": agent_id},
+                headers={"If-Match": if_match},
+                idempotency_key=idempotency_key,
+                answer=models.Agent,
+            )
+        )
+
+    async def compare(self, agent_id: str, first: int, second: int) -> models.Comparison:
+        """Compare two versions of an agent: which members differ, with the value in the first and in the second. Needs
+        the scope `agents:read`.
+        """
+        return await self._send(
+            Call(
+                operation="agents.compare",
+                method="GET",
+                path="/api/v1/agents/{agentId}/versions/{first}/compare/{second}",
+                path_values={"agentId": agent_id, "first": first, "second": second},
+                answer=models.Comparison,
+            )
+        )
+
+    async def create(
+        self,
+        *,
+        llm: Mapping[str, Any],
+        name: str,
+        persona: Mapping[str, Any],
+        system_prompt_template: str,
+        transcription: Mapping[str, Any],
+        voice: Mapping[str, Any],
+        ai_disclosure_message: str | Unset | None = UNSET,
+        analysis_config: Mapping[str, Any] | Unset = UNSET,
+        background_sound: Literal["none", "office", "cafe", "call_center"] | Unset = UNSET,
+        channels: Mapping[str, Any] | Unset = UNSET,
+        cost_tracking: Mapping[str, Any] | Unset = UNSET,
+        description: str | Unset | None = UNSET,
+        dtmf_enabled: bool | Unset = UNSET,
+        end_call_phrases: Sequence[str] | Unset = UNSET,
+        endpointing: Mapping[str, Any] | Unset = UNSET,
+        fallbacks: Mapping[str, Any] | Unset = UNSET,
+        fillers: Mapping[str, Any] | Unset = UNSET,
+        first_message: str | Unset | None = UNSET,
+        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"] | Unset = UNSET,
+        hipaa_compliant: bool | Unset = UNSET,
+        interruption: Mapping[str, Any] | Unset = UNSET,
+        knowledge_base_ids: Sequence[str] | Unset = UNSET,
+        max_duration_seconds: int | Unset = UNSET,
+        max_idle_time_seconds: int | Unset = UNSET,
+        pronunciations: Sequence[Mapping[str, Any]] | Unset = UNSET,
+        recording: Mapping[str, Any] | Unset = UNSET,
+        silence_detection: Mapping[str, Any] | Unset = UNSET,
+        tags: Sequence[str] | Unset = UNSET,
+        tools: Sequence[Mapping[str, Any]] | Unset = UNSET,
+        transfer: Mapping[str, Any] | Unset = UNSET,
+        variables: Mapping[str, Any] | Unset = UNSET,
+        voicemail_detection: Mapping[str, Any] | Unset = UNSET,
+        widget: Mapping[str, Any] | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.Agent:
+        """Create an agent, as a draft. Fields that are left out get their documented defaults. Needs the scope
+        `agents:write`.
+        """
+        return await self._send(
+            Call(
+                operation="agents.create",
+                method="POST",
+                path="/api/v1/agents",
+                body=given(
+                    {
+                        "aiDisclosureMessage": ai_disclosure_message,
+                        "analysisConfig": analysis_config,
+                        "backgroundSound": background_sound,
+                        "channels": channels,
+                        "costTracking": cost_tracking,
+                        "description": description,
+                        "dtmfEnabled": dtmf_enabled,
+                        "endCallPhrases": end_call_phrases,
+                        "endpointing": endpointing,
+                        "fallbacks": fallbacks,
+                        "fillers": fillers,
+                        "firstMessage": first_message,
+                        "firstMessageMode": first_message_mode,
+                        "hipaaCompliant": hipaa_compliant,
+                        "interruption": interruption,
+                        "knowledgeBaseIds": knowledge_base_ids,
+                        "llm": llm,
+                        "maxDurationSeconds": max_duration_seconds,
+                        "maxIdleTimeSeconds": max_idle_time_seconds,
+                        "name": name,
+                        "persona": persona,
+                        "pronunciations": pronunciations,
+                        "recording": recording,
+                        "silenceDetection": silence_detection,
+                        "systemPromptTemplate": system_prompt_template,
+                        "tags": tags,
+                        "tools": tools,
+                        "transcription": transcription,
+                        "transfer": transfer,
+                        "variables": variables,
+                        "voice": voice,
+                        "voicemailDetection": voicemail_detection,
+                        "widget": widget,
+                    }
+                ),
+                opaque=frozenset(["config", "responseMapping", "theme", "uiConfig", "variables"]),
+                idempotency_key=idempotency_key,
+                answer=models.Agent,
+            )
+        )
+
+    async def deactivate(
+        self, agent_id: str, *, if_match: str | None = None, idempotency_key: str | None = None
+    ) -> models.Agent:
+        """Refuse an agent new calls; those in progress go on. Needs the scope `agents:write`.
+
+        Args:
+            if_match: The `ETag` you saw; 412 when the agent changed since
+        """
+        return await self._send(
+            Call(
+                operation="agents.deactivate",
+                method="POST",
+                path="/api/v1/agents/{agentId}/deactivate",
+                path_values={"agentId": agent_id},
+                headers={"If-Match": if_match},
+                idempotency_key=idempotency_key,
+                answer=models.Agent,
+            )
+        )
+
+    async def delete(self, agent_id: str, *, if_match: str | None = None) -> None:
+        """Delete an agent for good; its phone numbers are free again. Its conversations are kept. Needs the scope
+        `agents:write`.
+
+        Args:
+            if_match: The `ETag` you saw; 412 when the agent changed since
+        """
+        await self._send(
+            Call(
+                operation="agents.delete",
+                method="DELETE",
+                path="/api/v1/agents/{agentId}",
+                path_values={"agentId": agent_id},
+                headers={"If-Match": if_match},
+            )
+        )
+
+    async def duplicate(
+        self, agent_id: str, *, name: str | Unset | None = UNSET, idempotency_key: str | None = None
+    ) -> models.Agent:
+        """Copy an agent with all its settings; the copy is inactive. Needs the scope `agents:write`."""
+        return await self._send(
+            Call(
+                operation="agents.duplicate",
+                method="POST",
+                path="/api/v1/agents/{agentId}/duplicate",
+                path_values={"agentId": agent_id},
+                body=given({"name": name}) or UNSET,
+                idempotency_key=idempotency_key,
+                answer=models.Agent,
+            )
+        )
+
+    async def get(self, agent_id: str) -> models.Agent:
+        """Get an agent. Its `ETag` goes into the `If-Match` of a later change. Needs the scope `agents:read`."""
+        return await self._send(
+            Call(
+                operation="agents.get",
+                method="GET",
+                path="/api/v1/agents/{agentId}",
+                path_values={"agentId": agent_id},
+                answer=models.Agent,
+            )
+        )
+
+    async def get_test(self, agent_id: str, test_session_id: str) -> models.Test:
+        """Get a test: where it stands, and its conversation. Needs the scope `agents:read`."""
+        return await self._send(
+            Call(
+                operation="agents.get_test",
+                method="GET",
+                path="/api/v1/agents/{agentId}/tests/{testSessionId}",
+                path_values={"agentId": agent_id, "testSessionId": test_session_id},
+                answer=models.Test,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        status: Literal["draft", "active", "inactive"] | None = None,
+        search: str | None = None,
+        tags: str | Sequence[str] | None = None,
+        sort_by: str | None = None,
+        sort_order: str | None = None,
+    ) -> AsyncPagedList[models.Agent]:
+        """List agents, newest first unless asked otherwise. Needs the scope `agents:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            status: Only agents in this status
+            search: Only agents whose name contains this
+            tags: Only agents with all these tags, comma-separated
+            sort_by: name, createdAt or updatedAt
+            sort_order: asc or desc
+        """
+        return AsyncPagedList(
+            Call(
+                operation="agents.list",
+                method="GET",
+                path="/api/v1/agents",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "status": status,
+                    "search": search,
+                    "tags": tags,
+                    "sortBy": sort_by,
+                    "sortOrder": sort_order,
+                },
+                answer=Any,
+            ),
+            models.Agent,
+            self._send,
+        )
+
+    async def publish(
+        self,
+        agent_id: str,
+        *,
+        notes: str | Unset | None = UNSET,
+        if_match: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.Agent:
+        """Make the current version the one that talks. It never changes again; publishing it once more changes
+        nothing. Needs the scope `agents:write`.
+
+        Args:
+            if_match: The `ETag` you saw; 412 when the agent changed since
+        """
+        return await self._send(
+            Call(
+                operation="agents.publish",
+                method="POST",
+                path="/api/v1/agents/{agentId}/publish",
+                path_values={"agentId": agent_id},
+                body=given({"notes": notes}) or UNSET,
+                headers={"If-Match": if_match},
+                idempotency_key=idempotency_key,
+                answer=models.Agent,
+            )
+        )
+
+    async def restore(
+        self, agent_id: str, number: int, *, if_match: str | None = None, idempotency_key: str | None = None
+    ) -> models.Agent:
+        """Go back to the configuration of an earlier version, as the agent's next version. What is published stays
+        published. Needs the scope `agents:write`.
+
+        Args:
+            if_match: The `ETag` you saw; 412 when the agent changed since
+        """
+        return await self._send(
+            Call(
+                operation="agents.restore",
+                method="POST",
+                path="/api/v1/agents/{agentId}/versions/{number}/restore",
+                path_values={"agentId": agent_id, "number": number},
+                headers={"If-Match": if_match},
+                idempotency_key=idempotency_key,
+                answer=models.Agent,
+            )
+        )
+
+    async def stats(
+        self,
+        agent_id: str,
+        *,
+        date_from: str | date | datetime | None = None,
+        date_to: str | date | datetime | None = None,
+    ) -> models.AgentStats:
+        """Sum up an agent's conversations that started in a period: of its whole life when no dates are given. Needs
+        the scope `agents:read`.
+
+        Args:
+            date_from: The first day or moment, in ISO 8601; inclusive
+            date_to: The last day or moment, in ISO 8601; inclusive
+        """
+        return await self._send(
+            Call(
+                operation="agents.stats",
+                method="GET",
+                path="/api/v1/agents/{agentId}/stats",
+                path_values={"agentId": agent_id},
+                query={"dateFrom": date_from, "dateTo": date_to},
+                answer=models.AgentStats,
+            )
+        )
+
+    async def test(
+        self,
+        agent_id: str,
+        *,
+        channel: Literal["phone", "webrtc", "webchat", "sms", "whatsapp", "telegram"],
+        metadata: Mapping[str, Any] | Unset = UNSET,
+        phone_number: str | Unset | None = UNSET,
+        script: Sequence[Any | str] | Unset = UNSET,
+        version: int | str | Unset | None = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.TestStarted:
+        """Try an agent out, also a draft or an inactive one. Where no carrier is involved, and on every channel in the
+        sandbox, a simulated caller talks with it; the conversation has a transcript, a recording and costs like any
+        other, and is marked in its metadata. Needs the scope `agents:write`.
+        """
+        return await self._send(
+            Call(
+                operation="agents.test",
+                method="POST",
+                path="/api/v1/agents/{agentId}/test",
+                path_values={"agentId": agent_id},
+                body=given(
+                    {
+                        "channel": channel,
+                        "metadata": metadata,
+                        "phoneNumber": phone_number,
+                        "script": script,
+                        "version": version,
+                    }
+                ),
+                opaque=frozenset(["metadata"]),
+                idempotency_key=idempotency_key,
+                answer=models.TestStarted,
+            )
+        )
+
+    def tests(
+        self, agent_id: str, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
+    ) -> AsyncPagedList[models.Test]:
+        """List an agent's tests, newest first. Needs the scope `agents:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+        """
+        return AsyncPagedList(
+            Call(
+                operation="agents.tests",
+                method="GET",
+                path="/api/v1/agents/{agentId}/tests",
+                path_values={"agentId": agent_id},
+                query={"page": page, "pageSize": page_size, "cursor": cursor},
+                answer=Any,
+            ),
+            models.Test,
+            self._send,
+        )
+
+    async def update(
+        self,
+        agent_id: str,
+        *,
+        ai_disclosure_message: str | Unset | None = UNSET,
+        analysis_config: Mapping[str, Any] | Unset = UNSET,
+        background_sound: Literal["none", "office", "cafe", "call_center"] | Unset = UNSET,
+        channels: Mapping[str, Any] | Unset = UNSET,
+        cost_tracking: Mapping[str, Any] | Unset = UNSET,
+        description: str | Unset | None = UNSET,
+        dtmf_enabled: bool | Unset = UNSET,
+        end_call_phrases: Sequence[str] | Unset = UNSET,
+        endpointing: Mapping[str, Any] | Unset = UNSET,
+        fallbacks: Mapping[str, Any] | Unset = UNSET,
+        fillers: Mapping[str, Any] | Unset = UNSET,
+        first_message: str | Unset | None = UNSET,
+        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"] | Unset = UNSET,
+        hipaa_compliant: bool | Unset = UNSET,
+        interruption: Mapping[str, Any] | Unset = UNSET,
+        knowledge_base_ids: Sequence[str] | Unset = UNSET,
+        llm: Mapping[str, Any] | Unset = UNSET,
+        max_duration_seconds: int | Unset = UNSET,
+        max_idle_time_seconds: int | Unset = UNSET,
+        name: str | Unset = UNSET,
+        persona: Mapping[str, Any] | Unset = UNSET,
+        pronunciations: Sequence[Mapping[str, Any]] | Unset = UNSET,
+        recording: Mapping[str, Any] | Unset = UNSET,
+        silence_detection: Mapping[str, Any] | Unset = UNSET,
+        system_prompt_template: str | Unset = UNSET,
+        tags: Sequence[str] | Unset = UNSET,
+        tools: Sequence[Mapping[str, Any]] | Unset = UNSET,
+        transcription: Mapping[str, Any] | Unset = UNSET,
+        transfer: Mapping[str, Any] | Unset = UNSET,
+        variables: Mapping[str, Any] | Unset = UNSET,
+        voice: Mapping[str, Any] | Unset = UNSET,
+        voicemail_detection: Mapping[str, Any] | Unset = UNSET,
+        widget: Mapping[str, Any] | Unset = UNSET,
+        if_match: str | None = None,
+    ) -> models.Agent:
+        """Change an agent by a JSON merge patch: nested objects merge, null clears a field, arrays are replaced. Every
+        patch makes the next version, also one that changes nothing. Needs the scope `agents:write`.
+
+        Args:
+            if_match: The `ETag` you saw; 412 when the agent changed since
+        """
+        return await self._send(
+            Call(
+                operation="agents.update",
+                method="PATCH",
+                path="/api/v1/agents/{agentId}",
+                path_values={"agentId": agent_id},
+                body=given(
+                    {
+                        "aiDisclosureMessage": ai_disclosure_message,
+                        "analysisConfig": analysis_config,
+                        "backgroundSound": background_sound,
+                        "channels": channels,
+                        "costTracking": cost_tracking,
+                        "description": description,
+                        "dtmfEnabled": dtmf_enabled,
+                        "endCallPhrases": end_call_phrases,
+                        "endpointing": endpointing,
+                        "fallbacks": fallbacks,
+                        "fillers": fillers,
+                        "firstMessage": first_message,
+                        "firstMessageMode": first_message_mode,
+                        "hipaaCompliant": hipaa_compliant,
+                        "interruption": interruption,
+                        "knowledgeBaseIds": knowledge_base_ids,
+                        "llm": llm,
+                        "maxDurationSeconds": max_duration_seconds,
+                        "maxIdleTimeSeconds": max_idle_time_seconds,
+                        "name": name,
+                        "persona": persona,
+                        "pronunciations": pronunciations,
+                        "recording": recording,
+                        "silenceDetection": silence_detection,
+                        "systemPromptTemplate": system_prompt_template,
+                        "tags": tags,
+                        "tools": tools,
+                        "transcription": transcription,
+                        "transfer": transfer,
+                        "variables": variables,
+                        "voice": voice,
+                        "voicemailDetection": voicemail_detection,
+                        "widget": widget,
+                    }
+                ),
+                opaque=frozenset(["config", "responseMapping", "theme", "uiConfig", "variables"]),
+                headers={"If-Match": if_match},
+                answer=models.Agent,
+            )
+        )
+
+    async def version(self, agent_id: str, number: int) -> models.VersionDetail:
+        """Get one version of an agent, with its configuration. Needs the scope `agents:read`."""
+        return await self._send(
+            Call(
+                operation="agents.version",
+                method="GET",
+                path="/api/v1/agents/{agentId}/versions/{number}",
+                path_values={"agentId": agent_id, "number": number},
+                answer=models.VersionDetail,
+            )
+        )
+
+    async def versions(self, agent_id: str) -> models.VersionList:
+        """List an agent's versions, newest first. Needs the scope `agents:read`."""
+        return await self._send(
+            Call(
+                operation="agents.versions",
+                method="GET",
+                path="/api/v1/agents/{agentId}/versions",
+                path_values={"agentId": agent_id},
+                answer=models.VersionList,
+            )
+        )
+
+
+class AsyncAnalysisResource:
+    """`client.analysis`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    def failures(
+        self, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
+    ) -> AsyncPagedList[models.Failure]:
+        """List the analyses that were given up, the latest first. Needs the scope `conversations:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+        """
+        return AsyncPagedList(
+            Call(
+                operation="analysis.failures",
+                method="GET",
+                path="/api/v1/analysis/failures",
+                query={"page": page, "pageSize": page_size, "cursor": cursor},
+                answer=Any,
+            ),
+            models.Failure,
+            self._send,
+        )
+
+
+class AsyncApiKeysResource:
+    """`client.api_keys`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    async def create(
+        self,
+        *,
+        name: str,
+        scopes: Sequence[str],
+        expires_at: str | datetime | Unset | None = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.NewApiKey:
+        """Create a key in the environment of your credential. Its text is in this answer and never again. Needs the
+        scope `keys:write`.
+        """
+        return await self._send(
+            Call(
+                operation="api_keys.create",
+                method="POST",
+                path="/api/v1/api-keys",
+                body=given({"expiresAt": expires_at, "name": name, "scopes": scopes}),
+                idempotency_key=idempotency_key,
+                answer=models.NewApiKey,
+            )
+        )
+
+    async def get(self, key_id: str) -> models.ApiKey:
+        """One key, without its text. Needs the scope `keys:read`."""
+        return await self._send(
+            Call(
+                operation="api_keys.get",
+                method="GET",
+                path="/api/v1/api-keys/{keyId}",
+                path_values={"keyId": key_id},
+                answer=models.ApiKey,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        status: Literal["active", "expired", "revoked"] | None = None,
+        search: str | None = None,
+        sort_by: Literal["createdAt", "name", "lastUsedAt", "expiresAt"] | None = None,
+        sort_order: str | None = None,
+    ) -> AsyncPagedList[models.ApiKey]:
+        """List keys, newest first, without their texts. Needs the scope `keys:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            search: Part of the name or of the key's beginning
+            sort_by: What lists sort by, as the query names it.
+        """
+        return AsyncPagedList(
+            Call(
+                operation="api_keys.list",
+                method="GET",
+                path="/api/v1/api-keys",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "status": status,
+                    "search": search,
+                    "sortBy": sort_by,
+                    "sortOrder": sort_order,
+                },
+                answer=Any,
+            ),
+            models.ApiKey,
+            self._send,
+        )
+
+    async def rename(self, key_id: str, *, name: str) -> models.ApiKey:
+        """Give a key another name. What it may do never changes. Needs the scope `keys:write`."""
+        return await self._send(
+            Call(
+                operation="api_keys.rename",
+                method="PATCH",
+                path="/api/v1/api-keys/{keyId}",
+                path_values={"keyId": key_id},
+                body=given({"name": name}),
+                answer=models.ApiKey,
+            )
+        )
+
+    async def revoke(self, key_id: str) -> None:
+        """Revoke a key, in force within five seconds. Needs the scope `keys:write`."""
+        await self._send(
+            Call(
+                operation="api_keys.revoke",
+                method="DELETE",
+                path="/api/v1/api-keys/{keyId}",
+                path_values={"keyId": key_id},
+            )
+        )
+
+    async def rotate(
+        self, key_id: str, *, overlap_seconds: int | Unset = UNSET, idempotency_key: str | None = None
+    ) -> models.NewApiKey:
+        """Get a new key with the same name and scopes. The old one stays good for the overlap, a day unless you say
+        otherwise. Needs the scope `keys:write`.
+        """
+        return await self._send(
+            Call(
+                operation="api_keys.rotate",
+                method="POST",
+                path="/api/v1/api-keys/{keyId}/rotate",
+                path_values={"keyId": key_id},
+                body=given({"overlapSeconds": overlap_seconds}),
+                idempotency_key=idempotency_key,
+                answer=models.NewApiKey,
+            )
+        )
+
+
+class AsyncAuditLogResource:
+    """`client.audit_log`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        actor_id: str | None = None,
+        action: str | None = None,
+        target_type: str | None = None,
+        target_id: str | None = None,
+        date_from: str | date | datetime | None = None,
+        date_to: str | date | datetime | None = None,
+    ) -> AsyncPagedList[models.AuditEntry]:
+        """List what was done in this environment and by whom, newest first. Needs the scope `audit:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            actor_id: Only this user's or key's
+            action: Only this, such as conversation.deleted
+            target_type: Only to such things
+            target_id: Only to this thing
+            date_from: On or after; ISO 8601
+            date_to: On or before; ISO 8601
+        """
+        return AsyncPagedList(
+            Call(
+                operation="audit_log.list",
+                method="GET",
+                path="/api/v1/audit-log",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "actorId": actor_id,
+                    "action": action,
+                    "targetType": target_type,
+                    "targetId": target_id,
+                    "dateFrom": date_from,
+                    "dateTo": date_to,
+                },
+                answer=Any,
+            ),
+            models.AuditEntry,
+            self._send,
+        )
+
+
+class AsyncAuthResource:
+    """`client.auth`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+        self.mfa = AsyncAuthMfaResource(send)
+
+    async def accept_invitation(
+        self,
+        *,
+        password: str,
+        token: str,
+        first_name: str | Unset | None = UNSET,
+        last_name: str | Unset | None = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.Login:
+        """Join a tenant with the link from the mail and a password of your own; you are logged in then."""
+        return await self._send(
+            Call(
+                operation="auth.accept_invitation",
+                method="POST",
+                path="/api/v1/auth/invitations/accept",
+                body=given({"firstName": first_name, "lastName": last_name, "password": password, "token": token}),
+                idempotency_key=idempotency_key,
+                answer=models.Login,
+            )
+        )
+
+    async def ask_to_unlock(self, *, email: str, idempotency_key: str | None = None) -> None:
+        """Get a link by mail that ends the lock after wrong passwords. The answer is always the same."""
+        await self._send(
+            Call(
+                operation="auth.ask_to_unlock",
+                method="POST",
+                path="/api/v1/auth/unlock/request",
+                body=given({"email": email}),
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def change_environment(
+        self,
+        *,
+        environment: Literal["live", "sandbox"],
+        refresh_token: str | Unset | None = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.Environment:
+        """Go on in the other environment. With the refresh token the whole log-in moves there; without, you get an
+        access token.
+        """
+        return await self._send(
+            Call(
+                operation="auth.change_environment",
+                method="POST",
+                path="/api/v1/auth/environment",
+                body=given({"environment": environment, "refreshToken": refresh_token}),
+                idempotency_key=idempotency_key,
+                answer=models.Environment,
+            )
+        )
+
+    async def change_password(
+        self, *, current_password: str, new_password: str, idempotency_key: str | None = None
+    ) -> models.Login:
+        """Change your password. All log-ins end, and you get a new one."""
+        return await self._send(
+            Call(
+                operation="auth.change_password",
+                method="POST",
+                path="/api/v1/auth/password",
+                body=given({"currentPassword": current_password, "newPassword": new_password}),
+                idempotency_key=idempotency_key,
+                answer=models.Login,
+            )
+        )
+
+    async def confirm_registration(self, *, token: str, idempotency_key: str | None = None) -> models.Login:
+        """Confirm the address with the link from the mail: the tenant is made, and you are logged in."""
+        return await self._send(
+            Call(
+                operation="auth.confirm_registration",
+                method="POST",
+                path="/api/v1/auth/register/confirm",
+                body=given({"token": token}),
+                idempotency_key=idempotency_key,
+                answer=models.Login,
+            )
+        )
+
+    async def forgot(self, *, email: str, idempotency_key: str | None = None) -> None:
+        """Get a link to a new password by mail. The answer is the same whether anybody has this address."""
+        await self._send(
+            Call(
+                operation="auth.forgot",
+                method="POST",
+                path="/api/v1/auth/password/forgot",
+                body=given({"email": email}),
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def hub_token(
+        self,
+        *,
+        agent_id: str | Unset | None = UNSET,
+        session_id: str | Unset | None = UNSET,
+        ttl_seconds: int | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.HubToken:
+        """Get a token for the hubs, which take no API key; optionally bound to one agent or session."""
+        return await self._send(
+            Call(
+                operation="auth.hub_token",
+                method="POST",
+                path="/api/v1/auth/hub-token",
+                body=given({"agentId": agent_id, "sessionId": session_id, "ttlSeconds": ttl_seconds}),
+                idempotency_key=idempotency_key,
+                answer=models.HubToken,
+            )
+        )
+
+    async def login(
+        self,
+        *,
+        email: str,
+        password: str,
+        environment: Literal["live", "sandbox"] | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.Login | models.MfaRequired:
+        """Log in with email and password: an access token for a quarter of an hour, and a refresh token to get the
+        next; or a token to complete the log-in with, when a second factor is set up.
+        """
+        return await self._send(
+            Call(
+                operation="auth.login",
+                method="POST",
+                path="/api/v1/auth/login",
+                body=given({"email": email, "environment": environment, "password": password}),
+                idempotency_key=idempotency_key,
+                answer=models.Login | models.MfaRequired,
+            )
+        )
+
+    async def logout(self, *, refresh_token: str, idempotency_key: str | None = None) -> None:
+        """End a log-in: its refresh tokens are no good any more. Access tokens run out by themselves."""
+        await self._send(
+            Call(
+                operation="auth.logout",
+                method="POST",
+                path="/api/v1/auth/logout",
+                body=given({"refreshToken": refresh_token}),
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def logout_everywhere(self, *, idempotency_key: str | None = None) -> None:
+        """End all your log-ins, this one too: refresh tokens at once, access tokens within seconds."""
+        await self._send(
+            Call(
+                operation="auth.logout_everywhere",
+                method="POST",
+                path="/api/v1/auth/logout/all",
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def look_at_invitation(self, *, token: str, idempotency_key: str | None = None) -> models.Invitation:
+        """What an invitation is for. It stays good."""
+        return await self._send(
+            Call(
+                operation="auth.look_at_invitation",
+                method="POST",
+                path="/api/v1/auth/invitations/look",
+                body=given({"token": token}),
+                idempotency_key=idempotency_key,
+                answer=models.Invitation,
+            )
+        )
+
+    async def me(self) -> models.User:
+        """Who is logged in."""
+        return await self._send(Call(operation="auth.me", method="GET", path="/api/v1/auth/me", answer=models.User))
+
+    async def refresh(self, *, refresh_token: str, idempotency_key: str | None = None) -> models.Login:
+        """Exchange a refresh token for a new pair. Each is good once; using one a second time ends the log-in."""
+        return await self._send(
+            Call(
+                operation="auth.refresh",
+                method="POST",
+                path="/api/v1/auth/refresh",
+                body=given({"refreshToken": refresh_token}),
+                idempotency_key=idempotency_key,
+                answer=models.Login,
+            )
+        )
+
+    async def register(
+        self,
+        *,
+        company_name: str,
+        email: str,
+        first_name: str,
+        password: str,
+        last_name: str | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> None:
+        """Register. You get a mail with a link that opens the account; the answer is the same for an address that has
+        one.
+        """
+        await self._send(
+            Call(
+                operation="auth.register",
+                method="POST",
+                path="/api/v1/auth/register",
+                body=given(
+                    {
+                        "companyName": company_name,
+                        "email": email,
+                        "firstName": first_name,
+                        "lastName": last_name,
+                        "password": password,
+                    }
+                ),
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def rename(self, *, first_name: str | Unset = UNSET, last_name: str | Unset = UNSET) -> models.User:
+        """Change your own names."""
+        return await self._send(
+            Call(
+                operation="auth.rename",
+                method="PATCH",
+                path="/api/v1/auth/me",
+                body=given({"firstName": first_name, "lastName": last_name}),
+                answer=models.User,
+            )
+        )
+
+    async def reset(self, *, password: str, token: str, idempotency_key: str | None = None) -> None:
+        """Choose a new password with the link from the mail. All log-ins end; a second factor is asked for as before."""
+        await self._send(
+            Call(
+                operation="auth.reset",
+                method="POST",
+                path="/api/v1/auth/password/reset",
+                body=given({"password": password, "token": token}),
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def unlock(self, *, token: str, idempotency_key: str | None = None) -> None:
+        """End the lock after wrong passwords with the link from the mail."""
+        await self._send(
+            Call(
+                operation="auth.unlock",
+                method="POST",
+                path="/api/v1/auth/unlock",
+                body=given({"token": token}),
+                idempotency_key=idempotency_key,
+            )
+        )
+
+
+class AsyncConversationsResource:
+    """`client.conversations`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    async def add_tags(
+        self, conversation_id: str, *, tags: Sequence[str], idempotency_key: str | None = None
+    ) -> models.Conversation:
+        """Add tags; those that are there stay. Needs the scope `conversations:write`."""
+        return await self._send(
+            Call(
+                operation="conversations.add_tags",
+                method="POST",
+                path="/api/v1/conversations/{conversationId}/tags",
+                path_values={"conversationId": conversation_id},
+                body=given({"tags": tags}),
+                idempotency_key=idempotency_key,
+                answer=models.Conversation,
+            )
+        )
+
+    async def analysis(self, conversation_id: str) -> models.Analysis:
+        """Get the analysis, which is there a few seconds after the end. 404 `analysis-not-available` says why there is
+        none. Needs the scope `conversations:read`.
+        """
+        return await self._send(
+            Call(
+                operation="conversations.analysis",
+                method="GET",
+                path="/api/v1/conversations/{conversationId}/analysis",
+                path_values={"conversationId": conversation_id},
+                answer=models.Analysis,
+            )
+        )
+
+    async def archive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
+        """Take a conversation out of the lists; it stays as it is and can be read by its id. Needs the scope
+        `conversations:write`.
+        """
+        return await self._send(
+            Call(
+                operation="conversations.archive",
+                method="POST",
+                path="/api/v1/conversations/{conversationId}/archive",
+                path_values={"conversationId": conversation_id},
+                idempotency_key=idempotency_key,
+                answer=models.Conversation,
+            )
+        )
+
+    async def costs(self, conversation_id: str) -> models.Costs:
+        """Get what a conversation cost, part by part. Needs the scope `conversations:read`."""
+        return await self._send(
+            Call(
+                operation="conversations.costs",
+                method="GET",
+                path="/api/v1/conversations/{conversationId}/costs",
+                path_values={"conversationId": conversation_id},
+                answer=models.Costs,
+            )
+        )
+
+    async def delete(self, conversation_id: str) -> None:
+        """Delete a conversation, its transcript and its recording for good. Needs the scope `conversations:write`."""
+        await self._send(
+            Call(
+                operation="conversations.delete",
+                method="DELETE",
+                path="/api/v1/conversations/{conversationId}",
+                path_values={"conversationId": conversation_id},
+            )
+        )
+
+    async def get(self, conversation_id: str) -> models.Conversation:
+        """Get a conversation. Needs the scope `conversations:read`."""
+        return await self._send(
+            Call(
+                operation="conversations.get",
+                method="GET",
+                path="/api/v1/conversations/{conversationId}",
+                path_values={"conversationId": conversation_id},
+                answer=models.Conversation,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        agent_id: str | None = None,
+        channel: Literal["phone", "webrtc", "webchat", "sms", "whatsapp", "telegram"] | None = None,
+        status: Literal["in_progress", "completed", "failed", "abandoned"] | None = None,
+        direction: Literal["inbound", "outbound"] | None = None,
+        date_from: str | date | datetime | None = None,
+        date_to: str | date | datetime | None = None,
+        outcome: str | None = None,
+        tags: str | Sequence[str] | None = None,
+        min_duration: int | None = None,
+        max_duration: int | None = None,
+        archived: Any | None = None,
+        sort_by: Any | None = None,
+        sort_order: Literal["asc", "desc"] | None = None,
+    ) -> AsyncPagedList[models.Conversation]:
+        """List conversations, newest first unless asked otherwise. Needs the scope `conversations:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            agent_id: Only this agent's
+            channel: Only on this channel
+            status: Only in this status
+            direction: inbound or outbound
+            date_from: Started on or after; ISO 8601
+            date_to: Started on or before; ISO 8601
+            outcome: Only with this outcome
+            tags: Only with all these tags, comma-separated
+            min_duration: At least so many seconds long
+            max_duration: At most so many seconds long
+            archived: Only those that were not archived, only those that were, or all
+            sort_by: By time or by duration
+            sort_order: Ascending or descending
+        """
+        return AsyncPagedList(
+            Call(
+                operation="conversations.list",
+                method="GET",
+                path="/api/v1/conversations",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "agentId": agent_id,
+                    "channel": channel,
+                    "status": status,
+                    "direction": direction,
+                    "dateFrom": date_from,
+                    "dateTo": date_to,
+                    "outcome": outcome,
+                    "tags": tags,
+                    "minDuration": min_duration,
+                    "maxDuration": max_duration,
+                    "archived": archived,
+                    "sortBy": sort_by,
+                    "sortOrder": sort_order,
+                },
+                answer=Any,
+            ),
+            models.Conversation,
+            self._send,
+        )
+
+    async def messages(self, conversation_id: str) -> models.Messages:
+        """Get what was said, turn by turn; also while the conversation goes on. Needs the scope `conversations:read`."""
+        return await self._send(
+            Call(
+                operation="conversations.messages",
+                method="GET",
+                path="/api/v1/conversations/{conversationId}/messages",
+                path_values={"conversationId": conversation_id},
+                answer=models.Messages,
+            )
+        )
+
+    async def recording(self, conversation_id: str) -> models.RecordingLink:
+        """Get a link to the recording, good for an hour. 404 `recording-not-available` says why there is none. Needs
+        the scope `conversations:read`.
+        """
+        return await self._send(
+            Call(
+                operation="conversations.recording",
+                method="GET",
+                path="/api/v1/conversations/{conversationId}/recording",
+                path_values={"conversationId": conversation_id},
+                answer=models.RecordingLink,
+            )
+        )
+
+    async def remove_tag(self, conversation_id: str, tag: str) -> None:
+        """Remove a tag. Needs the scope `conversations:write`."""
+        await self._send(
+            Call(
+                operation="conversations.remove_tag",
+                method="DELETE",
+                path="/api/v1/conversations/{conversationId}/tags/{tag}",
+                path_values={"conversationId": conversation_id, "tag": tag},
+            )
+        )
+
+    async def retry_analysis(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.AnalysisState:
+        """Analyse the conversation once more, after a failure or to replace what was found. Needs the scope
+        `conversations:write`.
+        """
+        return await self._send(
+            Call(
+                operation="conversations.retry_analysis",
+                method="POST",
+                path="/api/v1/conversations/{conversationId}/analysis/retry",
+                path_values={"conversationId": conversation_id},
+                idempotency_key=idempotency_key,
+                answer=models.AnalysisState,
+            )
+        )
+
+    async def set_outcome(
+        self, conversation_id: str, *, outcome: str, notes: str | Unset | None = UNSET
+    ) -> models.Conversation:
+        """Say how a conversation turned out. Needs the scope `conversations:write`."""
+        return await self._send(
+            Call(
+                operation="conversations.set_outcome",
+                method="PUT",
+                path="/api/v1/conversations/{conversationId}/outcome",
+                path_values={"conversationId": conversation_id},
+                body=given({"notes": notes, "outcome": outcome}),
+                answer=models.Conversation,
+            )
+        )
+
+    async def transcript(self, conversation_id: str) -> models.ConversationTranscript:
+        """Get what was said with the time of every word. Needs the scope `conversations:read`."""
+        return await self._send(
+            Call(
+                operation="conversations.transcript",
+                method="GET",
+                path="/api/v1/conversations/{conversationId}/transcript",
+                path_values={"conversationId": conversation_id},
+                answer=models.ConversationTranscript,
+            )
+        )
+
+    async def unarchive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
+        """Put an archived conversation back into the lists. Needs the scope `conversations:write`."""
+        return await self._send(
+            Call(
+                operation="conversations.unarchive",
+                method="POST",
+                path="/api/v1/conversations/{conversationId}/unarchive",
+                path_values={"conversationId": conversation_id},
+                idempotency_key=idempotency_key,
+                answer=models.Conversation,
+            )
+        )
+
+
+class AsyncMailResource:
+    """`client.mail`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        kind: Literal[
+            "invitation",
+            "password_reset",
+            "password_changed",
+            "account_locked",
+            "registration",
+            "already_registered",
+            "mfa_changed",
+        ]
+        | None = None,
+        search: str | None = None,
+        all_tenants: bool | None = None,
+    ) -> AsyncPagedList[models.Mail]:
+        """List mails to the tenant's people, newest first. Texts are there only while no mail server is set up. Needs
+        the scope `users:write`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            search: Part of address or subject
+            all_tenants: Of every tenant, for operators of the platform
+        """
+        return AsyncPagedList(
+            Call(
+                operation="mail.list",
+                method="GET",
+                path="/api/v1/mail",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "kind": kind,
+                    "search": search,
+                    "allTenants": all_tenants,
+                },
+                answer=Any,
+            ),
+            models.Mail,
+            self._send,
+        )
+
+
+class AsyncUsersResource:
+    """`client.users`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    async def deactivate(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+        """Let a person in no more: log-ins end at once, access tokens within seconds. Needs the scope `users:write`."""
+        return await self._send(
+            Call(
+                operation="users.deactivate",
+                method="POST",
+                path="/api/v1/users/{userId}/deactivate",
+                path_values={"userId": user_id},
+                idempotency_key=idempotency_key,
+                answer=models.User,
+            )
+        )
+
+    async def delete(self, user_id: str) -> None:
+        """Forget a person. What they made stays. Needs the scope `users:write`."""
+        await self._send(
+            Call(
+                operation="users.delete",
+                method="DELETE",
+                path="/api/v1/users/{userId}",
+                path_values={"userId": user_id},
+            )
+        )
+
+    async def get(self, user_id: str) -> models.User:
+        """One person. Needs the scope `users:read`."""
+        return await self._send(
+            Call(
+                operation="users.get",
+                method="GET",
+                path="/api/v1/users/{userId}",
+                path_values={"userId": user_id},
+                answer=models.User,
+            )
+        )
+
+    async def invite(
+        self,
+        *,
+        email: str,
+        first_name: str | Unset = UNSET,
+        last_name: str | Unset = UNSET,
+        permissions: Mapping[str, Any] | Unset = UNSET,
+        role: Literal[
+            "Admin",
+            "AgencyManager",
+            "AgencyTechnicalManager",
+            "AgencyAccountManager",
+            "TenantOwner",
+            "TenantUser",
+            "ReadOnly",
+            "PlatformAdmin",
+        ]
+        | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.User:
+        """Invite somebody by e-mail. The link in it is good once, for seven days. Needs the scope `users:write`."""
+        return await self._send(
+            Call(
+                operation="users.invite",
+                method="POST",
+                path="/api/v1/users/invite",
+                body=given(
+                    {
+                        "email": email,
+                        "firstName": first_name,
+                        "lastName": last_name,
+                        "permissions": permissions,
+                        "role": role,
+                    }
+                ),
+                idempotency_key=idempotency_key,
+                answer=models.User,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        role: Literal[
+            "Admin",
+            "AgencyManager",
+            "AgencyTechnicalManager",
+            "AgencyAccountManager",
+            "TenantOwner",
+            "TenantUser",
+            "ReadOnly",
+            "PlatformAdmin",
+        ]
+        | None = None,
+        status: Literal["active", "invited", "unverified", "disabled"] | None = None,
+        search: str | None = None,
+        sort_by: Literal["createdAt", "email", "name", "lastLoginAt"] | None = None,
+        sort_order: str | None = None,
+    ) -> AsyncPagedList[models.User]:
+        """List the tenant's people, newest first. Needs the scope `users:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            search: Part of a name or an e-mail address
+            sort_by: What lists sort by, as the query names it.
+        """
+        return AsyncPagedList(
+            Call(
+                operation="users.list",
+                method="GET",
+                path="/api/v1/users",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "role": role,
+                    "status": status,
+                    "search": search,
+                    "sortBy": sort_by,
+                    "sortOrder": sort_order,
+                },
+                answer=Any,
+            ),
+            models.User,
+            self._send,
+        )
+
+    async def reactivate(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+        """Let a deactivated person in again, with the password of before. Needs the scope `users:write`."""
+        return await self._send(
+            Call(
+                operation="users.reactivate",
+                method="POST",
+                path="/api/v1/users/{userId}/reactivate",
+                path_values={"userId": user_id},
+                idempotency_key=idempotency_key,
+                answer=models.User,
+            )
+        )
+
+    async def resend_invitation(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+        """Send the invitation again, with a new link; the earlier one is no good any more. Needs the scope
+        `users:write`.
+        """
+        return await self._send(
+            Call(
+                operation="users.resend_invitation",
+                method="POST",
+                path="/api/v1/users/{userId}/invitation/resend",
+                path_values={"userId": user_id},
+                idempotency_key=idempotency_key,
+                answer=models.User,
+            )
+        )
+
+    async def reset_mfa(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+        """Take all second factors of a person away, for somebody who lost them. Needs the scope `users:write`."""
+        return await self._send(
+            Call(
+                operation="users.reset_mfa",
+                method="POST",
+                path="/api/v1/users/{userId}/mfa/reset",
+                path_values={"userId": user_id},
+                idempotency_key=idempotency_key,
+                answer=models.User,
+            )
+        )
+
+    async def revoke_invitation(self, user_id: str) -> None:
+        """Take an invitation back. Needs the scope `users:write`."""
+        await self._send(
+            Call(
+                operation="users.revoke_invitation",
+                method="DELETE",
+                path="/api/v1/users/{userId}/invitation",
+                path_values={"userId": user_id},
+            )
+        )
+
+    async def unlock(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+        """End the lock that follows wrong passwords. Needs the scope `users:write`."""
+        return await self._send(
+            Call(
+                operation="users.unlock",
+                method="POST",
+                path="/api/v1/users/{userId}/unlock",
+                path_values={"userId": user_id},
+                idempotency_key=idempotency_key,
+                answer=models.User,
+            )
+        )
+
+    async def update(
+        self,
+        user_id: str,
+        *,
+        first_name: str | Unset = UNSET,
+        last_name: str | Unset = UNSET,
+        permissions: Mapping[str, Any] | Unset = UNSET,
+        role: Literal[
+            "Admin",
+            "AgencyManager",
+            "AgencyTechnicalManager",
+            "AgencyAccountManager",
+            "TenantOwner",
+            "TenantUser",
+            "ReadOnly",
+            "PlatformAdmin",
+        ]
+        | Unset = UNSET,
+        if_match: str | None = None,
+    ) -> models.User:
+        """Change names, role or permissions. Tokens made before lose their force within seconds; a refresh brings the
+        new rights. Needs the scope `users:write`.
+
+        Args:
+            if_match: Change only this version (an ETag)
+        """
+        return await self._send(
+            Call(
+                operation="users.update",
+                method="PATCH",
+                path="/api/v1/users/{userId}",
+                path_values={"userId": user_id},
+                body=given({"firstName": first_name, "lastName": last_name, "permissions": permissions, "role": role}),
+                headers={"If-Match": if_match},
+                answer=models.User,
+            )
+        )
+
+
+class AsyncWebrtcResource:
+    """`client.webrtc`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+        self.sessions = AsyncWebrtcSessionsResource(send)
+
+
+class AsyncResources:
+    """Everything the API has."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self.agents = AsyncAgentsResource(send)
+        self.analysis = AsyncAnalysisResource(send)
+        self.api_keys = AsyncApiKeysResource(send)
+        self.audit_log = AsyncAuditLogResource(send)
+        self.auth = AsyncAuthResource(send)
+        self.conversations = AsyncConversationsResource(send)
+        self.mail = AsyncMailResource(send)
+        self.users = AsyncUsersResource(send)
+        self.webrtc = AsyncWebrtcResource(send)
