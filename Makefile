@@ -56,12 +56,14 @@ bench: env ## print the figures of the README, beside those of its peers (BENCH=
 ##@ Change
 proto: env ## write the generated contracts and SDKs anew
 	@$(BIN)/python -m voisnap_proto.generate
+	@$(BIN)/python -m voisnap_testkit.seed_examples services/api/voisnap_api/openapi_examples.json
 	@$(BIN)/python -m voisnap_api openapi proto/openapi/api.json
 	@$(BIN)/python -m voisnap_admin openapi proto/openapi/admin.json
 	@$(BIN)/python libs/sdk-python/generate.py proto/openapi/api.json
 
 proto-check: env
 	@$(BIN)/python -m voisnap_proto.generate --check
+	@$(BIN)/python -m voisnap_testkit.seed_examples --check services/api/voisnap_api/openapi_examples.json
 	@$(BIN)/python -m voisnap_api openapi --check proto/openapi/api.json
 	@$(BIN)/python -m voisnap_admin openapi --check proto/openapi/admin.json
 	@$(BIN)/python libs/sdk-python/generate.py --check proto/openapi/api.json

@@ -120,6 +120,20 @@ def violations(config: AgentConfig) -> tuple[FieldError, ...]:
     )
 
 
+def range_rules() -> tuple[tuple[str, float, float], ...]:
+    """The least and the most of every number of a configuration, by its path; a vendor may allow less."""
+    return (
+        *_RANGES,
+        *((f"voice.{name}", least, most) for name, least, most in _VOICE_RANGES),
+        *((f"llm.{name}", least, most) for name, least, most in _LLM_RANGES),
+    )
+
+
+def length_rules() -> tuple[tuple[str, int, int], ...]:
+    """How many characters every text of a configuration has at least and at most, by its path."""
+    return _LENGTHS
+
+
 def camel(name: str) -> str:
     """`silence_duration_ms` → `silenceDurationMs`, the spelling of the wire."""
     first, *rest = name.split("_")

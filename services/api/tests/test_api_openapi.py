@@ -1,11 +1,14 @@
 """The OpenAPI document: served, committed, and true about its references."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import voisnap_api
 from voisnap_api.app import openapi_document
+from voisnap_testkit.seed_examples import seed_examples
 
 pytestmark = pytest.mark.slice
 
@@ -27,7 +30,7 @@ def test_the_committed_document_is_the_code():
 def test_the_document_is_complete():
     document = json.loads(openapi_document())
     assert document["openapi"].startswith("3.1")
-    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    known = {f"#/components/{kind}/{name}" for kind, parts in document["components"].items() for name in parts}
     assert references(document) <= known
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     assert all(operation.get("summary") or operation.get("description") for operation in operations)
@@ -36,6 +39,55 @@ def test_the_document_is_complete():
     create = document["paths"]["/api/v1/agents"]["post"]
     assert create["operationId"] == "agents.create"
     assert create["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/AgentBody"}
+
+
+def test_every_operation_says_what_it_needs_and_how_it_is_refused():
+    document = json.loads(openapi_document())
+    tags = {tag["name"] for tag in document["tags"]}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            name = operation["operationId"]
+            assert set(operation["tags"]) <= tags, name
+            wanted = {"406", "422", "429", "default"}
+            if operation.get("security") != []:
+                wanted |= {"401"}
+            if "{" in path:
+                wanted |= {"404"}
+            if "requestBody" in operation:
+                wanted |= {"400", "413", "415"}
+            if method != "get":
+                wanted |= {"409"}
+            assert wanted <= set(operation["responses"]), name
+            assert not re.search(r"\{\w*_", path), path
+            has_key = {"$ref": "#/components/parameters/IdempotencyKey"} in operation.get("parameters", [])
+            assert has_key == (method == "post" and operation.get("security") != []), name
+            success = next(answer for status, answer in operation["responses"].items() if status.startswith("2"))
+            assert "X-RateLimit-Remaining" in success["headers"], name
+
+
+def test_the_limits_of_agents_are_in_the_document():
+    schemas = json.loads(openapi_document())["components"]["schemas"]
+    fields = schemas["AgentBody"]["properties"]
+    assert (fields["maxDurationSeconds"]["minimum"], fields["maxDurationSeconds"]["maximum"]) == (30, 3600)
+    assert (fields["name"]["minLength"], fields["name"]["maxLength"]) == (1, 100)
+    assert schemas["LlmBody"]["properties"]["temperature"]["maximum"] == 2
+    assert fields["description"]["oneOf"][0] == {"type": "string", "minLength": 0, "maxLength": 2000}
+
+
+def test_the_examples_are_the_documentations():
+    examples = seed_examples()
+    assert json.loads((Path(voisnap_api.__file__).parent / "openapi_examples.json").read_text()) == examples
+    document = json.loads(openapi_document())
+    for name, parts in examples.items():
+        method, path = name.split(" ")
+        operation = document["paths"].get(path, {}).get(method.lower())
+        if operation is None:
+            continue
+        if "request" in parts:
+            assert operation["requestBody"]["content"]["application/json"]["example"] == parts["request"], name
+        answers = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
+        if "response" in parts:
+            assert answers[0]["content"]["application/json"]["example"] == parts["response"], name
 
 
 async def test_the_document_is_served(api):

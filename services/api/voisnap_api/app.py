@@ -186,5 +186,5 @@ def openapi_document() -> str:
         openapi_config=openapi.config(),
         logging_config=None,
     )
-    document = openapi.completed(app.openapi_schema.to_schema())
+    document = openapi.completed(app)
     return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n"

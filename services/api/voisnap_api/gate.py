@@ -262,13 +262,18 @@ def _words(policy: str) -> str:
     return "an hour" if _POLICIES[policy].window == 3600 else "a minute"
 
 
-def requires(scope: str) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
-    """A guard: the credential must have the scope."""
+class RequiredScope(msgspec.Struct, frozen=True):
+    """A guard: the credential must have the scope. Litestar would run one that is not asynchronous in a thread."""
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
-        identity_of(connection).caller.require(scope)
+    scope: str
 
-    return guard
+    async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+        identity_of(connection).caller.require(self.scope)
+
+
+def requires(scope: str) -> RequiredScope:
+    """The guard of a handler that needs a scope."""
+    return RequiredScope(scope)
 
 
 def identity_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Identity:

@@ -1,0 +1,224 @@
+"""Who may reach what, over every operation of the OpenAPI document: other tenants, the other environment, every single scope, nobody.
+
+New operations are covered by themselves. A new path parameter fails here until `things` makes one of it.
+"""
+
+import json
+import re
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from voisnap_api.app import openapi_document
+from voisnap_api.auth.scopes import GRANTABLE, HUB, Role
+from voisnap_domain.tenants import Environment
+from voisnap_testkit.finished_calls import AGENT_TURN, USER_TURN, Call
+from voisnap_testkit.openapi_values import example_of
+
+pytestmark = pytest.mark.slice
+
+DOCUMENT = json.loads(openapi_document())
+SCOPES = sorted(GRANTABLE | {HUB})
+
+PUBLIC = {
+    "auth.accept_invitation",
+    "auth.ask_to_unlock",
+    "auth.forgot",
+    "auth.login",
+    "auth.logout",
+    "auth.look_at_invitation",
+    "auth.mfa.ask_passkey",
+    "auth.mfa.verify",
+    "auth.refresh",
+    "auth.reset",
+    "auth.unlock",
+}
+"""Operations that need no credential."""
+
+OWN_ACCOUNT = re.compile(r"auth\.")
+"""Operations on whoever asks, which need a credential and no scope."""
+
+NO_SCOPE = {"mail.list"}
+"""Others without a scope: what an operator of the platform may do."""
+
+BODIES: dict[str, Any] = {
+    "agents.test": {"channel": "webchat"},
+    "users.change": {"firstName": "Eve"},
+    "agents.update": {"description": "x"},
+}
+"""Bodies that pass validation, where the one made from the schema does not."""
+
+ABSENT = {
+    "conversations.recording",
+    "conversations.analysis",
+    "conversations.remove_tag",
+    "users.revoke_invitation",
+    "users.resend_invitation",
+    "auth.mfa.remove_passkey",
+}
+"""Operations that answer their own tenant with 404 too, because a part of the thing is missing."""
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation of the document."""
+
+    id: str
+    method: str
+    path: str
+    scope: str | None
+    is_public: bool
+    body: Any
+
+    @property
+    def parameters(self) -> list[str]:
+        return re.findall(r"\{(\w+)\}", self.path)
+
+
+def operations() -> list[Operation]:
+    found = []
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            made = None if content is None else content.get("example", example_of(content["schema"], DOCUMENT))
+            found.append(
+                Operation(
+                    id=operation["operationId"],
+                    method=method.upper(),
+                    path=path,
+                    scope=operation.get("x-required-scope"),
+                    is_public=operation.get("security") == [],
+                    body=BODIES.get(operation["operationId"], made),
+                )
+            )
+    return sorted(found, key=lambda operation: (operation.method == "DELETE", operation.path.count("/")))
+
+
+OPERATIONS = operations()
+NOWHERE = dict.fromkeys((name for operation in OPERATIONS for name in operation.parameters), "none") | {
+    "first": "1",
+    "second": "2",
+    "number": "1",
+}
+
+
+async def send(api: Any, operation: Operation, values: dict[str, str], headers: dict[str, str]) -> httpx.Response:
+    path = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], operation.path)
+    return await api.client.request(operation.method, path, json=operation.body, headers=headers)
+
+
+async def things(api: Any, owner: dict[str, str]) -> dict[str, str]:
+    """One thing of tenant `ten_a`, live, for every path parameter there is."""
+    await api.follow()
+    await api.start_runtime()
+    agent = await api.add_agent(owner)
+    assert (
+        await api.client.patch(f"/api/v1/agents/{agent['id']}", json={"description": "changed"}, headers=owner)
+    ).status_code == 200
+    test = await api.client.post(f"/api/v1/agents/{agent['id']}/test", json={"channel": "webrtc"}, headers=owner)
+    user = await api.add_user("bob@acme.test", first_name="Bob")
+    key = await api.client.post("/api/v1/api-keys", json={"name": "k", "scopes": ["agents:read"]}, headers=owner)
+    call = Call()
+    for event in (call.started, call.turn(AGENT_TURN), call.turn(USER_TURN), call.ended()):
+        await api.tell(event)
+    tagged = await api.client.post(f"{call.url}/tags", json={"tags": ["vip"]}, headers=owner)
+    assert (test.status_code, key.status_code, tagged.status_code) == (202, 201, 200), test.text + key.text
+    return {
+        "agentId": agent["id"],
+        "conversationId": call.id,
+        "first": "1",
+        "second": "2",
+        "number": "1",
+        "keyId": key.json()["id"],
+        "passkeyId": "psk_1",
+        "tag": "vip",
+        "testSessionId": test.json()["testSessionId"],
+        "userId": user.id,
+    }
+
+
+def test_every_path_parameter_is_known_here():
+    known = {
+        *("agentId", "conversationId", "first", "second", "number", "keyId", "passkeyId", "tag", "testSessionId"),
+        "userId",
+    }
+    assert set(NOWHERE) <= known, "make one of it in `things` (and name it here), so that it is tried by other tenants"
+
+
+async def test_nothing_of_a_tenant_is_reached_with_another_credential(api):
+    """Every operation with the ids of real things: other tenant, other environment, unknown key. Then their own, which must work."""
+    owner = api.token("ten_a", user_id="usr_owner")
+    await api.add_user("owner@acme.test", id="usr_owner")
+    values = await things(api, owner)
+    ids = [value for value in values.values() if "_" in value]
+    sandbox_key = await api.add_key(environment=Environment.SANDBOX)
+    foreign_key = await api.add_key("ten_b")
+    strangers = {
+        "another tenant": api.token("ten_b", user_id="usr_stranger"),
+        "another tenant's key": {"Authorization": f"Bearer {foreign_key}"},
+        "the sandbox": {"Authorization": f"Bearer {sandbox_key}"},
+    }
+    shared = {"userId"}  # people belong to both environments of their tenant
+    for name, headers in strangers.items():
+        for operation in OPERATIONS:
+            if operation.is_public or OWN_ACCOUNT.match(operation.id) or operation.id in NO_SCOPE:
+                continue
+            if name == "the sandbox" and (shared & set(operation.parameters) or operation.id.startswith("users.")):
+                continue
+            answer = await send(api, operation, values, headers)
+            if operation.parameters:
+                assert answer.status_code in {401, 404}, f"{name}, {operation.id}: {answer.status_code} {answer.text}"
+            if operation.method == "GET":
+                assert not any(id in answer.text for id in ids if id not in answer.url.path), (name, operation.id)
+    unusable = {"nobody": {}, "an unknown key": {"Authorization": "Bearer vsnp_live_" + "0" * 30}}
+    wrong_environment = {"Authorization": f"Bearer {sandbox_key}", "X-Voisnap-Environment": "live"}
+    for name, headers in {**unusable, "the other environment's key": wrong_environment}.items():
+        for operation in OPERATIONS:
+            if not operation.is_public:
+                answer = await send(api, operation, values, headers)
+                assert answer.status_code == 401, f"{name}, {operation.id}: {answer.status_code} {answer.text}"
+                assert answer.headers["content-type"] == "application/problem+json"
+    for operation in OPERATIONS:
+        if operation.parameters and operation.id not in ABSENT and operation.method != "DELETE":
+            answer = await send(api, operation, values, owner)
+            assert answer.status_code not in {401, 404, 422}, f"{operation.id}: {answer.status_code} {answer.text}"
+
+
+async def test_every_operation_asks_for_its_one_scope(api):
+    await api.add_user("owner@acme.test", id="usr_1")
+    for operation in OPERATIONS:
+        if operation.scope is None:
+            known = operation.is_public or OWN_ACCOUNT.match(operation.id) or operation.id in NO_SCOPE
+            assert known, f"{operation.id} asks for no scope"
+            assert not operation.is_public or operation.id in PUBLIC, operation.id
+            continue
+        for scope in SCOPES:
+            answer = await send(api, operation, NOWHERE, api.token("ten_a", scopes=frozenset({scope})))
+            is_refused = answer.status_code == 403 and answer.json()["type"].endswith("/missing-scope")
+            assert is_refused == (scope != operation.scope), f"{operation.id} with {scope}: {answer.status_code}"
+
+
+async def test_people_who_only_read_change_nothing(api):
+    reader = api.token("ten_a", role=Role.READ_ONLY)
+    for operation in OPERATIONS:
+        if operation.method != "GET" and operation.scope is not None:
+            answer = await send(api, operation, NOWHERE, reader)
+            assert answer.status_code == 403, f"{operation.id}: {answer.status_code}"
+
+
+async def test_the_services_role_can_not_get_around_row_level_security(database):
+    async with database.transaction_as_system() as tx:
+        assert await tx.one(bool, "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user") is False
+        open_tables = await tx.all(
+            str,
+            """
+            SELECT c.relname
+              FROM pg_class c
+              JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
+             WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+               AND c.relname NOT IN ('outbox')
+               AND (NOT c.relrowsecurity OR pg_get_userbyid(c.relowner) = current_user
+                    OR NOT c.relispartition AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid))
+            """,
+        )
+    assert open_tables == []
