@@ -11,7 +11,7 @@ from voisnap_domain.conversations import CallQuality, Speaker
 from voisnap_domain.costs import Usage
 from voisnap_domain.resumption import CallSnapshot, Resumption
 from voisnap_domain.sessions import EndReason, SessionPlan
-from voisnap_domain.turntaking import KeyPressed, SpeechStarted, TurnInput, TurnRules
+from voisnap_domain.turntaking import KeyPressed, SpeechStarted, TurnInput, TurnRules, has_content
 from voisnap_domain.voicemail import screens
 from voisnap_media.pcm import Pcm
 from voisnap_media.recorder import Recorder
@@ -30,6 +30,7 @@ from .hearing import Deaf, Hearing
 from .judging import Judging
 from .keypad import Keypad
 from .meter import Meter
+from .near_speech import NearSpeech
 from .prompt import script_of
 from .resuming import Restart, restart_of
 from .turn_log import TurnLog
@@ -100,6 +101,8 @@ class Call:
         self._judging = Judging(turn_end, self._judged) if turn_end is not None and judges else None
         self._keypad = Keypad(self._pressed)
         self._guard = EchoGuard(self._echo_found)
+        self._near = NearSpeech()
+        self._language = config.transcription.language
         self._meter = Meter(
             llm=llm.provider,
             model=config.llm.model,
@@ -121,6 +124,7 @@ class Call:
             self._voice_heard,
             keys=self._keypad if config.dtmf_enabled else None,
             guard=self._guard,
+            near=self._near,
             memory_seconds=JUDGED_SECONDS if judges else RING_SECONDS,
         )
         self._conversation = Conversation(
@@ -302,11 +306,25 @@ class Call:
         """Words of the recogniser; those of the agent, heard again, are none."""
         if transcript.is_final and self._guard.repeats(transcript.text):
             transcript = msgspec.structs.replace(transcript, text="", words=())
+        transcript = self._of_caller(transcript)
         if self._screen is not None and self._screen.words(transcript):
             if transcript.is_final:
                 self._ear.answered()
             return
         self._conversation.hear(transcript)
+
+    def _of_caller(self, transcript: Transcript) -> Transcript:
+        """Words of a voice behind the caller, if they are not clear either, are none."""
+        if not has_content(transcript.text, self._language):
+            if transcript.is_final:
+                self._near.not_understood()
+            return transcript
+        ours = (
+            self._near.understood(transcript.confidence)
+            if transcript.is_final
+            else not self._near.doubts(transcript.confidence)
+        )
+        return transcript if ours else msgspec.structs.replace(transcript, text="", words=())
 
     def _voice_heard(self, happened: TurnInput) -> None:
         if self._judging is not None and isinstance(happened, SpeechStarted):

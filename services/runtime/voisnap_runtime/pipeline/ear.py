@@ -24,10 +24,12 @@ from voisnap_media.vad import RATE, WINDOW, WINDOW_MS, VadState
 from voisnap_providers.ports.stt import SttCapabilities, SttStream
 
 from .echo_guard import EchoGuard, Verdict
+from .near_speech import POSSIBLE, NearSpeech, level_of
 
 RING_SECONDS = 4
 """Audio kept; eight seconds when somebody judges whole turns by their sound."""
 PER_MS = RATE // 1000
+FULL_SCALE = 32768.0
 QUIET = 32 / 32768
 """A window that is nowhere louder than this, 60 dB below full scale, holds no voice."""
 SETTLING_WINDOWS = 16
@@ -80,7 +82,8 @@ class _Segment(msgspec.Struct, frozen=True):
 class Ear:
     """One caller's ear. `happened` gets voice events as they are detected.
 
-    `keys` gets keys heard in the audio; without it none are looked for. With a `guard` the agent's own voice, coming back, is no event.
+    `keys` gets keys heard in the audio; without it none are looked for. With a `guard` the agent's own voice, coming back, is no event; with
+    `near` voices behind the caller are none.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Ear:
         *,
         keys: KeySink | None = None,
         guard: EchoGuard | None = None,
+        near: NearSpeech | None = None,
         memory_seconds: int = RING_SECONDS,
     ) -> None:
         if capabilities.sample_rate != RATE:
@@ -106,6 +110,7 @@ class Ear:
         """What is known of keys in the audio; None when nobody wants to know."""
         self._key_until = 0
         self._guard = guard
+        self._near = near
         self.on_window: Callable[[NDArray[np.float32], float], None] | None = None
         """Gets each window the voice detector hears, 1.0 full scale, with its end in milliseconds of the call."""
         self._guarded = self._withheld = False
@@ -232,6 +237,8 @@ class Ear:
         gate = self._gate
         if self._hears_key:
             chance = 0.0  # a key is no voice
+        elif self._near is not None and chance >= POSSIBLE:
+            chance = self._nearness(self._near, chance)
         changes = gate.feed(chance)
         for change in changes:
             match change:
@@ -245,6 +252,12 @@ class Ear:
                     pass
         if not changes and gate.speaking and not gate.paused and gate.silence_ms == 0:
             self._burst_went_on()
+
+    def _nearness(self, near: NearSpeech, chance: float) -> float:
+        heard = self._between(self._read - WINDOW, self._read).astype(np.float32)
+        level = level_of(float(np.dot(heard, heard)) / (WINDOW * FULL_SCALE**2))
+        agent_sounds = self._guard is not None and self._guard.is_audible
+        return near.judge(level, chance, at_ms=self._gate.now_ms + WINDOW_MS, agent_sounds=agent_sounds)
 
     # --- bursts of voice
 
