@@ -226,11 +226,6 @@ class IceLeg(aioice.Connection):
         pair.protocol.transport.sendto(data, pair.remote_addr)
         return True
 
-    @property
-    def is_nominated(self) -> bool:
-        """Whether a pair carries data."""
-        return 1 in self._nominated
-
     async def close(self) -> None:
         """Close every socket and task. May be called twice."""
         for task in tuple(self._tasks):

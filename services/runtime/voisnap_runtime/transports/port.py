@@ -10,8 +10,6 @@ SINK_RATE = 16000
 """Hz of the caller's audio."""
 SOURCE_RATE = 24000
 """Hz of the agent's audio."""
-SOURCE_FRAME = 480
-"""Samples in one 20-ms frame of the agent's audio."""
 
 
 class TransportState(StrEnum):
