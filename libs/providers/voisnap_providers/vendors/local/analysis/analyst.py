@@ -52,7 +52,8 @@ class LocalReader:
         reading = read(dialogue)
         score, breakdown = self._sentiment.read(reading)
         sentiment = sentiment_of(score)
-        purpose = self._purposes.find(reading, end_reason=dialogue.end_reason)
+        mood = breakdown.user if breakdown.user is not None else 0.5
+        purpose = self._purposes.find(reading, end_reason=dialogue.end_reason, mood=mood)
         outcome = outcomes.outcome(reading, status=dialogue.status, end_reason=dialogue.end_reason)
         entities = entities_of(reading.lines)
         summary = summary_of(reading, dialogue, purpose=purpose, outcome=outcome, sentiment=sentiment)

@@ -72,12 +72,17 @@ _TIME = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_BY_THE_WAY = re.compile(
+    r"\b(?:help|assist|serve|support|do for|calling|call) (?:you |us )?(?:with )?today\b", re.IGNORECASE
+)
+"""Phrases whose "today" is no date."""
+
 _COUNTS = {"a": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "ten": 10}
 
 
 def days(text: str) -> Iterator[str]:
     """The days that a text names, as it names them."""
-    for match in _DAY.finditer(text):
+    for match in _DAY.finditer(_BY_THE_WAY.sub(" ", text)):
         if match["month"] and match["month"].lower() == "may" and not match["month"][0].isupper():
             continue
         yield re.sub(r"^am\s+", "", match[0].strip(), flags=re.IGNORECASE)
@@ -91,7 +96,7 @@ def times(text: str) -> Iterator[str]:
 
 def resolved(text: str, *, on: date) -> date | None:
     """The first day that a text names, seen from the day it was said; None for none and for whole weeks or months."""
-    for match in _DAY.finditer(text):
+    for match in _DAY.finditer(_BY_THE_WAY.sub(" ", text)):
         found = _resolved(match, on)
         if found is not None:
             return found

@@ -40,7 +40,7 @@ _PREFIXES = {
 _EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
 _SPOKEN_EMAIL = re.compile(
     r"\b(?P<user>[\w+-]+(?:\s?(?:dot|punto|punkt|point|underscore|dash|\.)\s?[\w+-]+)*)\s(?:at|arroba|ät)\s"
-    r"(?P<host>[\w-]+(?:\s?(?:dot|punto|punkt|point|\.)\s?[a-z]{2,})+)\b",
+    r"(?P<host>[\w-]+(?:\sdash\s\w+)*(?:\s?(?:dot|punto|punkt|point|\.)\s?[a-z]{2,})+)\b",
     re.IGNORECASE,
 )
 _PHONE = re.compile(r"(?<![\w.,$€£-])\+?\(?\d(?:[\d\s().-]{5,18})\d(?![\w-]|[.,]\d)")
@@ -245,7 +245,8 @@ def _amounts(text: str, taken: list[tuple[int, int]]) -> Iterator[Entity]:
             number = re.sub(r"[.\s](?=\d{3})", "", match["number"]).replace(",", ".")
             yield Entity(type="amount", value=money(match["sign"], float(number)))
     for match in _NAMED_AMOUNT.finditer(text):
-        value = numbers.parse(match["number"])
+        thousands = match["unit"].lower().startswith(("euro", "eur", "peso", "franken"))
+        value = numbers.parse(re.sub(r"\.(?=\d{3}$)", "", match["number"]) if thousands else match["number"])
         if value is None or not _is_free(match.span(), taken):
             continue
         cents = numbers.parse(match["cents"]) if match["cents"] else 0
@@ -270,7 +271,7 @@ def _spoken_email(match: re.Match[str]) -> str | None:
     )
     user = re.sub(r"\s?\bunderscore\b\s?", "_", user, flags=re.IGNORECASE)
     user = re.sub(r"\s?\bdash\b\s?", "-", user, flags=re.IGNORECASE)
-    host = host.replace(" ", "")
+    host = re.sub(r"\s?\bdash\b\s?", "-", host, flags=re.IGNORECASE).replace(" ", "")
     if "." not in host or not re.search(r"\.[a-z]{2,6}$", host, re.IGNORECASE):
         return None
     return f"{user.replace(' ', '')}@{host}".lower()

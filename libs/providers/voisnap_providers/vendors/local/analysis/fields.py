@@ -40,7 +40,7 @@ _MOOD_WORDS: dict[Sentiment, frozenset[str]] = {
 _MOOD_FIELD = re.compile(r"\b(?:sentiment|mood|satisfaction|emotion|tone|attitude|feeling|happiness|csat)\b")
 _URGENCY_FIELD = re.compile(r"\b(?:urgency|priority|severity|urgent|importance)\b")
 _URGENT = re.compile(
-    r"\b(?:urgent\w*|asap|as soon as possible|emergenc\w+|immediately|right (?:now|away)|critical|flood\w*|burst|gas|bleeding|severe|unbearable|can'?t wait|today|dringend|sofort|notfall|urgente|emergencia|cuanto antes)\b",
+    r"\b(?:urgent\w*|asap|as soon as possible|emergenc\w+|immediately|right (?:now|away)|critical|flood\w*|burst|gas|bleeding|severe|unbearable|dringend|sofort|notfall|urgente|emergencia|cuanto antes)\b",
     re.IGNORECASE,
 )
 _RELAXED = re.compile(
@@ -375,7 +375,7 @@ def _level_option(name: str, by_words: dict[str, frozenset[str]], reading: Readi
         and known.purpose.category in {"information", "feedback", "sales", "other"}
     ):
         level = 0
-    elif known.sentiment is Sentiment.NEGATIVE:
+    elif known.sentiment is Sentiment.NEGATIVE and not outcomes.is_declined(reading):
         level = 2
     for wanted in (level, 1, 0, 2):
         found = next((option for option, parts in by_words.items() if parts & _LEVELS[wanted]), None)

@@ -7,9 +7,11 @@ from voisnap_domain.conversations import ConversationStatus, Speaker
 from voisnap_domain.sessions import EndReason
 
 from .reading import Line, Reading
+from .sentiment import lexical
 
 _ESCALATED = re.compile(
-    r"\b(?:transfer(?:ring|red)?|connect(?:ing)?|put(?:ting)?|pass(?:ing)?|hand(?:ing)?)\s(?:you|your call|this|that|it|over)\b.{0,50}\b(?:to|through|with|over|on)\b"
+    r"\b(?:transfer(?:ring|red)?|connect(?:ing|ed)?|put(?:ting)?|pass(?:ing|ed)?|hand(?:ing|ed)?)\s(?:you|your (?:call|case|request))\b.{0,50}\b(?:to|through|with|over|on)\b"
+    r"|\b(?:transferr(?:ing|ed)|pass(?:ing|ed)?|hand(?:ing|ed)?|forward(?:ing|ed)?)\s(?:this|that|it)?\s?(?:over|on)?\s?to\s(?:a|an|our|my|one of (?:our|my)|the)\s(?:\w+\s){0,2}(?:colleagues?|specialists?|supervisor|manager|technicians?|engineers?|department|expert|team)\b"
     r"|\b(?:i(?:'ve| have|'ll| will|'m| am)|let me)\s(?:now\s)?escalat\w+|\bescalated\b.{0,40}\b(?:to|this|your)\b|\b(?:has been|been)\s(?:escalated|passed on)\b"
     r"|\b(?:le|lo|la)\s(?:paso|transfiero|comunico)\s(?:con|a)\b|\b(?:verbinde|stelle)\s(?:ich\s)?sie\b|\bweiterleiten\b|\bich verbinde\b|\bje vous (?:transfère|passe|mets en relation)\b|\ble passo\b",
     re.IGNORECASE,
@@ -30,26 +32,30 @@ _DONE = re.compile(
     re.IGNORECASE,
 )
 _CONTENT = re.compile(
-    r"\b(?:perfect|great|wonderful|excellent|awesome|fantastic|brilliant|lovely|amazing|that helps|that(?:'s| is) (?:all|it|everything|great|perfect|good|helpful|exactly)|that(?:'ll| will) be all|very helpful|sounds good|works for me|that works|it works|working now|solved|all i needed|good to know|makes sense|thank you so much|thanks so much|thanks a lot|you've been)\b"
+    r"\b(?:perfect|great|wonderful|excellent|awesome|fantastic|brilliant|lovely|amazing|that helps|that(?:'s| is) (?:all|it|everything|great|perfect|good|helpful|exactly)|that(?:'ll| will) be all|very helpful|sounds good|works for me|that works|it works|working now|solved|all i needed|good to know|makes sense|thank you so much|cool|nice|thanks so much|thanks a lot|you've been)\b"
     r"|\b(?:perfecto|genial|estupendo|muchas gracias|eso es todo|excelente|muy amable)\b|\b(?:perfekt|super|prima|wunderbar|vielen dank|das war(?:'s| alles)|alles klar|passt)\b|\b(?:parfait|merci beaucoup|c'est tout|très bien|super)\b|\b(?:perfetto|grazie mille|ottimo)\b|\b(?:perfeito|ótimo|muito obrigad[oa])\b",
     re.IGNORECASE,
 )
 _THANKS = re.compile(
-    r"\b(?:thanks|thank you|cheers|appreciate|gracias|danke|merci|grazie|obrigad[oa])\b|\b(?:ok(?:ay)?|alright|fine|good|bye|goodbye|adiós|tschüss|au revoir)\b",
+    r"\b(?:thanks|thank you|thx|ty|cheers|appreciate|gracias|danke|merci|grazie|obrigad[oa])\b|\b(?:ok(?:ay)?|alright|fine|good|bye|goodbye|adiós|tschüss|au revoir)\b",
     re.IGNORECASE,
 )
 _GIVING_UP = re.compile(
-    r"\b(?:forget (?:it|about it)|never ?mind|useless|waste of time|not (?:helping|helpful|good enough|acceptable)|giv(?:e|ing) up|hang(?:ing)? up|ridiculous|unacceptable|(?:still|it) (?:doesn'?t|does not|isn'?t|is not|not) (?:work|help|fix|solve)\w*|still (?:broken|down|wrong|the same|nothing)|doesn'?t (?:help|solve)|no(?:thing| one) helps|take my business|call (?:my bank|someone else|another|again|back later)|i'?ll (?:try|go|look|find|think|complain|write)\b|don'?t bother|what a joke|worst)\b"
+    r"\b(?:forget (?:it|about it)|never ?mind|wasted?|nothing (?:helps|works)|useless|waste of time|not (?:helping|helpful|good enough|acceptable)|giv(?:e|ing) up|hang(?:ing)? up|ridiculous|unacceptable|(?:still|it) (?:doesn'?t|does not|isn'?t|is not|not) (?:work|help|fix|solve)\w*|still (?:broken|down|wrong|the same|nothing)|doesn'?t (?:help|solve)|no(?:thing| one) helps|take my business|call (?:my bank|someone else|another|again|back later)|i(?:'ll| will| am going to|'m going to) (?:\w+ ){0,2}(?:somewhere|someone|another|elsewhere|complain|competitor)\b|don'?t bother|what a joke|worst)\b"
     r"|\b(?:olvídelo|déjelo|inútil|no me (?:ayuda|sirve)|pérdida de tiempo|sigue sin|sigo sin)\b|\b(?:vergessen sie|nutzlos|bringt (?:mir |doch )?nichts|hilft mir nicht|unverschämt\w*|lassen sie)\b|\b(?:laissez tomber|inutile|ça ne sert)\b|\b(?:lasci(?:a|are) perdere)\b",
     re.IGNORECASE,
 )
 _UNABLE = re.compile(
-    r"\b(?:i(?:'m| am)? (?:afraid|sorry)?,?.{0,20}(?:don'?t|do not) have (?:that|this|any|an answer|access|the)|(?:i|we)(?:'m| am|'re| are)? (?:can'?t|cannot|can not|unable|not able|not allowed)|unfortunately|not possible|don'?t (?:offer|carry|support|do that)|no (?:longer|availability|record|appointments)|sold out|out of stock|fully booked|i(?:'m| am) not sure about that)\b"
+    r"\b(?:i(?:'m| am)? (?:afraid|sorry)?,?.{0,20}(?:don'?t|do not) have (?:that|this|any|an answer|access|the|another|more)|(?:i|we)(?:'m| am|'re| are)? (?:can'?t|cannot|can not|unable|not able|not allowed)|unfortunately|not possible|(?:isn'?t|not) something (?:i|we|that)|(?:nobody|no one) is|not (?:currently )?available|don'?t (?:offer|carry|support|do that)|no (?:longer|availability|record|appointments)|sold out|out of stock|fully booked|i(?:'m| am) not sure about that)\b"
     r"|\b(?:lamentablemente|desafortunadamente|no (?:podemos|puedo|es posible|tenemos))\b|\b(?:leider|nicht möglich|kann ich (?:ihnen )?nicht|können wir nicht)\b|\b(?:malheureusement|pas possible|ne (?:peux|pouvons) pas)\b",
     re.IGNORECASE,
 )
 _WANTS_HUMAN = re.compile(
     r"\b(?:speak|talk|get|connect|transfer)\b.{0,25}\b(?:human|person|someone|agent|representative|manager|supervisor|operator)\b|\b(?:hablar con (?:una persona|alguien|un agente|su supervisor))\b|\bmit (?:einem|einer) (?:menschen|mitarbeiter|person|kollegen)\b",
+    re.IGNORECASE,
+)
+_CLOSING = re.compile(
+    r"\b(?:thank you for (?:your time|calling|taking)|have a (?:nice|great|good|lovely|wonderful)|good ?bye|bye|take care|see you|que tenga|auf wieder\w+|bonne journée|arrivederci)\b",
     re.IGNORECASE,
 )
 _REFUSES = re.compile(
@@ -76,7 +82,9 @@ def outcome(reading: Reading, *, status: ConversationStatus, end_reason: EndReas
     last = " ".join(line.text for line in user[-2:])
     later = _later_half(reading.agent)
     gave_up = _last_place(_GIVING_UP, user[-3:])
-    content = _last_place(_CONTENT, user[-3:])
+    content = _last_place(_CONTENT, tuple(line for line in user[-3:] if lexical(line.text, reading.language) > 0))
+    if is_declined(reading) and content < 0:
+        return Outcome.UNRESOLVED
     done = _last_place(_DONE, reading.agent)
     unable = _last_place(_UNABLE, later)
     if (passed_on := _last_place(_ESCALATED, later)) >= 0 and not _is_offer(reading, passed_on):
@@ -94,7 +102,7 @@ def outcome(reading: Reading, *, status: ConversationStatus, end_reason: EndReas
         return Outcome.ABANDONED if len(user) <= 1 else Outcome.UNRESOLVED
     if unable > done or _WANTS_HUMAN.search(last):
         return Outcome.UNRESOLVED
-    if _THANKS.search(user[-1].text) and _is_answered(reading):
+    if _is_answered(reading) and (_THANKS.search(user[-1].text) or _CLOSING.search(reading.lines[-1].text)):
         return Outcome.RESOLVED
     return Outcome.UNRESOLVED
 

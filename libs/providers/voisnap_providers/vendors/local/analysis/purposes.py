@@ -4,7 +4,6 @@ import re
 
 import msgspec
 import numpy as np
-from voisnap_domain.conversations import Speaker
 from voisnap_domain.sessions import EndReason
 
 from .outcomes import is_declined
@@ -13,7 +12,9 @@ from .reading import Embed, Reading, words
 GENERAL = "general_inquiry"
 MOST_SENTENCES = 40
 _LEAST_NEARNESS = 0.42
-_LEAST_SCORE = 0.34
+_LEAST_NEARNESS_ALONE = 0.33
+_ANGRY, _GLAD = 0.35, 0.75
+_LEAST_SCORE = 0.2
 
 
 class Purpose(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,14 +32,14 @@ PURPOSES: tuple[Purpose, ...] = (
     Purpose(label="refund_request", category="billing", about="a refund", pattern=r"\b(?:refund(?:ed|s)?|money back|reimburse\w*|reembolso|devol\w+ (?:el|mi) dinero|rückerstattung|geld zurück|erstattung|rembours\w+|rimborso|reembols\w+)\b", examples=("I would like a refund for my order", "I want my money back", "When will I get my refund?")),
     Purpose(label="make_payment", category="billing", about="a payment", pattern=r"\b(?:pay (?:my|the|a|this|it|by|with)|make a payment|payment (?:plan|method|arrangement|extension)|due date|installments?|past due|pagar|bezahlen|zahlung|ratenzahlung|payer|paiement|pagare|pagamento)\b", examples=("I would like to make a payment on my account", "Can I pay my balance by credit card?", "Can I set up a payment plan?", "I need more time to pay my bill")),
     Purpose(label="cancel_subscription", category="retention", about="the cancellation of a subscription", pattern=r"\b(?:cancel\w* (?:\w+ ){0,3}(?:subscription|membership|account|plan|service|contract|policy|trial)|unsubscribe|close my account|terminate|stop (?:the|my) (?:subscription|service)|dar(?:me)? de baja|cancelar (?:mi|la|el) (?:suscripción|cuenta|contrato|servicio)|kündig\w+|résili\w+|disd\w+|cancelar (?:minha|a) (?:assinatura|conta))\b", examples=("I want to cancel my subscription", "How do I close my account?", "Please end my membership at the end of the month")),
-    Purpose(label="plan_change", category="sales", about="a change of plan", pattern=r"\b(?:upgrade|downgrade|change (?:my|the|to a) (?:\w+ )?(?:plan|package|tariff)|switch (?:my|to (?:a|the|another)) (?:\w+ )?(?:plan|package)|cambiar (?:de|mi) (?:plan|tarifa)|tarif\w* wechseln|changer d'abonnement|forfait)\b", examples=("I'd like to upgrade to the premium plan", "Can I switch to a cheaper plan?", "I want more data in my package")),
+    Purpose(label="plan_change", category="sales", about="a change of plan", pattern=r"\b(?:upgrade|downgrade|(?:bigger|cheaper|better|higher|next|larger|smaller|unlimited|premium) (?:\w+ )?(?:plan|package|tariff)|change (?:my|the|to a) (?:\w+ )?(?:plan|package|tariff)|switch (?:my|to (?:a|the|another)) (?:\w+ )?(?:plan|package)|cambiar (?:de|mi) (?:plan|tarifa)|tarif\w* wechseln|changer d'abonnement|forfait)\b", examples=("I'd like to upgrade to the premium plan", "Can I switch to a cheaper plan?", "I want more data in my package")),
     Purpose(label="technical_support", category="technical", about="a technical problem", pattern=r"\b(?:not working|doesn'?t work|stopped working|won'?t (?:turn on|start|connect|load|print|open|charge)|error (?:message|code)|crash\w*|internet|wi-?fi|router|modem|connection|signal|screen|app|software|printer|laptop|device|update|install\w*|no funciona|conexión|funktioniert (?:\w+ )?nicht|geht nicht|störung|ne (?:marche|fonctionne) (?:plus|pas)|en panne|non funziona|não funciona)\b", examples=("My internet is not working", "The app crashes every time I open it", "My device won't turn on", "I get an error message when I try to install the software", "The printer does not connect to the network")),
     Purpose(label="account_access", category="technical", about="access to an account", pattern=r"\b(?:password|log ?in|log into|sign in|locked out|username|verification code|reset (?:my|the)|two.factor|contraseña|iniciar sesión|passwort|kennwort|einloggen|anmelden|gesperrt|mot de passe|me connecter|senha|accedere)\b", examples=("I forgot my password", "I can't log into my account", "My account is locked")),
     Purpose(label="order_status", category="orders", about="the status of an order", pattern=r"\b(?:where(?:'s| is) my (?:order|package|parcel|delivery|shipment)|track\w*|order status|status of my order|shipped|hasn'?t (?:arrived|come|been delivered)|delivery date|(?:dónde|donde) está mi|mi pedido|paquete|wo (?:ist|bleibt) (?:meine?|die|das)|bestellung|sendung|paket|où est m\w+|ma commande|colis|mio ordine|meu pedido)\b", examples=("Where is my order?", "When will my package arrive?", "I want to check the status of my delivery")),
     Purpose(label="delivery_problem", category="orders", about="a delivery", pattern=r"\b(?:never (?:arrived|delivered|came)|didn'?t arrive|not (?:arrived|delivered)|wrong (?:item|product|size|order|address)|missing (?:item|part|from)|damaged|arrived broken|late delivery|no (?:ha )?lleg\w+|nicht (?:angekommen|geliefert)|beschädigt|falsche[ns]? (?:artikel|produkt|größe)|pas arrivé|endommagé|non è arrivato)\b", examples=("My order arrived damaged", "I received the wrong item", "My package says delivered but I never got it", "Part of my order is missing")),
     Purpose(label="return_request", category="orders", about="a return", pattern=r"\b(?:return (?:it|this|the|an?|my|them|policy|label)|send (?:it|this|them) back|exchange (?:it|this|the|them|for)|devolver|devolución|cambio de talla|zurückschicken|zurückgeben|umtauschen|rücksendung|retourner|échanger|restituire|devolver)\b", examples=("I would like to return this item", "How can I exchange these shoes for another size?", "Can you send me a return label?")),
-    Purpose(label="place_order", category="sales", about="an order", pattern=r"\b(?:place an order|(?:i'?d like|i want|can i|like) to (?:order|buy|purchase)|order (?:a|some|two|three|one|for (?:pickup|delivery|takeout))|takeout|para llevar|(?:quiero|quisiera|hacer un) (?:pedir|comprar|pedido)|bestellen|kaufen|commander|acheter|ordinare|encomendar|comprar)\b", examples=("I'd like to order two large pizzas", "I want to buy the blue one", "Can I place an order over the phone?", "I'd like to order food for delivery")),
-    Purpose(label="book_appointment", category="appointments", about="an appointment", pattern=r"\b(?:(?:book|make|schedule|need|get|set up|like|arrange) (?:an?|my|the|another)? ?(?:\w+ )?(?:appointment|visit|consultation|check-?up|viewing|inspection|cleaning|haircut|test drive|meeting)|come in for|see (?:the|a) (?:doctor|dentist)|(?:pedir|reservar|agendar|sacar|una) (?:una )?cita|termin (?:vereinbaren|machen|ausmachen|buchen|haben)|einen termin|prendre (?:un )?rendez-vous|rendez-vous|appuntamento|marcar (?:uma )?consulta|available (?:slots?|times?))\b", examples=("I'd like to book an appointment", "Do you have any openings on Thursday?", "I need to see the dentist for a cleaning", "Can I schedule a viewing of the apartment?", "I want to set up a consultation")),
+    Purpose(label="place_order", category="sales", about="an order", pattern=r"\b(?:place an order|(?:i'?d like|i want|can i|like) to (?:order|buy|purchase)|order (?:a|some|two|three|one|for (?:pickup|delivery|takeout))|takeout|para llevar|(?:quiero|quisiera|hacer un) (?:pedir(?! (?:una )?cita)|comprar|pedido)|bestellen|kaufen|commander|acheter|ordinare|encomendar|comprar)\b", examples=("I'd like to order two large pizzas", "I want to buy the blue one", "Can I place an order over the phone?", "I'd like to order food for delivery")),
+    Purpose(label="book_appointment", category="appointments", about="an appointment", pattern=r"\b(?:(?:book|make|schedule|need|get|set up|like|arrange) (?:an?|my|the|another)? ?(?:\w+ )?(?:appointment|visit|consultation|check-?up|viewing|inspection|cleaning|haircut|test drive|meeting)|come in for|see (?:the|a) (?:doctor|dentist)|(?:pedir|reservar|agendar|sacar|una) (?:una )?cita|termin (?:vereinbaren|machen|ausmachen|buchen|haben)|einen termin|prendre (?:un )?rendez-vous|rendez-vous|appuntamento|marcar (?:uma )?consulta|available (?:slots?|times?)|(?:anything|something|any (?:slots?|openings?|times?|appointments?|availability)|a slot|openings?) (?:free|open|available|on|for|this|next|tomorrow|today))\b", examples=("I'd like to book an appointment", "Do you have any openings on Thursday?", "I need to see the dentist for a cleaning", "Can I schedule a viewing of the apartment?", "I want to set up a consultation", "Could someone have a look at it today?", "Can I come by this week to talk about it?", "Is there still a spot in the class tomorrow?")),
     Purpose(label="reschedule_appointment", category="appointments", about="another time for an appointment", pattern=r"\b(?:reschedul\w*|(?:move|change|postpone|push) (?:\w+ ){0,2}(?:appointment|booking|reservation|visit|meeting|delivery)|different (?:day|time|date)|can'?t make it|cambiar (?:mi|la) (?:cita|reserva)|verschieben|verlegen|umbuchen|(?:déplacer|décaler|reporter)|spostare|remarcar)\b", examples=("I need to reschedule my appointment", "Can I move my booking to another day?", "I can't make it on Monday, is there another time?")),
     Purpose(label="cancel_appointment", category="appointments", about="the cancellation of an appointment", pattern=r"\b(?:cancel\w* (?:\w+ ){0,3}(?:appointment|booking|reservation|visit|meeting|table|room|flight|order)|(?:cancelar|anular) (?:mi |la |una )?(?:cita|reserva)|termin (?:absagen|stornieren)|(?:absagen|stornieren)|annuler (?:mon|ma|le|la) (?:rendez-vous|réservation)|annullare|desmarcar)\b", examples=("I have to cancel my appointment tomorrow", "Please cancel my reservation for Saturday")),
     Purpose(label="confirm_appointment", category="appointments", about="the confirmation of an appointment", pattern=r"\b(?:confirm(?:ing)? (?:my|the|your|an?|our) (?:\w+ )?(?:appointment|booking|reservation|visit|meeting)|what time is my (?:appointment|reservation)|confirmar (?:mi|la|su) (?:cita|reserva)|termin bestätigen|confirmer (?:mon|le|votre) rendez-vous)\b", examples=("I'm calling to confirm my appointment", "What time is my appointment tomorrow?")),
@@ -54,14 +55,14 @@ PURPOSES: tuple[Purpose, ...] = (
     Purpose(label="leave_message", category="support", about="a message", pattern=r"\b(?:leave a message|take a message|pass (?:on|along) a message|let (?:him|her|them|\w+) know|dejar un (?:mensaje|recado)|nachricht hinterlassen|ausrichten|laisser un message|lasciare un messaggio)\b", examples=("Can I leave a message for the manager?", "Please tell him that I called")),
     Purpose(label="update_account", category="account", about="account details", pattern=r"\b(?:(?:change|update) (?:my|the|our) (?:\w+ )?(?:address|phone|number|email|e-mail|name|details|card|bank|information|contact)|i(?:'ve| have)? (?:just )?moved|new (?:address|phone number|card)|(?:cambiar|actualizar) (?:mi|la) (?:dirección|teléfono|correo|datos|tarjeta)|(?:adresse|nummer|daten|bankverbindung|umgezogen) ?(?:ändern|aktualisieren)?|umgezogen|changer (?:mon|d')adresse|déménagé)\b", examples=("I need to update my address", "I want to change the phone number on my account", "I got a new credit card")),
     Purpose(label="document_request", category="account", about="a document", pattern=r"\b(?:(?:copy|duplicate) of|send me (?:the|a|my|an) (?:\w+ )?(?:invoice|receipt|contract|certificate|document|statement|form|brochure|label)|receipt|certificate|(?:copia|duplicado) de|recibo|certificado|kopie|bescheinigung|quittung|copie de|attestation|reçu|ricevuta|certificato)\b", examples=("Can you send me a copy of my contract?", "I need a receipt for my taxes", "Could you email me the form?")),
-    Purpose(label="report_fraud", category="security", about="a suspected fraud", pattern=r"\b(?:fraud\w*|stolen|unauthori[sz]ed|suspicious|hacked|lost (?:my )?(?:card|wallet|phone)|block (?:my|the) (?:card|account)|identity theft|robad[oa]|fraude|bloquear (?:mi|la)|gestohlen|betrug|sperren|karte verloren|volée?|bloquer|rubat[oa]|furto)\b", examples=("I lost my credit card and need to block it", "There is a transaction that I did not make", "I think my account was hacked")),
+    Purpose(label="report_fraud", category="security", about="a suspected fraud", pattern=r"\b(?:fraud\w*|stolen|unauthori[sz]ed|(?:i )?(?:never|didn'?t|did not) (?:made|make|authori[sz]e)d?|(?:someone|somebody) (?:used|stole|has stolen)|suspicious|hacked|lost (?:my )?(?:card|wallet|phone)|block (?:my|the) (?:card|account)|identity theft|robad[oa]|fraude|bloquear (?:mi|la)|gestohlen|betrug|sperren|karte verloren|volée?|bloquer|rubat[oa]|furto)\b", examples=("I lost my credit card and need to block it", "There is a transaction that I did not make", "I think my account was hacked")),
     Purpose(label="insurance_claim", category="claims", about="a claim", pattern=r"\b(?:(?:file|make|report|start|open|submit|about my) (?:a |an |my )?(?:insurance )?claim|accident|insurance|coverage|covered|deductible|policyholder|siniestro|seguro|póliza|schaden melden|versicherung|unfall|sinistre|assurance|sinistro|assicurazione)\b", examples=("I had a car accident and want to file a claim", "Does my insurance cover water damage?", "What is the status of my claim?")),
     Purpose(label="prescription_refill", category="health", about="a prescription", pattern=r"\b(?:prescription|refill|medication|medicine|pharmacy|pills|receta|medicamentos?|farmacia|rezept|medikament\w*|apotheke|ordonnance|médicament|ricetta|receita)\b", examples=("I need a refill of my prescription", "Is my medication ready for pickup?")),
     Purpose(label="medical_question", category="health", about="a medical question", pattern=r"\b(?:symptoms?|pain|fever|headache|tooth(?:ache)?|allerg\w+|test results|blood test|vaccin\w+|dolor|fiebre|schmerz\w*|fieber|zahnschmerzen|douleur|fièvre|dolore|febbre|dor)\b", examples=("I have a fever and a sore throat", "My tooth hurts a lot", "Are my test results back?")),
     Purpose(label="emergency", category="urgent", about="an emergency", pattern=r"\b(?:emergency|gas leak|smell gas|flood(?:ed|ing)?|burst pipe|pipe burst|fire|locked out of (?:my|the) (?:house|apartment|car)|stranded|emergencia|notfall|rohrbruch|urgence|fuite|emergenza)\b", examples=("A pipe burst and my kitchen is flooded", "I smell gas in my apartment", "I'm locked out of my house")),
     Purpose(label="repair_request", category="service", about="a repair", pattern=r"\b(?:repair(?:ed|s)?|fix (?:my|the|it|a)|technician|plumber|electrician|maintenance|broken|leak(?:s|ing|y)?|heating|air condition\w*|boiler|dishwasher|washing machine|reparar|reparación|técnico|averiad[oa]|reparatur|reparieren|techniker|handwerker|heizung|kaputt|réparer|réparation|technicien|riparare|tecnico)\b", examples=("My washing machine is broken and needs repair", "Can you send a technician?", "The heating in my apartment does not work", "My car needs an oil change")),
     Purpose(label="travel_change", category="travel", about="a trip", pattern=r"\b(?:flight|luggage|baggage|boarding|check-?in|check ?out|airport|train ticket|vuelo|equipaje|maleta|flug|gepäck|koffer|vol|bagages|volo|bagaglio|voo)\b", examples=("My flight was cancelled", "I want to change my flight", "My luggage is lost", "Can I get a late check-out?")),
-    Purpose(label="job_inquiry", category="careers", about="a job", pattern=r"\b(?:job (?:opening|application|offer|position)?|hiring|apply(?:ing)? for|vacanc\w+|interview|resume|empleo|trabajo en|vacante|stelle|bewerb\w+|emploi|candidature|lavoro|emprego)\b", examples=("Are you hiring at the moment?", "I applied for a job last week", "I want to ask about an open position")),
+    Purpose(label="job_inquiry", category="careers", about="a job", pattern=r"\b(?:job (?:openings?|applications?|offers?|positions?|interview)|a job\b(?! well)|positions?|your ad\b|recruit\w+|hiring|apply(?:ing)? for|vacanc\w+|interview|resume|empleo|trabajo en|vacante|stelle|bewerb\w+|emploi|candidature|lavoro|emprego)\b", examples=("Are you hiring at the moment?", "I applied for a job last week", "I want to ask about an open position")),
     Purpose(label="loan_inquiry", category="finance", about="a loan", pattern=r"\b(?:loan|mortgage|credit (?:line|limit|score)|interest rate|préstamo|hipoteca|kredit|darlehen|hypothek|prêt|crédit|prestito|mutuo|empréstimo)\b", examples=("I'd like to apply for a loan", "What is the interest rate for a mortgage?")),
     Purpose(label="account_balance", category="finance", about="a balance", pattern=r"\b(?:(?:account )?balance|how much (?:do i (?:owe|have)|is left)|saldo|kontostand|guthaben|solde)\b", examples=("What is my account balance?", "How much do I still owe?")),
     Purpose(label="feedback", category="feedback", about="feedback", pattern=r"\b(?:feedback|survey|rate (?:my|your|the)|review|suggestion|compliment|opinión|sugerencia|bewertung|umfrage|rückmeldung|avis|sondage)\b", examples=("I want to give some feedback", "I would rate it nine out of ten", "I just wanted to say how happy I am with your team")),
@@ -86,7 +87,7 @@ _SPECIFIC = frozenset(
 """Purposes whose words are never said by the way."""
 
 _SMALL_TALK = re.compile(
-    r"^(?:(?:hi|hello|hey|yes|yeah|yep|no|nope|okay|ok|sure|right|thanks|thank you|please|bye|goodbye|good|great|perfect|fine|hola|gracias|sí|hallo|ja|nein|danke|bonjour|merci|oui|non|um|uh|morning|afternoon|evening|there|alright|that's|it|all|correct|exactly|so|much|very|a|lot|have|nice|day)[\s,.!?]*)+$",
+    r"^(?:(?:hi|hello|hey|yes|yeah|yep|no|nope|okay|ok|sure|right|thanks|thank you|please|bye|goodbye|good|great|perfect|fine|hola|buenos|buenas|días|tardes|noches|guten|tag|abend|morgen|bonsoir|buongiorno|olá|bom|dia|hallo|gracias|sí|hallo|ja|nein|danke|bonjour|merci|oui|non|um|uh|morning|afternoon|evening|there|alright|that's|it|all|correct|exactly|so|much|very|a|lot|have|nice|day)[\s,.!?]*)+$",
     re.IGNORECASE,
 )
 
@@ -98,8 +99,11 @@ class PurposeFinder:
         self._embed = embed
         self._examples: tuple[tuple[str, ...], np.ndarray] | None = None
 
-    def find(self, reading: Reading, *, end_reason: EndReason | None) -> Purpose | None:
-        """What the user wanted; None where too little was said. `GENERAL` for what is none of the known purposes."""
+    def find(self, reading: Reading, *, end_reason: EndReason | None, mood: float = 0.5) -> Purpose | None:
+        """What the user wanted; None where too little was said. `GENERAL` for what is none of the known purposes.
+
+        `mood` is how the user sounded, from 0 to 1: who wants nothing else complains or praises.
+        """
         if end_reason is EndReason.VOICEMAIL:
             return _BY_LABEL["voicemail"]
         sentences = [
@@ -118,19 +122,30 @@ class PurposeFinder:
                 if hits:
                     boost = 1.6 if label in _SPECIFIC else 1.0
                     scores[label] += 0.4 * boost * weight * min(len(hits), 3) ** 0.5
+        nearness: dict[str, float] = {}
         if self._embed is not None and reading.language == "en":
-            self._add_nearness(self._embed, scores, [sentence for sentence, _ in sentences], weights)
+            nearness = self._add_nearness(self._embed, scores, [sentence for sentence, _ in sentences], weights)
         if is_declined(reading) and len(sentences) <= 6:
             scores["not_interested"] += 0.5
         label = max(scores, key=lambda name: scores[name])
-        if scores[label] < _LEAST_SCORE:
-            spoken = sum(len(words(sentence)) for sentence, _ in sentences)
-            return (
-                Purpose(label=GENERAL, category="general", about="", pattern="", examples=()) if spoken >= 3 else None
-            )
-        return _BY_LABEL[label]
+        if scores[label] >= _LEAST_SCORE:
+            return _BY_LABEL[label]
+        if sum(len(words(sentence)) for sentence, _ in sentences) < 3:
+            return None
+        if mood < _ANGRY:
+            return _BY_LABEL["complaint"]
+        nearest = max(nearness, key=lambda name: nearness[name], default=None)
+        if nearest is not None and nearness[nearest] >= _LEAST_NEARNESS_ALONE:
+            return _BY_LABEL[nearest]
+        if mood > _GLAD and not any(sentence.endswith("?") for sentence, _ in sentences) and reading.language == "en":
+            return _BY_LABEL["feedback"]
+        return Purpose(label=GENERAL, category="general", about="", pattern="", examples=())
 
-    def _add_nearness(self, embed: Embed, scores: dict[str, float], sentences: list[str], weights: list[float]) -> None:
+    def _add_nearness(
+        self, embed: Embed, scores: dict[str, float], sentences: list[str], weights: list[float]
+    ) -> dict[str, float]:
+        """Add what lies near in meaning to the scores; how near each purpose came to any sentence."""
+        nearest: dict[str, float] = {}
         if self._examples is None:
             pairs = [(purpose.label, example) for purpose in PURPOSES for example in purpose.examples]
             self._examples = (tuple(label for label, _ in pairs), embed(tuple(text for _, text in pairs)))
@@ -141,10 +156,7 @@ class PurposeFinder:
             for label, value in zip(labels, row, strict=True):
                 best[label] = max(best.get(label, 0.0), float(value))
             for label, value in best.items():
+                nearest[label] = max(nearest.get(label, 0.0), value)
                 if value > _LEAST_NEARNESS:
                     scores[label] += 1.5 * weight * (value - _LEAST_NEARNESS)
-
-
-def user_words(reading: Reading) -> str:
-    """Everything the user said."""
-    return " ".join(reading.said(Speaker.USER))
+        return nearest

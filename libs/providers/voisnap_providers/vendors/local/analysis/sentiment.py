@@ -21,6 +21,9 @@ _PHRASES: tuple[tuple[re.Pattern[str], float], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), value)
     for pattern, value in (
         (r"\bno (?:problem|worries)\b|\bnot (?:a problem|bad)\b|\bkein problem\b|\bsin problema|\bpas de (?:problème|souci)", 0.8),
+        (r"\bwrong number\b|\bsorry (?:to bother|for (?:the|my)|about (?:that|the)|i)\b|\b(?:oh|um|i\'m) sorry\b", 0.0),
+        (r"\byou(?:\'d| had) better\b|\bhow (?:can|could|is) (?:that|this|it) (?:even )?(?:happen|possible|be)\w*\b|\bare you (?:serious|joking)\b|\bunbelievable\b|\bgiven (?:away )?to (?:someone|somebody) else\b", -2.0),
+        (r"\bgood (?:riddance|luck with that)\b|\bno thanks to you\b|\bgreat[.,]? (?:just great|another|so|now)\b|\bthanks for nothing\b", -2.8),
         (r"\bno,? (?:thank you|thanks)\b|\bnein,? danke\b|\bno,? gracias\b|\bnon,? merci\b", 0.0),
         (r"\b(?:any|another|the|a|my) (?:issue|problem|question)s?\b(?=.{0,40}\?)", -0.3),
         (r"\b(?:thank you|thanks) (?:so|very) much\b|\bthanks a (?:lot|million|bunch)\b|\bmuchas gracias\b|\bvielen (?:herzlichen )?dank\b|\bmerci beaucoup\b|\bgrazie mille\b|\bmuito obrigad[oa]\b", 2.0),

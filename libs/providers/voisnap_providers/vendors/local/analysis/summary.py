@@ -12,14 +12,61 @@ from voisnap_domain.sessions import WRITTEN_CHANNELS, Direction, EndReason
 from . import outcomes
 from .purposes import GENERAL, Purpose
 from .reading import Reading, words
+from .topics import CHATTER
+from .words import STOP_WORDS, VALENCES
 
 LONGEST_QUOTE = 220
+_WORDS = (
+    (STOP_WORDS["en"] - {"i"})
+    | frozenset(VALENCES["en"])
+    | CHATTER
+    | frozenset(
+        [
+            "half",
+            "nobody",
+            "someone",
+            "somebody",
+            "everyone",
+            "everything",
+            "something",
+            "nothing",
+            "both",
+            "each",
+            "either",
+            "many",
+            "several",
+            "most",
+            "unfortunately",
+            "currently",
+            "usually",
+            "yesterday",
+            "today",
+            "tomorrow",
+            "tonight",
+            "anyone",
+            "shipping",
+            "delivery",
+            "orders",
+            "appointments",
+            "customers",
+            "members",
+            "prices",
+            "payments",
+            "returns",
+            "parking",
+        ]
+    )
+)
 _LEAD = re.compile(
-    r"^(?:(?:hi|hello|hey|yes|yeah|yep|no|well|so|okay|ok|right|sure|um|uh|look|listen|please|actually|oh|good (?:morning|afternoon|evening|day)|hi there|hello there|thanks|thank you|great|perfect|alright|of course|certainly|absolutely|i see|and|but|because|sorry|excuse me|not really|got it|wonderful)\b(?:\s(?:there|again|much))?[\s,.!?-]+)+",
+    r"^(?:(?:hi|hello|hey|yes|yeah|yep|no|well|so|okay|ok|right|sure|um|uh|look|listen|please|actually|oh|good (?:morning|afternoon|evening|day)|understood|hola|buenos días|buenas (?:tardes|noches)|guten (?:tag|morgen|abend)|hallo|bonjour|bonsoir|buongiorno|bom dia|boa (?:tarde|noite)|olá|hi there|hello there|thanks|thank you|great|perfect|alright|of course|certainly|absolutely|i see|and|but|because|sorry|excuse me|not really|got it|wonderful)\b(?:\s(?:there|again|much))?[\s,.!?-]+)+",
     re.IGNORECASE,
 )
 _INTRO = re.compile(
-    r"^(?:(?:my name is|this is|i'm|i am|it's)\s(?:[A-Z][\w'-]+\s?){1,3}(?:\s?(?:calling|here|speaking))?(?:\sfrom\s[\w\s]{2,30})?(?:,|\.|\sand\b|$)\s*)",
+    r"^(?i:(?:my name is|this is|i'm|i am|it's|mein name ist|mi nombre es|me llamo|je m'appelle|mi chiamo)\s)(?:[A-ZÁÉÍÓÚÄÖÜÑ][\w'-]+\s?){1,3}"
+    r"(?i:(?:calling|here|speaking)?(?:\s?from\s[\w\s]{2,30})?(?:,|\.|\sand\b|$))\s*"
+)
+_IMPERATIVE = re.compile(
+    r"^(?:cancel|stop|give|send|tell|call|take|remove|help|get|put|change|book|transfer|connect|unplug|plug|restart|reset|check|bring|write|visit|go|try|press|enter|fill|open|click|make sure|contact|hold|wait)\b(?!ed|ing)",
     re.IGNORECASE,
 )
 _WANTS = re.compile(
@@ -35,6 +82,10 @@ _WOULD_LIKE = re.compile(
     re.IGNORECASE,
 )
 _ASKS_YOU = re.compile(r"^(?:(?:can|could|would|will) you(?: please)?|please)\s+(?P<rest>\w.+)$", re.IGNORECASE)
+_WANTS_ELSEWHERE = re.compile(
+    r"\b(?:quiero|quisiera|necesito|me gustaría|tengo una|möchte|brauche|habe eine|hätte gerne?|voudrais|j'ai besoin|j'aimerais|vorrei|ho bisogno|gostaria|preciso|queria)\b",
+    re.IGNORECASE,
+)
 _QUESTION = re.compile(
     r"^(?:what|when|where|why|who|which|how|is|are|do|does|did|can|could|will|would|has|have|was|were|am|should)\b",
     re.IGNORECASE,
@@ -77,7 +128,7 @@ def summary_of(
 ) -> str:
     """The summary, in the language of the conversation where it is one of six, else in English around quoted words."""
     if reading.language in _QUOTES:
-        return cut(_quoted(reading, outcome), MAX_SUMMARY_CHARS)
+        return cut(_quoted(reading, outcome, purpose), MAX_SUMMARY_CHARS)
     if dialogue.end_reason is EndReason.VOICEMAIL or (purpose and purpose.label == "voicemail"):
         return "The call was answered by a voicemail. " + _voicemail(reading)
     parts = [_request(reading, dialogue, purpose), _answer(reading, outcome), _end(reading, outcome, sentiment)]
@@ -103,6 +154,8 @@ def _request(reading: Reading, dialogue: Dialogue, purpose: Purpose | None) -> s
         return _sentence(f"Customer asked for {_turned(match['rest'], _PERSONS_OF_USER)}")
     if match := _ASKS_YOU.match(text):
         return _sentence(f"Customer asked the agent to {_turned(match['rest'], _PERSONS_OF_USER)}")
+    if _IMPERATIVE.match(text):
+        return _sentence(f"Customer asked the agent to {_turned(_uncapitalised(text), _PERSONS_OF_USER)}")
     if text.endswith("?") or _QUESTION.match(text):
         return f'Customer asked: "{_quote(text)}"'
     return _sentence(f"Customer said that {_turned(_lowered(text), _PERSONS_OF_USER)}")
@@ -113,6 +166,8 @@ def _answer(reading: Reading, outcome: Outcome) -> str:
     if best is None:
         return ""
     text = _bare(best)
+    if _IMPERATIVE.match(text):
+        return _sentence(f"Agent asked the customer to {_turned(_uncapitalised(text), _PERSONS_OF_AGENT)}")
     return _sentence(f"Agent said that {_turned(_lowered(text), _PERSONS_OF_AGENT)}")
 
 
@@ -140,10 +195,10 @@ def _voicemail(reading: Reading) -> str:
     return f'Agent said: "{_quote(left[-1].text)}"' if left else "No message was left."
 
 
-def _quoted(reading: Reading, outcome: Outcome) -> str:
+def _quoted(reading: Reading, outcome: Outcome, purpose: Purpose | None) -> str:
     user, agent = _QUOTES[reading.language]
     parts = []
-    if (asked := _request_sentence(reading, None)) or reading.user:
+    if (asked := _request_sentence(reading, purpose)) or reading.user:
         parts.append(user.format(user=_quote(asked or reading.user[0].text).rstrip(".")))
     if answered := _answer_sentence(reading, outcome):
         parts.append(agent.format(agent=_quote(answered).rstrip(".")))
@@ -163,6 +218,7 @@ def _request_sentence(reading: Reading, purpose: Purpose | None) -> str | None:
             continue
         score = min(count, 14) / 14 - 0.09 * place
         score += 0.8 * bool(_WANTS.search(text) or _ABOUT.search(text) or _WOULD_LIKE.search(text))
+        score += 0.5 * bool(_WANTS_ELSEWHERE.search(text))
         score += 0.35 * (text.endswith("?") or bool(_ASKS_YOU.match(text)))
         score += 0.7 * (pattern is not None and pattern.search(text) is not None)
         if score > most or best is None:
@@ -223,58 +279,13 @@ def _turned(text: str, persons: tuple[tuple[str, str], ...]) -> str:
 def _lowered(text: str) -> str:
     """The text as the rest of a sentence; names and "I" stay."""
     first = text.split(" ", 1)[0]
-    is_word = first[1:].islower() and first.lower() in {
-        *(
-            "the",
-            "a",
-            "an",
-            "my",
-            "your",
-            "our",
-            "we",
-            "you",
-            "it",
-            "it's",
-            "there",
-            "this",
-            "that",
-            "that's",
-            "they",
-            "he",
-            "she",
-            "his",
-            "her",
-            "these",
-            "those",
-        ),
-        *(
-            "yes",
-            "no",
-            "if",
-            "when",
-            "since",
-            "unfortunately",
-            "all",
-            "every",
-            "nobody",
-            "someone",
-            "somebody",
-            "one",
-            "two",
-            "some",
-            "most",
-            "for",
-            "in",
-            "on",
-            "at",
-            "as",
-            "once",
-            "we've",
-            "you're",
-            "we're",
-        ),
-    }
-    return first.lower() + text[len(first) :] if is_word else text
+    plain = first.lower().strip(",.'")
+    is_word = (len(first) == 1 or first[1:].islower()) and (plain in _WORDS or plain.partition("'")[0] in _WORDS)
+    return _uncapitalised(text) if is_word else text
+
+
+def _uncapitalised(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _sentence(text: str) -> str:

@@ -45,8 +45,9 @@ STOP_WORDS: dict[str, frozenset[str]] = {
 _EN = {
     3: "excellent amazing fantastic outstanding brilliant superb love loved lifesaver thrilled delighted awesome exceptional",
     2.4: "great wonderful perfect perfectly impressed lovely happy pleased terrific glad best super beautifully",
-    1.8: "good nice helpful satisfied appreciate appreciated enjoy enjoyed easy smooth friendly kind quick quickly relief relieved excited recommend thankful grateful reasonable",
-    1.1: "thanks thank cool fine solved resolved fixed works working comfortable interested interesting welcome better clear sorted",
+    1.8: "good helpful satisfied appreciate appreciated enjoy enjoyed easy smooth friendly kind quick quickly relief relieved excited recommend thankful grateful reasonable",
+    0.7: "thanks thank thx fine",
+    1.1: "cool nice solved resolved fixed works working comfortable interested interesting welcome better clear sorted",
     -3: "terrible horrible awful disgusting disgusted furious outrageous ridiculous unacceptable pathetic worst hate scam fraud useless appalling nightmare atrocious shameful disgrace disgraceful liar liars",
     -2.4: "angry frustrated frustrating upset disappointed disappointing disappointment annoyed annoying rude poor unhappy unprofessional incompetent livid lied mistreated joke absurd robbed",
     -1.7: "bad broken wrong fail failed fails failing failure crash crashed crashes crashing complaint complain complaining problem problems issue worse mess messed unfair confused confusing damaged defective faulty stuck worried concerned overcharged impossible unreliable stressed pain painful lost mistake missing leaking",
