@@ -12,7 +12,7 @@ import json
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -27,7 +27,7 @@ from voisnap_domain.agents import Endpointing, EndpointingProvider
 from voisnap_stack.load_audio import SILENT_ROOM, Utterance
 from voisnap_stack.load_callers import CallerClock, Line
 from voisnap_stack.load_report import table
-from voisnap_stack.load_socket import Dialect, SocketLine, open_line
+from voisnap_stack.load_socket import CallRefused, Dialect, SocketLine, open_line
 from voisnap_stack.load_voice import HubJson
 
 CALLS = 8
@@ -35,6 +35,8 @@ CALLS = 8
 QUIET_SECONDS = 0.25
 """Sound after so much silence is another answer."""
 MISSED_SECONDS = 4.0
+REFUSED_SECONDS = (1.0, 2.0, 4.0)
+"""Waits before a server that refused is called again: it sheds load while others use the machine."""
 CONTENDERS = ("voisnap-vad", "voisnap-semantic", "pipecat-vad", "pipecat-smart-turn", "livekit-vad")
 """A server and what ends a turn with it. With `-vad` it is the configured silence; the others listen to how the words were said, with their
 own delays."""
@@ -144,8 +146,7 @@ async def recite(
     """One call."""
     dialect = kind((Utterance(audio=recording.audio),), (SILENT_ROOM,))
     caller: Any = Reciter(recording, dialect.is_loud)
-    line: SocketLine = await open_line(url, dialect, caller, headers=headers)
-    caller.line = line
+    line = caller.line = await connected(lambda: open_line(url, dialect, caller, headers=headers))
     clock.add(caller)
     try:
         async with asyncio.timeout(len(recording.audio) / recording.audio.rate + 20):
@@ -154,6 +155,16 @@ async def recite(
         clock.remove(caller)
         await line.close()
     return caller.judged(contender)
+
+
+async def connected(connect: Callable[[], Awaitable[SocketLine]]) -> SocketLine:
+    """A line; a server that has no room at the moment is asked again. Raises CallRefused."""
+    for pause in REFUSED_SECONDS:
+        try:
+            return await connect()
+        except CallRefused:
+            await asyncio.sleep(pause)
+    return await connect()
 
 
 async def measure(args: argparse.Namespace) -> list[Judged]:
