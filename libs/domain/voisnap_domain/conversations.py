@@ -5,6 +5,7 @@ Times are seconds from the moment the caller was connected. An agent's turn hold
 
 from datetime import datetime
 from enum import StrEnum
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -110,6 +111,29 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     end_reason: EndReason | None
     tags: tuple[str, ...] = ()
     outcome: str | None = None
+
+
+def in_turn(words: tuple[Word, ...], *, start: float, end: float) -> tuple[Word, ...]:
+    """The words with times that follow each other from `start` to `end` of their turn; good times stay as they are.
+
+    Recognisers and voices time words apart from each other, and some of them let words overlap, run backwards, or reach beyond the audio
+    they belong to. A word begins no earlier than the one before it ended, and ends no later than the next one begins.
+    """
+    placed: list[Word] = []
+    floor = start
+    for number, word in enumerate(words):
+        begins = min(max(_finite(word.start_time, floor), floor), end)
+        following = _finite(words[number + 1].start_time, end) if number + 1 < len(words) else end
+        limit = min(following, end) if following > begins else end
+        floor = min(max(_finite(word.end_time, begins), begins), limit)
+        if (begins, floor) != (word.start_time, word.end_time):
+            word = msgspec.structs.replace(word, start_time=begins, end_time=floor)
+        placed.append(word)
+    return tuple(placed)
+
+
+def _finite(moment: float, otherwise: float) -> float:
+    return moment if isfinite(moment) else otherwise
 
 
 def status_of_ended(reason: EndReason, *, user_was_heard: bool) -> ConversationStatus:

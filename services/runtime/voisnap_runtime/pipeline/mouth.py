@@ -288,7 +288,7 @@ class Mouth:
 
     def _placed(self, part: _Part, word: SpokenWord) -> HeardWord:
         start = self._time_of(part.start + round(word.start * RATE))
-        end = self._time_of(min(part.start + round(word.end * RATE), self._played))
+        end = self._time_of(min(part.start + round(word.end * RATE), self._played) - 1) + 1 / RATE
         return HeardWord(word=word.word, start=start, end=max(start, end))
 
     def _time_of(self, sample: int) -> float:

@@ -7,7 +7,7 @@ ended or was cut.
 from collections.abc import Callable
 
 import msgspec
-from voisnap_domain.conversations import Speaker, Turn, TurnLatency, Word
+from voisnap_domain.conversations import Speaker, Turn, TurnLatency, Word, in_turn
 
 from .events import CallEvent, TranscriptionUpdated, TurnFinished
 from .mouth import Heard
@@ -170,7 +170,7 @@ class TurnLog:
             speaker=Speaker.USER,
             text=" ".join(said.text for said in pieces),
             start_time=pieces[0].start,
-            end_time=max(pieces[0].start, pieces[-1].end),
+            end_time=max(pieces[0].start, *(said.end for said in pieces)),
             confidence=sum(said.confidence for said in pieces) / len(pieces),
             words=tuple(word for said in pieces for word in said.words),
         )
@@ -179,7 +179,8 @@ class TurnLog:
         return self._next + 1 if self._agent_speaks else self._next
 
     def _record(self, turn: Turn) -> None:
-        turn = msgspec.structs.replace(turn, sequence=self._next)
+        words = in_turn(turn.words, start=turn.start_time, end=turn.end_time)
+        turn = msgspec.structs.replace(turn, sequence=self._next, words=words)
         self._next += 1
         self.turns.append(turn)
         self._notify(TurnFinished(turn=turn))
