@@ -22,8 +22,8 @@ pytestmark = pytest.mark.e2e
 QUESTION = Path(__file__).parent / "fixtures" / "audio" / "question-teeth-cleaning.wav"
 CLIENT = Path(__file__).with_name("survival_client.mjs")
 
-SEAMLESS_MS = 600
-"""From the goodbye of one process to the welcome of the other: 30 ms on a quiet machine, 300 on two cores that eight others want."""
+SEAMLESS_MS = 300
+"""From the goodbye of one process to the welcome of the other: 40 to 90 ms, also on two cores that eight others want."""
 
 GREETING = (
     "Hello, this is Aria of Harbor Street Dental. I can find a time for your next visit, I can tell you what a treatment costs, "
