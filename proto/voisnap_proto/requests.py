@@ -7,11 +7,12 @@ import msgspec
 from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, TenantId
 from voisnap_domain.rehearsals import Rehearsal
 from voisnap_domain.sessions import Channel, EndReason, SessionPlan
-from voisnap_domain.tenants import Environment
+from voisnap_domain.tenants import Environment, Owner, Tenant
 
 OPEN_SESSION = "rpc.runtime.open_session.v1"
 END_SESSION = "rpc.runtime.end_session.v1"
 PLAN_SESSION = "rpc.api.plan_session.v1"
+CREATE_TENANT = "rpc.admin.create_tenant.v1"
 
 
 class IceServer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -81,8 +82,28 @@ class SessionEnding(msgspec.Struct, frozen=True, kw_only=True):
     found: bool
 
 
+class CreateTenant(msgspec.Struct, frozen=True, kw_only=True):
+    """Make the tenant of somebody who registered and confirmed the address. Asking again with the same id changes nothing.
+
+    Refusals: Conflict `slug-taken`.
+    """
+
+    tenant_id: TenantId
+    name: str
+    slug: str
+    plan: str
+    owner: Owner
+
+
+class TenantReady(msgspec.Struct, frozen=True, kw_only=True):
+    """The tenant as it is now."""
+
+    tenant: Tenant
+
+
 REQUESTS: dict[str, tuple[type, type]] = {
     OPEN_SESSION: (OpenSession, SessionOpened),
     END_SESSION: (EndSession, SessionEnding),
     PLAN_SESSION: (PlanSession, SessionPlanned),
+    CREATE_TENANT: (CreateTenant, TenantReady),
 }

@@ -29,7 +29,7 @@ _STATUS: tuple[tuple[type[DomainError], int], ...] = (
     (errors.LimitReached, 429),
     (DomainError, 400),
 )
-_STATUS_OF_CODE = {"node-full": 503}
+_STATUS_OF_CODE = {"node-full": 503, "temporarily-unavailable": 503}
 """Codes whose status is not that of their class: no tenant is at fault when a node has no room."""
 
 _TITLES = {

@@ -60,15 +60,23 @@ Keys = dict[str, Ed25519PublicKey]
 
 
 class TokenSigner:
-    """Signs tokens with one private key; its `kid` is the key's thumbprint (RFC 7638)."""
+    """Signs tokens with one private key; its `kid` is the key's thumbprint (RFC 7638).
 
-    def __init__(self, private_key_pem: bytes) -> None:
+    `others` (private or public keys, PEM) are published too: former ones while their tokens live, the next one before it signs, so that
+    whoever verifies knows it in time.
+    """
+
+    def __init__(self, private_key_pem: bytes, others: tuple[bytes, ...] = ()) -> None:
         key = serialization.load_pem_private_key(private_key_pem, password=None)
         if not isinstance(key, Ed25519PrivateKey):
             raise ValueError("the JWT key is not an Ed25519 private key")
         self._key = key
         self._jwk = _public_jwk(key.public_key())
         self.kid: str = self._jwk["kid"]
+        self._published = {self.kid: key.public_key()}
+        for pem in others:
+            other = _public_key(pem)
+            self._published.setdefault(_public_jwk(other)["kid"], other)
 
     @classmethod
     def generate(cls) -> Self:
@@ -111,11 +119,11 @@ class TokenSigner:
 
     def jwks(self) -> dict[str, Any]:
         """The key set document to publish at `/.well-known/jwks.json`."""
-        return {"keys": [self._jwk]}
+        return {"keys": [_public_jwk(key) for key in self._published.values()]}
 
     def keys(self) -> Keys:
-        """The public key, for verifying in the same process."""
-        return {self.kid: self._key.public_key()}
+        """The published keys, for verifying in the same process."""
+        return dict(self._published)
 
 
 def generate_private_key() -> bytes:
@@ -240,6 +248,18 @@ class JwksClient:
         async with self._lock:
             if self._fetched_at is None or self._clock() - self._fetched_at >= pause:
                 await self.refresh()
+
+
+def _public_key(pem: bytes) -> Ed25519PublicKey:
+    """The public half of a private or public key. Raises ValueError."""
+    if b"PRIVATE KEY" in pem:
+        private = serialization.load_pem_private_key(pem, password=None)
+        key = private.public_key() if isinstance(private, Ed25519PrivateKey) else None
+    else:
+        key = serialization.load_pem_public_key(pem)
+    if not isinstance(key, Ed25519PublicKey):
+        raise ValueError("not an Ed25519 key")
+    return key
 
 
 def _public_jwk(key: Ed25519PublicKey) -> dict[str, str]:

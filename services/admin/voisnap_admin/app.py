@@ -18,6 +18,7 @@ from voisnap_kit.postgres import Database
 from .audit.routes import AuditController
 from .auth import Tokens, provide_caller
 from .settings import Settings
+from .tenants import subscribers as tenant_subscribers
 from .tenants.routes import TenantController
 
 ROUTES = (TenantController, AuditController)
@@ -39,8 +40,12 @@ def build(
 
     @asynccontextmanager
     async def at_work(_app: Litestar) -> AsyncGenerator[None]:
-        async with background(relay.run()):
-            yield
+        creating = await tenant_subscribers.subscribe(bus, database)
+        try:
+            async with background(relay.run()):
+                yield
+        finally:
+            await creating.close()
 
     checks: dict[str, Check] = {
         "database": database.check,

@@ -130,6 +130,7 @@ TABLES = {
     "recovery_codes": "INSERT INTO recovery_codes VALUES ('usr_1', '\\x00', 'ten_a', now())",
     "login_challenges": "INSERT INTO login_challenges VALUES"
     " ('\\x00', 'login', 'ten_a', 'usr_1', 'live', null, null, 0, now())",
+    "registrations": "INSERT INTO registrations VALUES ('usr_1', 'ten_a', 'c', now())",
     "mail_outbox": "INSERT INTO mail_outbox VALUES"
     " ('mail_1', 'ten_a', 'usr_1', 'a', 'n', 'invitation', 's', 'b', now(), now())",
     "api_keys": "INSERT INTO api_keys (id, tenant_id, environment, name, prefix, key_hash, scopes, created_at)"
@@ -165,7 +166,7 @@ TABLES = {
 
 BOTH_ENVIRONMENTS = {
     *("tenants", "users", "one_time_links", "token_revocations", "totp_secrets", "passkeys", "recovery_codes"),
-    *("login_challenges", "mail_outbox"),
+    *("login_challenges", "mail_outbox", "registrations"),
 }
 
 

@@ -32,7 +32,7 @@ async def serve_api() -> None:
     settings = load(Settings, os.environ)
     log.configure("api", level=settings.log_level, fmt=settings.log_format)
     trace.configure("api", settings.otel_exporter_otlp_endpoint)
-    signer = await asyncio.to_thread(_signer, settings.jwt_private_key_file)
+    signer = await asyncio.to_thread(_signer, settings)
     gate = DrainGate()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings.database_url, max_size=20))
@@ -89,11 +89,20 @@ def main() -> None:
     run({None: serve_api, "migrate": migrate_api, "seed-demo": seed}[arguments.command])
 
 
-def _signer(path: Path) -> TokenSigner:
+def _signer(settings: Settings) -> TokenSigner:
+    others = tuple(_key("JWT_OTHER_KEY_FILES", Path(name)) for name in settings.jwt_other_key_files)
+    path = settings.jwt_private_key_file
     try:
-        return TokenSigner(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise SettingsError((f"JWT_PRIVATE_KEY_FILE: {path} can't be used: {error}",)) from None
+        return TokenSigner(_key("JWT_PRIVATE_KEY_FILE", path), others)
+    except ValueError as error:
+        raise SettingsError((f"JWT_PRIVATE_KEY_FILE or JWT_OTHER_KEY_FILES can't be used: {error}",)) from None
+
+
+def _key(variable: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError((f"{variable}: {path} can't be used: {error}",)) from None
 
 
 if __name__ == "__main__":

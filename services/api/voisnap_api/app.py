@@ -41,6 +41,7 @@ from .mfa.routes import MfaController
 from .mfa.usecases import Vault
 from .recordings.links import RecordingLinks, signing_key_of
 from .recordings.routes import download, look
+from .registration.routes import RegistrationController
 from .session_plans import subscribers as session_plans
 from .settings import Settings
 from .users.routes import UserController
@@ -51,6 +52,7 @@ _log = log.get(__name__)
 ROUTES = (
     AuthController,
     MfaController,
+    RegistrationController,
     UserController,
     MailController,
     ApiKeyController,
@@ -127,6 +129,7 @@ def build(
             "sites": provide(Sites(settings.public_url, settings.cors_allowed_origins)),
             "vault": provide(Vault((settings.secrets_key or settings.blobs_signing_key).value.encode())),
             "is_sending": provide(settings.smtp_url is not None),
+            "registration": provide(settings.registration),
         },
         layers=[lambda inner: RateHeaders(inner, limiter)],
         middleware=[
@@ -176,6 +179,7 @@ def openapi_document() -> str:
         "sites",
         "vault",
         "is_sending",
+        "registration",
     )
     app = Litestar(
         route_handlers=list(ROUTES),

@@ -1,12 +1,14 @@
 """API keys on the wire."""
 
 from datetime import datetime
+from typing import Annotated
 
+from msgspec import Meta
 from voisnap_domain.tenants import Environment
 
 from voisnap_api.wire import Body, View, instant
 
-from .records import ApiKey
+from .records import ApiKey, KeyStatus
 
 
 class ApiKeyBody(Body, frozen=True, kw_only=True):
@@ -15,6 +17,18 @@ class ApiKeyBody(Body, frozen=True, kw_only=True):
     name: str
     scopes: tuple[str, ...]
     expires_at: datetime | None = None
+
+
+class ApiKeyPatch(Body, frozen=True, kw_only=True):
+    """A key's new name. Scopes never change: make another key."""
+
+    name: str
+
+
+class RotationBody(Body, frozen=True, kw_only=True):
+    """How long the old key stays good beside the new one: up to thirty days."""
+
+    overlap_seconds: Annotated[int, Meta(ge=0, le=2_592_000)] = 86_400
 
 
 class ApiKeyView(View, frozen=True, kw_only=True):
@@ -29,9 +43,12 @@ class ApiKeyView(View, frozen=True, kw_only=True):
     expires_at: str | None
     last_used_at: str | None
     revoked_at: str | None
+    status: KeyStatus
+    created_by: str | None
+    replaced_by: str | None
 
     @classmethod
-    def of(cls, key: ApiKey) -> "ApiKeyView":
+    def of(cls, key: ApiKey, *, at: datetime) -> "ApiKeyView":
         return cls(
             id=key.id,
             name=key.name,
@@ -42,6 +59,9 @@ class ApiKeyView(View, frozen=True, kw_only=True):
             expires_at=_instant(key.expires_at),
             last_used_at=_instant(key.last_used_at),
             revoked_at=_instant(key.revoked_at),
+            status=key.status(at=at),
+            created_by=key.created_by,
+            replaced_by=key.replaced_by,
         )
 
 

@@ -6,7 +6,7 @@ from voisnap_domain.ids import ApiKeyId, TenantId
 from voisnap_domain.tenants import Environment
 from voisnap_kit.postgres import Tx
 
-from .records import ApiKey
+from .records import ApiKey, KeyFilter
 
 
 async def insert(tx: Tx, key: ApiKey, *, key_hash: bytes) -> None:
@@ -35,7 +35,8 @@ async def by_hash(tx: Tx, key_hash: bytes) -> ApiKey | None:
     return await tx.maybe(
         ApiKey,
         """
-        SELECT id, tenant_id, environment, name, prefix, scopes, created_by, created_at, expires_at, last_used_at, revoked_at
+        SELECT id, tenant_id, environment, name, prefix, scopes, created_by, created_at, expires_at, last_used_at, revoked_at,
+               replaced_by
           FROM api_keys
          WHERE key_hash = %(key_hash)s
         """,
@@ -43,31 +44,136 @@ async def by_hash(tx: Tx, key_hash: bytes) -> ApiKey | None:
     )
 
 
-async def page(tx: Tx, tenant_id: TenantId, environment: Environment, *, limit: int, offset: int) -> list[ApiKey]:
-    """One page of a tenant's keys, newest first."""
+async def get(tx: Tx, tenant_id: TenantId, environment: Environment, key_id: ApiKeyId) -> ApiKey | None:
+    """One key."""
+    return await tx.maybe(
+        ApiKey,
+        """
+        SELECT id, tenant_id, environment, name, prefix, scopes, created_by, created_at, expires_at, last_used_at, revoked_at,
+               replaced_by
+          FROM api_keys
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(key_id)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        key_id=key_id,
+    )
+
+
+async def get_for_change(tx: Tx, tenant_id: TenantId, environment: Environment, key_id: ApiKeyId) -> ApiKey | None:
+    """One key, locked until the transaction ends."""
+    return await tx.maybe(
+        ApiKey,
+        """
+        SELECT id, tenant_id, environment, name, prefix, scopes, created_by, created_at, expires_at, last_used_at, revoked_at,
+               replaced_by
+          FROM api_keys
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(key_id)s
+           FOR UPDATE
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        key_id=key_id,
+    )
+
+
+async def page(
+    tx: Tx, tenant_id: TenantId, environment: Environment, wanted: KeyFilter, *, now: datetime, limit: int, offset: int
+) -> list[ApiKey]:
+    """One page of a tenant's keys."""
     return await tx.all(
         ApiKey,
         """
-        SELECT id, tenant_id, environment, name, prefix, scopes, created_by, created_at, expires_at, last_used_at, revoked_at
+        SELECT id, tenant_id, environment, name, prefix, scopes, created_by, created_at, expires_at, last_used_at, revoked_at,
+               replaced_by
           FROM api_keys
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s
-         ORDER BY created_at DESC, id DESC
+           AND (%(status)s::text IS NULL
+                OR %(status)s = CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
+                                     WHEN expires_at <= %(now)s THEN 'expired' ELSE 'active' END)
+           AND (%(scope)s::text IS NULL OR %(scope)s = ANY (scopes))
+           AND (%(search)s::text IS NULL OR position(lower(%(search)s) IN lower(name || ' ' || prefix)) > 0)
+         ORDER BY CASE WHEN %(order)s::text = 'createdAt' AND %(descending)s::bool THEN created_at END DESC,
+                  CASE WHEN %(order)s = 'createdAt' AND NOT %(descending)s THEN created_at END,
+                  CASE WHEN %(order)s = 'name' AND %(descending)s THEN lower(name) END DESC,
+                  CASE WHEN %(order)s = 'name' AND NOT %(descending)s THEN lower(name) END,
+                  CASE WHEN %(order)s = 'lastUsedAt' AND %(descending)s THEN last_used_at END DESC NULLS LAST,
+                  CASE WHEN %(order)s = 'lastUsedAt' AND NOT %(descending)s THEN last_used_at END NULLS FIRST,
+                  CASE WHEN %(order)s = 'expiresAt' AND %(descending)s THEN expires_at END DESC NULLS FIRST,
+                  CASE WHEN %(order)s = 'expiresAt' AND NOT %(descending)s THEN expires_at END NULLS LAST,
+                  id DESC
          LIMIT %(limit)s OFFSET %(offset)s
         """,
         tenant_id=tenant_id,
         environment=environment,
+        status=wanted.status,
+        now=now,
+        scope=wanted.scope,
+        search=wanted.search,
+        order=wanted.order.value,
+        descending=wanted.descending,
         limit=limit,
         offset=offset,
     )
 
 
-async def count(tx: Tx, tenant_id: TenantId, environment: Environment) -> int:
-    """How many keys a tenant has."""
+async def count(tx: Tx, tenant_id: TenantId, environment: Environment, wanted: KeyFilter, *, now: datetime) -> int:
+    """How many keys there are on all pages."""
     return await tx.one(
         int,
-        "SELECT count(*) FROM api_keys WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s",
+        """
+        SELECT count(*)
+          FROM api_keys
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s
+           AND (%(status)s::text IS NULL
+                OR %(status)s = CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
+                                     WHEN expires_at <= %(now)s THEN 'expired' ELSE 'active' END)
+           AND (%(scope)s::text IS NULL OR %(scope)s = ANY (scopes))
+           AND (%(search)s::text IS NULL OR position(lower(%(search)s) IN lower(name || ' ' || prefix)) > 0)
+        """,
         tenant_id=tenant_id,
         environment=environment,
+        status=wanted.status,
+        now=now,
+        scope=wanted.scope,
+        search=wanted.search,
+    )
+
+
+async def rename(tx: Tx, tenant_id: TenantId, environment: Environment, key_id: ApiKeyId, name: str) -> None:
+    """Give a key another name."""
+    await tx.exec(
+        """
+        UPDATE api_keys SET name = %(name)s
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(key_id)s
+        """,
+        name=name,
+        tenant_id=tenant_id,
+        environment=environment,
+        key_id=key_id,
+    )
+
+
+async def replace(
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    key_id: ApiKeyId,
+    *,
+    replaced_by: ApiKeyId,
+    expires_at: datetime,
+) -> None:
+    """Let a key run out at the end of the overlap with the one that replaces it."""
+    await tx.exec(
+        """
+        UPDATE api_keys SET replaced_by = %(replaced_by)s, expires_at = least(expires_at, %(expires_at)s)
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(key_id)s
+        """,
+        replaced_by=replaced_by,
+        expires_at=expires_at,
+        tenant_id=tenant_id,
+        environment=environment,
+        key_id=key_id,
     )
 
 

@@ -9,6 +9,7 @@ from voisnap_kit.work import Caller, begin_as_system
 
 from voisnap_api.links.usecases import forget_old_links
 from voisnap_api.mfa.usecases import forget_old_challenges
+from voisnap_api.users.usecases import forget_unverified
 
 from .lockout import forget_old_failures
 from .revocations import forget_old_revocations
@@ -23,6 +24,7 @@ class Deleted(msgspec.Struct, frozen=True, kw_only=True):
     challenges: int
     failures: int
     revocations: int
+    unverified: int
 
 
 def old_log_ins(database: Database) -> Reconciler[Deleted]:
@@ -36,6 +38,7 @@ def old_log_ins(database: Database) -> Reconciler[Deleted]:
                 challenges=await forget_old_challenges(work),
                 failures=await forget_old_failures(work),
                 revocations=await forget_old_revocations(work),
+                unverified=await forget_unverified(work),
             )
 
     return Reconciler("old-log-ins", 3600.0, task)

@@ -16,6 +16,7 @@ from voisnap_kit.http import InjectedPageQuery, Page, cursor_of, position_of
 from voisnap_kit.work import begin
 from voisnap_providers.ports.blobs import Blobs
 
+from voisnap_api.auth.scopes import DELETE_CONVERSATIONS
 from voisnap_api.conversation_lists.records import Found, Position
 from voisnap_api.gate import API_READ_HEAVY, InjectedCaller, InjectedDatabase, requires
 from voisnap_api.periods import period
@@ -205,7 +206,7 @@ class ConversationController(Controller):
             conversation = await usecases.archive(work, ConversationId(conversation_id), archived=False)
         return ConversationView.of(conversation, at=work.now)
 
-    @delete("/{conversation_id:str}", guards=[requires("conversations:write")])
+    @delete("/{conversation_id:str}", guards=[requires("conversations:write"), requires(DELETE_CONVERSATIONS)])
     async def remove(
         self,
         conversation_id: FromPath[str],

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from voisnap_domain.ids import TenantId
+from voisnap_domain.ids import TenantId, UserId
 from voisnap_kit.postgres import Tx
 
-from .records import Mail, MailFilter
+from .records import Mail, MailFilter, MailKind
 
 
 async def insert(tx: Tx, mail: Mail) -> None:
@@ -149,6 +149,23 @@ async def count_of_all(tx: Tx, wanted: MailFilter) -> int:
         """,
         kind=wanted.kind,
         search=wanted.search,
+    )
+
+
+async def newest_at(tx: Tx, tenant_id: TenantId, user_id: UserId, kind: MailKind) -> datetime | None:
+    """When a person's newest mail of a kind was written; None when there is none."""
+    return await tx.maybe(
+        datetime,
+        """
+        SELECT created_at
+          FROM mail_outbox
+         WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND kind = %(kind)s
+         ORDER BY created_at DESC
+         LIMIT 1
+        """,
+        tenant_id=tenant_id,
+        user_id=user_id,
+        kind=kind,
     )
 
 

@@ -11,7 +11,7 @@ from voisnap_providers.ports.email import Address, Email, EmailSender
 from voisnap_api.users.records import User
 
 from . import store
-from .records import Mail, MailFilter, MailStatus
+from .records import Mail, MailFilter, MailKind, MailStatus
 from .texts import Text
 
 _log = log.get(__name__)
@@ -42,6 +42,12 @@ async def post_mail(work: Work, user: User, text: Text) -> None:
             due_at=work.now,
         ),
     )
+
+
+async def was_posted_within(work: Work, user: User, kind: MailKind, age: timedelta) -> bool:
+    """Whether a person was written to about this lately, so that nobody's mailbox is flooded."""
+    newest = await store.newest_at(work.tx, user.tenant_id, user.id, kind)
+    return newest is not None and newest > work.now - age
 
 
 async def send_due(database: Database, sender: EmailSender, clock: Clock) -> int:

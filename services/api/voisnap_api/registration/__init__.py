@@ -1,0 +1,1 @@
+"""Opening an account with a tenant of its own, where the installation lets strangers in."""
