@@ -193,6 +193,50 @@ async def test_list_filters_sorts_and_pages(api):
     assert (page["page"], page["pageSize"], page["total"], page["totalPages"]) == (2, 3, 4, 2)
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("by", ["name", "createdAt", "updatedAt"])
+async def test_cursors_walk_a_list_that_grows_and_shrinks_without_loss(api, by, order):
+    headers = api.token("ten_a")
+    names = ["bob", "Bob", "alice", "Zoë", "bob", "Carol", "ALICE"]
+    made = [
+        (await api.client.post("/api/v1/agents", json=BODY | {"name": name}, headers=headers)).json() for name in names
+    ]
+    query = f"sortBy={by}&sortOrder={order}"
+    whole = (await api.client.get(f"/api/v1/agents?{query}&pageSize=100", headers=headers)).json()
+    assert whole["nextCursor"] is None
+    wanted = [agent["id"] for agent in whole["data"]]
+    found: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        follow = f"&cursor={cursor}" if cursor else ""
+        answer = await api.client.get(f"/api/v1/agents?{query}&pageSize=2{follow}", headers=headers)
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        assert page["total"] == len(names)
+        found += [agent["id"] for agent in page["data"]]
+        cursor = page["nextCursor"]
+    assert found == wanted
+    assert set(found) == {agent["id"] for agent in made}
+
+
+async def test_a_cursor_is_good_for_its_own_order_only(api):
+    headers = api.token("ten_a")
+    for name in "ab":
+        await api.client.post("/api/v1/agents", json=BODY | {"name": name}, headers=headers)
+    page = (await api.client.get("/api/v1/agents?pageSize=1", headers=headers)).json()
+    for query in (
+        f"cursor={page['nextCursor']}&sortOrder=asc",
+        f"cursor={page['nextCursor']}&sortBy=name",
+        f"cursor={page['nextCursor']}&sortBy=updatedAt",
+        "cursor=x",
+        "cursor=",
+        "cursor=bnVsbA",
+    ):
+        answer = await api.client.get(f"/api/v1/agents?{query}", headers=headers)
+        assert answer.status_code == 422, query
+        assert answer.json()["errors"][0]["pointer"] == "?cursor"
+
+
 @pytest.mark.parametrize("query", ["status=sleeping", "sortBy=age", "sortOrder=up", "page=0", "pageSize=101", "page=x"])
 async def test_list_refuses_what_it_does_not_know(api, query):
     answer = await api.client.get(f"/api/v1/agents?{query}", headers=api.token("ten_a"))

@@ -20,6 +20,14 @@ class AgentVersion(msgspec.Struct, frozen=True, kw_only=True):
     notes: str | None = None
 
 
+class AgentPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """A place in a list of agents: behind the one with this id, whose name or moment the list is sorted by."""
+
+    id: str
+    name: str | None = None
+    moment: datetime | None = None
+
+
 class AgentFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which agents a list shows and in which order: `sort` is `name`, `created_at` or `updated_at`, a blank, `asc` or `desc`."""
 
@@ -27,3 +35,8 @@ class AgentFilter(msgspec.Struct, frozen=True, kw_only=True):
     search: str | None = None
     tags: tuple[str, ...] = ()
     sort: str = "created_at desc"
+
+    @property
+    def by(self) -> str:
+        """The column that `sort` names."""
+        return self.sort.partition(" ")[0]

@@ -1,5 +1,6 @@
 """`/api/v1/agents`."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from litestar import Controller, Response, delete, get, patch, post
@@ -8,7 +9,7 @@ from voisnap_domain.agents import Agent, AgentStatus
 from voisnap_domain.errors import FieldError, Invalid
 from voisnap_domain.ids import AgentId
 from voisnap_kit.conditional import is_known
-from voisnap_kit.http import InjectedPageQuery, Page
+from voisnap_kit.http import InjectedPageQuery, Page, cursor_of, position_of
 from voisnap_kit.work import begin
 
 from voisnap_api.gate import API_READ_HEAVY, InjectedCaller, InjectedDatabase, requires
@@ -16,7 +17,7 @@ from voisnap_api.periods import period
 
 from . import usecases
 from .changes import differences, summary
-from .records import AgentFilter
+from .records import AgentFilter, AgentPosition
 from .schemas import (
     AgentStats,
     AgentView,
@@ -83,9 +84,12 @@ class AgentController(Controller):
     ) -> Page[AgentView]:
         """List agents, newest first unless asked otherwise."""
         wanted = AgentFilter(status=status, search=search or None, tags=_split(tags), sort=_sort(sort_by, sort_order))
+        after = None if paging.cursor is None else _position(paging.cursor, wanted)
+        offset = paging.offset if after is None else 0
         async with begin(database, caller) as work:
-            agents, total = await usecases.list_agents(work, wanted, limit=paging.page_size, offset=paging.offset)
-        return Page.of([AgentView.of(agent) for agent in agents], paging, total)
+            agents, total = await usecases.list_agents(work, wanted, limit=paging.page_size, offset=offset, after=after)
+        cursor = _cursor(agents[-1], wanted) if len(agents) == paging.page_size else None
+        return Page.of([AgentView.of(agent) for agent in agents], paging, total, next_cursor=cursor)
 
     @get("/{agent_id:str}", guards=[requires("agents:read")])
     async def read(
@@ -259,6 +263,26 @@ def _answer(agent: Agent, *, status: int = 200) -> Response[AgentView]:
 
 def _headers(agent: Agent) -> dict[str, str]:
     return {"ETag": usecases.entity_tag(agent)}
+
+
+def _cursor(last: Agent, wanted: AgentFilter) -> str:
+    """Where the page behind an agent begins; good for lists in this order only."""
+    values = {"name": last.config.name, "created_at": last.created_at, "updated_at": last.updated_at}
+    return cursor_of(wanted.sort, values[wanted.by], last.id)
+
+
+def _position(cursor: str, wanted: AgentFilter) -> AgentPosition:
+    """The place that a cursor stands for. Raises Invalid for one of another list or order."""
+    if wanted.by == "name":
+        sort, name, id = position_of(cursor, tuple[str, str, str])
+        position = AgentPosition(id=id, name=name)
+    else:
+        sort, moment, id = position_of(cursor, tuple[str, datetime, str])
+        position = AgentPosition(id=id, moment=moment)
+    if sort != wanted.sort:
+        detail = "must be the nextCursor of a page of this list, in the same order"
+        raise Invalid((FieldError(pointer="?cursor", code="invalid", detail=detail),))
+    return position
 
 
 def _split(text: str | None) -> tuple[str, ...]:

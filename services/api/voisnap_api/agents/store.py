@@ -5,7 +5,7 @@ from voisnap_domain.ids import AgentId, TenantId
 from voisnap_domain.tenants import Environment
 from voisnap_kit.postgres import Tx
 
-from .records import AgentFilter, AgentVersion
+from .records import AgentFilter, AgentPosition, AgentVersion
 
 
 async def insert(tx: Tx, agent: Agent) -> None:
@@ -61,9 +61,16 @@ async def get_for_change(tx: Tx, tenant_id: TenantId, environment: Environment, 
 
 
 async def page(
-    tx: Tx, tenant_id: TenantId, environment: Environment, wanted: AgentFilter, *, limit: int, offset: int
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    wanted: AgentFilter,
+    *,
+    limit: int,
+    offset: int,
+    after: AgentPosition | None = None,
 ) -> list[Agent]:
-    """One page of the agents that match, in the wanted order; the id settles ties."""
+    """One page of the agents that match, in the wanted order, from a place in the list on; the id settles ties."""
     return await tx.all(
         Agent,
         """
@@ -73,6 +80,19 @@ async def page(
            AND (%(status)s::text IS NULL OR status = %(status)s)
            AND (%(search)s::text IS NULL OR strpos(lower(name), lower(%(search)s)) > 0)
            AND tags @> to_jsonb(%(tags)s::text[])
+           AND (%(after_id)s::text IS NULL OR CASE %(sort)s::text
+                WHEN 'name asc' THEN lower(name) > lower(%(after_name)s)
+                WHEN 'name desc' THEN lower(name) < lower(%(after_name)s)
+                WHEN 'created_at asc' THEN created_at > %(after_moment)s::timestamptz
+                WHEN 'created_at desc' THEN created_at < %(after_moment)s
+                WHEN 'updated_at asc' THEN updated_at > %(after_moment)s
+                WHEN 'updated_at desc' THEN updated_at < %(after_moment)s
+                END OR (id < %(after_id)s AND CASE %(sort)s
+                WHEN 'name asc' THEN lower(name) = lower(%(after_name)s)
+                WHEN 'name desc' THEN lower(name) = lower(%(after_name)s)
+                WHEN 'created_at asc' THEN created_at = %(after_moment)s
+                WHEN 'created_at desc' THEN created_at = %(after_moment)s
+                ELSE updated_at = %(after_moment)s END))
          ORDER BY CASE WHEN %(sort)s = 'name asc' THEN lower(name) END ASC,
                   CASE WHEN %(sort)s = 'name desc' THEN lower(name) END DESC,
                   CASE WHEN %(sort)s = 'created_at asc' THEN created_at END ASC,
@@ -88,6 +108,9 @@ async def page(
         search=wanted.search,
         tags=wanted.tags,
         sort=wanted.sort,
+        after_id=after and after.id,
+        after_name=after and after.name,
+        after_moment=after and after.moment,
         limit=limit,
         offset=offset,
     )

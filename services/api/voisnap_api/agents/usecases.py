@@ -18,7 +18,7 @@ from voisnap_api.tenants.usecases import find_tenant
 
 from . import store
 from .changes import summary
-from .records import AgentFilter, AgentVersion
+from .records import AgentFilter, AgentPosition, AgentVersion
 
 MAX_NAME = 100
 
@@ -39,10 +39,14 @@ async def get_agent(work: Work, agent_id: AgentId) -> Agent:
     return agent
 
 
-async def list_agents(work: Work, wanted: AgentFilter, *, limit: int, offset: int) -> tuple[list[Agent], int]:
-    """One page of the agents that match, and how many match in all."""
+async def list_agents(
+    work: Work, wanted: AgentFilter, *, limit: int, offset: int = 0, after: AgentPosition | None = None
+) -> tuple[list[Agent], int]:
+    """One page of the agents that match, from a place in the list on, and how many match in all."""
     caller = work.caller
-    agents = await store.page(work.tx, caller.tenant_id, caller.environment, wanted, limit=limit, offset=offset)
+    agents = await store.page(
+        work.tx, caller.tenant_id, caller.environment, wanted, limit=limit, offset=offset, after=after
+    )
     return agents, await store.count(work.tx, caller.tenant_id, caller.environment, wanted)
 
 
