@@ -5,6 +5,7 @@ A vendor's module is imported when its provider is first asked for, never before
 
 import asyncio
 import os
+import random
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -16,12 +17,14 @@ from voisnap_domain.agents import Llm, Voice, VoiceProvider
 
 from .errors import ProviderUnconfigured
 from .inference import InferencePool, Priority
+from .llm_analyst import LlmAnalyst
 from .ports.analysis import Analyst
 from .ports.embeddings import Embedder
-from .ports.llm import LanguageModel
+from .ports.llm import LanguageModel, StructuredModel
 from .ports.stt import SpeechToText
 from .ports.tts import TextToSpeech
 from .ports.turn_end import TurnEndDetector
+from .resilience import ResilientStructured
 from .vendors import factories
 
 log = structlog.get_logger()
@@ -30,11 +33,18 @@ KINDS = ("stt", "tts", "llm", "embeddings")
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`models_dir` holds the local models; `threads` compute them (default: one a core, at most 2)."""
+    """`models_dir` holds the local models; `threads` compute them (default: one a core, at most 2).
+
+    `openai_api_key` opens OpenAI at `openai_base_url`. `openai_compatible_api_key` goes to `openai_compatible_base_url` and nowhere else.
+    """
 
     models_dir: Path
     threads: int = min(2, os.cpu_count() or 1)
     scripts: Mapping[str, str] = msgspec.field(default_factory=dict)
+    openai_api_key: str | None = None
+    openai_base_url: str = "https://api.openai.com/v1"
+    openai_compatible_base_url: str | None = None
+    openai_compatible_api_key: str | None = None
 
 
 class Registry:
@@ -73,7 +83,13 @@ class Registry:
 
     def llm_analyst(self, settings: Llm) -> Analyst:
         """The agent's own language model as a reader. Raises `ProviderUnconfigured` for one that can't be asked in this way."""
-        raise ProviderUnconfigured(f"The llm provider {settings.provider} reads no conversations on this installation.")
+        model = self.llm(settings.provider)
+        if not model.capabilities.structured:
+            raise ProviderUnconfigured(f"The llm provider {settings.provider} does not answer by a schema.")
+        key = ("structured", str(settings.provider))
+        if key not in self._shared:
+            self._shared[key] = ResilientStructured((cast(StructuredModel, model),), random=random.random)
+        return LlmAnalyst(self._shared[key], settings)
 
     def turn_end(self, name: str = "local") -> TurnEndDetector:
         """Who judges from the sound whether a caller has finished. Loads its model when first asked, not here."""

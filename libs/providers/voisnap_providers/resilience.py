@@ -17,7 +17,7 @@ from voisnap_domain.agents import Voice
 
 from .errors import ProviderError, ProviderTimeout
 from .ports.embeddings import Embedder
-from .ports.llm import LanguageModel, LlmDelta, LlmRequest
+from .ports.llm import LanguageModel, LlmDelta, LlmRequest, StructuredModel, StructuredReply, StructuredRequest
 from .ports.stt import SpeechToText, SttStream
 from .ports.tts import SpeechChunk, TextToSpeech
 
@@ -200,6 +200,29 @@ class ResilientLlm:
         async with aclosing(self._chain.stream(lambda model: model.answer(request))) as deltas:
             async for delta in deltas:
                 yield delta
+
+    async def aclose(self) -> None:
+        """Close every model of the chain."""
+        await self._chain.aclose()
+
+
+class ResilientStructured:
+    """A chain of models that answer by a schema as one."""
+
+    def __init__(
+        self,
+        chain: tuple[StructuredModel, ...],
+        *,
+        policy: Policy | None = None,
+        random: Callable[[], float],
+        clock: Clock | None = None,
+    ) -> None:
+        self._chain = _Chain(chain, "llm", policy or Policy(first_timeout=60.0), random, clock)
+        self.provider = chain[0].provider
+
+    async def complete(self, request: StructuredRequest) -> StructuredReply:
+        """The answer of the first model that gives one."""
+        return await self._chain.call(lambda model: model.complete(request))
 
     async def aclose(self) -> None:
         """Close every model of the chain."""

@@ -48,11 +48,17 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the worker needs.
 
     `models_dir` holds the model with which conversations are read on this machine; without it they are read by words and rules alone.
+    With `openai_api_key`, agents whose model is OpenAI's have their conversations read by it. `openai_compatible_api_key` is for models at
+    `openai_compatible_base_url`; other addresses are asked without a key.
     """
 
     database_url: str
     nats_url: str
     models_dir: Path | None = None
+    openai_api_key: Secret | None = None
+    openai_base_url: str = "https://api.openai.com/v1"
+    openai_compatible_base_url: str | None = None
+    openai_compatible_api_key: Secret | None = None
     smtp_url: Secret | None = None
     """`smtp://user:password@host:587` or `smtps://…:465`; while none is set, mails stay in the outbox, readable in the console."""
     mail_from: str = "Voisnap <no-reply@localhost>"
@@ -65,7 +71,14 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def providers(self) -> ProviderSettings:
         """Settings of the providers that read conversations. One thread: nobody waits for them."""
-        return ProviderSettings(models_dir=self.models_dir or Path("models"), threads=1)
+        return ProviderSettings(
+            models_dir=self.models_dir or Path("models"),
+            threads=1,
+            openai_api_key=self.openai_api_key.value if self.openai_api_key else None,
+            openai_base_url=self.openai_base_url,
+            openai_compatible_base_url=self.openai_compatible_base_url,
+            openai_compatible_api_key=self.openai_compatible_api_key.value if self.openai_compatible_api_key else None,
+        )
 
 
 class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,8 +48,27 @@ LlmDelta = TextDelta | EndCall | LlmUsed
 
 
 class LlmCapabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """`structured`: it is a `StructuredModel` too."""
+
     streaming: bool = True
     tools: bool = False
+    structured: bool = False
+
+
+class StructuredRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer to make as JSON by a schema (JSON Schema, every object closed). `name` is what the schema is called, `[a-z_]+`."""
+
+    messages: tuple[Message, ...]
+    settings: Llm
+    name: str
+    schema: dict[str, Any]
+
+
+class StructuredReply(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model answered: text that ought to be JSON by the schema, and the tokens used."""
+
+    text: str
+    used: LlmUsed
 
 
 class LanguageModel(Protocol):
@@ -58,6 +77,18 @@ class LanguageModel(Protocol):
 
     def answer(self, request: LlmRequest) -> AsyncGenerator[LlmDelta]:
         """The reply as it is made. Closing the generator stops the model. Raises ProviderError."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class StructuredModel(Protocol):
+    """A language model that can be held to a schema."""
+
+    provider: str
+
+    async def complete(self, request: StructuredRequest) -> StructuredReply:
+        """The whole answer. Nothing is validated here. Raises ProviderError."""
         ...
 
     async def aclose(self) -> None: ...

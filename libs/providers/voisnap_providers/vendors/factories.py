@@ -5,8 +5,9 @@ from importlib import import_module
 from typing import Any
 
 import structlog
+from voisnap_domain.agents import LlmProvider
 
-from voisnap_providers.errors import ProviderError
+from voisnap_providers.errors import ProviderError, ProviderUnconfigured
 
 log = structlog.get_logger()
 
@@ -56,6 +57,30 @@ def _local_turn_end(registry: Any) -> Any:
     return import_module(f"{LOCAL}.turn_end").LocalTurnEnd(path, registry.pool)
 
 
+def _openai(registry: Any, provider: LlmProvider) -> Any:
+    settings = registry.settings
+    module = import_module("voisnap_providers.vendors.openai.llm")
+    account = module.OpenAiAccount(
+        key=settings.openai_api_key,
+        url=settings.openai_base_url,
+        compatible_url=settings.openai_compatible_base_url,
+        compatible_key=settings.openai_compatible_api_key,
+    )
+    return module.OpenAiLlm(provider, account)
+
+
+def _openai_llm(registry: Any) -> Any:
+    if not registry.settings.openai_api_key:
+        raise ProviderUnconfigured(
+            "The llm provider openai is not set up on this installation: it needs OPENAI_API_KEY."
+        )
+    return _openai(registry, LlmProvider.OPENAI)
+
+
+def _openai_compatible_llm(registry: Any) -> Any:
+    return _openai(registry, LlmProvider.OPENAI_COMPATIBLE)
+
+
 def _scripted_llm(registry: Any) -> Any:
     return import_module("voisnap_providers.vendors.scripted.llm").ScriptedLlm(registry.settings.scripts)
 
@@ -87,6 +112,8 @@ FACTORIES: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("stt", "scripted"): _scripted_stt,
     ("tts", "scripted"): _scripted_tts,
     ("llm", "scripted"): _scripted_llm,
+    ("llm", "openai"): _openai_llm,
+    ("llm", "openai_compatible"): _openai_compatible_llm,
     ("embeddings", "local"): _local_embedder,
     ("turn_end", "local"): _local_turn_end,
     ("analysis", "local"): _local_analyst,

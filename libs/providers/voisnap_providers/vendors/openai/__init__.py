@@ -1,0 +1,1 @@
+"""OpenAI's chat completions, and servers that speak the same."""

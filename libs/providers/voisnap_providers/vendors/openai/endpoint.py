@@ -1,0 +1,59 @@
+"""Where a request goes. An address that a tenant wrote may lead to no place inside the platform's own network: its host is resolved once,
+judged, and that very address is connected to."""
+
+import asyncio
+import ipaddress
+import socket
+
+import httpx
+import msgspec
+from voisnap_domain.endpoints import Address, endpoint_fault, is_forbidden
+
+from voisnap_providers.errors import ProviderError
+
+_KIND = "llm"
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A base URL to connect to; `host` and `sni` are what the server is called where the URL has its address instead."""
+
+    url: str
+    host: str | None = None
+    sni: str | None = None
+
+    def headers(self) -> dict[str, str]:
+        """The Host of the request."""
+        return {"Host": self.host} if self.host else {}
+
+    def extensions(self) -> dict[str, str]:
+        """The name that the certificate must have."""
+        return {"sni_hostname": self.sni} if self.sni else {}
+
+
+async def foreign_endpoint(base_url: str, provider: str) -> Endpoint:
+    """The endpoint that a tenant's URL leads to. Raises ProviderError for one that may not be called."""
+    if endpoint_fault(base_url) is not None:
+        raise _refused(provider)
+    url = httpx.URL(base_url)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ProviderError(
+            "The host of the baseUrl is not known.", provider=provider, kind=_KIND, retryable=True
+        ) from error
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    if not addresses or not all(_is_allowed(address, url.scheme) for address in addresses):
+        raise _refused(provider)
+    chosen = addresses[0]
+    pinned = url.copy_with(host=str(chosen))
+    return Endpoint(url=str(pinned).rstrip("/"), host=url.netloc.decode("ascii"), sni=url.host)
+
+
+def _is_allowed(address: Address, scheme: str) -> bool:
+    """A name may lead elsewhere than its spelling says: what the rules of agents refuse by spelling is refused here by address."""
+    return not is_forbidden(address) and (scheme == "https" or address.is_loopback)
+
+
+def _refused(provider: str) -> ProviderError:
+    return ProviderError("The baseUrl may not be called.", provider=provider, kind=_KIND, retryable=False)
