@@ -54,6 +54,23 @@ class Outlet(Protocol):
         ...
 
 
+class _NoOutlet:
+    """The way back of a connection that is over."""
+
+    def __init__(self, codec: HubCodec | None) -> None:
+        self._codec = codec
+
+    @property
+    def codec(self) -> HubCodec:
+        if self._codec is None:
+            raise RuntimeError(_GONE)
+        return self._codec
+
+    def write(self, message: HubMessage) -> None: ...
+    async def room(self) -> None: ...
+    def method_done(self) -> None: ...
+
+
 class _Stream(msgspec.Struct, kw_only=True):
     """A running stream to the client."""
 
@@ -150,6 +167,10 @@ class Dispatcher:
                 await self._hub.on_disconnected(error)
         except Exception as failure:
             self._log_failure("on_disconnected", failure)
+
+    def let_go(self) -> None:
+        """After the end: hold neither the hub nor the way back. They hold this, and only a collection would free all of them."""
+        self._hub, self._outlet = Hub(), _NoOutlet(self._outlet.codec if self._has_ended else None)
 
     # Messages of the client
 

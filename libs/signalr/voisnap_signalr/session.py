@@ -202,7 +202,11 @@ class HubSession:
             await asyncio.wait({self._writer}, timeout=self._settings.send_timeout_s)
         finally:
             self._end(_LOST)
-            await self._take_down(self._reader, self._writer)
+            try:
+                await self._take_down(self._reader, self._writer)
+            finally:
+                self._hub = Hub()  # ours holds this connection
+                self._dispatcher.let_go()
 
     async def replace_wire(self, wire: Wire) -> bool:
         """Go on over another wire, and close the one before; False when the connection cannot, or has ended."""

@@ -110,6 +110,10 @@ class FakeCall:
         finally:
             await self.freed_by.wait()
 
+    def forget(self) -> None:
+        """It tells nobody any more; what a test may want to see it keeps."""
+        self.notify = lambda event: None
+
     def end(self, reason: EndReason) -> None:
         if not self.deaf and not self.done.done():
             self.last_words()

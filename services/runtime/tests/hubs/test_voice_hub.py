@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import gc
 import itertools
 import json
+import weakref
 from contextlib import AsyncExitStack
 
 import httpx
@@ -160,6 +162,25 @@ async def test_hanging_up_ends_session_and_connection_and_is_on_record(house, vo
     assert (house.events[1].reason.value, house.events[1].plan.channel.value) == (reason, "phone")
     assert (await house.store.get(SessionId("call_1"))).state is SessionState.ENDED
     assert house.store.tenants["ten_1"] == {}
+
+
+async def test_an_ended_session_and_its_hub_are_free_without_a_collection(house, voice):
+    gc.disable()
+    try:
+        async with voice() as client:
+            call = await talking(house, client)
+            live = house.sessions.get(SessionId("call_1"))
+            connection = live._audience.connection
+            parts = [weakref.ref(part) for part in (live._audience, connection)]
+            await client.invoke("EndSessionAsync")
+            await client.until("SessionEnded")
+        await live.over()
+        del live, call, connection
+        async with asyncio.timeout(5):
+            while any(part() is not None for part in parts):  # noqa: ASYNC110 - nothing tells that an object is free
+                await asyncio.sleep(0)
+    finally:
+        gc.enable()
 
 
 async def test_events_of_the_call_are_told(house, voice, make_turn):

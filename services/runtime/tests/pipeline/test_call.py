@@ -1,6 +1,8 @@
 """Whole conversations in virtual time."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncGenerator
 
 import numpy as np
@@ -54,6 +56,28 @@ class FailingLlm(ScriptedLlm):
 def noise(seconds: float) -> Pcm:
     rng = np.random.default_rng(7)
     return Pcm(rng.normal(0, 4000, int(seconds * 16000)).astype(np.int16), 16000)
+
+
+async def test_a_call_that_is_forgotten_is_free_without_a_collection_and_ignores_what_it_is_told(lines, agent):
+    line = await lines(agent())
+    line.says("Hello there.")
+    await line.until_turns(2)
+    await line.hang_up()
+    call = line.call
+    parts = [weakref.ref(part) for part in (call._ear, call._conversation, call._conversation.mouth, call._hearing)]
+    gc.disable()
+    try:
+        call.forget()
+        await line.close()
+        assert [part() for part in parts] == [None] * len(parts)
+    finally:
+        gc.enable()
+    call.feed(noise(0.02), line.now)
+    call.dtmf("1")
+    call.hold()
+    call.release()
+    assert call.pull() is None
+    assert not call.is_quiet
 
 
 # --- plain turns

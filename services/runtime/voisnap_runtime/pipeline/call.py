@@ -13,6 +13,7 @@ from voisnap_domain.resumption import CallSnapshot, Resumption
 from voisnap_domain.sessions import EndReason, SessionPlan
 from voisnap_domain.turntaking import KeyPressed, SpeechStarted, TurnInput, TurnRules, has_content
 from voisnap_domain.voicemail import screens
+from voisnap_kit import memory
 from voisnap_media.pcm import Pcm
 from voisnap_media.recorder import Recorder
 from voisnap_providers.errors import ProviderError
@@ -220,6 +221,22 @@ class Call:
         """End the conversation for `reason`; the first reason counts."""
         if not self._ended.done():
             self._ended.set_result(reason)
+
+    def forget(self) -> None:
+        """Nobody asks for facts any more: let go of everything. The parts hold each other, and buffers; what is still told is ignored."""
+        conversation, ended = self._conversation, self._ended
+        memory.let_go(
+            conversation.mouth,
+            conversation.turns,
+            conversation,
+            self._ear,
+            self._hearing,
+            self._keypad,
+            self._guard,
+            self._log,
+        )
+        memory.let_go(self)
+        self._began, self._ended, self._lingers = None, ended, False
 
     def advise(self, advice: str) -> None:
         """A supervisor tells the agent something that the caller does not hear."""

@@ -124,6 +124,10 @@ class Chat:
         self._state = AgentState.LISTENING
         self._idle_timer: asyncio.TimerHandle | None = None
 
+    def forget(self) -> None:
+        """It is over, and nobody is told anything any more: hold nobody who holds this."""
+        self._notify = _tell_nobody
+
     # --- what the person does
 
     def say(self, text: str, metadata: dict[str, Any] | None = None) -> None:
@@ -520,3 +524,6 @@ def _joined(messages: Iterable[_Message]) -> str:
 
 def _invalid(code: str, detail: str) -> Invalid:
     return Invalid((FieldError(pointer="/content", code=code, detail=detail),), detail=detail)
+
+
+def _tell_nobody(event: CallEvent) -> None: ...

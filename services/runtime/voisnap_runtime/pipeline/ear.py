@@ -516,7 +516,8 @@ class VadTicker:
                 windows.append(window)
         if not ready:
             return
-        batch = np.multiply(np.stack(windows), np.float32(1 / 32768), dtype=np.float32)
+        together = np.concatenate(windows).reshape(len(windows), WINDOW)
+        batch = np.multiply(together, np.float32(1 / 32768), dtype=np.float32)
         self._hear_keys(ready, batch)
         chances = self._chances(ready, batch)
         for row, ear in enumerate(ready):

@@ -287,6 +287,15 @@ class LiveSession:
         """Wait until everything is closed and written."""
         await self._over.wait()
 
+    def forget(self) -> None:
+        """It is over here, and its place is empty: let go of what it was made of, which holds it in turn."""
+        if not self._over.is_set():
+            return
+        self._begun = False
+        self._audience, self._transport, self._peer, self._taps = None, None, None, ()
+        self._call.forget()
+        self.record.forget()
+
     # Listeners
 
     def overhear(self, tap: Tap) -> None:
@@ -299,7 +308,7 @@ class LiveSession:
 
     def advise(self, advice: str) -> bool:
         """Pass on what a listener tells the agent; False when the agent takes none, or has had enough of it."""
-        if self._advised >= MAX_ADVICE or not isinstance(self._call, Advisable):
+        if self._over.is_set() or self._advised >= MAX_ADVICE or not isinstance(self._call, Advisable):
             return False
         self._advised += 1
         self._call.advise(advice)
@@ -423,6 +432,7 @@ class LiveSession:
 
     def _resume(self, resumption: Resumption) -> None:
         """Go on: nobody needs to hear that the session started, and the time since the claim belongs to the gap."""
+        self._call.forget()
         self._call = self._made(msgspec.structs.replace(resumption, elapsed=self.elapsed()))
         if self._recording is not None:
             self._recording.begin(at=self.elapsed())

@@ -144,6 +144,10 @@ class Record:
         )
         self._journal.write(self._plan.session_id, event, trace=self.trace)
 
+    def forget(self) -> None:
+        """Nothing more will be told: the meters, which hold this, are not asked any more."""
+        self._meters = _Stopped(self._meters.elapsed())
+
     def _usage(self) -> Usage:
         return self._before.usage.and_then(self._meters.usage())
 
@@ -155,3 +159,19 @@ class Record:
             packets_lost=quality.packets_lost + self._links.packets_lost,
         )
         return quality if self._resumption is None else combined(self._before.quality, quality, self._history)
+
+
+class _Stopped:
+    """The meters of a session that is over."""
+
+    def __init__(self, elapsed: float) -> None:
+        self._elapsed = elapsed
+
+    def elapsed(self) -> float:
+        return self._elapsed
+
+    def usage(self) -> Usage:
+        return Usage()
+
+    def quality(self) -> CallQuality:
+        return CallQuality()
