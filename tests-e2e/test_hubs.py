@@ -109,8 +109,18 @@ def test_a_call_over_voice_hub_is_heard_understood_and_stored(platform, guest, s
         speaking = asyncio.create_task(guest.says(spoken("How much does a teeth cleaning cost?")))
         await guest.until("Transcription", lambda t: t["speaker"] == "user" and t["isFinal"] and "clean" in t["text"])
         await guest.until("Transcription", lambda t: t["speaker"] == "agent" and t["isFinal"] and "110" in t["text"])
+        speaking.cancel()
+        await asyncio.gather(speaking, return_exceptions=True)
+        await guest.until("AgentStateChanged", lambda state: state["state"] == "listening")
+        speaking = asyncio.create_task(guest.says(spoken("How much does a teeth cleaning cost?")))
+        await guest.until("Transcription", lambda t: t["speaker"] == "user" and t["isFinal"])
+        heard = await guest.until("Transcription", lambda t: t["speaker"] == "agent" and len(t["text"].split()) >= 2)
+        assert not heard["isFinal"], "the answer is in its middle"
+        for _ in range(50):
+            await guest.until("AudioReceived")
         await guest.hub.invoke("SendDtmfAsync", "5")
         await guest.until("DtmfReceived")
+        await guest.until("Transcription", lambda t: t["isFinal"] and t["turnId"] == heard["turnId"])
         speaking.cancel()
         await asyncio.gather(speaking, return_exceptions=True)
         await guest.hub.invoke("EndSessionAsync", "user_ended")
@@ -124,7 +134,9 @@ def test_a_call_over_voice_hub_is_heard_understood_and_stored(platform, guest, s
     assert seen.audio_seconds > 2
     assert (stored["channel"], stored["status"], stored["metadata"]) == ("phone", "completed", {"orderId": "A-1"})
     roles = [role for role, _ in messages_of(platform, started["conversationId"])]
-    assert roles[:3] == ["agent", "user", "agent"]
+    assert roles[:5] == ["agent", "user", "agent", "user", "agent"]
+    whole, cut = (text for role, text in messages_of(platform, started["conversationId"])[2:5:2])
+    assert len(cut) < len(whole), "a key cuts an answer where it is"
     assert stored["recording"]["available"] is True
 
 

@@ -15,7 +15,7 @@ Whoever drives the machine carries out the commands in order and reports what th
 
     inputs, commands    what happens, and what is to be done
     rules, endings      what the configuration says; how much silence ends a turn
-    words, slots        what words mean for turns; what the agent has just asked for
+    words, slots        what words mean for turns; what the agent has just asked for (slot_words, tabled_slots: in other languages)
     state, moves        what the machine knows, and moves that several inputs lead to
     caller, agent       what the caller does; what became of the agent's words
     machine             `step` and `deadline`
@@ -75,7 +75,8 @@ from .inputs import (
 )
 from .machine import deadline, step
 from .rules import TurnRules
-from .slots import Expected, Slot, digits_in, expected_answer, is_unfinished
+from .slot_words import Expected, Slot
+from .slots import digits_in, expected_answer, is_unfinished
 from .state import Floor, Saying, Step, TurnState
 from .words import ends_open, has_content, is_backchannel, is_hum, phrase_of, says_one_of, words_of
 

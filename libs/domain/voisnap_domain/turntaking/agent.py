@@ -33,22 +33,24 @@ def finished(rules: TurnRules, state: TurnState, done: AgentFinished) -> Step:
         reason = EndReason.AGENT_ENDED
     if reason is not None:
         return ended(state, reason)
-    state = _waits_for_answer(state, done.text)
+    state = _waits_for_answer(rules, state, done.text)
     if state.aside and state.now_ms - state.aside_ms <= ASIDE_MS and not state.words:
         state = joined(state, state.aside)
     return then(Step(changed(state, aside=""), released), lambda state: turn_over(rules, state))
 
 
-def interrupted(state: TurnState, heard: AgentInterrupted) -> Step:
+def interrupted(rules: TurnRules, state: TurnState, heard: AgentInterrupted) -> Step:
     """What was asked for is known by what was heard of it."""
-    return Step(changed(state, expected=expected_answer(heard.text)))
+    return Step(changed(state, expected=expected_answer(heard.text, rules.language)))
 
 
-def _waits_for_answer(state: TurnState, text: str) -> TurnState:
+def _waits_for_answer(rules: TurnRules, state: TurnState, text: str) -> TurnState:
     match state.saying:
         case Saying.PROMPT:
             return changed(state, prompted_ms=state.now_ms)
         case Saying.WARNING:
             return state
         case _:
-            return changed(state, quiet_since_ms=state.now_ms, prompted_ms=None, expected=expected_answer(text))
+            return changed(
+                state, quiet_since_ms=state.now_ms, prompted_ms=None, expected=expected_answer(text, rules.language)
+            )

@@ -27,7 +27,8 @@ from .rules import (
     VOICE_FOR_WORDS_MS,
     TurnRules,
 )
-from .slots import Slot, is_unfinished
+from .slot_words import Slot
+from .slots import is_unfinished
 from .state import Floor, Saying, Step, TurnState, changed, then
 from .words import ends_open, has_content, is_backchannel, is_farewell, is_hum, stops, words_of
 

@@ -9,7 +9,8 @@ import msgspec
 
 from voisnap_domain.agents import Endpointing, EndpointingProvider
 
-from .slots import Expected, is_unfinished
+from .slot_words import Expected
+from .slots import is_unfinished
 from .words import ends_open
 
 LIKELY = 0.5

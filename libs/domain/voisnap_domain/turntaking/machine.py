@@ -55,7 +55,7 @@ def step(rules: TurnRules, state: TurnState, happened: TurnInput) -> Step:
         case CallerConnected():
             return _connected(rules, state)
         case CallResumed():
-            return _resumed(state, happened)
+            return _resumed(rules, state, happened)
         case CallerAway():
             return Step(state if state.away_since_ms is not None else changed(state, away_since_ms=state.now_ms))
         case CallerBack():
@@ -77,7 +77,7 @@ def step(rules: TurnRules, state: TurnState, happened: TurnInput) -> Step:
         case AgentFinished():
             return agent.finished(rules, state, happened)
         case AgentInterrupted():
-            return agent.interrupted(state, happened)
+            return agent.interrupted(rules, state, happened)
         case KeyPressed():
             return caller.key(rules, state, happened.digit)
         case VoicemailReached():
@@ -106,7 +106,7 @@ def _connected(rules: TurnRules, state: TurnState) -> Step:
     return Step(about_to_say(state, Saying.OPENING), (SayOpening(),))
 
 
-def _resumed(state: TurnState, resumed: CallResumed) -> Step:
+def _resumed(rules: TurnRules, state: TurnState, resumed: CallResumed) -> Step:
     if state.connected:
         return Step(state)
     state = changed(
@@ -114,7 +114,7 @@ def _resumed(state: TurnState, resumed: CallResumed) -> Step:
         connected=True,
         quiet_since_ms=state.now_ms,
         silent_since_ms=state.now_ms,
-        expected=expected_answer(resumed.asked),
+        expected=expected_answer(resumed.asked, rules.language),
         ending=resumed.ending,
         prompts=resumed.prompts,
         warned=resumed.warned,

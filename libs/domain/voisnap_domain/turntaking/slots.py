@@ -2,35 +2,17 @@
 
 Whoever reads out a phone number, an e-mail address or the letters of a name pauses between the groups, longer than at the end of a sentence.
 While such an answer is not whole, more silence is waited for; an answer of another kind ("why do you need that?") is treated as ever.
-Requests are recognised in English.
+English here; other languages by their tables (`slot_words`, `tabled_slots`).
 """
 
 import re
-from enum import StrEnum
 
-import msgspec
-
-from .words import word_set, words_of
+from .slot_words import SLOT_WORDS, Expected, Slot
+from .tabled_slots import expected_answer_in, is_unfinished_in
+from .words import base_language, word_set, words_of
 
 PHONE_DIGITS = 10
 """Of a number in North America; others differ and end by silence."""
-
-
-class Slot(StrEnum):
-    """Kinds of answers that are given in pieces."""
-
-    DIGITS = "digits"
-    DATE = "date"
-    EMAIL = "email"
-    SPELLING = "spelling"
-
-
-class Expected(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer that is given in pieces. `counts`: how many digits make it whole; empty when any number may. `year`: a date with its year."""
-
-    slot: Slot
-    counts: tuple[int, ...] = ()
-    year: bool = False
 
 
 # --- what was asked for
@@ -92,8 +74,11 @@ _UNCOUNTED = re.compile(
 _NOT_A_NUMBER = re.compile(r"\bnumber\s+of\b|\bhow\s+many\b", re.IGNORECASE)
 
 
-def expected_answer(said: str) -> Expected | None:
-    """The answer in pieces that the agent's last words ask for, if they do."""
+def expected_answer(said: str, language: str = "en") -> Expected | None:
+    """The answer in pieces that the agent's last words ask for, if they do; `language` is a BCP 47 tag."""
+    base = base_language(language)
+    if base in SLOT_WORDS:
+        return expected_answer_in(base, _SENTENCE.split(said.strip())[-2:])
     for sentence in reversed(_SENTENCE.split(said.strip())[-2:]):
         if _REQUEST.search(sentence) and (found := _asked_in(sentence)):
             return found
@@ -159,6 +144,8 @@ _SPELLED = re.compile(r"[a-z](-[a-z])+", re.IGNORECASE)
 
 def is_unfinished(expected: Expected, said: str) -> bool:
     """Whether the caller is in the middle of giving what was asked for, as far as `said` tells."""
+    if expected.language in SLOT_WORDS:
+        return is_unfinished_in(expected, said)
     words = words_of(said)
     if all(word in _LEADING_IN for word in words):
         return True

@@ -11,7 +11,7 @@ from voisnap_domain.sessions import EndReason
 from .commands import TurnCommand
 from .endings import TurnSoFar, silence_to_wait
 from .rules import TurnRules
-from .slots import Expected
+from .slot_words import Expected
 
 
 class Floor(StrEnum):

@@ -78,17 +78,17 @@ MAX_BACKCHANNEL_WORDS = 8
 
 def is_backchannel(text: str, language: str = "en", *, unfinished: bool = False) -> bool:
     """Whether a text says no more than "I am listening", or, `unfinished`, may yet. An empty text does not even say that."""
-    return _is_short_and_made_of(text, _backchannels(_base(language)), unfinished)
+    return _is_short_and_made_of(text, _backchannels(base_language(language)), unfinished)
 
 
 def is_farewell(text: str, language: str = "en", *, unfinished: bool = False) -> bool:
     """Whether a text says no more than goodbye and thanks, or, `unfinished`, may yet."""
-    return _is_short_and_made_of(text, _farewells(_base(language)), unfinished)
+    return _is_short_and_made_of(text, _farewells(base_language(language)), unfinished)
 
 
 def is_hum(text: str, language: str = "en") -> bool:
     """Whether a text is a backchannel that answers nothing, not even a question asked at the same moment; or empty."""
-    return _made_of(tuple(_folded(word) for word in words_of(text)), _hums(_base(language)))
+    return _made_of(tuple(_folded(word) for word in words_of(text)), _hums(base_language(language)))
 
 
 def has_content(text: str, language: str = "en", *, unfinished: bool = False) -> bool:
@@ -112,7 +112,7 @@ _STOPS_OF = {
 def stops(text: str, language: str = "en") -> bool:
     """Whether a text begins by asking the other to stop: "wait", "no", "excuse me"."""
     words = tuple(_folded(word) for word in words_of(text))
-    return any(words[: len(phrase)] == phrase for phrase in _stop_phrases(_base(language)))
+    return any(words[: len(phrase)] == phrase for phrase in _stop_phrases(base_language(language)))
 
 
 @lru_cache
@@ -159,7 +159,8 @@ def _phrases(*lists: str) -> frozenset[tuple[str, ...]]:
     return frozenset(phrase for phrase in found if phrase)
 
 
-def _base(language: str) -> str:
+def base_language(language: str) -> str:
+    """The language of a BCP 47 tag, without script and region."""
     return language.lower().replace("_", "-").partition("-")[0]
 
 
@@ -303,7 +304,7 @@ _OPEN_OF = {
 def ends_open(text: str, language: str = "en") -> bool:
     """Whether the last word asks for another one: an article, a conjunction, a hesitation."""
     words = words_of(text)
-    return bool(words) and _folded(words[-1]) in _open_words(_base(language))
+    return bool(words) and _folded(words[-1]) in _open_words(base_language(language))
 
 
 @lru_cache
