@@ -333,20 +333,19 @@ class AsyncChat(_Conversation):
 
     def __init__(self, base_url: str, token: Token, query: Mapping[str, str], agent_id: str) -> None:
         super().__init__("chat", base_url, token, query, agent_id)
-        self._seen: set[str] = set()
         self._replies: list[asyncio.Queue[MessageReceived | None]] = []
 
     async def send(self, text: str, *, metadata: Mapping[str, Any] | None = None) -> AsyncIterator[str]:
         """Write to the agent; the pieces of its answer as they come. Raises HubError when the message is refused."""
-        before = set(self._seen)
         replies: asyncio.Queue[MessageReceived | None] = asyncio.Queue(MOST_UNREAD)
         self._replies.append(replies)
         try:
             message = {"content": text, **({"metadata": dict(metadata)} if metadata else {})}
-            await self._invoke("SendMessageAsync", message)
-            written = ""
+            accepted = await self._invoke("SendMessageAsync", message)
+            # A greeting or an earlier answer may still be on its way.
+            asked, written = _number_of(accepted["messageId"]), ""
             while (reply := await replies.get()) is not None:
-                if reply.message_id in before:
+                if _number_of(reply.message_id) <= asked:
                     continue
                 # The last one carries the whole text: whatever was lost with a connection is made up for.
                 piece = reply.content if reply.is_chunk else reply.content.removeprefix(written)
@@ -378,7 +377,6 @@ class AsyncChat(_Conversation):
             for replies in self._replies:
                 if not replies.full():
                     replies.put_nowait(event)
-            self._seen.add(event.message_id)
         elif self._is_over:
             for replies in self._replies:
                 if not replies.full():
@@ -603,6 +601,11 @@ def _query(agent_id: str, metadata: Mapping[str, Any] | None, language: str | No
     if language:
         query["language"] = language
     return query
+
+
+def _number_of(message_id: str) -> int:
+    """Messages of a conversation are numbered: `msg_01`."""
+    return int(message_id.rpartition("_")[2])
 
 
 def _refusal(event: HubErrorEvent) -> VoisnapError:

@@ -456,3 +456,22 @@ async def test_a_chat_handed_over_in_silence_goes_on_as_if_nothing_had_been(chat
     assert not talk.chat.is_quiet
     assert await talk.task is EndReason.MAX_DURATION
     assert asyncio.get_running_loop().time() == pytest.approx(28, abs=0.1)
+
+
+@pytest.mark.parametrize(("disclosure", "ahead"), [("", 1), ("I am an AI.", 2)])
+async def test_a_message_knows_its_place_after_a_greeting_that_is_still_to_come(chats, disclosure: str, ahead: int):
+    talk = await chats(
+        Typist("Sure."),
+        first_message_mode=FirstMessageMode.ASSISTANT_SPEAKS_FIRST,
+        ai_disclosure_message=disclosure,
+    )
+    early = Chat(talk.chat._plan, llm=Typist("Sure."), notify=talk.events.append)
+
+    assert early.say("Early bird") == ahead + 1
+    assert talk.chat.say("Hi") == ahead + 1
+    await asyncio.sleep(0.05)
+    assert talk.chat.say("While you write") == ahead + 3
+    await asyncio.sleep(3)
+
+    numbered = {turn.text: turn.sequence for turn in talk.records if turn.speaker is USER}
+    assert numbered == {"Hi": ahead + 1, "While you write": ahead + 3}

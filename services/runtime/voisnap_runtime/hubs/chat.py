@@ -80,18 +80,20 @@ class ChatHub(HubBorneHub[ChatAudience, HubLine]):
     channel = Channel.WEBCHAT
 
     @hub_method("SendMessageAsync")
-    async def send_message(self, message: Any) -> None:
+    async def send_message(self, message: Any) -> dict[str, str]:
         """A message, `{content, metadata?}` or just its text. While a reply is being written it waits its turn.
 
-        Returns when it is accepted: then it is kept, whatever becomes of this process.
+        Returns when it is accepted: then it is kept, whatever becomes of this process. Its `messageId` is smaller than that of the reply,
+        and greater than those of a greeting and of a reply to something else that may still be on their way.
         """
         written = _message_of(message)
         live, chat = await self._talk()
         try:
-            chat.say(written.content, written.metadata)
+            place = chat.say(written.content, written.metadata)
         except DomainError as error:
             raise HubError(error.detail) from None
         await live.kept()
+        return {"messageId": wire.message_id_of(place)}
 
     @hub_method("TypingAsync")
     async def typing(self) -> None:

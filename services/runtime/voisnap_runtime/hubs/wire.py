@@ -150,10 +150,14 @@ def session_started(session: Session, *, at: datetime, resumed: bool) -> Session
     )
 
 
-def message_received(sequence: int, content: str, *, is_final: bool, at: datetime) -> MessageReceived:
+def message_id_of(sequence: int) -> str:
     """`msg_01`, as the conversation's messages name it."""
+    return f"msg_{sequence:02d}"
+
+
+def message_received(sequence: int, content: str, *, is_final: bool, at: datetime) -> MessageReceived:
     return MessageReceived(
-        message_id=f"msg_{sequence:02d}",
+        message_id=message_id_of(sequence),
         content=content,
         is_chunk=not is_final,
         is_final=is_final,

@@ -119,6 +119,7 @@ class Chat:
         """Whether the person waits for an answer."""
         self._wants_end = False
         self._ending: EndReason | None = None
+        self._is_open = False
         self._reply: _Reply | None = None
         self._writing: asyncio.Task[None] | None = None
         self._state = AgentState.LISTENING
@@ -130,8 +131,8 @@ class Chat:
 
     # --- what the person does
 
-    def say(self, text: str, metadata: dict[str, Any] | None = None) -> None:
-        """A message, and what the language model should know with it.
+    def say(self, text: str, metadata: dict[str, Any] | None = None) -> int:
+        """A message, and what the language model should know with it. Answers its place among all messages: what answers it comes after.
 
         Raises Invalid for one that is empty or too long, LimitReached when too many wait for an answer.
         """
@@ -142,9 +143,11 @@ class Chat:
             raise _invalid("too-long", f"A message must have at most {MAX_MESSAGE_CHARS} characters.")
         if len(self._waiting) >= MAX_WAITING:
             raise LimitReached("Too many messages wait for an answer.", code="too-many-messages", retry_after=1)
+        place = self._next + self._ahead() + len(self._waiting)
         self._waiting.append(_Message(text, metadata or {}, self._loop.time()))
         self._written.set()
         self._stir()
+        return place
 
     def typing(self) -> None:
         """The person is writing."""
@@ -251,11 +254,21 @@ class Chat:
         """How quickly it answered; silences say nothing about a chat."""
         return msgspec.structs.replace(self._meter.quality(self._turns), longest_silence_seconds=0.0)
 
+    def _ahead(self) -> int:
+        """Messages that come before the next one of the person: the one being written, or those the chat opens with."""
+        if self._is_open:
+            return 1 if self._reply is not None else 0
+        snapshot = self._resume.snapshot if self._resume is not None else None
+        greeting = (not self._disclosed, bool(self._script.first_message)) if self._greets else ()
+        broken_off = (snapshot.agent is not None, snapshot.user is not None) if snapshot is not None else ()
+        return sum((*greeting, *broken_off))
+
     # --- the course of it
 
     async def _converse(self) -> EndReason:
         await self._listening.wait()
         self._open()
+        self._is_open = True
         asked_at = self._loop.time()
         while True:
             if self._owed:
