@@ -290,6 +290,19 @@ async def test_stats_sum_up_the_conversations_of_a_period(api):
     }
 
 
+async def test_conversations_outlive_their_agent(api):
+    await api.follow()
+    headers = api.token("ten_a")
+    agent = await api.add_agent(headers)
+    held_id = await held(api, agent, "2025-06-15T12:00:00", Channel.PHONE, heard="Hi.", seconds=10)
+    assert (await api.client.delete(f"/api/v1/agents/{agent['id']}", headers=headers)).status_code == 204
+    conversation = (await api.client.get(f"/api/v1/conversations/{held_id}", headers=headers)).json()
+    assert (conversation["agentId"], conversation["agentName"]) == (agent["id"], agent["name"])
+    messages = (await api.client.get(f"/api/v1/conversations/{held_id}/messages", headers=headers)).json()
+    assert [message["content"] for message in messages["messages"]] == ["Hi."]
+    assert (await api.client.get(f"/api/v1/agents/{agent['id']}/stats", headers=headers)).status_code == 404
+
+
 async def test_stats_of_an_agent_without_conversations(api):
     headers = api.token("ten_a")
     agent = await api.add_agent(headers)

@@ -137,3 +137,17 @@ async def test_connections_are_counted_by_tenant_environment_and_hub(start_api):
         ):
             with pytest.raises(NotFound):
                 await planned(api, "agt_nowhere", **({"tenant_id": TenantId("ten_rate")} | other))
+
+
+async def test_what_an_agent_says_of_a_channel_is_in_the_plan(api):
+    headers = api.token("ten_a")
+    channels = {"phone": {"firstMessage": "You called."}, "webchat": {"enabled": False}}
+    agent = await api.add_agent(headers, channels=channels)
+
+    called = await planned(api, agent["id"])
+    assert called.agent.config.first_message == "You called."
+    browsed = await planned(api, agent["id"], channel=Channel.WEBRTC)
+    assert browsed.agent.config.first_message == "Hello! How can I help you today?"
+    with pytest.raises(Conflict) as refusal:
+        await planned(api, agent["id"], channel=Channel.WEBCHAT)
+    assert refusal.value.code == "channel-disabled"

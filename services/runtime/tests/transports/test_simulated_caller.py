@@ -128,6 +128,8 @@ async def test_it_does_not_talk_into_an_agent_that_goes_on(line):
     agent(caller, AgentState.LISTENING)
     await asyncio.sleep(PAUSE_SECONDS - 0.1)
     agent(caller, AgentState.SPEAKING)
+    filler = Turn(sequence=1, speaker=Speaker.AGENT, text="One moment.", start_time=0, end_time=1, confidence=1)
+    caller.told(TurnFinished(turn=filler))
     await asyncio.sleep(60)
     assert ear.spells == []
     await caller.close()
