@@ -169,12 +169,15 @@ async def compare(
     contenders: Sequence[Contender], channel: str, args: argparse.Namespace, clock: CallerClock, steps: list[Step]
 ) -> None:
     """Climb with all contenders, one after the other on each rung; who fails climbs no further."""
+    rungs = FULL if args.full else QUICK
     ladders = {
-        one.name: list(args.callers or (FULL if args.full else QUICK)[one.name].get(channel, ())) for one in contenders
+        one.name: list(args.callers or rungs[one.name][channel])
+        for one in contenders
+        if channel in rungs[one.name]  # others don't speak it
     }
     while any(ladders.values()):
         for contender in contenders:
-            if not ladders[contender.name]:
+            if not ladders.get(contender.name):
                 continue
             step = await one_step(contender, channel, ladders[contender.name].pop(0), args.seconds, clock)
             steps.append(step)
