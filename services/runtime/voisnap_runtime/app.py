@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -58,7 +58,7 @@ from .sessions.roster import LiveSessions
 from .sessions.store import RedisStore
 from .settings import RuntimeSettings
 from .transports.ice import MediaNetwork
-from .transports.pacing import Pacer
+from .transports.pacing import HOOK_BEATS, Pacer
 from .transports.webrtc import WebRtcTransport
 
 _log = log.get(__name__)
@@ -92,9 +92,10 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
             JwksClient.open(settings.jwks_url, patience=JWKS_PATIENCE_SECONDS),
         )
         stack.push_async_callback(jwks.close)
-        ticker = VadTicker(vad)
+        tickers = tuple(VadTicker(vad) for _ in range(HOOK_BEATS))
         pacer = Pacer()
-        pacer.on_tick(ticker.tick)
+        for ticker in tickers:  # each on a beat of its own: half the calls at a time
+            pacer.on_tick(ticker.tick)
         metrics.watch_pacer(pacer.stats)
         metrics.watch_tasks(asyncio.get_running_loop())
         lag = LoopLag()
@@ -125,7 +126,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
                 journal=journal,
                 pacer=pacer,
                 recordings=recordings,
-                make_call=_call_maker(registry, ticker),
+                make_call=_call_maker(registry, tickers),
                 make_transport=_transport_maker(settings),
                 now=_now,
                 neighbours=neighbours,
@@ -249,7 +250,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
         yield Runtime(app=app, drain=drain, sessions=sessions, node_id=node_id)
 
 
-def _call_maker(registry: Registry, ticker: VadTicker) -> Callable[..., LiveCall]:
+def _call_maker(registry: Registry, tickers: Sequence[VadTicker]) -> Callable[..., LiveCall]:
     def make(
         plan: SessionPlan, recorder: Recorder | None, notify: Callable[[CallEvent], None], resume: Resumption | None
     ) -> LiveCall:
@@ -262,7 +263,7 @@ def _call_maker(registry: Registry, ticker: VadTicker) -> Callable[..., LiveCall
             stt=registry.stt(config.transcription.provider),
             tts=registry.tts(config.voice.provider),
             llm=registry.llm(config.llm.provider),
-            vad=ticker,
+            vad=min(tickers, key=len),
             recorder=recorder,
             notify=notify,
             resume=resume,

@@ -19,6 +19,7 @@ FRAME = RATE // 50
 """Samples of one pull: 20 ms."""
 FADE = RATE // 200
 """Samples over which sound fades at a pause and after it: 5 ms."""
+_RISING, _FALLING = np.linspace(0.0, 1.0, FADE), np.linspace(1.0, 0.0, FADE)
 MAX_BUFFERED_SECONDS = 8.0
 """Speech kept ready; beyond it `add` waits."""
 
@@ -216,7 +217,7 @@ class Mouth:
         self._is_dry = False
         frame = self._take(FRAME)
         if self._fade_in:
-            frame[:FADE] = (frame[:FADE] * np.linspace(0.0, 1.0, FADE)).astype(np.int16)
+            frame[:FADE] = (frame[:FADE] * _RISING).astype(np.int16)
             self._fade_in = False
         if first:
             self._started()
@@ -274,7 +275,8 @@ class Mouth:
             return None
         ahead = self._chunks[0][self._offset : self._offset + FADE]
         frame = np.zeros(FRAME, np.int16)
-        frame[: len(ahead)] = (ahead * np.linspace(1.0, 0.0, len(ahead))).astype(np.int16)
+        falling = _FALLING if len(ahead) == FADE else np.linspace(1.0, 0.0, len(ahead))
+        frame[: len(ahead)] = (ahead * falling).astype(np.int16)
         return frame
 
     def _end(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,8 @@ _log = log.get(__name__)
 
 TICK_SECONDS = 1.0
 SNAPSHOT_SECONDS = 0.5
+SNAPSHOTS_AT_ONCE = 16
+"""More in one go would keep the audio of all calls waiting."""
 SILENCE_POLL_SECONDS = 0.05
 SWEEP_AFTER = 2000
 """Ended sessions that are swept up together while others go on. They let go of nearly everything by themselves, and a sweep is heard."""
@@ -132,14 +134,18 @@ class LiveSessions:
                 _log.exception("sessions.snapshots_failed")
 
     async def keep(self) -> None:
-        """Write down what changed in the conversations, in one round trip. Raises RedisError."""
-        changed = {
-            session_id: snapshot
-            for session_id, live in self._live.items()
-            if (snapshot := self._changed(live)) is not None
-        }
-        if not changed:
-            return
+        """Write down what changed in the conversations, some of them in each round trip. Raises RedisError."""
+        lives = tuple(self._live.values())
+        for start in range(0, len(lives), SNAPSHOTS_AT_ONCE):
+            changed = {
+                live.plan.session_id: snapshot
+                for live in lives[start : start + SNAPSHOTS_AT_ONCE]
+                if (snapshot := self._changed(live)) is not None
+            }
+            if changed:
+                await self._keep(changed)
+
+    async def _keep(self, changed: Mapping[SessionId, CallSnapshot]) -> None:
         try:
             lost = await self._parts.store.keep(self._parts.node_id, changed)
         except RedisError:
