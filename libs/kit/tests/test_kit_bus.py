@@ -14,7 +14,9 @@ from voisnap_kit.bus import (
     DEAD_STREAM,
     Bus,
     BusError,
+    DeadLetter,
     EventBus,
+    Hopeless,
     Meta,
     NoResponders,
     PublishRefused,
@@ -174,6 +176,71 @@ async def test_an_event_that_never_succeeds_is_buried_and_does_not_block(bus: Ev
         assert letter.headers is not None
         assert letter.headers["Voisnap-Consumer"] == "watch"
         assert letter.headers["Voisnap-Reason"] == "RuntimeError('never')"
+
+
+async def test_a_dead_letter_is_seen_and_replayed_to_its_consumer_alone(bus: EventBus) -> None:
+    assert isinstance(bus, MemoryBus | Bus)
+    inbox, others, broken = Inbox(), Inbox(), True
+
+    async def handler(event: LampLit, meta: Meta) -> None:
+        await inbox(event, meta)
+        if broken:
+            raise Hopeless("the fuse")
+
+    await bus.subscribe("watch-replay", (LampLit,), handler)
+    await bus.subscribe("others-replay", ("evt.>",), others)
+    before = (await bus.dead_letters(limit=100))[1]
+    await bus.publish(LampLit(tenant_id="ten_a", lamp=7), event_id="evt_r1", tenant_id="ten_a")
+    await inbox.take(1)
+    await others.take(1)
+
+    async def letter() -> DeadLetter:
+        async with asyncio.timeout(5):
+            while not (found := (await bus.dead_letters(consumer="watch-replay"))[0]):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.01)
+        return found[-1]
+
+    first = await letter()
+    assert (first.event_id, first.tenant_id, first.subject) == ("evt_r1", "ten_a", "evt.lamp.lit.v1")
+    assert "the fuse" in first.reason
+    assert first.about == {"tenant_id": "ten_a"}
+    assert (await bus.dead_letters(limit=100))[1] == before + 1
+    assert (await bus.dead_letters(consumer=first.consumer, after=first.sequence))[0] == []
+    assert (await bus.dead_letters(consumer="nobody"))[0] == []
+    assert await bus.dead_letter(first.sequence) == first
+
+    assert await bus.replay(first.sequence)
+    replayed = (await inbox.take(2))[1]
+    assert (replayed[0].lamp, replayed[1].event_id, replayed[1].replayed) == (7, "evt_r1", True)
+    second = await letter()
+    assert second.sequence > first.sequence, "given up again, it is a letter again"
+    assert await bus.dead_letter(first.sequence) is None
+    assert not await bus.replay(first.sequence)
+
+    broken = False
+    assert await bus.replay(second.sequence)
+    await inbox.take(3)
+    assert (await bus.dead_letters(consumer=first.consumer))[1] == 0
+    assert [meta.event_id for _, meta in others.seen] == ["evt_r1"], "nobody else heard of the replays"
+
+
+async def test_a_dead_letter_can_be_thrown_away(bus: EventBus) -> None:
+    assert isinstance(bus, MemoryBus | Bus)
+    inbox = Inbox()
+
+    async def handler(event: LampLit, meta: Meta) -> None:
+        await inbox(event, meta)
+        raise Hopeless("no")
+
+    await bus.subscribe("watch-discard", (LampLit,), handler)
+    await bus.publish(LampLit(tenant_id="ten_a", lamp=8), event_id="evt_d1", tenant_id="ten_a")
+    async with asyncio.timeout(5):
+        while not (found := (await bus.dead_letters(consumer="watch-discard"))[0]):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.01)
+    assert await bus.discard(found[0].sequence)
+    assert not await bus.discard(found[0].sequence)
+    assert (await bus.dead_letters(consumer="watch-discard")) == ([], 0)
+    assert len(inbox.seen) == 1
 
 
 async def test_an_event_of_a_newer_service_is_skipped(bus: EventBus) -> None:

@@ -7,9 +7,9 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ from nats.js.api import (
     ConsumerConfig,
     DeliverPolicy,
     DiscardPolicy,
+    RawStreamMsg,
     RetentionPolicy,
     StorageType,
     StreamConfig,
@@ -52,6 +53,12 @@ EVENT_AGE_SECONDS = 7 * 86_400
 DEAD_AGE_SECONDS = 30 * 86_400
 MESSAGE_ID = "Nats-Msg-Id"
 TENANT = "Voisnap-Tenant"
+REPLAY_PREFIX = "evt.replay."
+"""`evt.replay.<consumer>.<tag>`: a dead letter that goes to the one consumer that buried it."""
+
+_EVENT_ID = "Voisnap-Event-Id"
+_CONSUMER = "Voisnap-Consumer"
+_REASON = "Voisnap-Reason"
 _ERROR = "Voisnap-Error"
 _MAX_PAYLOAD = 1_000_000
 _PENDING_BYTES = 8 * 1024 * 1024
@@ -88,13 +95,30 @@ class Hopeless(Exception):
 
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
-    """The envelope of a delivered event. `delivery` counts from 1; `published_at` is the stream's time."""
+    """The envelope of a delivered event. `delivery` counts from 1; `published_at` is the stream's time.
+
+    `replayed`: an operator took it out of the dead letters; id and subject are those it had before.
+    """
 
     event_id: str
     tenant_id: str
     subject: str
     delivery: int
     published_at: datetime
+    replayed: bool = False
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that a consumer gave up. `about` are ids that the event carries; its other contents stay in the stream."""
+
+    sequence: int
+    consumer: str
+    subject: str
+    event_id: str
+    tenant_id: str
+    reason: str
+    buried_at: datetime
+    about: dict[str, str]
 
 
 Handler = Callable[[Any, Meta], Awaitable[None]]
@@ -150,6 +174,31 @@ class EventBus(Protocol):
 
     async def hear(self, subject: str, heard: Callable[[bytes], None]) -> "Subscription":
         """Hand on what is told on a subject, in order, until closed. `heard` must be quick: what piles up behind it is dropped."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """Events that were given up, for operators."""
+
+    async def dead_letters(
+        self, *, consumer: str | None = None, after: int = 0, limit: int = 20
+    ) -> tuple[list[DeadLetter], int]:
+        """Letters behind the sequence `after`, the oldest first, of one consumer or all; and how many there are in all."""
+        ...
+
+    async def dead_letter(self, sequence: int) -> DeadLetter | None:
+        """One letter."""
+        ...
+
+    async def replay(self, sequence: int) -> bool:
+        """Deliver an event again to the consumer that gave it up, and to no other; False when there is no such letter.
+
+        The letter is gone then; it comes back, with another sequence, when the consumer gives up again.
+        """
+        ...
+
+    async def discard(self, sequence: int) -> bool:
+        """Throw a letter away; False when there is no such letter."""
         ...
 
 
@@ -340,6 +389,56 @@ class Bus:
         self._subscriptions.add(hearer)
         return hearer
 
+    async def dead_letters(
+        self, *, consumer: str | None = None, after: int = 0, limit: int = 20
+    ) -> tuple[list[DeadLetter], int]:
+        wanted = f"{DEAD_PREFIX}{consumer}.>" if consumer else f"{DEAD_PREFIX}>"
+        with _reported("reading the dead letters"):
+            info = await self._js.stream_info(DEAD_STREAM, subjects_filter=wanted)
+            letters: list[DeadLetter] = []
+            while len(letters) < limit:
+                try:
+                    message = await self._js.get_msg(DEAD_STREAM, seq=after + 1, subject=wanted, next=True)
+                except nats.js.errors.NotFoundError:
+                    break
+                letters.append(_letter_of(message))
+                after = letters[-1].sequence
+        return letters, sum((info.state.subjects or {}).values())
+
+    async def dead_letter(self, sequence: int) -> DeadLetter | None:
+        message = await self._dead_message(sequence)
+        return None if message is None else _letter_of(message)
+
+    async def replay(self, sequence: int) -> bool:
+        message = await self._dead_message(sequence)
+        if message is None:
+            return False
+        letter = _letter_of(message)
+        headers = {name: value for name, value in (message.headers or {}).items() if name not in (_CONSUMER, _REASON)}
+        headers |= {_EVENT_ID: letter.event_id, MESSAGE_ID: f"{letter.event_id}:{letter.consumer}:replay:{sequence}"}
+        subject = f"{REPLAY_PREFIX}{letter.consumer}.{letter.subject.removeprefix(EVENT_PREFIX)}"
+        with _reported("replaying a dead letter"):
+            await self._js.publish(subject, message.data or b"", timeout=5, headers=headers)
+        _log.info("event.replayed", consumer=letter.consumer, subject=letter.subject, event_id=letter.event_id)
+        await self.discard(sequence)
+        return True
+
+    async def discard(self, sequence: int) -> bool:
+        with _reported("deleting a dead letter"):
+            try:
+                return await self._js.delete_msg(DEAD_STREAM, sequence)
+            except (nats.js.errors.NotFoundError, nats.js.errors.ServerError, nats.js.errors.BadRequestError):
+                if await self._dead_message(sequence) is None:
+                    return False
+                raise
+
+    async def _dead_message(self, sequence: int) -> RawStreamMsg | None:
+        with _reported("reading a dead letter"):
+            try:
+                return await self._js.get_msg(DEAD_STREAM, seq=sequence)
+            except nats.js.errors.NotFoundError:
+                return None
+
     async def check(self) -> None:
         """A readiness check: raise while the server is away."""
         if not self._client.is_connected:
@@ -429,7 +528,7 @@ class _Consumer:
             EVENTS_STREAM,
             ConsumerConfig(
                 durable_name=self._name,
-                filter_subjects=list(self._filters),
+                filter_subjects=[*self._filters, *self._replays()],
                 ack_policy=AckPolicy.EXPLICIT,
                 deliver_policy=DeliverPolicy.ALL,
                 ack_wait=self._ack_wait,
@@ -438,6 +537,10 @@ class _Consumer:
             ),
         )
         self._pull = await self._js.pull_subscribe_bind(consumer=self._name, stream=EVENTS_STREAM)
+
+    def _replays(self) -> tuple[str, ...]:
+        """The subject of this consumer's own replays, unless a wildcard takes it in already."""
+        return () if f"{EVENT_PREFIX}>" in self._filters else (f"{REPLAY_PREFIX}{self._name}.>",)
 
     async def _run(self) -> None:
         pauses = Backoff(first=0.1, cap=5.0)
@@ -487,10 +590,13 @@ class _Consumer:
 
     async def _handle(self, message: Msg) -> None:
         headers = message.headers or {}
+        replays = f"{REPLAY_PREFIX}{self._name}."
+        is_replay = message.subject.startswith(replays)
         meta = Meta(
-            event_id=headers.get(MESSAGE_ID, ""),
+            event_id=headers.get(_EVENT_ID) or headers.get(MESSAGE_ID, ""),
             tenant_id=headers.get(TENANT, ""),
-            subject=message.subject,
+            subject=EVENT_PREFIX + message.subject.removeprefix(replays) if is_replay else message.subject,
+            replayed=is_replay,
             delivery=message.metadata.num_delivered or 1,
             published_at=message.metadata.timestamp,
         )
@@ -498,7 +604,7 @@ class _Consumer:
             # The process died while it handled the last one: no exception was ever seen.
             await self._bury(message, meta, "its handler never came back")
             return
-        kind = self._events.get(message.subject.removeprefix(EVENT_PREFIX))
+        kind = self._events.get(meta.subject.removeprefix(EVENT_PREFIX))
         if kind is None:
             await self._settle(message.ack(), meta, "skipped")  # a newer service's event under our wildcard
             return
@@ -538,9 +644,10 @@ class _Consumer:
         """Move to the dead letters; if that fails the event is simply delivered again."""
         headers = {
             **(message.headers or {}),
-            MESSAGE_ID: f"{meta.event_id}:{self._name}",
-            "Voisnap-Consumer": self._name,
-            "Voisnap-Reason": reason.encode("ascii", "replace").decode().replace("\n", " ")[:500],
+            _EVENT_ID: meta.event_id,
+            MESSAGE_ID: f"{meta.event_id}:{self._name}:{message.metadata.sequence.stream}",
+            _CONSUMER: self._name,
+            _REASON: reason.encode("ascii", "replace").decode().replace("\n", " ")[:500],
         }
         subject = f"{DEAD_PREFIX}{self._name}.{meta.subject.removeprefix(EVENT_PREFIX)}"
         try:
@@ -667,6 +774,40 @@ class _Hearer:
             self._heard(message.data)
         except Exception:  # one bad message must not end the subscription
             _log.exception("bus.hearing_failed", subject=self._subject)
+
+
+@contextlib.contextmanager
+def _reported(doing: str) -> Iterator[None]:
+    """Failures of the server as BusError."""
+    try:
+        yield
+    except (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError) as error:
+        raise BusError(f"{doing} failed: {error!r}") from error
+
+
+def _letter_of(message: RawStreamMsg) -> DeadLetter:
+    headers = message.headers or {}
+    consumer = headers.get(_CONSUMER, "")
+    subject = (message.subject or "").removeprefix(f"{DEAD_PREFIX}{consumer}.")
+    return DeadLetter(
+        sequence=message.seq or 0,
+        consumer=consumer,
+        subject=EVENT_PREFIX + subject,
+        event_id=headers.get(_EVENT_ID, ""),
+        tenant_id=headers.get(TENANT, ""),
+        reason=headers.get(_REASON, ""),
+        buried_at=message.time or datetime.fromtimestamp(0, tz=UTC),
+        about=ids_in(message.data or b""),
+    )
+
+
+def ids_in(payload: bytes) -> dict[str, str]:
+    """The ids at the top of an encoded event: enough to find what it is about."""
+    try:
+        event = msgspec.json.decode(payload, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return {name: value for name, value in event.items() if name.endswith("_id") and isinstance(value, str)}
 
 
 class _WireError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -16,6 +16,7 @@ from voisnap_kit.bus import (
     EVENT_PREFIX,
     TENANT,
     BusError,
+    DeadLetter,
     Handler,
     Hopeless,
     Meta,
@@ -24,6 +25,7 @@ from voisnap_kit.bus import (
     RequestTimeout,
     decode_error,
     encode_error,
+    ids_in,
 )
 from voisnap_proto import EVENTS, subject_of
 
@@ -40,6 +42,7 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     tenant_id: str
     payload: bytes
     published_at: datetime
+    replayed: bool = False
 
 
 class MemoryBus:
@@ -51,6 +54,8 @@ class MemoryBus:
         self.away = False
         self.stream: list[StoredEvent] = []
         self.dead: list[tuple[str, StoredEvent]] = []
+        self._letters: dict[int, tuple[DeadLetter, StoredEvent]] = {}
+        self._burials = 0
         self._events = events
         self._clock = clock
         self._seen: set[str] = set()
@@ -142,6 +147,50 @@ class MemoryBus:
     async def hear(self, subject: str, heard: Callable[[bytes], None]) -> "_MemoryHearer":
         return _MemoryHearer(self._hearers.setdefault(subject, []), heard)
 
+    def bury(self, consumer: str, event: StoredEvent, reason: str) -> None:
+        self._burials += 1
+        self.dead.append((consumer, event))
+        letter = DeadLetter(
+            sequence=self._burials,
+            consumer=consumer,
+            subject=event.subject,
+            event_id=event.event_id,
+            tenant_id=event.tenant_id,
+            reason=reason,
+            buried_at=self._clock(),
+            about=ids_in(event.payload),
+        )
+        self._letters[letter.sequence] = (letter, event)
+
+    async def dead_letters(
+        self, *, consumer: str | None = None, after: int = 0, limit: int = 20
+    ) -> tuple[list[DeadLetter], int]:
+        self._reach()
+        found = [letter for letter, _ in self._letters.values() if consumer in (None, letter.consumer)]
+        return [letter for letter in found if letter.sequence > after][:limit], len(found)
+
+    async def dead_letter(self, sequence: int) -> DeadLetter | None:
+        self._reach()
+        return self._letters[sequence][0] if sequence in self._letters else None
+
+    async def replay(self, sequence: int) -> bool:
+        self._reach()
+        if sequence not in self._letters:
+            return False
+        letter, event = self._letters.pop(sequence)
+        self.dead.remove((letter.consumer, event))
+        if (consumer := self._consumers.get(letter.consumer)) is not None:
+            consumer.again(msgspec.structs.replace(event, replayed=True))
+        return True
+
+    async def discard(self, sequence: int) -> bool:
+        self._reach()
+        return self._letters.pop(sequence, None) is not None
+
+    def _reach(self) -> None:
+        if self.away:
+            raise BusError("the bus is away")
+
     async def settle(self) -> None:
         """Return when no consumer has anything to do."""
         while busy := [consumer for consumer in self._consumers.values() if consumer.busy]:
@@ -182,6 +231,10 @@ class _MemoryConsumer:
 
     def wake(self) -> None:
         self._changed.set()
+
+    def again(self, event: StoredEvent) -> None:
+        self._waiting.append((event, 1))
+        self.wake()
 
     def attach(
         self, handler: Handler, max_in_flight: int, max_deliver: int, backoff: tuple[float, ...]
@@ -255,6 +308,7 @@ class _MemoryConsumer:
             subject=event.subject,
             delivery=delivery,
             published_at=event.published_at,
+            replayed=event.replayed,
         )
         kind = self._bus.decoder_of(event.subject)
         if kind is None:
@@ -266,7 +320,7 @@ class _MemoryConsumer:
             raise
         except Exception as error:
             if delivery >= handle.max_deliver or isinstance(error, msgspec.DecodeError | Hopeless):
-                self._bus.dead.append((self.name, event))
+                self._bus.bury(self.name, event, repr(error))
                 return
             await asyncio.sleep(handle.backoff[min(delivery, len(handle.backoff)) - 1] if handle.backoff else 0)
             self._waiting.append((event, delivery + 1))

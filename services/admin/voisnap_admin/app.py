@@ -9,7 +9,7 @@ from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Server
-from voisnap_kit.bus import EventBus
+from voisnap_kit.bus import DeadLetters, EventBus
 from voisnap_kit.health import Check, DrainGate
 from voisnap_kit.http import background, build_app, provide
 from voisnap_kit.outbox import Publisher, Relay
@@ -17,14 +17,15 @@ from voisnap_kit.postgres import Database
 
 from .audit.routes import AuditController
 from .auth import Tokens, provide_caller
+from .dead_letters.routes import DeadLetterController
 from .settings import Settings
 from .tenants import subscribers as tenant_subscribers
 from .tenants.routes import TenantController
 
-ROUTES = (TenantController, AuditController)
+ROUTES = (TenantController, AuditController, DeadLetterController)
 
 
-class AdminBus(EventBus, Publisher, Protocol):
+class AdminBus(EventBus, DeadLetters, Publisher, Protocol):
     """What the service needs of the bus."""
 
     async def check(self) -> None:
@@ -58,7 +59,12 @@ def build(
         service="admin",
         checks=checks,
         cors_origins=(settings.public_url.rstrip("/"), *settings.cors_allowed_origins),
-        dependencies={"caller": Provide(provide_caller), "database": provide(database), "tokens": provide(tokens)},
+        dependencies={
+            "caller": Provide(provide_caller),
+            "database": provide(database),
+            "tokens": provide(tokens),
+            "bus": provide(bus),
+        },
         lifespan=(at_work,),
         openapi=openapi_config(),
         gate=gate,

@@ -22,6 +22,7 @@ def document() -> str:
             "paging": Provide(page_query, sync_to_thread=False),
             "caller": provide(None),
             "database": provide(None),
+            "bus": provide(None),
         },
         openapi_config=openapi_config(),
         logging_config=None,

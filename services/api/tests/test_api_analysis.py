@@ -414,3 +414,19 @@ async def test_analyses_are_read_and_retried_with_the_right_scopes(api, quick):
     sandbox = api.token("ten_a", environment=Environment.SANDBOX)
     assert (await api.client.get(f"{talk.url}/analysis", headers=sandbox)).status_code == 404
     assert (await api.client.post(f"{talk.url}/analysis/retry", headers=writing)).status_code == 202
+
+
+async def test_a_replayed_dead_letter_is_analysed(api, quick):
+    def poisoned(call: int) -> None:
+        if call <= subscribers.MAX_ATTEMPTS:
+            raise ValueError("poison")
+
+    reader, talk = Reader(poisoned), Talk()
+    await follow(api, reader)
+    await tell(api, talk)
+    (letter,), _ = await api.bus.dead_letters(consumer="api-analysis")
+    assert letter.about["conversation_id"] == talk.id
+    assert await api.bus.replay(letter.sequence)
+    await api.bus.settle()
+    assert reader.calls == subscribers.MAX_ATTEMPTS + 1
+    assert (await api.client.get(f"{talk.url}/analysis", headers=api.token("ten_a"))).status_code == 200

@@ -165,6 +165,24 @@ async def ask_again(
     return changed == 1
 
 
+async def reopen(
+    tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId, *, at: datetime
+) -> None:
+    """Have a failed analysis done once more."""
+    await tx.exec(
+        """
+        UPDATE analyses SET status = 'processing', attempts = 0, requested_at = %(at)s, error = NULL
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND conversation_id = %(id)s
+           AND opened_at = %(opened_at)s AND status = 'failed'
+        """,
+        at=at,
+        tenant_id=tenant_id,
+        environment=environment,
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
+    )
+
+
 async def failures(tx: Tx, tenant_id: TenantId, environment: Environment, *, limit: int, offset: int) -> list[Failure]:
     """Analyses that were given up, the latest first."""
     return await tx.all(

@@ -50,7 +50,7 @@ async def subscribe(bus: EventBus, database: Database, analysts: Analysts) -> Su
     """Follow the ends of conversations. No event is given up while the database is away: a day's worth of attempts."""
 
     async def handle(event: AnalysisEvent, meta: Meta) -> None:
-        await on_event(database, analysts, event)
+        await on_event(database, analysts, event, again=meta.replayed)
 
     return await bus.subscribe(
         CONSUMER,
@@ -62,10 +62,13 @@ async def subscribe(bus: EventBus, database: Database, analysts: Analysts) -> Su
     )
 
 
-async def on_event(database: Database, analysts: Analysts, event: AnalysisEvent) -> None:
-    """Analyse the conversation of one event, unless that is done. Raises Hopeless when it is given up."""
+async def on_event(database: Database, analysts: Analysts, event: AnalysisEvent, *, again: bool = False) -> None:
+    """Analyse the conversation of one event, unless that is done. `again`: even one that was given up. Raises Hopeless when it is given up."""
     caller = Caller.system(event.tenant_id, event.environment)
     try:
+        if again:
+            async with begin_as_system(database, caller) as work:
+                await usecases.reopen(work, event.conversation_id)
         job = await _take_up(database, caller, event)
         if job is not None:
             await _work(database, caller, analysts, job)

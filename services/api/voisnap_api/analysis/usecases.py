@@ -97,6 +97,12 @@ async def give_up(work: Work, conversation_id: ConversationId, error: str) -> No
     await store.fail(work.tx, caller.tenant_id, caller.environment, conversation_id, error=error, at=work.now)
 
 
+async def reopen(work: Work, conversation_id: ConversationId) -> None:
+    """Have an analysis that was given up done once more; one that stands otherwise stays."""
+    caller = work.caller
+    await store.reopen(work.tx, caller.tenant_id, caller.environment, conversation_id, at=work.now)
+
+
 async def get_analysis(work: Work, conversation_id: ConversationId) -> StoredAnalysis:
     """A finished analysis. Raises NotFound `analysis-not-available` with the reason."""
     await conversations.get_conversation(work, conversation_id)

@@ -1,0 +1,1 @@
+"""Events that a service gave up, for operators to see and repeat."""
