@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from voisnap import AsyncVoisnapClient, VoisnapClient
+from voisnap import AsyncVoisnapClient, NotFoundError, VoisnapClient
 from voisnap.realtime import AudioReceived, Reconnected, SessionEnded, Transcription
 from voisnap_media import files
 from voisnap_testkit.platform import Platform, wait_until
@@ -63,7 +63,10 @@ def test_a_chat_streams_its_answers_and_is_kept(platform: Platform, client) -> N
     assert "Mill Lane" in again or "behind" in again
 
     def is_complete() -> bool:
-        return client.conversations.get(conversation_id).status == "completed"
+        try:
+            return client.conversations.get(conversation_id).status == "completed"
+        except NotFoundError:
+            return False
 
     wait_until(is_complete, seconds=5, what="the chat's completion")
     messages = client.conversations.messages(conversation_id).messages
