@@ -135,6 +135,8 @@ def _environments(
         "JWT_PRIVATE_KEY_FILE": str(home.root / "keys" / "jwt.pem"),
         "SECRETS_KEY": secrets["secrets_key"],
     }
+    if addresses.bind == LOOPBACK and "REGISTRATION" not in os.environ:
+        api["REGISTRATION"] = "open"  # whoever reaches this platform sits at this machine
     runtime = (
         live
         | turn

@@ -3,9 +3,15 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
-from voisnap_domain.tenants import TenantStatus, UsageLimits
+from voisnap_admin.tenants import subscribers as tenant_subscribers
+from voisnap_domain.errors import Conflict
+from voisnap_domain.ids import TenantId
+from voisnap_domain.tenants import Owner, TenantStatus, UsageLimits
 from voisnap_proto.events import TenantCreated, TenantDeleted, TenantResumed, TenantSuspended, TenantUpdated
+from voisnap_proto.requests import CREATE_TENANT, CreateTenant, TenantReady
+from voisnap_testkit.memory_bus import MemoryBus
 
 pytestmark = pytest.mark.slice
 
@@ -244,3 +250,22 @@ async def test_changes_at_the_same_time_are_told_in_the_order_they_were_made(ope
     stored = (await operator.get(path)).json()["maxAgents"]
     assert events[-1].tenant.usage_limits.max_agents == stored
     assert [event.tenant.updated_at for event in events] == sorted(event.tenant.updated_at for event in events)
+
+
+async def test_the_api_gets_a_tenant_for_who_registered_once(admin_database):
+    bus = MemoryBus()
+    await tenant_subscribers.subscribe(bus, admin_database)
+    request = CreateTenant(
+        tenant_id=TenantId("ten_1"),
+        name="Compilers & Co",
+        slug="compilers-co-abc123",
+        plan="starter",
+        owner=Owner(id="usr_1", email="grace@example.com", name="Grace Hopper"),
+    )
+    first = await bus.request(CREATE_TENANT, request, TenantReady)
+    again = await bus.request(CREATE_TENANT, request, TenantReady)
+    assert first.tenant == again.tenant
+    assert (first.tenant.status, first.tenant.owner.email) == (TenantStatus.ACTIVE, "grace@example.com")
+    other = msgspec.structs.replace(request, tenant_id=TenantId("ten_2"))
+    with pytest.raises(Conflict, match="taken"):
+        await bus.request(CREATE_TENANT, other, TenantReady)

@@ -2,10 +2,15 @@
 
 import asyncio
 import re
+from datetime import timedelta
 
 import pytest
 from voisnap_api.auth.scopes import Role
+from voisnap_api.mail.usecases import send_due
 from voisnap_domain.tenants import Environment
+from voisnap_kit.settings import Secret
+from voisnap_kit.work import utc_now
+from voisnap_testkit.fakes_email import UNKNOWN_PERSON, MemorySender
 
 pytestmark = pytest.mark.slice
 
@@ -321,3 +326,66 @@ async def test_what_was_done_is_in_the_audit_log(api, owner):
     assert log[0]["actor"] == {"type": "user", "id": user.id}
     assert log[1]["detail"] == {"role": {"from": "TenantUser", "to": "ReadOnly"}}
     assert OTHER not in str(log)
+
+
+# Mail
+
+
+async def test_mails_are_sent_once_and_their_texts_forgotten(start_api):
+    async with start_api(smtp_url=Secret("smtp://mail.example")) as api:
+        headers = api.token("ten_a")
+        await invite(api, headers)
+        shown = (await mails(api, headers))[0]
+        assert (shown["status"], shown["text"]) == ("waiting", None), "with a mail server nobody reads links here"
+        sender = MemorySender()
+        sent = await asyncio.gather(*(send_due(api.database, sender, utc_now) for _ in range(3)))
+        assert (sum(sent), len(sender.sent)) == (1, 1)
+        assert "#invitation=" in sender.sent[0].text
+        assert (await mails(api, headers))[0]["status"] == "sent"
+        async with api.database.transaction_as_system() as tx:
+            assert await tx.one(bool, "SELECT body IS NULL FROM mail_outbox")
+
+
+async def test_mails_wait_for_a_mail_server_that_is_away_and_end_at_a_refusal(start_api):
+    async with start_api(smtp_url=Secret("smtp://mail.example")) as api:
+        headers = api.token("ten_a")
+        await invite(api, headers)
+        sender, now = MemorySender(), utc_now()
+        sender.is_away = True
+        assert await send_due(api.database, sender, lambda: now) == 0
+        shown = (await mails(api, headers))[0]
+        assert (shown["status"], shown["attempts"], "reached" in shown["failure"]) == ("waiting", 1, True)
+        sender.is_away = False
+        assert await send_due(api.database, sender, lambda: now + timedelta(seconds=9)) == 0, (
+            "not before its pause is over"
+        )
+        assert await send_due(api.database, sender, lambda: now + timedelta(seconds=10)) == 1
+        await invite(api, headers, UNKNOWN_PERSON)
+        assert await send_due(api.database, sender, utc_now) == 0
+        assert (await mails(api, headers))[0]["status"] == "failed"
+        assert await send_due(api.database, sender, lambda: now + timedelta(days=1)) == 0
+
+
+async def test_a_mail_is_given_up_after_a_day_or_so(start_api):
+    async with start_api(smtp_url=Secret("smtp://mail.example")) as api:
+        await invite(api, api.token("ten_a"))
+        sender, now = MemorySender(), utc_now()
+        sender.is_away = True
+        for days in range(9):
+            moment = now + timedelta(days=days)
+            await send_due(api.database, sender, lambda moment=moment: moment)
+        [shown] = await mails(api, api.token("ten_a"))
+        assert (shown["status"], shown["attempts"]) == ("failed", 8)
+
+
+async def test_operators_read_every_tenants_mails_and_nobody_else_does(api, owner):
+    _, headers = owner
+    await api.add_user("away@example.com", tenant_id="ten_b")
+    await api.client.post("/api/v1/auth/password/forgot", json={"email": "away@example.com"})
+    refused = await api.client.get("/api/v1/mail", params={"allTenants": "true"}, headers=headers)
+    assert refused.status_code == 403
+    await api.add_user("op@example.com", tenant_id="ten_op", platform_admin=True)
+    operator = bearing(await log_in(api, "op@example.com"))
+    found = await api.client.get("/api/v1/mail", params={"allTenants": "true"}, headers=operator)
+    assert [(mail["tenantId"], mail["to"]) for mail in found.json()["data"]] == [("ten_b", "away@example.com")]
+    assert "#reset=" in found.json()["data"][0]["text"]

@@ -95,14 +95,14 @@ class SmtpSender:
     """Sends each mail over a connection of its own."""
 
     def __init__(self, settings: SmtpSettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._context: ssl.SSLContext | None = None
         if settings.encryption is not Encryption.NONE:
             self._context = ssl.create_default_context(cafile=settings.ca_file)
 
     async def send(self, email: Email) -> None:
         """Return when the server has taken the mail. Raises ProviderError, ProviderTimeout."""
-        settings = self._settings
+        settings = self.settings
         try:
             message = _message(email, sender=settings.sender)
         except ValueError as error:  # an address that no header can hold
