@@ -277,7 +277,7 @@ class Explained(Tx):
 
     async def all(self, kind: Any, sql: Any, /, **params: Any) -> Any:
         lines = await super().all(str, "EXPLAIN " + sql, **params)
-        self.worst += [line.strip() for line in lines if "Seq Scan on conversation" in line and _EMPTY not in line]
+        self.worst += [line.strip() for line in lines if "Seq Scan on conversations_" in line and _EMPTY not in line]
         return await super().all(kind, sql, **params)
 
 

@@ -30,7 +30,10 @@ CONNECT_TIMEOUT = 5
 ACQUIRE_TIMEOUT = 5.0
 """Seconds a transaction may wait for a working connection."""
 
-_OPTIONS = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=30000 -c lock_timeout=5000 -c timezone=UTC"
+_OPTIONS = (
+    f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=30000 -c lock_timeout=5000 -c timezone=UTC"
+    " -c jit=off"  # statements here are short: compiling one takes longer than running it
+)
 
 
 class DatabaseError(Exception):

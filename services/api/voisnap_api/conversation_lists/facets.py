@@ -60,9 +60,9 @@ def facets_wanted(wanted: ConversationFilter) -> tuple[str, ...]:
 
 
 def bits_of(conversations: Sequence[Indexed]) -> dict[str, str]:
-    """The bits of every facet over these conversations, as a text of 0 and 1 with a place for each. Every digit of the duration is there."""
+    """The bits of every facet over these conversations, as a text of 0 and 1 with a place for each."""
     size = len(conversations)
-    bits = {facet: bytearray(b"0" * size) for facet in DIGIT_FACETS}
+    bits: dict[str, bytearray] = {}
     for place, conversation in enumerate(conversations):
         for facet in facets_of(conversation):
             found = bits.get(facet)

@@ -16,6 +16,18 @@ from .facets import DIGIT_FACETS, facets_wanted
 from .records import BEGINNING, END, Indexed, Matches, Part, Position, Shard, Stretch
 
 
+async def plan_once(tx: Tx, *, once: bool) -> None:
+    """Whether statements of this transaction that were run before are run by a plan made once, whatever their parameters.
+
+    Planning over every month's partition takes several times as long as reading a stretch, which any plan reads by the same index.
+    """
+    await tx.one(
+        str,
+        "SELECT set_config('plan_cache_mode', CASE WHEN %(once)s THEN 'force_generic_plan' ELSE 'auto' END, true) AS mode",
+        once=once,
+    )
+
+
 async def parts(tx: Tx, tenant_id: TenantId, environment: Environment, wanted: ConversationFilter) -> list[Part]:
     """The stretches that a list is made of, oldest first, with their counts; all as of one moment.
 
@@ -42,7 +54,8 @@ async def parts(tx: Tx, tenant_id: TenantId, environment: Environment, wanted: C
             SELECT b.segment,
                    bit_and(b.bits) FILTER (WHERE b.facet = ANY (%(facets)s::text[])) AS found,
                    count(*) FILTER (WHERE b.facet = ANY (%(facets)s::text[])) AS facets,
-                   array_agg(b.bits ORDER BY b.facet) FILTER (WHERE b.facet = ANY (%(digits)s::text[])) AS digits
+                   array_agg(b.bits ORDER BY b.facet) FILTER (WHERE b.facet = ANY (%(digits)s::text[])) AS digits,
+                   array_agg(right(b.facet, 2)::integer ORDER BY b.facet) FILTER (WHERE b.facet = ANY (%(digits)s::text[])) AS places
               FROM conversation_bits b
               JOIN segments s ON s.segment = b.segment AND s.clean
              WHERE b.tenant_id = %(tenant_id)s AND b.environment = %(environment)s
@@ -62,7 +75,7 @@ async def parts(tx: Tx, tenant_id: TenantId, environment: Environment, wanted: C
         )
         SELECT p.segment, p.after_at, p.after_id, p.until_at, p.until_id, p.clean,
                CASE WHEN p.clean THEN
-                   coalesce((SELECT bit_count(bits_between(b.found, b.digits, %(min_duration)s, %(max_duration)s))
+                   coalesce((SELECT bit_count(bits_between(b.found, b.digits, b.places, %(min_duration)s, %(max_duration)s))
                                FROM bits b
                               WHERE b.segment = p.segment AND b.facets = cardinality(%(facets)s::text[])), 0)
                ELSE
@@ -102,11 +115,12 @@ async def matches(
     return await tx.all(
         Matches,
         """
-        SELECT found.segment, bits_between(found.found, found.digits, %(min_duration)s, %(max_duration)s)::text AS bits
+        SELECT found.segment, bits_between(found.found, found.digits, found.places, %(min_duration)s, %(max_duration)s)::text AS bits
           FROM (SELECT b.segment,
                        bit_and(b.bits) FILTER (WHERE b.facet = ANY (%(facets)s::text[])) AS found,
                        count(*) FILTER (WHERE b.facet = ANY (%(facets)s::text[])) AS facets,
-                       array_agg(b.bits ORDER BY b.facet) FILTER (WHERE b.facet = ANY (%(digits)s::text[])) AS digits
+                       array_agg(b.bits ORDER BY b.facet) FILTER (WHERE b.facet = ANY (%(digits)s::text[])) AS digits,
+                       array_agg(right(b.facet, 2)::integer ORDER BY b.facet) FILTER (WHERE b.facet = ANY (%(digits)s::text[])) AS places
                   FROM conversation_bits b
                  WHERE b.tenant_id = %(tenant_id)s AND b.environment = %(environment)s
                    AND b.facet = ANY (%(facets)s::text[] || %(digits)s::text[]) AND b.segment = ANY (%(segments)s::bigint[])

@@ -69,6 +69,7 @@ async def find_after(work: Work, wanted: ConversationFilter, position: Position,
 
 
 async def _parts(work: Work, wanted: ConversationFilter) -> list[Part]:
+    await store.plan_once(work.tx, once=True)
     return await store.parts(work.tx, work.caller.tenant_id, work.caller.environment, wanted)
 
 
@@ -157,6 +158,7 @@ async def _rows(
 
 async def _by_duration(work: Work, wanted: ConversationFilter, *, limit: int, offset: int) -> list[str]:
     ask = store.shortest if wanted.ascending else store.longest
+    await store.plan_once(work.tx, once=False)
     return await ask(work.tx, work.caller.tenant_id, work.caller.environment, wanted, limit=limit, offset=offset)
 
 
