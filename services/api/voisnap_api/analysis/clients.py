@@ -1,17 +1,31 @@
 """Who reads a conversation: the agent's own language model where it can be asked, else the analyst of this machine."""
 
 import contextlib
+from datetime import UTC, datetime
 from typing import Protocol
 
 import msgspec
-from voisnap_domain.agents import Llm
-from voisnap_domain.analysis import Dialogue
+from voisnap_domain.agents import AnalysisConfig, Llm
+from voisnap_domain.analysis import Dialogue, Said
+from voisnap_domain.conversations import ConversationStatus, Speaker
+from voisnap_domain.sessions import Channel, Direction
 from voisnap_kit import log
 from voisnap_providers.errors import ProviderError, ProviderUnconfigured
 from voisnap_providers.ports.analysis import Analysed, Analyst
 from voisnap_providers.registry import Registry
 
 _log = log.get(__name__)
+
+_REHEARSAL = Dialogue(
+    said=(Said(speaker=Speaker.USER, text="I have a question about my bill."),),
+    config=AnalysisConfig(),
+    language="en",
+    channel=Channel.PHONE,
+    direction=Direction.INBOUND,
+    status=ConversationStatus.COMPLETED,
+    end_reason=None,
+    started_at=datetime(2000, 1, 1, tzinfo=UTC),
+)
 
 
 class AnalystRegistry(Protocol):
@@ -23,11 +37,14 @@ class AnalystRegistry(Protocol):
 
 
 async def warm(registry: Registry) -> None:
-    """Load what the local analyst needs before the first conversation ends."""
-    with contextlib.suppress(
-        ProviderError
-    ):  # without its model it reads by rules; the analyst itself says so in the log
+    """Have the local analyst read once unheard: the first reading of a process takes a second longer than the rest.
+
+    Without its model it reads by words and rules alone, and says so in the log itself.
+    """
+    with contextlib.suppress(ProviderError):
         await registry.warm(("analysis",))
+    with contextlib.suppress(ProviderError):
+        await registry.analyst("local").analyse(_REHEARSAL)
 
 
 class Analysts:

@@ -29,6 +29,9 @@ MAX_ATTEMPTS = 5
 """Attempts at one analysis before it is given up."""
 
 _MAX_IN_FLIGHT = 4
+_ACK_WAIT = 10.0
+"""Seconds after which the analyses of a worker that died are done by another."""
+
 _BACKOFF = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 """The conversation is stored from the same event, usually in these few moments."""
@@ -59,6 +62,7 @@ async def subscribe(bus: EventBus, database: Database, analysts: Analysts) -> Su
         max_in_flight=_MAX_IN_FLIGHT,
         max_deliver=3000,
         backoff=_BACKOFF,
+        ack_wait=_ACK_WAIT,
     )
 
 
