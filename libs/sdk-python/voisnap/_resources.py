@@ -79,6 +79,8 @@ OPERATIONS = frozenset(
         "conversations.transcript",
         "conversations.unarchive",
         "mail.list",
+        "settings.cors.get",
+        "settings.cors.replace",
         "users.deactivate",
         "users.delete",
         "users.get",
@@ -240,6 +242,39 @@ class AuthMfaResource:
                 opaque=frozenset(["credential"]),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
+            )
+        )
+
+
+class SettingsCorsResource:
+    """`client.settings.cors`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def get(self) -> models.Cors:
+        """Get the origins whose pages may read this API's answers with a credential of this tenant and environment.
+        Needs the scope `keys:read`.
+        """
+        return self._send(
+            Call(operation="settings.cors.get", method="GET", path="/api/v1/settings/cors", answer=models.Cors)
+        )
+
+    def replace(self, *, allowed_origins: Sequence[str], if_match: str | None = None) -> models.Cors:
+        """Replace the allowed origins; takes effect within ten seconds. Pages of the console are always allowed. Needs
+        the scope `keys:write`.
+
+        Args:
+            if_match: The `ETag` you saw; 412 when it changed since
+        """
+        return self._send(
+            Call(
+                operation="settings.cors.replace",
+                method="PUT",
+                path="/api/v1/settings/cors",
+                body=given({"allowedOrigins": allowed_origins}),
+                headers={"If-Match": if_match},
+                answer=models.Cors,
             )
         )
 
@@ -847,6 +882,7 @@ class ApiKeysResource:
         page_size: int | None = None,
         cursor: str | None = None,
         status: Literal["active", "expired", "revoked"] | None = None,
+        scope: str | None = None,
         search: str | None = None,
         sort_by: Literal["createdAt", "name", "lastUsedAt", "expiresAt"] | None = None,
         sort_order: str | None = None,
@@ -857,6 +893,7 @@ class ApiKeysResource:
             page: Page number, from 1 on
             page_size: Items a page
             cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            scope: Only with it
             search: Part of the name or of the key's beginning
             sort_by: What lists sort by, as the query names it.
         """
@@ -870,6 +907,7 @@ class ApiKeysResource:
                     "pageSize": page_size,
                     "cursor": cursor,
                     "status": status,
+                    "scope": scope,
                     "search": search,
                     "sortBy": sort_by,
                     "sortOrder": sort_order,
@@ -1545,6 +1583,14 @@ class MailResource:
         )
 
 
+class SettingsResource:
+    """`client.settings`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+        self.cors = SettingsCorsResource(send)
+
+
 class UsersResource:
     """`client.users`."""
 
@@ -1802,6 +1848,7 @@ class Resources:
         self.auth = AuthResource(send)
         self.conversations = ConversationsResource(send)
         self.mail = MailResource(send)
+        self.settings = SettingsResource(send)
         self.users = UsersResource(send)
         self.webrtc = WebrtcResource(send)
 
@@ -1952,6 +1999,39 @@ class AsyncAuthMfaResource:
                 opaque=frozenset(["credential"]),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
+            )
+        )
+
+
+class AsyncSettingsCorsResource:
+    """`client.settings.cors`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    async def get(self) -> models.Cors:
+        """Get the origins whose pages may read this API's answers with a credential of this tenant and environment.
+        Needs the scope `keys:read`.
+        """
+        return await self._send(
+            Call(operation="settings.cors.get", method="GET", path="/api/v1/settings/cors", answer=models.Cors)
+        )
+
+    async def replace(self, *, allowed_origins: Sequence[str], if_match: str | None = None) -> models.Cors:
+        """Replace the allowed origins; takes effect within ten seconds. Pages of the console are always allowed. Needs
+        the scope `keys:write`.
+
+        Args:
+            if_match: The `ETag` you saw; 412 when it changed since
+        """
+        return await self._send(
+            Call(
+                operation="settings.cors.replace",
+                method="PUT",
+                path="/api/v1/settings/cors",
+                body=given({"allowedOrigins": allowed_origins}),
+                headers={"If-Match": if_match},
+                answer=models.Cors,
             )
         )
 
@@ -2559,6 +2639,7 @@ class AsyncApiKeysResource:
         page_size: int | None = None,
         cursor: str | None = None,
         status: Literal["active", "expired", "revoked"] | None = None,
+        scope: str | None = None,
         search: str | None = None,
         sort_by: Literal["createdAt", "name", "lastUsedAt", "expiresAt"] | None = None,
         sort_order: str | None = None,
@@ -2569,6 +2650,7 @@ class AsyncApiKeysResource:
             page: Page number, from 1 on
             page_size: Items a page
             cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            scope: Only with it
             search: Part of the name or of the key's beginning
             sort_by: What lists sort by, as the query names it.
         """
@@ -2582,6 +2664,7 @@ class AsyncApiKeysResource:
                     "pageSize": page_size,
                     "cursor": cursor,
                     "status": status,
+                    "scope": scope,
                     "search": search,
                     "sortBy": sort_by,
                     "sortOrder": sort_order,
@@ -3257,6 +3340,14 @@ class AsyncMailResource:
         )
 
 
+class AsyncSettingsResource:
+    """`client.settings`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+        self.cors = AsyncSettingsCorsResource(send)
+
+
 class AsyncUsersResource:
     """`client.users`."""
 
@@ -3514,5 +3605,6 @@ class AsyncResources:
         self.auth = AsyncAuthResource(send)
         self.conversations = AsyncConversationsResource(send)
         self.mail = AsyncMailResource(send)
+        self.settings = AsyncSettingsResource(send)
         self.users = AsyncUsersResource(send)
         self.webrtc = AsyncWebrtcResource(send)

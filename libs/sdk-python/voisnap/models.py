@@ -27,6 +27,7 @@ __all__ = [
     "Comparison",
     "Conversation",
     "ConversationTranscript",
+    "Cors",
     "Cost",
     "CostBreakdown",
     "CostTracking",
@@ -391,6 +392,13 @@ class ConversationTranscript(Result):
     duration_seconds: int | None
     language: str
     turns: "tuple[Turn, ...]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cors(Result):
+    """`Cors` of the API."""
+
+    allowed_origins: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -766,7 +774,7 @@ class StatsPeriod(Result):
 class SttCost(Result):
     """`SttCost` of the API."""
 
-    audio_seconds: float
+    audio_seconds: int
     cost: float
     provider: str | None
 

@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from voisnap_domain.conversations import ConversationStatus, RecordingInfo, Speaker
 from voisnap_domain.sessions import Channel, Direction, EndReason
 
 from voisnap_api.wire import Body, View, instant
 
 from .records import AnalysisSummary, StoredConversation, StoredTurn
-from .usecases import recording_expires_at, why_no_recording
+from .usecases import WhyNoRecording, recording_expires_at, why_no_recording
 
 
 class CallerView(View, frozen=True, kw_only=True):
@@ -32,12 +33,13 @@ class CostView(View, frozen=True, kw_only=True):
 
 
 class RecordingState(View, frozen=True, kw_only=True):
-    """Whether there is something to hear, and until when."""
+    """Whether there is something to hear, and until when; else `reason` says why not."""
 
     available: bool
     duration_seconds: int | None
     format: str | None
     expires_at: str | None
+    reason: WhyNoRecording | msgspec.UnsetType = msgspec.UNSET
 
 
 class AnalysisSummaryView(View, frozen=True, kw_only=True):
@@ -208,7 +210,7 @@ class SttCost(View, frozen=True, kw_only=True):
     """The recogniser's share."""
 
     provider: str | None
-    audio_seconds: float
+    audio_seconds: int
     cost: float
 
 
@@ -262,7 +264,7 @@ class CostsView(View, frozen=True, kw_only=True):
                 ),
                 stt=SttCost(
                     provider=stt.provider if stt else None,
-                    audio_seconds=round(stt.audio_seconds, 2) if stt else 0,
+                    audio_seconds=round(stt.audio_seconds) if stt else 0,
                     cost=_usd(conversation.stt_usd),
                 ),
                 telephony=TelephonyCost(
@@ -351,9 +353,10 @@ def _usd(amount: Decimal | None) -> float:
 
 
 def _recording(conversation: StoredConversation, *, at: datetime) -> RecordingState:
-    recording = conversation.recording
-    if recording is None or why_no_recording(conversation, at=at) is not None:
-        return RecordingState(available=False, duration_seconds=None, format=None, expires_at=None)
+    reason, recording = why_no_recording(conversation, at=at), conversation.recording
+    if recording is None or reason is not None:
+        reason = reason or WhyNoRecording.NOT_RECORDED
+        return RecordingState(available=False, duration_seconds=None, format=None, expires_at=None, reason=reason)
     return RecordingState(
         available=True,
         duration_seconds=round(recording.duration_seconds),
