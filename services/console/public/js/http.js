@@ -4,12 +4,13 @@ const TIMEOUT_MS = 15_000;
 
 /** What the API answered when it refused: `status` 0 means that it could not be reached. */
 export class ApiError extends Error {
-  constructor({ status, title, detail, code, retryAfter }) {
+  constructor({ status, title, detail, code, retryAfter, errors }) {
     super(detail || title || `Request failed (${status})`);
     this.status = status;
     this.title = title;
     this.code = code;
     this.retryAfter = retryAfter;
+    this.errors = errors;
   }
 }
 
@@ -34,7 +35,8 @@ export async function requestJson(path, { method = "GET", body, token } = {}) {
       status: answer.status,
       title: content?.title,
       detail: content?.detail,
-      code: content?.code,
+      code: content?.code ?? content?.type?.split("/").pop(),
+      errors: content?.errors,
       retryAfter: Number(answer.headers.get("Retry-After")) || null,
     });
   }

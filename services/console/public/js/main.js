@@ -3,6 +3,7 @@
 import { Call } from "./call.js";
 import { apiFault } from "./faults.js";
 import { watchLevel } from "./level.js";
+import { SecondStep } from "./second_step.js";
 import { Session } from "./session.js";
 import { clock, eventually, isWithoutRecording, money, REASONS } from "./summary.js";
 import { Transcript } from "./transcript.js";
@@ -13,6 +14,8 @@ const AGENT_STATES = { listening: "Listening", thinking: "Thinking…", speaking
 
 const session = new Session({ onEnd: showLogIn });
 const transcript = new Transcript({ lines: $("lines"), partials: $("partials"), empty: $("nothing-said") });
+
+const secondStep = new SecondStep(session, { onDone: showCall, onCancel: () => showLogIn(false), onFault: showFault, onTry: clearFault });
 
 let call = null;
 let conversationId = null;
@@ -25,7 +28,7 @@ let summaryPolls = new AbortController();
 function showLogIn(expired) {
   call?.hangUp();
   $("account").hidden = true;
-  for (const id of ["call", "talk", "summary"]) $(id).hidden = true;
+  for (const id of ["call", "talk", "summary", "second"]) $(id).hidden = true;
   $("login").hidden = false;
   $("password").value = "";
   if (expired) showFault({ title: "Please log in again", detail: "Your log-in has expired." });
@@ -42,8 +45,9 @@ async function logIn(event) {
   const submit = $("login-submit");
   submit.disabled = true;
   try {
-    await session.logIn($("email").value.trim(), $("password").value);
-    await showCall();
+    const half = await session.logIn($("email").value.trim(), $("password").value);
+    if (half) askSecond(half);
+    else await showCall();
   } catch (error) {
     if (error.status === 401 || error.status === 422 || error.status === 400) {
       showFault({ title: "That didn’t work", detail: "The e-mail address or the password is wrong." });
@@ -54,6 +58,11 @@ async function logIn(event) {
   } finally {
     submit.disabled = false;
   }
+}
+
+function askSecond(half) {
+  $("login").hidden = true;
+  secondStep.ask(half);
 }
 
 function checkField(id, message) {
@@ -67,10 +76,22 @@ function checkField(id, message) {
 
 // Before a call
 
+async function changeEnvironment() {
+  clearFault();
+  try {
+    await session.changeEnvironment($("environment").value);
+    await loadAgents();
+  } catch (error) {
+    if (session.isOpen) showFault(apiFault(error));
+  }
+  $("environment").value = session.environment;
+}
+
 async function showCall() {
   $("login").hidden = true;
   $("account").hidden = false;
   $("who").textContent = session.user?.email ?? "";
+  $("environment").value = session.environment;
   $("call").hidden = false;
   await loadAgents();
 }
@@ -259,6 +280,7 @@ function clearFault() {
 // Wiring
 
 $("login-form").addEventListener("submit", logIn);
+$("environment").addEventListener("change", changeEnvironment);
 $("logout").addEventListener("click", () => session.logOut());
 $("alert-dismiss").addEventListener("click", clearFault);
 $("start").addEventListener("click", startCall);

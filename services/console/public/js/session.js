@@ -27,8 +27,27 @@ export class Session {
     return this.#tokens?.user ?? null;
   }
 
+  get environment() {
+    return this.#tokens?.environment ?? "live";
+  }
+
+  /** Log in; null, or `{mfaToken, methods}` when a second factor is needed. */
   async logIn(email, password) {
-    this.#keep(await requestJson("/api/v1/auth/login", { method: "POST", body: { email, password } }));
+    const answer = await requestJson("/api/v1/auth/login", { method: "POST", body: { email, password } });
+    if (answer.mfaRequired) return answer;
+    this.open(answer);
+    return null;
+  }
+
+  /** Begin with tokens that were given elsewhere: after a second factor, an invitation or a new password. */
+  open(answer) {
+    this.#keep({ ...answer, environment: answer.environment ?? "live" });
+  }
+
+  /** Go on in the other environment, with the whole log-in. */
+  async changeEnvironment(environment) {
+    const body = { environment, refreshToken: this.#tokens.refreshToken };
+    this.#keep(await this.request("/api/v1/auth/environment", { method: "POST", body }));
   }
 
   async logOut() {
@@ -89,6 +108,7 @@ export class Session {
       refreshToken: answer.refreshToken ?? this.#tokens?.refreshToken,
       expiresAt: Date.now() + answer.expiresIn * 1000,
       user: answer.user ?? this.#tokens?.user,
+      environment: answer.environment ?? this.#tokens?.environment,
     };
     sessionStorage.setItem(STORE, JSON.stringify(this.#tokens));
   }
