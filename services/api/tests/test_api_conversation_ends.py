@@ -4,9 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from voisnap_api.auth.scopes import Role
 from voisnap_api.conversations import usecases
+from voisnap_api.conversations.reconcilers import expired_recordings
 from voisnap_api.conversations.records import AnalysisSummary
 from voisnap_api.periods import ALWAYS, Period, period
+from voisnap_domain.agents import Recording
 from voisnap_domain.errors import NotFound
 from voisnap_domain.ids import AgentId, ConversationId, TenantId
 from voisnap_domain.sessions import Channel, EndReason
@@ -137,3 +140,150 @@ async def test_sums_over_an_agents_conversations(api):
     assert (recent.conversations, recent.by_outcome) == (2, {"escalated": 1})
     none = await stats(period(None, "2001-01-01"))
     assert (none.conversations, none.by_channel, none.cost_usd, none.sentiment_score) == (0, {}, 0, None)
+
+
+async def test_recordings_are_deleted_at_the_end_of_their_retention(api):
+    await api.follow()
+    old = Call(started_at=NOW - timedelta(days=31), recording=Recording(storage_retention_days=30))
+    last_day = Call(started_at=NOW - timedelta(days=29), recording=Recording(storage_retention_days=30))
+    lost = Call(started_at=NOW - timedelta(days=400))
+    await tell(api, old)
+    await tell(api, last_day)
+    await tell(api, lost, recording=None)
+    folder = "recordings/ten_a"
+    api.blobs.objects |= dict.fromkeys(
+        (f"{folder}/{old.id}.mp3", f"{folder}/{lost.id}/seg-00001-4000.mp3", f"{folder}/{last_day.id}.mp3"), b"audio"
+    )
+    reconciler = expired_recordings(api.database, api.blobs)
+    api.blobs.error = ConnectionError("storage is away")
+    await reconciler.run_once()
+    assert len(api.blobs.objects) == 3
+    api.blobs.error = None
+    await reconciler.run_once()
+    assert list(api.blobs.objects) == [f"{folder}/{last_day.id}.mp3"]
+    assert reconciler.last is not None
+    assert reconciler.last.recordings == 2
+    await reconciler.run_once()
+    assert reconciler.last.recordings == 0
+    assert (await read(api, old.url))["recording"]["reason"] == "expired"
+    assert (await read(api, last_day.url))["recording"]["available"] is True
+    assert len((await read(api, f"{old.url}/messages"))["messages"]) == 2
+
+
+async def test_every_reading_of_a_hipaa_conversation_is_noted_and_of_no_other(api):
+    await api.follow()
+    secret, usual = Call(hipaa_compliant=True), Call()
+    await tell(api, secret)
+    await tell(api, usual)
+    reader = api.token("ten_a", user_id="usr_reader")
+    for path in ("", "/messages", "/transcript", "/costs"):
+        for call in (secret, usual):
+            assert (await api.client.get(f"{call.url}{path}", headers=reader)).status_code == 200
+    assert (await api.client.get("/api/v1/conversations", headers=reader)).json()["total"] == 2
+    log = (await read(api, "/api/v1/audit-log?action=conversation.read"))["data"]
+    assert {(entry["target"]["id"], entry["actor"]["id"]) for entry in log} == {(secret.id, "usr_reader")}
+    assert [entry["detail"]["part"] for entry in log] == ["list", "costs", "transcript", "messages", "conversation"]
+
+
+async def test_archived_conversations_leave_the_lists_and_come_back(api):
+    await api.follow()
+    call, other = Call(), Call()
+    await tell(api, call)
+    await tell(api, other)
+    headers = api.token("ten_a")
+
+    async def listed(query: str = "") -> set[str]:
+        return {one["id"] for one in (await read(api, f"/api/v1/conversations?{query}"))["data"]}
+
+    for _ in range(2):
+        archived = await api.client.post(f"{call.url}/archive", headers=headers)
+        assert (archived.status_code, archived.json()["archivedAt"] is not None) == (200, True)
+    assert await listed() == {other.id}
+    assert await listed("archived=true") == {call.id}
+    assert await listed("archived=all") == {call.id, other.id}
+    assert (await read(api, call.url))["id"] == call.id
+    back = await api.client.post(f"{call.url}/unarchive", headers=headers)
+    assert back.json()["archivedAt"] is None
+    assert await listed() == {call.id, other.id}
+    log = (await read(api, f"/api/v1/audit-log?targetId={call.id}"))["data"]
+    assert [entry["action"] for entry in log] == ["conversation.unarchived", "conversation.archived"]
+    assert (await api.client.post("/api/v1/conversations/conv_none/archive", headers=headers)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "dateFrom=2026-06-01T00:00",
+        "dateFrom=2026-06-01T00:00:00.123456Z",
+        "dateFrom=2026-06-01T00:00:00%2B02:00",
+        "dateFrom=2026-06-01T00:00:00+02:00",
+        "dateTo=9999-12-31",
+    ],
+)
+async def test_dates_in_iso_8601_are_taken(api, query):
+    answer = await api.client.get(f"/api/v1/conversations?{query}", headers=api.token("ten_a"))
+    assert answer.status_code == 200, answer.text
+
+
+async def test_a_shown_time_finds_its_conversation(api):
+    await api.follow()
+    call = Call(started_at=NOW + timedelta(microseconds=400_000))
+    await tell(api, call)
+    shown = (await read(api, call.url))["startedAt"]
+    found = await read(api, f"/api/v1/conversations?dateFrom={shown}&dateTo={shown}")
+    assert [one["id"] for one in found["data"]] == [call.id]
+    shown = (await read(api, call.url))["durationSeconds"]
+    found = await read(api, f"/api/v1/conversations?minDuration={shown}&maxDuration={shown}")
+    assert found["total"] == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "dateFrom=01.06.2026",
+        "dateFrom=2026-6-1",
+        "dateFrom=2026-06-01T25:00:00Z",
+        "dateFrom=2026-06-01T00:00:00Z&dateTo=2026-05-01",
+        "minDuration=1.5",
+        "maxDuration=-1",
+        "maxDuration=1000001",
+        "archived=maybe",
+        "sortBy=cost",
+        "sortOrder=up",
+        "sortBy=durationSeconds&cursor=WyIyMDI2LTAxLTAxVDAwOjAwOjAwWiIsImEiXQ",
+        "pageSize=101",
+        "page=0",
+    ],
+)
+async def test_wrong_queries_are_refused_with_the_parameter_named(api, query):
+    answer = await api.client.get(f"/api/v1/conversations?{query}", headers=api.token("ten_a"))
+    assert answer.status_code == 422, answer.text
+    named = {part.partition("=")[0] for part in query.split("&")}
+    assert {fault["pointer"].lstrip("?") for fault in answer.json()["errors"]} <= named
+
+
+async def test_lists_walk_by_cursor_and_by_page_alike(api):
+    await api.follow()
+    calls = [Call(started_at=NOW - timedelta(minutes=number)) for number in range(5)]
+    for call in calls:
+        await api.tell(call.started)
+    walked, cursor = [], ""
+    while cursor is not None:
+        page = await read(api, f"/api/v1/conversations?pageSize=2{cursor}")
+        assert (page["total"], page["totalPages"]) == (5, 3)
+        walked += [one["id"] for one in page["data"]]
+        cursor = page["nextCursor"] and f"&cursor={page['nextCursor']}"
+    paged = [
+        one["id"]
+        for number in (1, 2, 3)
+        for one in (await read(api, f"/api/v1/conversations?pageSize=2&page={number}"))["data"]
+    ]
+    assert walked == paged == [call.id for call in calls]
+
+
+async def test_who_may_not_delete_conversations_is_refused(api):
+    await api.follow()
+    call = Call()
+    await tell(api, call)
+    refused = await api.client.delete(call.url, headers=api.token("ten_a", role=Role.TENANT_USER))
+    assert (refused.status_code, (await read(api, call.url))["id"]) == (403, call.id)

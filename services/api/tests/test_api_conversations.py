@@ -157,7 +157,13 @@ async def test_running_conversation_is_readable(api):
         None,
         None,
     )
-    assert conversation["recording"] == {"available": False, "durationSeconds": None, "format": None, "expiresAt": None}
+    assert conversation["recording"] == {
+        "available": False,
+        "durationSeconds": None,
+        "format": None,
+        "expiresAt": None,
+        "reason": "processing",
+    }
     assert len((await read(api, f"{call.url}/messages"))["messages"]) == 1
     assert (await read(api, f"{call.url}/costs"))["total"] == 0
 
@@ -412,7 +418,8 @@ async def test_expired_recording_says_so(api):
     await store(api, call)
     answer = await api.client.get(f"{call.url}/recording", headers=api.token("ten_a"))
     assert "expired" in answer.json()["detail"]
-    assert (await read(api, call.url))["recording"]["available"] is False
+    recording = (await read(api, call.url))["recording"]
+    assert (recording["available"], recording["reason"]) == (False, "expired")
 
 
 async def test_delete_removes_transcript_and_recording(api):

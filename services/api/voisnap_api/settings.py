@@ -54,6 +54,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: str
     nats_url: str
+    blobs_url: str
     models_dir: Path | None = None
     openai_api_key: Secret | None = None
     openai_base_url: str = "https://api.openai.com/v1"

@@ -11,8 +11,10 @@ from voisnap_kit.postgres import Database
 from voisnap_kit.reconcile import Reconciler
 from voisnap_kit.serve import run, run_worker
 from voisnap_kit.settings import SettingsError, load
+from voisnap_providers.ports.blobs import Blobs
 from voisnap_providers.ports.email import EmailSender
 from voisnap_providers.registry import Registry
+from voisnap_providers.vendors.blobs import blobs_from_url
 from voisnap_providers.vendors.smtp import smtp_from_url
 
 from .analysis import subscribers as analysis_subscribers
@@ -37,10 +39,11 @@ async def main() -> None:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings.database_url))
         bus = await stack.enter_async_context(await Bus.connect(settings.nats_url, "api-worker"))
+        blobs = blobs_from_url(settings.blobs_url)
         registry = Registry(settings.providers)
         stack.push_async_callback(registry.aclose)
         await run_worker(
-            lambda: work(database, bus, registry, sender),
+            lambda: work(database, bus, registry, blobs, sender),
             service="api-worker",
             host=settings.http_host,
             port=settings.http_port,
@@ -48,7 +51,9 @@ async def main() -> None:
         )
 
 
-async def work(database: Database, bus: Bus, registry: Registry, sender: EmailSender | None = None) -> None:
+async def work(
+    database: Database, bus: Bus, registry: Registry, blobs: Blobs, sender: EmailSender | None = None
+) -> None:
     """Subscribers, reconcilers and the outbox relay, until cancelled. Without a sender, mails stay in their outbox."""
     subscriptions = [
         await tenant_subscribers.subscribe(bus, database),
@@ -57,6 +62,7 @@ async def work(database: Database, bus: Bus, registry: Registry, sender: EmailSe
     ]
     reconcilers: list[Reconciler] = [
         conversation_reconcilers.partitions(database),
+        conversation_reconcilers.expired_recordings(database, blobs),
         list_index(database),
         old_log_ins(database),
         old_mails(database),

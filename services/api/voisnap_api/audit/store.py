@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from voisnap_domain.ids import TenantId
 from voisnap_domain.tenants import Environment
 from voisnap_kit.postgres import Tx
@@ -10,25 +11,15 @@ from voisnap_kit.postgres import Tx
 from .records import AuditEntry, AuditFilter
 
 
-async def append(tx: Tx, entry: AuditEntry) -> None:
-    """Store an entry."""
-    await tx.exec(
+async def append(tx: Tx, entries: tuple[AuditEntry, ...]) -> None:
+    """Store entries."""
+    await tx.exec_many(
         """
         INSERT INTO audit_entries (id, tenant_id, environment, at, actor_type, actor_id, action, target_type, target_id, detail, request_id)
         VALUES (%(id)s, %(tenant_id)s, %(environment)s, %(at)s, %(actor_type)s, %(actor_id)s, %(action)s, %(target_type)s,
                 %(target_id)s, %(detail)s, %(request_id)s)
         """,
-        id=entry.id,
-        tenant_id=entry.tenant_id,
-        environment=entry.environment,
-        at=entry.at,
-        actor_type=entry.actor_type,
-        actor_id=entry.actor_id,
-        action=entry.action,
-        target_type=entry.target_type,
-        target_id=entry.target_id,
-        detail=entry.detail,
-        request_id=entry.request_id,
+        [msgspec.structs.asdict(entry) for entry in entries],
     )
 
 

@@ -1,6 +1,6 @@
 """Writing and reading the audit log."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,22 +18,37 @@ async def note(
 
     `by` names another caller than the work's, for work that runs as the system before it knows who asks (log-in).
     """
+    await note_all(work, action=action, targets=(target,), detail=detail, by=by)
+
+
+async def note_all(
+    work: Work,
+    *,
+    action: str,
+    targets: Sequence[Target],
+    detail: Mapping[str, Any] | None = None,
+    by: Caller | None = None,
+) -> None:
+    """Note the same deed on many things, an entry each."""
     caller = by or work.caller
     actor_type, actor_id = _actor(caller)
-    entry = AuditEntry(
-        id=work.new_id("aud"),
-        tenant_id=caller.tenant_id,
-        environment=caller.environment,
-        at=work.now,
-        actor_type=actor_type,
-        actor_id=actor_id,
-        action=action,
-        target_type=target.type,
-        target_id=target.id,
-        detail=dict(detail or {}),
-        request_id=log.request_id(),
+    entries = tuple(
+        AuditEntry(
+            id=work.new_id("aud"),
+            tenant_id=caller.tenant_id,
+            environment=caller.environment,
+            at=work.now,
+            actor_type=actor_type,
+            actor_id=actor_id,
+            action=action,
+            target_type=target.type,
+            target_id=target.id,
+            detail=dict(detail or {}),
+            request_id=log.request_id(),
+        )
+        for target in targets
     )
-    await store.append(work.tx, entry)
+    await store.append(work.tx, entries)
 
 
 async def list_entries(work: Work, wanted: AuditFilter, *, limit: int, offset: int) -> tuple[list[AuditEntry], int]:

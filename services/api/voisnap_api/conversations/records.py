@@ -92,6 +92,20 @@ class StoredConversation(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...]
     outcome: str | None
     archived_at: datetime | None
+    recording_deleted_at: datetime | None
+
+
+class RecordingDue(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation whose recording has reached the end of its retention."""
+
+    id: ConversationId
+    tenant_id: TenantId
+
+
+class RetentionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Of how many conversations the recording was deleted."""
+
+    recordings: int
 
 
 class StoredTurn(msgspec.Struct, frozen=True, kw_only=True):

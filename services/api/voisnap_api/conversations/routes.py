@@ -110,7 +110,7 @@ class ConversationController(Controller):
     ) -> ConversationView:
         """Get a conversation."""
         async with begin(database, caller) as work:
-            conversation = await usecases.get_conversation(work, ConversationId(conversation_id))
+            conversation = await usecases.open_conversation(work, ConversationId(conversation_id), part="conversation")
         return ConversationView.of(conversation, at=work.now)
 
     @get("/{conversation_id:str}/messages", guards=[requires("conversations:read")])
@@ -119,7 +119,8 @@ class ConversationController(Controller):
     ) -> MessagesView:
         """Get what was said, turn by turn; also while the conversation goes on."""
         async with begin(database, caller) as work:
-            return MessagesView.of(*await usecases.read_turns(work, ConversationId(conversation_id)))
+            found = await usecases.open_turns(work, ConversationId(conversation_id), part="messages")
+        return MessagesView.of(*found)
 
     @get("/{conversation_id:str}/transcript", guards=[requires("conversations:read")])
     async def transcript(
@@ -127,7 +128,8 @@ class ConversationController(Controller):
     ) -> TranscriptView:
         """Get what was said with the time of every word."""
         async with begin(database, caller) as work:
-            return TranscriptView.of(*await usecases.read_turns(work, ConversationId(conversation_id)))
+            found = await usecases.open_turns(work, ConversationId(conversation_id), part="transcript")
+        return TranscriptView.of(*found)
 
     @get("/{conversation_id:str}/costs", guards=[requires("conversations:read")])
     async def costs(
@@ -135,7 +137,8 @@ class ConversationController(Controller):
     ) -> CostsView:
         """Get what a conversation cost, part by part."""
         async with begin(database, caller) as work:
-            return CostsView.of(await usecases.get_conversation(work, ConversationId(conversation_id)))
+            conversation = await usecases.open_conversation(work, ConversationId(conversation_id), part="costs")
+        return CostsView.of(conversation)
 
     @get("/{conversation_id:str}/recording", guards=[requires("conversations:read")])
     async def recording(

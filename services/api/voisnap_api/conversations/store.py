@@ -11,7 +11,7 @@ from voisnap_domain.sessions import EndReason, SessionPlan
 from voisnap_domain.tenants import Environment
 from voisnap_kit.postgres import Tx
 
-from .records import AnalysisSummary, Stats, StoredConversation, StoredTurn, TurnTally, opened_at
+from .records import AnalysisSummary, RecordingDue, Stats, StoredConversation, StoredTurn, TurnTally, opened_at
 
 
 async def insert_started(tx: Tx, plan: SessionPlan, *, started_at: datetime) -> None:
@@ -160,7 +160,7 @@ async def get(
         """
         SELECT id, tenant_id, environment, session_id, agent_id, agent_name, agent_version, channel, direction, status, language,
                hipaa, recording_wanted, retention_days, started_at, ended_at, duration_seconds, caller, metadata, end_reason, usage,
-               llm_usd, tts_usd, stt_usd, telephony_usd, warnings, recording, analysis, tags, outcome, archived_at
+               llm_usd, tts_usd, stt_usd, telephony_usd, warnings, recording, analysis, tags, outcome, archived_at, recording_deleted_at
           FROM conversations
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s AND opened_at = %(opened_at)s
         """,
@@ -181,7 +181,7 @@ async def by_ids(
         SELECT c.id, c.tenant_id, c.environment, c.session_id, c.agent_id, c.agent_name, c.agent_version, c.channel, c.direction, c.status,
                c.language, c.hipaa, c.recording_wanted, c.retention_days, c.started_at, c.ended_at, c.duration_seconds, c.caller,
                c.metadata, c.end_reason, c.usage, c.llm_usd, c.tts_usd, c.stt_usd, c.telephony_usd, c.warnings, c.recording, c.analysis,
-               c.tags, c.outcome, c.archived_at
+               c.tags, c.outcome, c.archived_at, c.recording_deleted_at
           FROM unnest(%(ids)s::text[], %(opened_at)s::timestamptz[]) WITH ORDINALITY AS wanted (id, opened_at, nth)
           JOIN conversations c ON c.opened_at = wanted.opened_at AND c.id = wanted.id
          WHERE c.tenant_id = %(tenant_id)s AND c.environment = %(environment)s
@@ -410,6 +410,37 @@ async def delete_turns(tx: Tx, tenant_id: TenantId, environment: Environment, co
         """,
         tenant_id=tenant_id,
         environment=environment,
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
+    )
+
+
+async def recordings_due(tx: Tx, *, at: datetime, limit: int) -> list[RecordingDue]:
+    """Conversations of any tenant whose recording has reached the end of its retention, the longest due first."""
+    return await tx.all(
+        RecordingDue,
+        """
+        SELECT id, tenant_id
+          FROM conversations
+         WHERE recording_wanted AND ended_at IS NOT NULL AND recording_deleted_at IS NULL
+           AND (started_at AT TIME ZONE 'UTC')::date + retention_days <= (%(at)s::timestamptz AT TIME ZONE 'UTC')::date
+         ORDER BY (started_at AT TIME ZONE 'UTC')::date + retention_days
+         LIMIT %(limit)s
+        """,
+        at=at,
+        limit=limit,
+    )
+
+
+async def note_recording_deleted(tx: Tx, tenant_id: TenantId, conversation_id: ConversationId, *, at: datetime) -> None:
+    """Note that a conversation's recording is gone."""
+    await tx.exec(
+        """
+        UPDATE conversations SET recording_deleted_at = %(at)s
+         WHERE tenant_id = %(tenant_id)s AND id = %(id)s AND opened_at = %(opened_at)s
+        """,
+        at=at,
+        tenant_id=tenant_id,
         id=conversation_id,
         opened_at=opened_at(conversation_id),
     )

@@ -1,5 +1,6 @@
 """Storing conversations from the runtime's events, and reading them."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -147,20 +148,37 @@ async def get_conversation(work: Work, conversation_id: ConversationId) -> Store
     return found
 
 
+async def open_conversation(work: Work, conversation_id: ConversationId, *, part: str) -> StoredConversation:
+    """One conversation for somebody who asked for a part of it; of a HIPAA conversation the audit log notes who. Raises NotFound."""
+    conversation = await get_conversation(work, conversation_id)
+    await _note_reading(work, (conversation,), part=part)
+    return conversation
+
+
+async def _note_reading(work: Work, conversations: Sequence[StoredConversation], *, part: str) -> None:
+    targets = tuple(Target(type="conversation", id=one.id) for one in conversations if one.hipaa)
+    if targets:
+        await audit.note_all(work, action="conversation.read", targets=targets, detail={"part": part})
+
+
 async def list_conversations(
     work: Work, wanted: ConversationFilter, *, limit: int, offset: int
 ) -> tuple[list[StoredConversation], Found]:
     """One page of the conversations that match, and how many match in all."""
-    found = await lists.find(work, wanted, limit=limit, offset=offset)
-    return await store.by_ids(work.tx, work.caller.tenant_id, work.caller.environment, found.ids), found
+    return await _shown(work, await lists.find(work, wanted, limit=limit, offset=offset))
 
 
 async def list_conversations_after(
     work: Work, wanted: ConversationFilter, position: Position, *, limit: int
 ) -> tuple[list[StoredConversation], Found]:
     """The page that follows a conversation in the order of time."""
-    found = await lists.find_after(work, wanted, position, limit=limit)
-    return await store.by_ids(work.tx, work.caller.tenant_id, work.caller.environment, found.ids), found
+    return await _shown(work, await lists.find_after(work, wanted, position, limit=limit))
+
+
+async def _shown(work: Work, found: Found) -> tuple[list[StoredConversation], Found]:
+    shown = await store.by_ids(work.tx, work.caller.tenant_id, work.caller.environment, found.ids)
+    await _note_reading(work, shown, part="list")
+    return shown, found
 
 
 async def read_turns(work: Work, conversation_id: ConversationId) -> tuple[StoredConversation, list[StoredTurn]]:
@@ -171,9 +189,18 @@ async def read_turns(work: Work, conversation_id: ConversationId) -> tuple[Store
     return conversation, await store.turns(work.tx, work.caller.tenant_id, work.caller.environment, conversation_id)
 
 
+async def open_turns(
+    work: Work, conversation_id: ConversationId, *, part: str
+) -> tuple[StoredConversation, list[StoredTurn]]:
+    """The same for somebody who asked for them; the audit log notes who read of a HIPAA conversation."""
+    conversation, turns = await read_turns(work, conversation_id)
+    await _note_reading(work, (conversation,), part=part)
+    return conversation, turns
+
+
 async def get_recording(work: Work, conversation_id: ConversationId) -> RecordingInfo:
     """The recording. Raises NotFound `recording-not-available` with the reason."""
-    conversation = await get_conversation(work, conversation_id)
+    conversation = await open_conversation(work, conversation_id, part="recording")
     reason = why_no_recording(conversation, at=work.now)
     if reason is not None or conversation.recording is None:
         raise no_recording(conversation_id, reason or WhyNoRecording.NOT_RECORDED)
@@ -213,9 +240,21 @@ def why_no_recording(conversation: StoredConversation, *, at: datetime) -> WhyNo
         return WhyNoRecording.PROCESSING
     if conversation.recording is None:
         return WhyNoRecording.NOT_RECORDED
-    if at >= recording_expires_at(conversation):
+    if conversation.recording_deleted_at is not None or at >= recording_expires_at(conversation):
         return WhyNoRecording.EXPIRED
     return None
+
+
+async def delete_due_recordings(work: Work, blobs: Blobs, *, limit: int) -> int:
+    """Delete recordings that have reached the end of their retention, over all tenants; of how many conversations.
+
+    A recording is noted as deleted after it is gone: what fails in between is deleted once more.
+    """
+    due = await store.recordings_due(work.tx, at=work.now, limit=limit)
+    for one in due:
+        await blobs.delete(await recording_keys(blobs, one.tenant_id, one.id))
+        await store.note_recording_deleted(work.tx, one.tenant_id, one.id, at=work.now)
+    return len(due)
 
 
 async def add_tags(work: Work, conversation_id: ConversationId, tags: tuple[str, ...]) -> StoredConversation:
