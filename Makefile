@@ -5,7 +5,7 @@ SHELL := /bin/sh
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 BIN := .venv/bin
 
-.PHONY: help env up test check fmt fmt-check lint types imports proto proto-check lock bench new-slice doctor
+.PHONY: help env up test check fmt fmt-check lint types imports proto proto-check release-api lock bench new-slice doctor
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,7 +66,11 @@ proto-check: env
 	@$(BIN)/python -m voisnap_testkit.seed_examples --check services/api/voisnap_api/openapi_examples.json
 	@$(BIN)/python -m voisnap_api openapi --check proto/openapi/api.json
 	@$(BIN)/python -m voisnap_admin openapi --check proto/openapi/admin.json
+	@$(BIN)/python -m voisnap_proto.openapi_compatibility
 	@$(BIN)/python libs/sdk-python/generate.py --check proto/openapi/api.json
+
+release-api: env ## make the OpenAPI documents the ones that later changes may not break
+	@$(BIN)/python -m voisnap_proto.openapi_compatibility --release
 
 lock: env ## resolve the dependencies anew into requirements.lock
 	@VIRTUAL_ENV=$$PWD/.venv $(BIN)/uv lock -q

@@ -90,6 +90,10 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True, rename="camel"
         *,
         next_cursor: str | msgspec.UnsetType | None = msgspec.UNSET,
     ) -> "Page[T]":
+        """The envelope around one page. Raises Invalid for a cursor where the list gives none."""
+        if query.cursor is not None and next_cursor is msgspec.UNSET:
+            detail = "cursor: this list gives no cursors; ask by page."
+            raise Invalid((FieldError(pointer="?cursor", code="invalid", detail=detail),))
         return cls(
             data=tuple(data),
             page=query.page,

@@ -107,6 +107,7 @@ class Api:
         self.bus = bus
         self.blobs = blobs
         self.signer = signer
+        self.app: Litestar
         self.opened: list[OpenSession] = []
         self._events = itertools.count(1)
 
@@ -276,7 +277,9 @@ def start_api(settings: Settings, database: Database) -> Callable[..., Any]:
                 running(app),
                 httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client,
             ):
-                yield Api(client, database, bus, blobs, signer)
+                started = Api(client, database, bus, blobs, signer)
+                started.app = app
+                yield started
             await bus.close()
 
     return start

@@ -24,6 +24,7 @@ SCOPES = sorted(GRANTABLE | {HUB})
 PUBLIC = {
     "auth.accept_invitation",
     "auth.ask_to_unlock",
+    "auth.confirm_registration",
     "auth.forgot",
     "auth.login",
     "auth.logout",
@@ -31,6 +32,7 @@ PUBLIC = {
     "auth.mfa.ask_passkey",
     "auth.mfa.verify",
     "auth.refresh",
+    "auth.register",
     "auth.reset",
     "auth.unlock",
 }

@@ -24,7 +24,7 @@ from voisnap_kit.tokens import TokenSigner
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.blobs import Blobs
 
-from . import openapi
+from . import openapi, reference
 from .agent_tests.routes import AgentTestController
 from .agents.routes import AgentController
 from .api_keys.routes import ApiKeyController
@@ -39,6 +39,8 @@ from .mail.texts import Pages
 from .mfa.passkeys import Sites
 from .mfa.routes import MfaController
 from .mfa.usecases import Vault
+from .origins.routes import CorsController
+from .origins.usecases import TenantOrigins
 from .recordings.links import RecordingLinks, signing_key_of
 from .recordings.routes import download, look
 from .registration.routes import RegistrationController
@@ -61,6 +63,7 @@ ROUTES = (
     WebRtcSessionController,
     ConversationController,
     AuditController,
+    CorsController,
     download,
     look,
     jwks,
@@ -96,6 +99,7 @@ def build(
     """The application on given connections. It relays its own outbox, so that events leave at once after a commit."""
     credentials = Credentials(database, signer.keys())
     limiter = Limiter(redis, database, factor=settings.rate_limit_factor)
+    origins = TenantOrigins(database)
     links = RecordingLinks(settings.public_url, signing_key_of(settings.blobs_signing_key.value))
     relay = Relay(database, bus)
 
@@ -113,10 +117,11 @@ def build(
         await credentials.flush_uses()
 
     return build_app(
-        [*ROUTES, openapi_json],
+        [*ROUTES, openapi_json, reference_page],
         service="api",
         checks={"database": database.check, "redis": redis.ping, "nats": bus.check},
         cors_origins=(settings.public_url.rstrip("/"), *settings.cors_allowed_origins),
+        more_origins=origins,
         dependencies={
             "caller": Provide(provide_caller),
             "identity": Provide(provide_identity),
@@ -124,6 +129,7 @@ def build(
             "bus": provide(bus),
             "blobs": provide(blobs),
             "links": provide(links),
+            "origins": provide(origins),
             "signer": provide(signer),
             "pages": provide(Pages(settings.public_url)),
             "sites": provide(Sites(settings.public_url, settings.cors_allowed_origins)),
@@ -164,6 +170,18 @@ async def openapi_json() -> bytes:
     return (await asyncio.to_thread(openapi_document)).encode()
 
 
+@get("/api/v1/docs", opt={**PUBLIC, "any_answer": True}, include_in_schema=False, media_type=MediaType.HTML)
+async def reference_page() -> Response[str]:
+    """The same as a page to read."""
+    text = await asyncio.to_thread(_reference)
+    return Response(text, media_type=MediaType.HTML, headers=reference.HEADERS)
+
+
+@cache
+def _reference() -> str:
+    return reference.page(json.loads(openapi_document()))
+
+
 @cache
 def openapi_document() -> str:
     """The OpenAPI document of all routes as text, made without any connection."""
@@ -174,6 +192,7 @@ def openapi_document() -> str:
         "bus",
         "blobs",
         "links",
+        "origins",
         "signer",
         "pages",
         "sites",

@@ -56,6 +56,13 @@ _REFUSALS = {
 }
 """Problem documents by status: the name of the shared answer and its description."""
 
+_SUCCESSES = {
+    "200": "The answer.",
+    "201": "Made.",
+    "202": "Begun; it goes on.",
+    "204": "Done; there is nothing to say.",
+}
+
 _HEADERS = {
     "X-Request-Id": ("string", "Names the request; what was sent, if it looked like an id."),
     "X-Api-Version": ("string", "The version of the API."),
@@ -140,10 +147,7 @@ def needed_scope(handler: HTTPRouteHandler) -> str | None:
 
 def _operation(path: str, method: str, given: dict[str, Any], handler: HTTPRouteHandler) -> dict[str, Any]:
     operation = dict(given)
-    parameters = [
-        parameter | {"name": camel(parameter["name"])} if parameter["in"] == "path" else parameter
-        for parameter in operation.get("parameters", ())
-    ]
+    parameters = [_parameter(parameter) for parameter in operation.get("parameters", ())]
     is_public = bool(handler.opt.get("public"))
     scope = needed_scope(handler)
     if (path, method) == ("/api/v1/agents", "post"):
@@ -157,6 +161,8 @@ def _operation(path: str, method: str, given: dict[str, Any], handler: HTTPRoute
                 "application/merge-patch+json": {"schema": dict(patch)},
             },
         }
+    if "requestBody" in operation and (body := handler.parsed_data_field) is not None:
+        operation["requestBody"] = operation["requestBody"] | {"required": body.is_required}
     statuses = ["406", "422", "429", "default"]
     if not is_public:
         statuses += ["401", "403"] if scope else ["401"]
@@ -169,7 +175,8 @@ def _operation(path: str, method: str, given: dict[str, Any], handler: HTTPRoute
     if "requestBody" in operation:
         statuses += ["400", "413", "415"]
     successes = {
-        status: answer | {"headers": {**answer.get("headers", {}), **_shared_headers()}}
+        status: answer
+        | {"description": _SUCCESSES[status], "headers": {**answer.get("headers", {}), **_shared_headers()}}
         for status, answer in operation["responses"].items()
         if status.startswith(("2", "3"))
     }
@@ -186,6 +193,15 @@ def _operation(path: str, method: str, given: dict[str, Any], handler: HTTPRoute
         operation["description"] = f"{operation.get('description', '')}\n\nNeeds the scope `{scope}`.".strip()
     _add_examples(operation, _examples().get(f"{method.upper()} {path}", {}))
     return operation
+
+
+def _parameter(given: dict[str, Any]) -> dict[str, Any]:
+    """With the wire's name, and whole numbers as limits of whole numbers."""
+    schema = {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in given.get("schema", {}).items()
+    }
+    return given | {"schema": schema} | ({"name": camel(given["name"])} if given["in"] == "path" else {})
 
 
 def _add_examples(operation: dict[str, Any], examples: dict[str, Any]) -> None:
