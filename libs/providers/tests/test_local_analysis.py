@@ -225,6 +225,7 @@ def test_custom_fields(either, asked, answer):
         ("My number is five five five, zero one four two.", ("phone_number", "5550142")),
         ("Can I come on June 12th at half past three?", ("date", "June 12th")),
         ("Can I come on June 12th at half past three?", ("time", "half past three")),
+        ("It is on the 3rd of March 2027.", ("date", "3rd of March 2027")),
         ("My name is Anne-Marie O'Neill.", ("person", "Anne-Marie O'Neill")),
         ("Me llamo Lucía Fernández y tengo una pregunta.", ("person", "Lucía Fernández")),
         ("I want twenty percent off.", ("percentage", "20%")),

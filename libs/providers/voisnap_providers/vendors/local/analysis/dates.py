@@ -56,7 +56,7 @@ _DAY = re.compile(
     | \b(?P<relative>{"|".join(sorted(_RELATIVE, key=len, reverse=True))})\b
     | \bin\s+(?P<count>\d{{1,3}}|a|one|two|three|four|five|six|seven|ten)\s+(?P<unit>days?|weeks?)\b
     | \b(?P<whole>next\s+(?:week|month|year)|this\s+(?:week|weekend)|la\s+próxima\s+semana|nächste\s+woche)\b
-    | \bon\s+the\s+(?P<nth>\d{{1,2}}(?:st|nd|rd|th)|{_ORDINAL})\b
+    | \bon\s+the\s+(?P<nth>\d{{1,2}}(?:st|nd|rd|th)|{_ORDINAL})\b(?!\s+(?:of\s+)?(?:{_MONTH})\b)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
