@@ -6,10 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 from voisnap_api.agents.usecases import talking_version
+from voisnap_api.conversations.records import AnalysisSummary
+from voisnap_api.conversations.usecases import store_analysis
 from voisnap_domain.conversations import CallQuality, Speaker, Turn
 from voisnap_domain.costs import LlmUsage, Usage
 from voisnap_domain.errors import LimitReached
-from voisnap_domain.ids import ConversationId, NodeId, SessionId
+from voisnap_domain.ids import ConversationId, NodeId, SessionId, TenantId
 from voisnap_domain.sessions import Channel, Direction, EndReason, SessionPlan
 from voisnap_domain.tenants import Environment
 from voisnap_kit.ids import new_id
@@ -228,7 +230,7 @@ def ended(plan: SessionPlan, *, turns: int, seconds: float = 60, reason: EndReas
 
 async def held(api, agent: dict[str, Any], day: str, channel: Channel, **end: Any) -> str:
     """A conversation that went by."""
-    caller = Caller.system("ten_a", Environment.LIVE)  # type: ignore[arg-type]
+    caller = Caller.system(TenantId("ten_a"), Environment.LIVE)
     async with begin(api.database, caller) as work:
         snapshot = await talking_version(work, agent["id"])
     plan = SessionPlan(
@@ -262,31 +264,36 @@ async def test_stats_sum_up_the_conversations_of_a_period(api):
     await api.follow()
     headers = api.token("ten_a")
     agent, other = await api.add_agent(headers), await api.add_agent(headers)
-    resolved = await held(api, agent, "2025-06-01T00:00:00", Channel.PHONE, heard="Hi.", seconds=100)
-    await held(api, agent, "2025-06-30T23:59:59", Channel.WEBRTC, heard="Hi.", seconds=51)
-    await held(api, agent, "2025-06-15T12:00:00", Channel.PHONE, seconds=4, reason=EndReason.USER_ENDED)
-    for day in ("2025-05-31T23:59:59", "2025-07-01T00:00:00"):
+    resolved = await held(api, agent, "2026-11-01T00:00:00", Channel.PHONE, heard="Hi.", seconds=100)
+    browsed = await held(api, agent, "2026-11-30T23:59:59", Channel.WEBRTC, heard="Hi.", seconds=51)
+    await held(api, agent, "2026-11-15T12:00:00", Channel.PHONE, seconds=4, reason=EndReason.USER_ENDED)
+    for day in ("2026-10-31T23:59:59", "2026-12-01T00:00:00"):
         await held(api, agent, day, Channel.PHONE, heard="Hi.", seconds=1000)
-    await held(api, other, "2025-06-15T12:00:00", Channel.WEBCHAT, heard="Hi.", seconds=1000)
+    await held(api, other, "2026-11-15T12:00:00", Channel.WEBCHAT, heard="Hi.", seconds=1000)
+    caller = Caller.system(TenantId("ten_a"), Environment.LIVE)
+    async with begin(api.database, caller) as work:
+        for conversation_id, score, outcome in ((resolved, 0.9, "escalated"), (browsed, 0.545, None)):
+            analysis = AnalysisSummary(sentiment="positive", sentiment_score=score)
+            assert await store_analysis(work, ConversationId(conversation_id), analysis, outcome)
     done = await api.client.put(
         f"/api/v1/conversations/{resolved}/outcome", json={"outcome": "resolved"}, headers=headers
     )
     assert done.is_success, done.text
 
     url = f"/api/v1/agents/{agent['id']}/stats"
-    answer = await api.client.get(f"{url}?dateFrom=2025-06-01&dateTo=2025-06-30", headers=headers)
+    answer = await api.client.get(f"{url}?dateFrom=2026-11-01&dateTo=2026-11-30", headers=headers)
     assert answer.status_code == 200, answer.text
     assert answer.json() == {
         "agentId": agent["id"],
-        "period": {"from": "2025-06-01", "to": "2025-06-30"},
+        "period": {"from": "2026-11-01", "to": "2026-11-30"},
         "totalConversations": 3,
         "totalDurationSeconds": 155,
         "avgDurationSeconds": 52,
-        "totalCostUsd": answer.json()["totalCostUsd"],
-        "avgCostUsdPerConversation": answer.json()["avgCostUsdPerConversation"],
+        "totalCostUsd": 0.105,  # 3 x (10,000 x 2.50 + 1000 x 10) / 1,000,000
+        "avgCostUsdPerConversation": 0.035,
         "channelBreakdown": {"phone": 2, "webrtc": 1, "webchat": 0},
         "outcomeBreakdown": {"resolved": 1, "escalated": 0, "abandoned": 1, "unknown": 1},
-        "avgSentimentScore": None,
+        "avgSentimentScore": 0.72,
     }
 
 
