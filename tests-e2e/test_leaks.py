@@ -335,9 +335,11 @@ async def lasting_keys(callers: Callers) -> dict[str, Any]:
 async def keys_left(callers: Callers) -> dict[str, Any]:
     """The lasting keys once the journals of the last calls are told, or a while later."""
     deadline = time.monotonic() + SETTLE_SECONDS
-    while (keys := await lasting_keys(callers)) and time.monotonic() < deadline:
+    while True:
+        keys = await lasting_keys(callers)
+        if not keys or time.monotonic() > deadline:
+            return keys
         await asyncio.sleep(0.25)
-    return keys
 
 
 async def an_offer() -> str:

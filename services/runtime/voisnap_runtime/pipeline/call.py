@@ -168,10 +168,11 @@ class Call:
 
     def pull(self) -> Pcm | None:
         """The agent's next 20 ms at 24 kHz, or None when it says nothing. Called every 20 ms."""
-        if not self._is_live:
+        if self._began is None or (self._ended.done() and not self._lingers):
             return None
         frame = self._conversation.mouth.pull()
-        self._guard.played(frame, self._loop.time())
+        if frame is not None or self._guard.is_audible:
+            self._guard.played(frame, self._loop.time())
         if self._sides is not None:
             self._sides.pulled(frame, self._clock())
         return frame

@@ -206,6 +206,12 @@ class Ear:
         if self._hearing:
             self._push(silence)
 
+    def due_window(self, now: float) -> Samples | None:
+        """The next whole window at loop time `now`, or None; silence stands in for audio that is missing by then."""
+        if now - self._arrived >= MISSING_AFTER_SECONDS:
+            self.fill(now)
+        return self.window() if self._written - self._read >= WINDOW else None
+
     def window(self) -> Samples | None:
         """The next whole window for the voice detector, or None."""
         if self._written - self._read < WINDOW:
@@ -506,8 +512,7 @@ class VadTicker:
         windows: list[Samples] = []
         for ear in tuple(self._ears):
             try:
-                ear.fill(ticked_at)
-                window = ear.window()
+                window = ear.due_window(ticked_at)
             except Exception as error:
                 self._broke(ear, error)
                 continue
