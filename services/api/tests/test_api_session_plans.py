@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from voisnap_api.auth.scopes import Role
 from voisnap_domain.errors import Conflict, Forbidden, Invalid, LimitReached, NotFound, TooManyRequests
 from voisnap_domain.ids import AgentId, TenantId
 from voisnap_domain.sessions import Channel
@@ -151,3 +152,21 @@ async def test_what_an_agent_says_of_a_channel_is_in_the_plan(api):
     with pytest.raises(Conflict) as refusal:
         await planned(api, agent["id"], channel=Channel.WEBCHAT)
     assert refusal.value.code == "channel-disabled"
+
+
+async def test_who_was_let_go_and_what_was_revoked_begins_no_session(api):
+    owner = api.token("ten_a")
+    agent = await api.add_agent(owner)
+    user = await api.add_user("bob@example.com", role=Role.TENANT_USER)
+    assert (await planned(api, agent["id"], user_id=user.id)).caller.user_id == user.id
+    for path in ("/deactivate", ""):
+        method = "POST" if path else "DELETE"
+        await api.client.request(method, f"/api/v1/users/{user.id}{path}", headers=owner)
+        with pytest.raises(Forbidden, match="no more sessions"):
+            await planned(api, agent["id"], user_id=user.id)
+    body = {"name": "k", "scopes": ["webrtc:write"]}
+    key = (await api.client.post("/api/v1/api-keys", json=body, headers=owner)).json()["id"]
+    assert await planned(api, agent["id"], user_id=f"{key}:jti_1")
+    await api.client.delete(f"/api/v1/api-keys/{key}", headers=owner)
+    with pytest.raises(Forbidden, match="no more sessions"):
+        await planned(api, agent["id"], user_id=f"{key}:jti_1")

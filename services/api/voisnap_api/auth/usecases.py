@@ -220,6 +220,22 @@ async def unlock(work: Work, token: str) -> None:
     await audit.note(work, action="user.unlocked", target=Target(type="user", id=user.id), by=users.acting_as(user))
 
 
+async def check_still_welcome(work: Work) -> None:
+    """Raise Forbidden `credential-revoked` for a person who was let go, or a key that was revoked, since the caller's token was made.
+
+    For hubs: they verify tokens without a call, and ask here when a session begins.
+    """
+    caller = work.caller
+    user = await users.find_user(work, caller.tenant_id, caller.user_id) if caller.user_id else None
+    if user is not None:
+        is_gone = user.status != UserStatus.ACTIVE
+    else:
+        subject = caller.user_id or caller.key_id or ""
+        is_gone = await revocations.revoked_until(work.tx, caller.tenant_id, subject) is not None
+    if is_gone:
+        raise Forbidden("This account or key may start no more sessions.", code="credential-revoked")
+
+
 def check_may_make_tokens(caller: Caller) -> None:
     """Raise Forbidden for a hub token: it makes no other tokens."""
     if is_hub_token(caller):

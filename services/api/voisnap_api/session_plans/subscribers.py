@@ -9,6 +9,7 @@ from voisnap_kit.postgres import Database
 from voisnap_kit.work import Caller, begin
 from voisnap_proto.requests import PLAN_SESSION, PlanSession, SessionPlanned
 
+from voisnap_api.auth.usecases import check_still_welcome
 from voisnap_api.gate import CHAT_HUB, VOICE_HUB, Limiter
 
 from . import usecases
@@ -42,6 +43,7 @@ async def on_plan_session(database: Database, limiter: Limiter, request: PlanSes
     if policy is not None:
         await _count(limiter, policy, caller)
     async with begin(database, caller) as work:
+        await check_still_welcome(work)
         planned = await usecases.plan_session(
             work,
             request.agent_id,
