@@ -103,6 +103,7 @@ async def environ(tmp_path: Path) -> AsyncGenerator[dict[str, str]]:
                 (parts.scheme, f"voisnap_api:pw@{parts.hostname}:{parts.port}", parts.path, "", "")
             ),
             "NATS_URL": nats_url,
+            "BLOBS_URL": f"file://{tmp_path}/blobs",
             "MODELS_DIR": str(models_folder()),
             "SECRETS_KEY": "k" * 40,
         }
