@@ -1,8 +1,11 @@
 """`Idempotency-Key` over HTTP."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
+from voisnap_domain.ids import NodeId
+from voisnap_proto.requests import OPEN_SESSION, OpenSession, SessionOpened
 
 pytestmark = pytest.mark.slice
 
@@ -92,3 +95,50 @@ async def test_an_answer_is_not_given_to_another_credential_of_the_tenant(api):
         answer = await api.client.post("/api/v1/api-keys", json=body, headers=other | key)
         assert answer.status_code == 422
         assert made.json()["key"] not in answer.text
+
+
+async def test_a_key_belongs_to_one_path_and_a_compressed_answer_is_given_to_everybody(api):
+    headers = api.token("ten_a") | {"Idempotency-Key": "same"}
+    large = BODY | {"systemPromptTemplate": "You are Aria. " * 400}
+    first = await api.client.post("/api/v1/agents", json=large, headers=headers | {"Accept-Encoding": "br"})
+    assert first.headers["content-encoding"] == "br"
+    again = await api.client.post("/api/v1/agents", json=large, headers=headers | {"Accept-Encoding": "identity"})
+    assert (again.json(), "content-encoding" in again.headers) == (first.json(), False)
+    other = await api.client.post(f"/api/v1/agents/{first.json()['id']}/activate", headers=headers)
+    assert (other.status_code, "idempotency-replayed" in other.headers) == (200, False)
+
+
+async def test_a_request_in_work_is_refused_until_it_ends_and_its_key_is_free_when_its_process_died(api):
+    headers = api.token("ten_a") | {"Idempotency-Key": "slow"}
+    agent = await api.add_agent(api.token("ten_a"))
+    body = {"agentId": agent["id"]}
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(request):
+        asked.set()
+        await answer.wait()
+        return SessionOpened(
+            session_id=request.plan.session_id,
+            conversation_id=request.plan.conversation_id,
+            session_token="wrtc_tok_secret",
+            expires_at=datetime(2026, 1, 2, tzinfo=UTC),
+            ice_servers=(),
+            node_id=NodeId("node_1"),
+        )
+
+    await api.bus.respond(OPEN_SESSION, "runtime", OpenSession, slow)
+    first = asyncio.create_task(api.client.post("/api/v1/webrtc/sessions", json=body, headers=headers))
+    await asyncio.wait_for(asked.wait(), 5)
+    meanwhile = await api.client.post("/api/v1/webrtc/sessions", json=body, headers=headers)
+    assert (meanwhile.status_code, meanwhile.headers["retry-after"]) == (409, "1")
+    assert meanwhile.json()["type"].endswith("/idempotency-in-flight")
+    other = await api.client.post("/api/v1/webrtc/sessions", json=body | {"metadata": {"a": 1}}, headers=headers)
+    assert other.status_code == 422
+    async with api.database.transaction_as_system() as tx:
+        await tx.exec("UPDATE idempotency_keys SET created_at = created_at - interval '2 minutes'")
+    answer.set()
+    assert (await first).status_code == 201
+    async with api.database.transaction_as_system() as tx:  # as if the process had died before it could settle
+        await tx.exec("UPDATE idempotency_keys SET response_status = NULL, response_body = NULL")
+    retried = await api.client.post("/api/v1/webrtc/sessions", json=body, headers=headers)
+    assert (retried.status_code, "idempotency-replayed" in retried.headers) == (201, False)

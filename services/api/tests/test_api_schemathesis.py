@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -43,17 +44,28 @@ async def test_generated_requests_find_nothing(api, tmp_path):
         assert f"- {operation}\n" not in output, "the credentials did not hold: " + output[-30_000:]
 
 
+class Server(uvicorn.Server):
+    """uvicorn that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
+
+
 @asynccontextmanager
 async def served(app: Litestar) -> AsyncGenerator[int]:
     """The application on a port of the loopback."""
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(app, port=0, http="httptools", ws="none", lifespan="off", log_config=None, server_header=False)
     )
     task = asyncio.create_task(server._serve())  # `serve` would take over the signals of the test run
     try:
         async with asyncio.timeout(10):
-            while not server.started:
-                await asyncio.sleep(0.01)
+            await server.is_up.wait()
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:
         server.should_exit = True
