@@ -169,8 +169,13 @@ class Calls:
             assert list(page.ids) == expected[offset : offset + limit], wanted
             assert (page.total, page.more) == (len(expected), len(expected) > offset + limit), wanted
         assert await self.walk(wanted, limit=7) == expected
-        longest = msgspec.structs.replace(wanted, sort=Sort.DURATION)
-        assert list((await self.find(longest, limit=100, offset=3)).ids) == self.expected(longest)[3:103]
+        for other in (wanted, self.filter(), ConversationFilter(archived=Archived.ALL)):
+            longest = msgspec.structs.replace(other, sort=Sort.DURATION)
+            expected = self.expected(longest)
+            for offset in (0, 3, self.dice.randrange(len(expected) + 2), len(expected) - 1 if expected else 0):
+                assert list((await self.find(longest, limit=7, offset=offset)).ids) == expected[offset : offset + 7], (
+                    wanted
+                )
 
 
 def matches(row: Row, wanted: ConversationFilter) -> bool:
@@ -191,8 +196,9 @@ def matches(row: Row, wanted: ConversationFilter) -> bool:
     )
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_every_list_is_what_a_look_at_every_row_would_find(database, seed):
+@pytest.mark.parametrize(("seed", "few"), [(1, 2000), (2, 0)])
+async def test_every_list_is_what_a_look_at_every_row_would_find(database, monkeypatch, seed, few):
+    monkeypatch.setattr(usecases, "_FEW", few)
     calls = Calls(database, seed)
     await calls.check(5)
     await calls.add(90)

@@ -64,6 +64,14 @@ class Matches(msgspec.Struct, frozen=True, kw_only=True):
     bits: str
 
 
+class Rank(msgspec.Struct, frozen=True, kw_only=True):
+    """A duration at a rank of a list, in whole seconds, and how many of the list are longer and as long."""
+
+    seconds: int
+    longer: int
+    as_long: int
+
+
 class Shard(msgspec.Struct, frozen=True, kw_only=True):
     """One tenant's environment."""
 

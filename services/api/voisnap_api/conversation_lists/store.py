@@ -4,16 +4,17 @@ Statements over rows take a stretch of them, so that each reads a part of one in
 """
 
 from datetime import datetime
+from math import inf
 from typing import Any
 
 from voisnap_domain.ids import TenantId
 from voisnap_domain.tenants import Environment
 from voisnap_kit.postgres import Tx
 
-from voisnap_api.conversations.records import Archived, ConversationFilter
+from voisnap_api.conversations.records import Archived, ConversationFilter, opened_at
 
-from .facets import DIGIT_FACETS, facets_wanted
-from .records import BEGINNING, END, Indexed, Matches, Part, Position, Shard, Stretch
+from .facets import DIGIT_FACETS, LONGEST, facets_wanted
+from .records import BEGINNING, END, Indexed, Matches, Part, Position, Rank, Shard, Stretch
 
 
 async def plan_once(tx: Tx, *, once: bool) -> None:
@@ -255,15 +256,24 @@ async def oldest_in(
 
 
 async def longest(
-    tx: Tx, tenant_id: TenantId, environment: Environment, wanted: ConversationFilter, *, limit: int, offset: int
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    wanted: ConversationFilter,
+    *,
+    ceiling: int | None,
+    limit: int,
+    offset: int,
 ) -> list[str]:
-    """Ids of the matching conversations, longest first; running ones have no duration yet and come last."""
+    """Ids of the matching conversations, longest first; running ones have no duration yet and come last; from a whole number of seconds on."""
     return await tx.all(
         str,
         """
         SELECT c.id
           FROM conversations c
          WHERE c.tenant_id = %(tenant_id)s AND c.environment = %(environment)s
+           AND coalesce(c.duration_seconds, -1) <= %(edge)s::double precision
+           AND (%(ceiling)s::integer IS NULL OR round(coalesce(c.duration_seconds, -1)) <= %(ceiling)s)
            AND (%(start)s::timestamptz IS NULL OR c.started_at >= %(start)s)
            AND (%(before)s::timestamptz IS NULL OR c.started_at < %(before)s)
            AND (%(agent_id)s::text IS NULL OR c.agent_id = %(agent_id)s)
@@ -280,6 +290,8 @@ async def longest(
         """,
         tenant_id=tenant_id,
         environment=environment,
+        ceiling=ceiling,
+        edge=inf if ceiling is None else ceiling + 0.5,
         limit=limit,
         offset=offset,
         **_parameters(wanted),
@@ -287,15 +299,24 @@ async def longest(
 
 
 async def shortest(
-    tx: Tx, tenant_id: TenantId, environment: Environment, wanted: ConversationFilter, *, limit: int, offset: int
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    wanted: ConversationFilter,
+    *,
+    floor: int | None,
+    limit: int,
+    offset: int,
 ) -> list[str]:
-    """Ids of the matching conversations, shortest first; running ones have no duration yet and come first."""
+    """Ids of the matching conversations, shortest first; running ones have no duration yet and come first; from a whole number of seconds on."""
     return await tx.all(
         str,
         """
         SELECT c.id
           FROM conversations c
          WHERE c.tenant_id = %(tenant_id)s AND c.environment = %(environment)s
+           AND coalesce(c.duration_seconds, -1) >= %(edge)s::double precision
+           AND (%(floor)s::integer IS NULL OR round(coalesce(c.duration_seconds, -1)) >= %(floor)s)
            AND (%(start)s::timestamptz IS NULL OR c.started_at >= %(start)s)
            AND (%(before)s::timestamptz IS NULL OR c.started_at < %(before)s)
            AND (%(agent_id)s::text IS NULL OR c.agent_id = %(agent_id)s)
@@ -312,9 +333,99 @@ async def shortest(
         """,
         tenant_id=tenant_id,
         environment=environment,
+        floor=floor,
+        edge=-inf if floor is None else floor - 0.5,
         limit=limit,
         offset=offset,
         **_parameters(wanted),
+    )
+
+
+async def seconds_in(
+    tx: Tx, tenant_id: TenantId, environment: Environment, wanted: ConversationFilter, stretch: Stretch
+) -> list[int]:
+    """The durations of the matching rows of a stretch, in whole seconds."""
+    return await tx.all(
+        int,
+        """
+        SELECT least(round(c.duration_seconds), %(longest)s)::integer AS seconds
+          FROM conversations c
+         WHERE c.tenant_id = %(tenant_id)s AND c.environment = %(environment)s AND c.duration_seconds IS NOT NULL
+           AND c.started_at >= greatest(%(after_at)s, %(start)s::timestamptz)
+           AND c.started_at <= least(%(until_at)s, %(before)s::timestamptz)
+           AND (c.started_at, c.id) > (%(after_at)s, %(after_id)s) AND (c.started_at, c.id) <= (%(until_at)s, %(until_id)s)
+           AND (%(before)s::timestamptz IS NULL OR c.started_at < %(before)s)
+           AND (%(agent_id)s::text IS NULL OR c.agent_id = %(agent_id)s)
+           AND (%(channel)s::text IS NULL OR c.channel = %(channel)s)
+           AND (%(direction)s::text IS NULL OR c.direction = %(direction)s)
+           AND (%(status)s::text IS NULL OR c.status = %(status)s)
+           AND (%(outcome)s::text IS NULL OR c.outcome = %(outcome)s)
+           AND (%(archived)s::boolean IS NULL OR (c.archived_at IS NOT NULL) = %(archived)s)
+           AND (%(min_duration)s::integer IS NULL OR round(c.duration_seconds) >= %(min_duration)s)
+           AND (%(max_duration)s::integer IS NULL OR round(c.duration_seconds) <= %(max_duration)s)
+           AND c.tags @> %(tags)s::text[]
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        longest=LONGEST,
+        after_at=stretch.after_at,
+        after_id=stretch.after_id,
+        until_at=stretch.until_at,
+        until_id=stretch.until_id,
+        **_parameters(wanted),
+    )
+
+
+async def at_rank(
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    wanted: ConversationFilter,
+    *,
+    segments: tuple[int, ...],
+    beside: tuple[int, ...],
+    rank: int,
+) -> Rank:
+    """The duration at a rank of the ended conversations that match, the longest first, in these segments and `beside` them."""
+    return await tx.one(
+        Rank,
+        """
+        SELECT seconds, longer, as_long
+          FROM seconds_of_rank(%(tenant_id)s, %(environment)s, %(facets)s::text[], %(digits)s::text[], %(segments)s::bigint[],
+                               %(beside)s::integer[], %(min_duration)s, %(max_duration)s, %(rank)s)
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        facets=facets_wanted(wanted),
+        digits=DIGIT_FACETS,
+        segments=segments,
+        beside=beside,
+        min_duration=wanted.min_duration,
+        max_duration=wanted.max_duration,
+        rank=rank,
+    )
+
+
+async def sorted_by_duration(
+    tx: Tx, tenant_id: TenantId, environment: Environment, ids: tuple[str, ...], *, ascending: bool
+) -> list[str]:
+    """These ids in the order of their conversations' durations."""
+    return await tx.all(
+        str,
+        """
+        SELECT c.id
+          FROM unnest(%(ids)s::text[], %(opened_at)s::timestamptz[]) AS wanted (id, opened_at)
+          JOIN conversations c ON c.opened_at = wanted.opened_at AND c.id = wanted.id
+         WHERE c.tenant_id = %(tenant_id)s AND c.environment = %(environment)s
+         ORDER BY CASE WHEN %(ascending)s THEN coalesce(c.duration_seconds, -1) END,
+                  CASE WHEN %(ascending)s THEN c.id END,
+                  coalesce(c.duration_seconds, -1) DESC, c.id DESC
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        ids=ids,
+        opened_at=tuple(opened_at(id) for id in ids),
+        ascending=ascending,
     )
 
 

@@ -7,12 +7,13 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
+import msgspec
 from voisnap_kit.work import Work
 
 from voisnap_api.conversations.records import ConversationFilter, Sort
 
 from . import store
-from .facets import bits_of
+from .facets import LONGEST, bits_of
 from .records import BEGINNING, END, Found, Indexed, Part, Position, Shard, Stretch
 
 SEGMENT_SIZE = 16_384
@@ -37,8 +38,13 @@ _MOST_READ = 4 * SEGMENT_SIZE
 async def find(work: Work, wanted: ConversationFilter, *, limit: int, offset: int) -> Found:
     """One page of a list by its number of items before it."""
     if wanted.sort is Sort.DURATION:
-        total = sum(part.matches for part in await _parts(work, wanted))
-        ids = await _by_duration(work, wanted, limit=limit, offset=offset)
+        parts = await _parts(work, wanted)
+        total = sum(part.matches for part in parts)
+        if total <= _FEW:
+            ids = await _few_by_duration(work, wanted, parts, total=total)
+            ids = ids[offset : offset + limit]
+        else:
+            ids = await _by_duration(work, wanted, total=total, limit=limit, offset=offset)
         return Found(ids=tuple(ids), more=offset + len(ids) < total, total=total)
     total, ids = 0, []
     for _ in range(_ATTEMPTS):
@@ -156,10 +162,68 @@ async def _rows(
     )
 
 
-async def _by_duration(work: Work, wanted: ConversationFilter, *, limit: int, offset: int) -> list[str]:
-    ask = store.shortest if wanted.ascending else store.longest
+async def _few_by_duration(work: Work, wanted: ConversationFilter, parts: Sequence[Part], *, total: int) -> list[str]:
+    """All ids of a short list: the index by duration would be read for long until that many are found."""
+    caller = work.caller
+    ids = tuple(await _page(work, wanted, parts, limit=total, offset=0))
+    return await store.sorted_by_duration(
+        work.tx, caller.tenant_id, caller.environment, ids, ascending=wanted.ascending
+    )
+
+
+async def _by_duration(work: Work, wanted: ConversationFilter, *, total: int, limit: int, offset: int) -> list[str]:
+    """Ids of a page of a long list, from the index by duration, which is entered at the duration of the page's first conversation."""
+    caller = work.caller
+    edge: int | None = None
+    if offset:
+        edge, offset = await _entry(work, wanted, total=total, offset=offset)
     await store.plan_once(work.tx, once=False)
-    return await ask(work.tx, work.caller.tenant_id, work.caller.environment, wanted, limit=limit, offset=offset)
+    if wanted.ascending:
+        return await store.shortest(
+            work.tx, caller.tenant_id, caller.environment, wanted, floor=edge, limit=limit, offset=offset
+        )
+    return await store.longest(
+        work.tx, caller.tenant_id, caller.environment, wanted, ceiling=edge, limit=limit, offset=offset
+    )
+
+
+async def _entry(work: Work, wanted: ConversationFilter, *, total: int, offset: int) -> tuple[int | None, int]:
+    """The duration in whole seconds at an offset of a list, and what is left to skip of those that are as long.
+
+    Running conversations have no duration: they come after the longest first, and before the shortest.
+    """
+    ended = msgspec.structs.replace(wanted, min_duration=wanted.min_duration or 0)
+    parts = await _parts(work, ended)
+    count = sum(part.matches for part in parts)
+    place = offset - (total - count) if wanted.ascending else offset
+    if place < 0:
+        return None, offset
+    if place >= count:
+        return (None, offset) if wanted.ascending else (_RUNNING, offset - count)
+    beside: list[int] = []
+    caller = work.caller
+    for part in parts:
+        if not part.clean and part.matches:
+            beside += await store.seconds_in(work.tx, caller.tenant_id, caller.environment, ended, part)
+    rank = await store.at_rank(
+        work.tx,
+        caller.tenant_id,
+        caller.environment,
+        ended,
+        segments=tuple(part.segment for part in parts if part.clean and part.matches and part.segment is not None),
+        beside=tuple(beside),
+        rank=count - 1 - place if wanted.ascending else place,
+    )
+    before = count - rank.longer - rank.as_long if wanted.ascending else rank.longer
+    edge = None if rank.seconds == LONGEST and not wanted.ascending else rank.seconds  # it stands for all longer ones
+    return edge, place - before
+
+
+_RUNNING = -1
+"""What counts as the duration of a conversation that has none yet."""
+
+_FEW = 2000
+"""Matches that are sorted by their rows."""
 
 
 # -- building
