@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 from voisnap_api.app import openapi_document
-from voisnap_api.auth.scopes import GRANTABLE, HUB, Role
+from voisnap_api.auth.scopes import GRANTABLE, HUB, Role, scopes_of_key
 from voisnap_domain.tenants import Environment
 from voisnap_testkit.finished_calls import AGENT_TURN, USER_TURN, Call
 from voisnap_testkit.openapi_values import example_of
@@ -195,7 +195,7 @@ async def test_every_operation_asks_for_its_one_scope(api):
             assert not operation.is_public or operation.id in PUBLIC, operation.id
             continue
         for scope in SCOPES:
-            answer = await send(api, operation, NOWHERE, api.token("ten_a", scopes=frozenset({scope})))
+            answer = await send(api, operation, NOWHERE, api.token("ten_a", scopes=scopes_of_key(frozenset({scope}))))
             is_refused = answer.status_code == 403 and answer.json()["type"].endswith("/missing-scope")
             assert is_refused == (scope != operation.scope), f"{operation.id} with {scope}: {answer.status_code}"
 

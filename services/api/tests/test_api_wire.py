@@ -85,7 +85,8 @@ def test_the_demo_agent_is_valid():
 def test_roles():
     assert set(Role) == {role for role in Role if scopes_of(role)}
     assert scopes_of(Role.READ_ONLY) == READ | {"hub"}
-    assert scopes_of(Role.TENANT_OWNER) == GRANTABLE | {"hub"}
+    assert scopes_of(Role.TENANT_OWNER) == GRANTABLE | {"hub", "conversations:delete"}
+    assert "conversations:delete" not in scopes_of(Role.TENANT_USER)
     assert "admin:*" in scopes_of(Role.TENANT_OWNER, platform_admin=True)
 
 
