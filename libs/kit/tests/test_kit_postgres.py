@@ -236,3 +236,58 @@ async def test_a_server_that_was_killed_and_came_back_later_is_used_again(monkey
                         continue
     finally:
         servers.stop()
+
+
+async def test_a_reader_sees_its_tenants_rows_and_leaves_nothing_on_its_connection(kit_database: TestDatabase) -> None:
+    async with await Database.open(kit_database.url, min_size=1, max_size=1) as database:
+        for tenant, id in (("ten_a", "t1"), ("ten_a", "t2"), ("ten_b", "t3")):
+            async with database.transaction(tenant, "live") as tx:
+                await insert(tx, id, tenant=tenant)
+        reader = database.reader("ten_a", "live")
+        for _ in range(8):  # beyond the count after which statements are prepared
+            assert await ids(reader) == ["t1", "t2"]
+            assert await reader.maybe(str, "SELECT id FROM things WHERE id = %(id)s", id="t3") is None
+            assert await ids(database.reader("ten_a", "sandbox")) == []
+        async with database.transaction("ten_b", "live") as tx:
+            assert await ids(tx) == ["t3"]
+            await insert(tx, "t4", tenant="ten_b")
+        async with database.transaction("", "") as tx:
+            assert await ids(tx) == []
+        assert await database.reader("ten_b", "live").one(int, "SELECT count(*) FROM things") == 2
+        with pytest.raises(RowMissing):
+            await reader.one(str, "SELECT id FROM things WHERE id = 'none'")
+
+
+async def test_a_reader_writes_nothing_even_by_a_statement_that_reads(database: Database) -> None:
+    reader = database.reader("ten_a", "live")
+    with pytest.raises(TypeError):
+        await insert(reader, "t1")
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        await reader.all(
+            str,
+            "INSERT INTO things (id, tenant_id, environment, name) VALUES ('t1', 'ten_a', 'live', 'x') RETURNING id",
+        )
+    async with database.transaction("ten_a", "live") as tx:
+        assert await ids(tx) == []
+
+
+async def test_a_readers_connection_that_the_server_closed_is_replaced_and_a_cancelled_one_too(
+    kit_database: TestDatabase,
+) -> None:
+    async with await Database.open(kit_database.url, min_size=1, max_size=1) as database:
+        reader = database.reader("ten_a", "live")
+        pid = await reader.one(int, "SELECT pg_backend_pid()")
+        async with await psycopg.AsyncConnection.connect(kit_database.owner_url, autocommit=True) as other:
+            await other.execute("SELECT pg_terminate_backend(%s)", (pid,))
+        assert await reader.one(int, "SELECT pg_backend_pid()") != pid
+        sleeping = asyncio.create_task(reader.one(str, "SELECT pg_sleep(30)::text"))
+        async with await psycopg.AsyncConnection.connect(kit_database.owner_url, autocommit=True) as other:
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(30)%' AND pid <> pg_backend_pid()"
+            while not (await (await other.execute(waiting)).fetchone() or (0,))[0]:
+                pass
+        sleeping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sleeping
+        async with database.transaction("ten_a", "live") as tx:
+            await insert(tx, "t1")
+        assert await ids(reader) == ["t1"]

@@ -187,11 +187,19 @@ def build_app(
         debug=False,
         **options,
     )
+    _resolve_in_turn(app)
     handler: Any = Entrance(app.asgi_handler, app.asgi_router.handle_routing)
     for layer in layers:
         handler = layer(handler)
     app.asgi_handler = Edge(Cors(handler, cors_origins, more_origins), service=service)
     return app
+
+
+def _resolve_in_turn(app: Litestar) -> None:
+    """Several dependencies of a handler one after another: Litestar would start a task for each, and ours have nothing to wait for."""
+    for route in app.routes:
+        for _, model in getattr(route, "route_handler_map", {}).values():
+            model.dependency_batches = [{one} for batch in model.dependency_batches for one in batch]
 
 
 class Edge:

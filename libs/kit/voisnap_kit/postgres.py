@@ -21,7 +21,10 @@ from psycopg.types.json import JsonbDumper, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from voisnap_domain.tenants import Environment
 
+from . import log
 from .failures import Unavailable
+
+_log = log.get(__name__)
 
 T = TypeVar("T")
 
@@ -33,6 +36,12 @@ ACQUIRE_TIMEOUT = 5.0
 _OPTIONS = (
     f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=30000 -c lock_timeout=5000 -c timezone=UTC"
     " -c jit=off"  # statements here are short: compiling one takes longer than running it
+)
+
+
+_READ_SETTINGS = (
+    "SELECT set_config('transaction_read_only', 'on', true), set_config('app.tenant_id', %s, true),"
+    " set_config('app.environment', %s, true), set_config('app.system', %s, true), set_config('app.platform_admin', %s, true)"
 )
 
 
@@ -137,6 +146,47 @@ class Tx:
         return self._connection.cursor(row_factory=cast(AsyncRowFactory[dict[str, Any]], dict_row))
 
 
+class Reader(Tx):
+    """Statements that only read, each a transaction of its own: settings and statement travel together, in one round trip.
+
+    Two statements may see two states of the database; whoever needs one state, or writes, takes a transaction.
+    """
+
+    def __init__(self, database: "Database", settings: tuple[str, str, str, str]) -> None:
+        self._database = database
+        self._settings = settings
+
+    async def maybe(self, kind: type[T], sql: LiteralString, /, **params: Any) -> T | None:
+        """The first row, or None."""
+        rows = await self._database.read(self._settings, sql, _parameters(params))
+        return _convert(rows[0], kind) if rows else None
+
+    async def one(self, kind: type[T], sql: LiteralString, /, **params: Any) -> T:
+        """The first row. Raises RowMissing."""
+        rows = await self._database.read(self._settings, sql, _parameters(params))
+        if not rows:
+            raise RowMissing("the statement returned no row")
+        return _convert(rows[0], kind)
+
+    async def all(self, kind: type[T], sql: LiteralString, /, **params: Any) -> list[T]:
+        """All rows, in order."""
+        return [_convert(row, kind) for row in await self._database.read(self._settings, sql, _parameters(params))]
+
+    async def exec(self, sql: LiteralString, /, **params: Any) -> int:
+        """Refused: a reader does not write."""
+        raise TypeError("a reader does not write; take a transaction")
+
+    async def exec_many(self, sql: LiteralString, rows: Sequence[dict[str, Any]]) -> None:
+        """Refused: a reader does not write."""
+        raise TypeError("a reader does not write; take a transaction")
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncGenerator[None]:
+        """Refused: there is no transaction to save."""
+        raise TypeError("a reader has no transaction")
+        yield
+
+
 class Wake:
     """Says that something was committed; any number of waiters of one event loop."""
 
@@ -199,6 +249,42 @@ class Database:
         """A transaction over all tenants, for code that has no caller."""
         async with self._begin(("", "", "on", "off")) as tx:
             yield tx
+
+    def reader(self, tenant_id: str, environment: Environment | str, *, platform_admin: bool = False) -> Reader:
+        """Single statements that read in one tenant's environment."""
+        return Reader(self, (tenant_id, str(environment), "off", "on" if platform_admin else "off"))
+
+    async def read(
+        self, settings: tuple[str, str, str, str], sql: LiteralString, params: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """The rows of one statement. A pipeline without BEGIN is one transaction, so the settings hold for it and no longer."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + ACQUIRE_TIMEOUT
+        while True:
+            with _translated():
+                connection = await self._pool.getconn(timeout=max(0.05, deadline - loop.time()))
+            try:
+                await connection.set_autocommit(True)
+                async with connection.pipeline():
+                    await connection.execute(_READ_SETTINGS, settings)
+                    cursor = connection.cursor(row_factory=cast(AsyncRowFactory[dict[str, Any]], dict_row))
+                    await cursor.execute(sql, params)
+                return await cursor.fetchall()
+            except psycopg.OperationalError as error:
+                if not connection.closed or loop.time() >= deadline:
+                    with _translated():
+                        raise
+                _log.debug("database.connection_lost", error=repr(error))  # it died with the server: try another
+            except psycopg.Error:
+                with _translated():
+                    raise
+            except BaseException:
+                await connection.close()  # cancelled in the middle: nobody knows what it still will say
+                raise
+            finally:
+                if not connection.closed:
+                    await connection.set_autocommit(False)
+                await self._pool.putconn(connection)
 
     async def check(self) -> None:
         """A readiness check: raise DatabaseUnavailable when the database does not answer."""

@@ -82,6 +82,18 @@ async def begin(
 
 
 @asynccontextmanager
+async def begin_reading(
+    database: Database, caller: Caller, *, clock: Clock = utc_now, new_id: NewId = ids.new_id
+) -> AsyncGenerator[Work]:
+    """Work that only reads, each statement for itself in one round trip. Writing and telling are refused."""
+    tx = database.reader(caller.tenant_id, caller.environment, platform_admin=caller.platform_admin)
+    work = Work(tx=tx, caller=caller, now=clock(), new_id=new_id)
+    yield work
+    if work.emitted:
+        raise TypeError("work that only reads has nothing to tell")
+
+
+@asynccontextmanager
 async def begin_as_system(
     database: Database, caller: Caller, *, clock: Clock = utc_now, new_id: NewId = ids.new_id
 ) -> AsyncGenerator[Work]:

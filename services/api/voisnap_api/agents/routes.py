@@ -10,7 +10,7 @@ from voisnap_domain.errors import FieldError, Invalid
 from voisnap_domain.ids import AgentId
 from voisnap_kit.conditional import is_known
 from voisnap_kit.http import InjectedPageQuery, Page, cursor_of, position_of
-from voisnap_kit.work import begin
+from voisnap_kit.work import begin, begin_reading
 
 from voisnap_api.gate import API_READ_HEAVY, InjectedCaller, InjectedDatabase, requires
 from voisnap_api.periods import period
@@ -100,7 +100,7 @@ class AgentController(Controller):
         if_none_match: IfNoneMatch = None,
     ) -> Response[AgentView]:
         """Get an agent. Its `ETag` goes into the `If-Match` of a later change."""
-        async with begin(database, caller) as work:
+        async with begin_reading(database, caller) as work:
             agent = await usecases.get_agent(work, AgentId(agent_id))
         if is_known(if_none_match, usecases.entity_tag(agent)):
             return Response(None, status_code=304, headers=_headers(agent))  # type: ignore[return-value]
