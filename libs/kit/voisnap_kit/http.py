@@ -130,7 +130,10 @@ def cursor_of(*position: Any) -> str:
 def position_of(cursor: str, kind: type[T]) -> T:
     """The sort values behind a cursor, `kind` being a tuple type. Raises Invalid for anything that `cursor_of` did not make for it."""
     try:
-        return msgspec.json.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=kind)
+        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        if b"\\u0000" in text:
+            raise ValueError("no position holds NUL")
+        return msgspec.json.decode(text, type=kind)
     except (ValueError, msgspec.DecodeError):
         detail = "cursor: must be the nextCursor of a page of this list, in the same order."
         raise Invalid((FieldError(pointer="?cursor", code="invalid", detail=detail),)) from None

@@ -250,6 +250,8 @@ async def test_a_shown_time_finds_its_conversation(api):
         "archived=maybe",
         "sortBy=cost",
         "sortOrder=up",
+        "cursor=WyIyMDI2LTAxLTAxVDAwOjAwOjAwWiIsIlx1MDAwMCJd",
+        "cursor=WyIyMDI2LTAxLTAxVDAwOjAwOjAwIiwiYSJd",
         "sortBy=durationSeconds&cursor=WyIyMDI2LTAxLTAxVDAwOjAwOjAwWiIsImEiXQ",
         "pageSize=101",
         "page=0",
@@ -287,3 +289,31 @@ async def test_who_may_not_delete_conversations_is_refused(api):
     await tell(api, call)
     refused = await api.client.delete(call.url, headers=api.token("ten_a", role=Role.TENANT_USER))
     assert (refused.status_code, (await read(api, call.url))["id"]) == (403, call.id)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "pointers"),
+    [
+        ("POST", "tags", {"tags": []}, ["/tags"]),
+        ("POST", "tags", {"tags": ["a" * 100]}, []),
+        ("POST", "tags", {"tags": ["a" * 101, " ", "a,b", "a\nb", "fine"]}, [f"/tags/{n}" for n in range(4)]),
+        ("POST", "tags", {"tags": [f"t{n}" for n in range(50)]}, []),
+        ("POST", "tags", {"tags": [f"t{n}" for n in range(51)]}, ["/tags"]),
+        ("POST", "tags", {"tags": "vip"}, ["/tags"]),
+        ("PUT", "outcome", {"outcome": "x" * 100, "notes": "n" * 2000}, []),
+        ("PUT", "outcome", {"outcome": "x" * 101, "notes": "n" * 2001}, ["/outcome", "/notes"]),
+        ("PUT", "outcome", {"notes": "n"}, ["/outcome"]),
+    ],
+)
+async def test_tags_and_outcomes_have_limits_also_while_the_conversation_goes_on(api, method, path, body, pointers):
+    await api.follow()
+    call = Call()
+    await api.tell(call.started)
+    answer = await api.client.request(method, f"{call.url}/{path}", json=body, headers=api.token("ten_a"))
+    assert answer.status_code == (422 if pointers else 200), answer.text
+    if pointers:
+        assert [fault["pointer"] for fault in answer.json()["errors"]] == pointers
+        assert ((await read(api, call.url))["tags"], (await read(api, call.url))["outcome"]) == ([], None)
+    else:
+        shown = await read(api, call.url)
+        assert (len(shown["tags"]), shown["outcomeNotes"]) in {(1, None), (50, None), (0, "n" * 2000)}

@@ -91,6 +91,7 @@ class StoredConversation(msgspec.Struct, frozen=True, kw_only=True):
     analysis: AnalysisSummary | None
     tags: tuple[str, ...]
     outcome: str | None
+    outcome_notes: str | None
     archived_at: datetime | None
     recording_deleted_at: datetime | None
 

@@ -86,6 +86,7 @@ class ConversationView(View, frozen=True, kw_only=True):
     end_reason: EndReason | None
     warnings: tuple[str, ...]
     archived_at: str | None
+    outcome_notes: str | None
 
     @classmethod
     def of(cls, conversation: StoredConversation, *, at: datetime) -> "ConversationView":
@@ -112,6 +113,7 @@ class ConversationView(View, frozen=True, kw_only=True):
             end_reason=conversation.end_reason,
             warnings=conversation.warnings,
             archived_at=instant(conversation.archived_at) if conversation.archived_at else None,
+            outcome_notes=conversation.outcome_notes,
         )
 
 

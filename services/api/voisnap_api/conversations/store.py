@@ -160,7 +160,8 @@ async def get(
         """
         SELECT id, tenant_id, environment, session_id, agent_id, agent_name, agent_version, channel, direction, status, language,
                hipaa, recording_wanted, retention_days, started_at, ended_at, duration_seconds, caller, metadata, end_reason, usage,
-               llm_usd, tts_usd, stt_usd, telephony_usd, warnings, recording, analysis, tags, outcome, archived_at, recording_deleted_at
+               llm_usd, tts_usd, stt_usd, telephony_usd, warnings, recording, analysis, tags, outcome, outcome_notes, archived_at,
+               recording_deleted_at
           FROM conversations
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s AND opened_at = %(opened_at)s
         """,
@@ -181,7 +182,7 @@ async def by_ids(
         SELECT c.id, c.tenant_id, c.environment, c.session_id, c.agent_id, c.agent_name, c.agent_version, c.channel, c.direction, c.status,
                c.language, c.hipaa, c.recording_wanted, c.retention_days, c.started_at, c.ended_at, c.duration_seconds, c.caller,
                c.metadata, c.end_reason, c.usage, c.llm_usd, c.tts_usd, c.stt_usd, c.telephony_usd, c.warnings, c.recording, c.analysis,
-               c.tags, c.outcome, c.archived_at, c.recording_deleted_at
+               c.tags, c.outcome, c.outcome_notes, c.archived_at, c.recording_deleted_at
           FROM unnest(%(ids)s::text[], %(opened_at)s::timestamptz[]) WITH ORDINALITY AS wanted (id, opened_at, nth)
           JOIN conversations c ON c.opened_at = wanted.opened_at AND c.id = wanted.id
          WHERE c.tenant_id = %(tenant_id)s AND c.environment = %(environment)s

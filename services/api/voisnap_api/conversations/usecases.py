@@ -27,6 +27,7 @@ from . import store
 from .records import AnalysisSummary, ConversationFilter, Stats, StoredConversation, StoredTurn
 
 MAX_TAGS = 50
+MAX_NOTES = 2000
 
 
 class NotYet(Exception):
@@ -259,21 +260,29 @@ async def delete_due_recordings(work: Work, blobs: Blobs, *, limit: int) -> int:
 
 async def add_tags(work: Work, conversation_id: ConversationId, tags: tuple[str, ...]) -> StoredConversation:
     """Add tags; those that are there stay."""
-    wrong = tuple(
-        FieldError(pointer=f"/tags/{index}", code="bad-length", detail="must have 1 to 100 characters")
-        for index, tag in enumerate(tags)
-        if not 1 <= len(tag.strip()) <= 100
-    )
+    wrong = tuple(fault for index, tag in enumerate(tags) if (fault := _tag_fault(index, tag.strip())) is not None)
     if wrong:
         raise Invalid(wrong)
+    if not tags:
+        raise Invalid((FieldError(pointer="/tags", code="required", detail="names at least one tag"),))
     conversation = await get_conversation(work, conversation_id)
-    if len({*conversation.tags, *tags}) > MAX_TAGS:
+    if len({*conversation.tags, *(tag.strip() for tag in tags)}) > MAX_TAGS:
         raise Invalid(
             (FieldError(pointer="/tags", code="too-many", detail=f"a conversation has at most {MAX_TAGS} tags"),)
         )
     unique = tuple(dict.fromkeys(tag.strip() for tag in tags))
     await store.add_tags(work.tx, work.caller.tenant_id, work.caller.environment, conversation_id, unique)
     return await get_conversation(work, conversation_id)
+
+
+def _tag_fault(index: int, tag: str) -> FieldError | None:
+    pointer = f"/tags/{index}"
+    if not 1 <= len(tag) <= 100:
+        return FieldError(pointer=pointer, code="bad-length", detail="must have 1 to 100 characters")
+    if "," in tag or not tag.isprintable():
+        detail = "must have neither commas, which separate tags in lists, nor control characters"
+        return FieldError(pointer=pointer, code="invalid", detail=detail)
+    return None
 
 
 async def remove_tag(work: Work, conversation_id: ConversationId, tag: str) -> None:
@@ -286,8 +295,15 @@ async def set_outcome(
     work: Work, conversation_id: ConversationId, outcome: str, notes: str | None
 ) -> StoredConversation:
     """Say how the conversation turned out; wins over the analysis."""
+    wrong: list[FieldError] = []
     if not 1 <= len(outcome.strip()) <= 100:
-        raise Invalid((FieldError(pointer="/outcome", code="bad-length", detail="must have 1 to 100 characters"),))
+        wrong.append(FieldError(pointer="/outcome", code="bad-length", detail="must have 1 to 100 characters"))
+    if notes is not None and len(notes) > MAX_NOTES:
+        wrong.append(
+            FieldError(pointer="/notes", code="bad-length", detail=f"must have at most {MAX_NOTES} characters")
+        )
+    if wrong:
+        raise Invalid(tuple(wrong))
     await get_conversation(work, conversation_id)
     await store.set_outcome(
         work.tx,
