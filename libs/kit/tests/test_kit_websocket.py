@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -302,6 +303,68 @@ async def test_nothing_is_shown_after_the_goodbye_of_either_side():
     assert taken == []
     await peer.end()
     assert peer.protocol.take is None, "nobody is held by a socket that is gone"
+
+
+async def test_who_would_refuse_a_client_that_the_ending_server_has_answered_finds_it_gone(caplog: Any):
+    answered = asyncio.Event()
+
+    async def refusing(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await answered.wait()  # as an authentication that takes its time
+        try:
+            await send({"type": "websocket.http.response.start", "status": 503, "headers": []})
+        except OSError:
+            told.append("gone")
+
+    told: list[str] = []
+    peer = Peer(WebSocketProtocol)
+    peer.protocol.app = refusing
+    peer.feed(REQUEST)
+    await settle()
+    peer.protocol.shutdown()
+    assert peer.wire.written.startswith(b"HTTP/1.1 500")
+    written = peer.wire.written
+    answered.set()
+    await settle()
+    assert told == ["gone"]
+    assert peer.wire.written == written
+    assert not caplog.records
+    await peer.end()
+
+
+async def test_a_broken_frame_before_our_answer_ends_the_connection_and_nothing_else(caplog: Any):
+    answered = asyncio.Event()
+
+    async def refusing(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await answered.wait()
+        with suppress(OSError):
+            await send({"type": "websocket.http.response.start", "status": 503, "headers": []})
+            await send({"type": "websocket.http.response.body", "body": b""})
+
+    peer = Peer(WebSocketProtocol)
+    peer.protocol.app = refusing
+    peer.feed(REQUEST)
+    await settle()
+    peer.feed(frame(TEXT, b"bare", mask=None))
+    assert peer.wire.closed
+    answered.set()
+    await settle()
+    assert peer.wire.written == b""
+    assert not caplog.records
+    await peer.end()
+
+
+async def test_text_that_is_none_is_refused_whoever_looks_at_messages():
+    peer = Peer(WebSocketProtocol)
+    await peer.open()
+    taken = listened(peer, lambda data: True)
+    peer.feed(frame(TEXT, "straße".encode()))
+    peer.feed(frame(TEXT, b'{"arguments":["\xff"]}'))
+    assert taken == ["straße".encode()]
+    assert peer.wire.closed
+    assert peer.wire.written == b"\x88\x02" + (1007).to_bytes(2, "big")
+    await peer.end()
 
 
 def listened(peer: Peer, take: Any) -> list[bytes]:

@@ -78,9 +78,10 @@ class Straight:
         self._protocol: WebSocketProtocol | None = protocol
 
     def listen(self, take: Callable[[bytes], bool]) -> None:
-        """Show every message that comes while the application waits in `receive` to `take` first; True: it is done with.
+        """Show whole messages that come while the application waits in `receive` to `take` first; True: it is done with.
 
-        Everything else, and what `take` leaves alone, comes by `receive` as ever. `take` must not block and must not raise.
+        Everything else, and what `take` leaves alone, comes by `receive` as ever. Text is shown undecoded, and only if it is text.
+        `take` must not block and must not raise.
         """
         if self._protocol is not None:
             self._protocol.take = take
@@ -136,6 +137,23 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._straight.end()
         super().connection_lost(exc)
 
+    def handle_parser_exception(self) -> None:
+        if self.conn.close_sent is not None:
+            super().handle_parser_exception()
+            return
+        # A fault before our answer: there is nobody to say goodbye to.
+        self._give_handshake_up()
+        self.transport.close()
+
+    def send_500_response(self) -> None:
+        super().send_500_response()
+        if not self.handshake_complete and self.conn.eof_sent:
+            self._give_handshake_up()
+
+    def _give_handshake_up(self) -> None:
+        """The handshake has failed without the application: when it comes to answer, it finds its client gone."""
+        self.handshake_complete = self.close_sent = self.disconnected = True
+
     def _before_handshake(self, data: bytes) -> None:
         was_initiated = self.handshake_initiated
         super().data_received(data)
@@ -173,7 +191,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return end if self.conn.state is State.OPEN else self._leave_to_parser(b"", size)
 
     def _deliver(self, opcode: int, payload: bytes) -> None:
-        if self.take is not None and self.queue.is_awaited and not self.close_sent and self.take(payload):
+        if (
+            self.take is not None
+            and self.queue.is_awaited
+            and not self.close_sent
+            and (opcode == BINARY or _is_text(payload))
+            and self.take(payload)
+        ):
             return
         self.frames = [payload]
         self.curr_msg_data_type = "text" if opcode == TEXT else "bytes"
@@ -253,6 +277,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return False
         self.transport.write(_frame_of(opcode, payload))
         return True
+
+
+def _is_text(payload: bytes) -> bool:
+    if payload.isascii():  # nearly all; many times as fast as decoding
+        return True
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _frame_of(opcode: int, payload: bytes) -> bytes:
