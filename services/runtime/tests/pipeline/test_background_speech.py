@@ -1,4 +1,4 @@
-"""A television behind the caller: people's voices 15 dB below his, with real detector, recogniser and agent, in virtual time."""
+"""A television behind the caller: people's voices 15 dB below his, with real detector, recogniser and agent, in virtual time. And nobody behind him."""
 
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,10 @@ from voisnap_domain.conversations import Speaker
 from voisnap_media import files
 from voisnap_media.pcm import Pcm
 from voisnap_media.resample import resample
-from voisnap_media.vad import VadModel
+from voisnap_media.vad import RATE, WINDOW, WINDOW_MS, VadModel, VadState
 from voisnap_runtime.pipeline.events import AudioCleared, TranscriptionUpdated
+from voisnap_runtime.pipeline.near_speech import POSSIBLE, NearSpeech
+from voisnap_stack.load_audio import rooms
 from voisnap_testkit.fakes_speech import ScriptedLlm
 
 pytestmark = [pytest.mark.media, pytest.mark.virtual_time]
@@ -115,3 +117,36 @@ async def test_somebody_quiet_who_takes_the_telephone_is_heard_after_a_while(wat
     television.off()
     await line.until_turns(3)
     assert line.turns[2].speaker is USER
+
+
+@pytest.mark.parametrize("room", [0, -1], ids=["quiet room", "noisy room"])
+def test_a_caller_of_two_loudnesses_is_heard_to_the_end_of_every_sentence(inline_registry, room):
+    """People whose sentences are 11 dB apart, as they turn their heads: every third one into the agent's words, others right after them."""
+    vad = VadModel.load(inline_registry.settings.models_dir / "silero-vad" / "silero_vad.onnx")
+    said = [
+        files.read(AUDIO / name, RATE).samples[: 2 * RATE]
+        for name in (
+            "question-teeth-cleaning.wav",
+            "human-go-forward.wav",
+            "human-two-cards.flac",
+            "human-go-forward.wav",
+        )
+    ]
+    noise = rooms()[room]
+    near, state, at_ms, voiced, hushed = NearSpeech(), VadState(), 0.0, 0, []
+    for number in range(12):
+        samples = noise.with_speech(np.concatenate([said[number % len(said)], np.zeros(RATE, np.int16)]))
+        for start in range(0, len(samples) - WINDOW, WINDOW):
+            window = samples[start : start + WINDOW] / np.float32(32768)
+            at_ms += WINDOW_MS
+            chance = float(vad.probabilities(window[None], [state])[0])
+            if chance < POSSIBLE:
+                continue
+            voiced += 1
+            into_agent = number % 3 == 2 or start < RATE // 4
+            if near.judge(float(np.square(window).mean()), chance, at_ms=at_ms, agent_sounds=into_agent) != chance:
+                hushed.append((number, start))
+        assert near.understood()
+        at_ms += 1000
+    assert voiced > 400
+    assert not hushed

@@ -332,16 +332,12 @@ class Call:
         self._conversation.hear(transcript)
 
     def _of_caller(self, transcript: Transcript) -> Transcript:
-        """Words of a voice behind the caller, if they are not clear either, are none."""
+        """Words of a voice behind the caller are none."""
         if not has_content(transcript.text, self._language):
             if transcript.is_final:
                 self._near.not_understood()
             return transcript
-        ours = (
-            self._near.understood(transcript.confidence)
-            if transcript.is_final
-            else not self._near.doubts(transcript.confidence)
-        )
+        ours = self._near.understood() if transcript.is_final else not self._near.doubts()
         return transcript if ours else msgspec.structs.replace(transcript, text="", words=())
 
     def _voice_heard(self, happened: TurnInput) -> None:

@@ -24,7 +24,7 @@ from voisnap_media.vad import RATE, WINDOW, WINDOW_MS, VadState
 from voisnap_providers.ports.stt import SttCapabilities, SttStream
 
 from .echo_guard import EchoGuard, Verdict
-from .near_speech import POSSIBLE, NearSpeech, level_of
+from .near_speech import POSSIBLE, NearSpeech
 
 RING_SECONDS = 4
 """Audio kept; eight seconds when somebody judges whole turns by their sound."""
@@ -83,7 +83,7 @@ class Ear:
     """One caller's ear. `happened` gets voice events as they are detected.
 
     `keys` gets keys heard in the audio; without it none are looked for. With a `guard` the agent's own voice, coming back, is no event; with
-    `near` voices behind the caller are none.
+    `near` voices behind the caller neither interrupt nor begin a turn.
     """
 
     def __init__(
@@ -261,9 +261,9 @@ class Ear:
 
     def _nearness(self, near: NearSpeech, chance: float) -> float:
         heard = self._between(self._read - WINDOW, self._read).astype(np.float32)
-        level = level_of(float(np.dot(heard, heard)) / (WINDOW * FULL_SCALE**2))
+        power = float(np.dot(heard, heard)) / (WINDOW * FULL_SCALE**2)
         agent_sounds = self._guard is not None and self._guard.is_audible
-        return near.judge(level, chance, at_ms=self._gate.now_ms + WINDOW_MS, agent_sounds=agent_sounds)
+        return near.judge(power, chance, at_ms=self._gate.now_ms + WINDOW_MS, agent_sounds=agent_sounds)
 
     # --- bursts of voice
 

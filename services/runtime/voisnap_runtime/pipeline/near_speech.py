@@ -1,43 +1,52 @@
 """Tells the caller from voices behind him, a television or somebody else in the room, by how loud each of them is.
 
-The voice detector hears a voice, whoever's it is. What tells them apart on a telephone is loudness: the caller's mouth is near. So each call learns
-how loud its caller is from the turns whose words were understood, and a voice that stays far below that is not heard: it neither interrupts the
-agent nor begins a turn nor keeps one open. Until a level is known, every voice is the caller's, so a quiet caller is as good as a loud one.
+The voice detector hears a voice, whoever's it is. What tells them apart on a telephone is loudness: the caller's mouth is near. But people
+also speak softer for a sentence, turn their heads and trail off, and what they say must never be cut off. So softness alone proves nothing.
+Whoever talks on through the agent's words, far below the caller, does not talk to it: that is the only evidence of somebody behind him.
 
-A line on which nobody was heard behind the caller gives every voice its way at once, so that interrupting is never slower. A voice that turns out
-to be far is hushed then and its words do not count; from that moment on, and for a minute after it was heard last, a voice has to be near first.
+* Voice far below the caller does not interrupt the agent. It is given its way at its beginning, so that interrupting is never slower; what
+  turns out to be far is hushed then, and its words do not count.
+* When it goes on for `FOUND_MS`, somebody is known to be behind the caller, for a minute after he was heard last. Only then voice far below
+  the caller opens no turn, and keeps none open once the caller's own voice is `TRAIL_MS` past.
+* Otherwise every voice is the caller's: while nobody was found, turns begin and end as they do without this judge.
 
-Nobody is deafened for long. The level follows the caller, and a lone voice far below it that goes on for some seconds while nobody else speaks,
-the agent included, is the caller from then on: he has laid the telephone down, or given it to somebody. A voice that is known to be behind the
-caller, because he spoke again after it, has to go on for longer.
+How loud the caller is, each call learns from the turns whose words were understood, by the softer part of his syllables. Until then every
+voice is his, so a quiet caller is as good as a loud one. Nobody is deafened for long: a lone voice far below the level that goes on for some
+seconds while nobody else speaks, the agent included, is the caller from then on. He has laid the telephone down, or given it to somebody. A
+voice that he spoke again after has to go on for longer.
 
-Levels are those of windows of 32 ms, in dB of full scale, and compared as means of power. Pure: times are milliseconds of call audio.
+Powers are means of windows of 32 ms, 1.0 full scale. Pure: times are milliseconds of call audio.
 """
 
 import math
 from collections import deque
 
-import msgspec
 from voisnap_media.vad import WINDOW_MS
 
 POSSIBLE = 0.3
 """Windows with less chance of voice are of no interest."""
 MEMORY_MS = 320
 """Voice by whose power it is judged: two syllables, so that a soft one does not count as somebody else's."""
-ONSET_DB, BEGIN_DB, GO_ON_DB = 7.0, 9.0, 12.0
-"""How far below the caller's level a voice may be that begins, by less than half of `MEMORY_MS` of it, by more, and one that is heard already.
+SOFTER_PART = 1 / 3
+"""Of a turn's powers over `MEMORY_MS`, that share is softer than its level: some 2 dB below the mean of read and spontaneous sentences."""
+ONSET_DB, BEGIN_DB, FAR_DB = 3.0, 6.0, 10.5
+"""How far below the caller's level a voice may be that begins to be his, by less than half of `MEMORY_MS` of it, and by more; and below which it
+is far, or his no more.
 
-Of read and spontaneous sentences a hundredth is more than 12 dB softer than the whole, over `MEMORY_MS`; of a voice that is 15 dB below, less than
-a hundredth is above 9."""
-FAR_DB = 10.0
-"""A voice that is so far below the caller's from its beginning is found to be behind him."""
-FOUND_MS, FADED_MS = 320, 640
-"""Voice that shows it: from its beginning, and in the wake of the caller's own, of `GO_ON_DB`."""
+Of a voice whose mean is 15 dB below his mean, less than a hundredth of its powers over `MEMORY_MS` is above the second."""
+HUSHED_MS, FOUND_MS = 320, 1_500
+"""Far voice over the agent's words that is hushed from then on, and that shows that somebody is behind the caller."""
+BREATH_MS = 1_000
+"""A voice that pauses for longer is listened to anew."""
+TRAIL_MS = 1_500
+"""Voice so soon after the caller's own is his, however soft: he trails off, or turns away for a word."""
 WATCHED_MS = 60_000
-"""How long after it was heard last voices are asked for their nearness."""
+"""How long after he was heard last somebody counts as behind the caller."""
 LEAST_MS = 480
 """Voice that is needed to know a level; a turn of less says little."""
-LOUDER, SOFTER = 0.6, 0.35
+TURN_MS = 20_000
+"""Of a turn, the end that its level is learned from."""
+LOUDER, SOFTER = 0.5, 0.35
 """How quickly the level follows a turn that is louder, and one that is softer."""
 PATIENCE_MS, KNOWN_PATIENCE_MS = 4_000, 15_000
 """Voice far below the caller, without his own, after which it is the caller; and of one that is known to be behind him."""
@@ -47,23 +56,30 @@ BEHIND_MS = 960
 """Voice far below him, before that, which counts as one behind him."""
 SAME_DB = 6.0
 """Levels of one voice differ by less."""
-DOUBTFUL_DB, SURE = 7.0, 0.6
-"""Words from a voice so far below the caller's level need that confidence."""
 
 
-class _Power(msgspec.Struct):
-    """A mean of power."""
+class _Voice:
+    """Stretches of one voice, and their mean power."""
 
-    total: float = 0.0
-    count: int = 0
+    __slots__ = ("count", "total")
 
-    def add(self, level: float) -> None:
-        self.total += 10 ** (level / 10)
+    def __init__(self) -> None:
+        self.total = 0.0
+        self.count = 0
+
+    def add(self, power: float) -> None:
+        self.total += power
         self.count += 1
 
+    def clear(self) -> None:
+        self.total, self.count = 0.0, 0
+
+    def is_below(self, power: float) -> bool:
+        return self.total < power * self.count
+
     @property
-    def level(self) -> float:
-        return 10 * math.log10(self.total / self.count) if self.total else -math.inf
+    def power(self) -> float:
+        return self.total / self.count if self.count else 0.0
 
     @property
     def ms(self) -> int:
@@ -75,119 +91,140 @@ class NearSpeech:
 
     def __init__(self) -> None:
         self.caller: float | None = None
-        """The caller's level; None while it is not known."""
-        self._recent: deque[tuple[float, float]] = deque(maxlen=MEMORY_MS // WINDOW_MS)
-        self._turn = _Power()
-        self._far = _Power()
+        """The caller's level, in dB of full scale; None while it is not known."""
+        self._onset = self._begin = self._far = 0.0
+        self._recent: deque[tuple[float, float]] = deque()
+        self._recent_total = 0.0
+        self._is_near = self._has_near = False
+        self._near_at = self._heard_at = -math.inf
+        self._over_agent = _Voice()
+        self._is_hushed = False
+        self._found_until = -math.inf
+        self._turn = _Voice()
+        self._turn_powers: deque[float] = deque(maxlen=TURN_MS // WINDOW_MS)
+        self._turn_hushed = False
+        self._lone = _Voice()
         self._behind: float | None = None
-        self._near_ms = self._faded_ms = 0
-        self._is_open = False
-        self._stretch = _Power()
-        self._watches_until = -math.inf
+        self._returned_ms = 0
 
-    def judge(self, level: float, chance: float, *, at_ms: float, agent_sounds: bool) -> float:
+    def judge(self, power: float, chance: float, *, at_ms: float, agent_sounds: bool) -> float:
         """The chance that the window that ends at `at_ms` holds the caller's voice, given the chance that it holds any."""
-        self._remember(level, at_ms)
-        if self.caller is None:
-            self._turn.add(level)
-            return chance
-        self._watch(self.caller, at_ms)
-        if self._is_near(self.caller, at_ms):
-            self._came_near()
-            self._turn.add(level)
-            return chance
-        return self._far_voice(level, chance, agent_sounds=agent_sounds)
+        lately = self._remember(power, at_ms)
+        if self.caller is not None and not self._is_his(power, lately, at_ms, agent_sounds=agent_sounds):
+            self._turn_hushed = True
+            return 0.0
+        self._turn.add(power)
+        if self._is_near or not self._was_found(at_ms):
+            self._turn_powers.append(lately)
+        return chance
 
-    def understood(self, confidence: float) -> bool:
-        """Whether words of that confidence are the caller's: those of a voice far below him have to be clear. 0 is a recogniser that does not tell.
-
-        To be asked with the final words of each turn, when there are any; the level is learned from it.
-        """
-        turn, self._turn = self._turn, _Power()
-        if self.doubts(confidence, turn):
+    def understood(self) -> bool:
+        """Whether words are the caller's. To be asked with the final words of each turn, when there are any: the level is learned from it."""
+        if self.doubts():
+            self.not_understood()
             return False
-        if turn.ms >= LEAST_MS:
-            self._learn(turn.level)
+        powers = sorted(self._turn_powers)
+        self.not_understood()
+        if len(powers) * WINDOW_MS >= LEAST_MS:
+            self._learn(level_of(powers[int(len(powers) * SOFTER_PART)]))
         return True
 
     def not_understood(self) -> None:
         """What was heard had no words."""
-        self._turn = _Power()
+        self._turn.clear()
+        self._turn_powers.clear()
+        self._turn_hushed = False
 
-    def doubts(self, confidence: float, turn: _Power | None = None) -> bool:
-        """Whether words of that confidence may be somebody else's, by what was heard of the turn so far."""
-        heard = turn or self._turn
-        if self.caller is None or not heard.count:
-            return False
-        below = self.caller - heard.level
-        return (below > FAR_DB and self._was_found) or (below > DOUBTFUL_DB and 0 < confidence < SURE)
+    def doubts(self) -> bool:
+        """Whether words are somebody else's, by what was heard of the turn so far: it was hushed, and what was not is far as well."""
+        return self.caller is not None and self._turn_hushed and self._turn.is_below(self._far)
 
-    @property
-    def _was_found(self) -> bool:
-        """Whether somebody was heard behind the caller lately."""
-        return bool(self._recent) and self._recent[-1][0] < self._watches_until
+    # --- one window
 
-    def _remember(self, level: float, at_ms: float) -> None:
+    def _remember(self, power: float, at_ms: float) -> float:
+        """The mean power of the last windows with voice, this one included."""
         recent = self._recent
         while recent and recent[0][0] <= at_ms - MEMORY_MS:
-            recent.popleft()
+            self._recent_total -= recent.popleft()[1]
         if not recent:
-            self._is_open = False
-            self._stretch = _Power()
-            self._faded_ms = 0
-        recent.append((at_ms, level))
-        self._stretch.add(level)
+            self._recent_total = 0.0
+            self._is_near = self._has_near = False
+        if at_ms - self._heard_at > BREATH_MS:
+            self._over_agent.clear()
+            self._is_hushed = False
+        self._heard_at = at_ms
+        recent.append((at_ms, power))
+        self._recent_total += power
+        return self._recent_total / len(recent)
 
-    def _lately(self) -> float:
-        power = _Power()
-        for _, level in self._recent:
-            power.add(level)
-        return power.level
-
-    def _watch(self, caller: float, at_ms: float) -> None:
-        """Find a voice that is behind the caller, and note that it goes on."""
-        self._faded_ms = self._faded_ms + WINDOW_MS if self._lately() < caller - GO_ON_DB else 0
-        is_far = self._stretch.ms >= FOUND_MS and self._stretch.level < caller - FAR_DB
-        if is_far or self._faded_ms >= FADED_MS:
-            if not self._was_found:
-                self._is_open = False
-            self._watches_until = at_ms + WATCHED_MS
-
-    def _is_near(self, caller: float, at_ms: float) -> bool:
-        if at_ms >= self._watches_until:
-            self._is_open = True
+    def _is_his(self, power: float, lately: float, at_ms: float, *, agent_sounds: bool) -> bool:
+        begin = self._onset if 2 * len(self._recent) * WINDOW_MS < MEMORY_MS else self._begin
+        self._is_near = lately >= (self._far if self._is_near else begin)
+        if self._is_near:
+            self._came_near(at_ms)
             return True
-        begin = ONSET_DB if 2 * len(self._recent) * WINDOW_MS < MEMORY_MS else BEGIN_DB
-        self._is_open = self._lately() >= caller - (GO_ON_DB if self._is_open else begin)
-        return self._is_open
+        self._returned_ms = 0
+        # Over the agent only what hangs together with his voice: he was silent before it began, and so he trails off no more.
+        if at_ms - self._near_at <= TRAIL_MS and (self._has_near or not agent_sounds):
+            return True
+        if agent_sounds:
+            return not self._talks_over(power, at_ms)
+        self._over_agent.clear()
+        self._is_hushed = False
+        if self._was_found(at_ms):
+            return self._has_waited(power, at_ms)
+        self._turn_hushed = False  # it goes on when the agent is done: it is the caller's after all
+        return True
 
-    def _came_near(self) -> None:
-        self._near_ms += WINDOW_MS
-        if not self._far.count or self._near_ms < RETURN_MS:
+    def _came_near(self, at_ms: float) -> None:
+        self._has_near = True
+        self._near_at = at_ms
+        self._over_agent.clear()
+        self._is_hushed = False
+        self._returned_ms += WINDOW_MS
+        if not self._lone.count or self._returned_ms < RETURN_MS:
             return
-        if self._far.ms >= BEHIND_MS:
-            self._behind = self._far.level
-        self._far = _Power()
+        if self._lone.ms >= BEHIND_MS:
+            self._behind = level_of(self._lone.power)
+        self._lone.clear()
 
-    def _far_voice(self, level: float, chance: float, *, agent_sounds: bool) -> float:
-        self._near_ms = 0
-        if agent_sounds:  # the caller listens: that he says nothing tells nothing
-            return 0.0
-        self._far.add(level)
-        is_known = self._behind is not None and abs(self._far.level - self._behind) < SAME_DB
-        if self._far.ms < (KNOWN_PATIENCE_MS if is_known else PATIENCE_MS):
-            return 0.0
-        self.caller, self._watches_until = None, -math.inf
-        self._far, self._turn = _Power(), _Power()
-        return chance
+    def _talks_over(self, power: float, at_ms: float) -> bool:
+        """Whether somebody behind the caller talks while the agent does."""
+        voice = self._over_agent
+        voice.add(power)
+        is_far = voice.is_below(self._far)
+        if is_far and voice.ms >= HUSHED_MS:
+            self._is_hushed = True
+        if is_far and voice.ms >= FOUND_MS:
+            self._found_until = at_ms + WATCHED_MS
+        return self._is_hushed or self._was_found(at_ms)
+
+    def _was_found(self, at_ms: float) -> bool:
+        return at_ms < self._found_until
+
+    def _has_waited(self, power: float, at_ms: float) -> bool:
+        """Whether the voice behind the caller went on alone for so long that it is the caller's."""
+        self._found_until = at_ms + WATCHED_MS
+        voice = self._lone
+        voice.add(power)
+        is_known = self._behind is not None and abs(level_of(voice.power) - self._behind) < SAME_DB
+        if voice.ms < (KNOWN_PATIENCE_MS if is_known else PATIENCE_MS):
+            return False
+        self.caller, self._found_until = None, -math.inf
+        self._lone.clear()
+        self.not_understood()
+        return True
 
     def _learn(self, level: float) -> None:
         if self.caller is None:
             self.caller = level
         else:
             self.caller += (LOUDER if level > self.caller else SOFTER) * (level - self.caller)
+        self._onset, self._begin, self._far = (
+            10 ** ((self.caller - below) / 10) for below in (ONSET_DB, BEGIN_DB, FAR_DB)
+        )
 
 
 def level_of(power: float) -> float:
-    """The level of a mean power of samples at 1.0 full scale, in dB."""
+    """The level of a mean power, in dB of full scale."""
     return 10 * math.log10(power + 1e-12)
