@@ -196,9 +196,10 @@ def matches(row: Row, wanted: ConversationFilter) -> bool:
     )
 
 
-@pytest.mark.parametrize(("seed", "few"), [(1, 2000), (2, 0)])
-async def test_every_list_is_what_a_look_at_every_row_would_find(database, monkeypatch, seed, few):
+@pytest.mark.parametrize(("seed", "few", "dense"), [(1, 2000, 0), (2, 0, 0), (3, 2000, 10**9)])
+async def test_every_list_is_what_a_look_at_every_row_would_find(database, monkeypatch, seed, few, dense):
     monkeypatch.setattr(usecases, "_FEW", few)
+    monkeypatch.setattr(usecases, "_DENSE", dense)
     calls = Calls(database, seed)
     await calls.check(5)
     await calls.add(90)

@@ -18,13 +18,13 @@ from .records import BEGINNING, END, Indexed, Matches, Part, Position, Rank, Sha
 
 
 async def plan_once(tx: Tx, *, once: bool) -> None:
-    """Whether statements of this transaction that were run before are run by a plan made once, whatever their parameters.
+    """Whether statements of this transaction that were run before are run by a plan made once, whatever their parameters, or planned anew.
 
     Planning over every month's partition takes several times as long as reading a stretch, which any plan reads by the same index.
     """
     await tx.one(
         str,
-        "SELECT set_config('plan_cache_mode', CASE WHEN %(once)s THEN 'force_generic_plan' ELSE 'auto' END, true) AS mode",
+        "SELECT set_config('plan_cache_mode', CASE WHEN %(once)s THEN 'force_generic_plan' ELSE 'force_custom_plan' END, true) AS mode",
         once=once,
     )
 
@@ -51,12 +51,14 @@ async def parts(tx: Tx, tenant_id: TenantId, environment: Environment, wanted: C
              WHERE s.tenant_id = %(tenant_id)s AND s.environment = %(environment)s
                AND (%(start)s::timestamptz IS NULL OR s.until_at >= %(start)s)
                AND (%(before)s::timestamptz IS NULL OR s.after_at < %(before)s)
-        ), bits AS MATERIALIZED (
+        ), counted AS MATERIALIZED (
             SELECT b.segment,
-                   bit_and(b.bits) FILTER (WHERE b.facet = ANY (%(facets)s::text[])) AS found,
                    count(*) FILTER (WHERE b.facet = ANY (%(facets)s::text[])) AS facets,
-                   array_agg(b.bits ORDER BY b.facet) FILTER (WHERE b.facet = ANY (%(digits)s::text[])) AS digits,
-                   array_agg(right(b.facet, 2)::integer ORDER BY b.facet) FILTER (WHERE b.facet = ANY (%(digits)s::text[])) AS places
+                   bit_count(bits_between(
+                       bit_and(b.bits) FILTER (WHERE b.facet = ANY (%(facets)s::text[])),
+                       array_agg(b.bits ORDER BY b.facet) FILTER (WHERE b.facet = ANY (%(digits)s::text[])),
+                       array_agg(right(b.facet, 2)::integer ORDER BY b.facet) FILTER (WHERE b.facet = ANY (%(digits)s::text[])),
+                       %(min_duration)s, %(max_duration)s)) AS matches
               FROM conversation_bits b
               JOIN segments s ON s.segment = b.segment AND s.clean
              WHERE b.tenant_id = %(tenant_id)s AND b.environment = %(environment)s
@@ -76,8 +78,8 @@ async def parts(tx: Tx, tenant_id: TenantId, environment: Environment, wanted: C
         )
         SELECT p.segment, p.after_at, p.after_id, p.until_at, p.until_id, p.clean,
                CASE WHEN p.clean THEN
-                   coalesce((SELECT bit_count(bits_between(b.found, b.digits, b.places, %(min_duration)s, %(max_duration)s))
-                               FROM bits b
+                   coalesce((SELECT b.matches
+                               FROM counted b
                               WHERE b.segment = p.segment AND b.facets = cardinality(%(facets)s::text[])), 0)
                ELSE
                    (SELECT count(*)
@@ -652,7 +654,7 @@ async def insert_places(
 
 
 def _digits(wanted: ConversationFilter) -> tuple[str, ...]:
-    return () if wanted.min_duration is None and wanted.max_duration is None else DIGIT_FACETS
+    return DIGIT_FACETS if wanted.min_duration or wanted.max_duration is not None else ()
 
 
 def _between(stretch: Stretch, after: Position, before: Position) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import msgspec
+from voisnap_domain.conversations import ConversationStatus
 from voisnap_kit.work import Work
 
 from voisnap_api.conversations.records import ConversationFilter, Sort
+from voisnap_api.periods import ALWAYS
 
 from . import store
 from .facets import LONGEST, bits_of
-from .records import BEGINNING, END, Found, Indexed, Part, Position, Shard, Stretch
+from .records import BEGINNING, END, Found, Indexed, Part, Position, Rank, Shard, Stretch
 
 SEGMENT_SIZE = 16_384
 """Conversations of a segment: two kilobytes a facet, and as many rows to read where a segment is not clean."""
@@ -38,13 +40,8 @@ _MOST_READ = 4 * SEGMENT_SIZE
 async def find(work: Work, wanted: ConversationFilter, *, limit: int, offset: int) -> Found:
     """One page of a list by its number of items before it."""
     if wanted.sort is Sort.DURATION:
-        parts = await _parts(work, wanted)
-        total = sum(part.matches for part in parts)
-        if total <= _FEW:
-            ids = await _few_by_duration(work, wanted, parts, total=total)
-            ids = ids[offset : offset + limit]
-        else:
-            ids = await _by_duration(work, wanted, total=total, limit=limit, offset=offset)
+        total = sum(part.matches for part in await _parts(work, wanted))
+        ids = await _by_duration(work, wanted, total=total, limit=limit, offset=offset)
         return Found(ids=tuple(ids), more=offset + len(ids) < total, total=total)
     total, ids = 0, []
     for _ in range(_ATTEMPTS):
@@ -162,68 +159,96 @@ async def _rows(
     )
 
 
-async def _few_by_duration(work: Work, wanted: ConversationFilter, parts: Sequence[Part], *, total: int) -> list[str]:
-    """All ids of a short list: the index by duration would be read for long until that many are found."""
-    caller = work.caller
-    ids = tuple(await _page(work, wanted, parts, limit=total, offset=0))
-    return await store.sorted_by_duration(
-        work.tx, caller.tenant_id, caller.environment, ids, ascending=wanted.ascending
-    )
-
-
 async def _by_duration(work: Work, wanted: ConversationFilter, *, total: int, limit: int, offset: int) -> list[str]:
-    """Ids of a page of a long list, from the index by duration, which is entered at the duration of the page's first conversation."""
-    caller = work.caller
-    edge: int | None = None
-    if offset:
-        edge, offset = await _entry(work, wanted, total=total, offset=offset)
-    await store.plan_once(work.tx, once=False)
-    if wanted.ascending:
-        return await store.shortest(
-            work.tx, caller.tenant_id, caller.environment, wanted, floor=edge, limit=limit, offset=offset
-        )
-    return await store.longest(
-        work.tx, caller.tenant_id, caller.environment, wanted, ceiling=edge, limit=limit, offset=offset
-    )
-
-
-async def _entry(work: Work, wanted: ConversationFilter, *, total: int, offset: int) -> tuple[int | None, int]:
-    """The duration in whole seconds at an offset of a list, and what is left to skip of those that are as long.
-
-    Running conversations have no duration: they come after the longest first, and before the shortest.
-    """
+    """Ids of a page of a list by duration: running ones have none yet, come after the longest and before the shortest."""
     ended = msgspec.structs.replace(wanted, min_duration=wanted.min_duration or 0)
     parts = await _parts(work, ended)
     count = sum(part.matches for part in parts)
-    place = offset - (total - count) if wanted.ascending else offset
-    if place < 0:
-        return None, offset
-    if place >= count:
-        return (None, offset) if wanted.ascending else (_RUNNING, offset - count)
-    beside: list[int] = []
+    first, last = min(offset, total), min(offset + limit, total)  # of the page, in the list
+    lead = total - count if wanted.ascending else 0  # where the ended ones begin in the list
+    timed = (min(max(first - lead, 0), count), min(max(last - lead, 0), count))
+    still = (first, min(last, lead)) if wanted.ascending else (max(first - count, 0), max(last - count, 0))
+    ids = await _timed(work, ended, parts, count, *timed) if timed[0] < timed[1] else []
+    if still[0] >= still[1]:
+        return ids
+    running = await _running(work, wanted, total - count)
+    return running[slice(*still)] + ids if wanted.ascending else ids + running[slice(*still)]
+
+
+async def _running(work: Work, wanted: ConversationFilter, count: int) -> list[str]:
+    """All running conversations of a list, in the order of their ids."""
+    running = msgspec.structs.replace(wanted, status=ConversationStatus.IN_PROGRESS)
+    ids = await _page(work, running, await _parts(work, running), limit=count, offset=0)
+    return sorted(ids, reverse=not wanted.ascending)
+
+
+async def _timed(
+    work: Work, wanted: ConversationFilter, parts: Sequence[Part], count: int, first: int, last: int
+) -> list[str]:
+    """Ids from one place to another among those that ended.
+
+    Their durations tell which conversations come into question. Few are sorted by their rows; of very many of the same few seconds, the
+    index by duration is entered where they begin.
+    """
+    dense = wanted.period == ALWAYS and count * _DENSE >= len(parts) * SEGMENT_SIZE
+    if dense and first == 0:
+        return await _from_index(work, wanted, edge=None, skipped=0, taken=last)
     caller = work.caller
+    beside: list[int] = []
     for part in parts:
         if not part.clean and part.matches:
-            beside += await store.seconds_in(work.tx, caller.tenant_id, caller.environment, ended, part)
-    rank = await store.at_rank(
-        work.tx,
-        caller.tenant_id,
-        caller.environment,
-        ended,
-        segments=tuple(part.segment for part in parts if part.clean and part.matches and part.segment is not None),
-        beside=tuple(beside),
-        rank=count - 1 - place if wanted.ascending else place,
+            beside += await store.seconds_in(work.tx, caller.tenant_id, caller.environment, wanted, part)
+    segments = tuple(part.segment for part in parts if part.clean and part.matches and part.segment is not None)
+
+    async def rank_of(place: int) -> Rank:
+        return await store.at_rank(
+            work.tx,
+            caller.tenant_id,
+            caller.environment,
+            wanted,
+            segments=segments,
+            beside=tuple(beside),
+            rank=count - 1 - place if wanted.ascending else place,
+        )
+
+    opening = await rank_of(first)
+    before = count - opening.longer - opening.as_long if wanted.ascending else opening.longer
+    if dense:
+        return await _from_index(work, wanted, edge=opening.seconds, skipped=first - before, taken=last - first)
+    closing = opening if before + opening.as_long >= last else await rank_of(last - 1)
+    longest, shortest = (closing, opening) if wanted.ascending else (opening, closing)
+    eligible = shortest.longer + shortest.as_long - longest.longer
+    if eligible <= _FEW and longest.seconds < LONGEST:
+        among = msgspec.structs.replace(wanted, min_duration=shortest.seconds, max_duration=longest.seconds)
+        ids = tuple(await _page(work, among, await _parts(work, among), limit=eligible, offset=0))
+        ordered = await store.sorted_by_duration(
+            work.tx, caller.tenant_id, caller.environment, ids, ascending=wanted.ascending
+        )
+        return ordered[first - before : last - before]
+    return await _from_index(work, wanted, edge=opening.seconds, skipped=first - before, taken=last - first)
+
+
+async def _from_index(
+    work: Work, wanted: ConversationFilter, *, edge: int | None, skipped: int, taken: int
+) -> list[str]:
+    """Ids from the index by duration, which is entered at a number of seconds."""
+    caller = work.caller
+    await store.plan_once(work.tx, once=False)
+    if wanted.ascending:
+        return await store.shortest(
+            work.tx, caller.tenant_id, caller.environment, wanted, floor=edge, limit=taken, offset=skipped
+        )
+    ceiling = None if edge == LONGEST else edge  # it stands for all longer ones
+    return await store.longest(
+        work.tx, caller.tenant_id, caller.environment, wanted, ceiling=ceiling, limit=taken, offset=skipped
     )
-    before = count - rank.longer - rank.as_long if wanted.ascending else rank.longer
-    edge = None if rank.seconds == LONGEST and not wanted.ascending else rank.seconds  # it stands for all longer ones
-    return edge, place - before
 
 
-_RUNNING = -1
-"""What counts as the duration of a conversation that has none yet."""
+_DENSE = 20
+"""A list with more than one of so many conversations finds a page in the index by duration at once."""
 
 _FEW = 2000
-"""Matches that are sorted by their rows."""
+"""Conversations that are sorted by their rows."""
 
 
 # -- building
