@@ -181,6 +181,8 @@ class Dispatcher:
             self._invoke_with_uploads(call, method)
             return
         if method.is_immediate:
+            if self._slots is not None:
+                await asyncio.sleep(0)  # the calls before it have begun then
             self._run_now(call, method)
             return
         try:
@@ -207,10 +209,11 @@ class Dispatcher:
     def call_now(self, call: Invocation) -> bool:
         """Run a call of a plain function and answer it; False for any other, with which nothing was done.
 
-        Only while no other call of the connection runs inside the reader: they keep their order.
+        Only while no other call of the connection runs inside the reader: they keep their order. Behind calls that run beside the reader
+        it is the reader's too: they may not have begun.
         """
         method = self._methods.find(call.target)
-        if method is None or not method.is_immediate or call.stream_ids:
+        if method is None or not method.is_immediate or call.stream_ids or (self._slots is not None and self._calls):
             return False
         self._run_now(call, method)
         return True
@@ -226,6 +229,8 @@ class Dispatcher:
             result = method.call(self._hub, *arguments)
         except Exception as error:
             failure = error
+        except asyncio.CancelledError:  # the result of something that was cancelled: nobody can cancel what never waits
+            failure = RuntimeError(f"'{method.target}' asked for what was cancelled")
         self._answer(call.invocation_id, method, result, failure)
 
     def stream(self, call: StreamInvocation) -> None:

@@ -342,11 +342,9 @@ class HubSession:
         """Deal with a message for which nobody needs to wait, before the reader is woken for it; False: it is the reader's."""
         if self.closed.is_set():
             return False
-        call = self._connection.sole_call(data, now=self._clock())
-        if call is None:
-            return False
         try:
-            return self._dispatcher.call_now(call)
+            call = self._connection.sole_call(data, now=self._clock())
+            return call is not None and self._dispatcher.call_now(call)
         except Exception as failure:  # an answer that can't be written, as in the reader
             self._fail(failure)
             return True
