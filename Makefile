@@ -60,6 +60,7 @@ proto: env ## write the generated contracts and SDKs anew
 	@$(BIN)/python -m voisnap_api openapi proto/openapi/api.json
 	@$(BIN)/python -m voisnap_admin openapi proto/openapi/admin.json
 	@$(BIN)/python libs/sdk-python/generate.py proto/openapi/api.json
+	@$(BIN)/python libs/js/sdk/generate.py proto/openapi/api.json
 
 proto-check: env
 	@$(BIN)/python -m voisnap_proto.generate --check
@@ -68,6 +69,7 @@ proto-check: env
 	@$(BIN)/python -m voisnap_admin openapi --check proto/openapi/admin.json
 	@$(BIN)/python -m voisnap_proto.openapi_compatibility
 	@$(BIN)/python libs/sdk-python/generate.py --check proto/openapi/api.json
+	@$(BIN)/python libs/js/sdk/generate.py --check proto/openapi/api.json
 
 release-api: env ## make the OpenAPI documents the ones that later changes may not break
 	@$(BIN)/python -m voisnap_proto.openapi_compatibility --release

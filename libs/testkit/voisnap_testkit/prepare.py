@@ -12,10 +12,14 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from .node import npm, put_on_path
+from .node import build, npm, put_on_path
 
 ROOT = Path(__file__).resolve().parents[3]
 VOISNAP = Path(sys.executable).with_name("voisnap")
+LOCKS = (ROOT / "libs" / "js" / "package-lock.json", ROOT / "tests-e2e" / "package-lock.json")
+PACKAGES = (ROOT / "libs" / "js" / "sdk",)
+"""JavaScript packages of ours, in the order in which they are built."""
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -25,8 +29,10 @@ def main(arguments: list[str]) -> None:
     if "--models" in arguments:
         return
     put_on_path()
-    for lock in sorted((*ROOT.glob("libs/*/tests/js/package-lock.json"), ROOT / "tests-e2e" / "package-lock.json")):
+    for lock in sorted((*ROOT.glob("libs/*/tests/js/package-lock.json"), *LOCKS)):
         _install_javascript(lock)
+    for package in PACKAGES:
+        build(package)
     if not os.environ.get("VOISNAP_SKIP_BROWSER"):
         _install_browser()
 

@@ -1,0 +1,1188 @@
+// Generated from the OpenAPI document by generate.py (`make proto`); do not edit.
+
+import type { MergePatch } from "./calls.js";
+
+export interface Actor {
+  id: string | null;
+  type: ActorType;
+}
+
+/** What kind of credential acted. */
+export type ActorType = "user" | "api_key" | "system";
+
+export interface Agent {
+  aiDisclosureMessage: string | null;
+  analysisConfig: AnalysisConfig;
+  backgroundSound: BackgroundSound;
+  channels: Channels;
+  costTracking: CostTracking;
+  createdAt: string;
+  description: string | null;
+  dtmfEnabled: boolean;
+  endCallPhrases: string[];
+  endpointing: Endpointing;
+  fallbacks: Fallbacks;
+  fillers: Fillers;
+  firstMessage: string | null;
+  firstMessageMode: FirstMessageMode;
+  hipaaCompliant: boolean;
+  id: string;
+  interruption: Interruption;
+  knowledgeBaseIds: string[];
+  llm: Llm;
+  maxDurationSeconds: number;
+  maxIdleTimeSeconds: number;
+  name: string;
+  persona: Persona;
+  pronunciations: Pronunciation[];
+  publishedVersion: number | null;
+  recording: RecordingSettings;
+  silenceDetection: SilenceDetection;
+  status: AgentStatus;
+  systemPromptTemplate: string;
+  tags: string[];
+  tools: Tool[];
+  transcription: Transcription;
+  transfer: Transfer;
+  updatedAt: string;
+  variables: Record<string, unknown>;
+  version: number;
+  voice: Voice;
+  voicemailDetection: VoicemailDetection;
+  widget: Widget;
+}
+
+/** What `agents.duplicate` takes. */
+export interface AgentDuplicateRequest {
+  name?: string | null | undefined;
+}
+
+/** Parameters of the query. */
+export interface AgentListQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+  /** Only agents in this status */
+  status?: AgentStatus | undefined;
+  /** Only agents whose name contains this */
+  search?: string | undefined;
+  /** Only agents with all these tags, comma-separated */
+  tags?: string | readonly string[] | undefined;
+  /** name, createdAt or updatedAt */
+  sortBy?: string | undefined;
+  /** asc or desc */
+  sortOrder?: string | undefined;
+}
+
+/** What `agents.publish` takes. */
+export interface AgentPublishRequest {
+  notes?: string | null | undefined;
+}
+
+export interface AgentSettings {
+  aiDisclosureMessage?: string | null;
+  analysisConfig?: AnalysisConfig;
+  backgroundSound?: BackgroundSound;
+  channels?: Channels;
+  costTracking?: CostTracking;
+  description?: string | null;
+  dtmfEnabled?: boolean;
+  endCallPhrases?: string[];
+  endpointing?: Endpointing;
+  fallbacks?: Fallbacks;
+  fillers?: Fillers;
+  firstMessage?: string | null;
+  firstMessageMode?: FirstMessageMode;
+  hipaaCompliant?: boolean;
+  interruption?: Interruption;
+  knowledgeBaseIds?: string[];
+  llm: Llm;
+  maxDurationSeconds?: number;
+  maxIdleTimeSeconds?: number;
+  name: string;
+  persona: Persona;
+  pronunciations?: Pronunciation[];
+  recording?: RecordingSettings;
+  silenceDetection?: SilenceDetection;
+  systemPromptTemplate: string;
+  tags?: string[];
+  tools?: Tool[];
+  transcription: Transcription;
+  transfer?: Transfer;
+  variables?: Record<string, unknown>;
+  voice: Voice;
+  voicemailDetection?: VoicemailDetection;
+  widget?: WidgetSettings;
+}
+
+export interface AgentStats {
+  agentId: string;
+  avgCostUsdPerConversation: number;
+  avgDurationSeconds: number;
+  avgSentimentScore: number | null;
+  channelBreakdown: Record<string, number>;
+  outcomeBreakdown: Record<string, number>;
+  period: StatsPeriod;
+  totalConversations: number;
+  totalCostUsd: number;
+  totalDurationSeconds: number;
+}
+
+/** Parameters of the query. */
+export interface AgentStatsQuery {
+  /** The first day or moment, in ISO 8601; inclusive */
+  dateFrom?: string | Date | undefined;
+  /** The last day or moment, in ISO 8601; inclusive */
+  dateTo?: string | Date | undefined;
+}
+
+export type AgentStatus = "draft" | "active" | "inactive";
+
+/** What `agents.test` takes. */
+export interface AgentTestRequest {
+  channel: Channel;
+  metadata?: Record<string, unknown> | undefined;
+  phoneNumber?: string | null | undefined;
+  script?: unknown[] | undefined;
+  version?: number | string | null | undefined;
+}
+
+/** Parameters of the query. */
+export interface AgentTestsQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+}
+
+/** How a pronunciation is written: as other words, or in the International Phonetic Alphabet. */
+export type Alphabet = "respelling" | "ipa";
+
+export interface Analysis {
+  agentPerformanceNotes: string;
+  callQualityScore: number;
+  completedAt: string;
+  conversationId: string;
+  cost: AnalysisCost | null;
+  customFields: Record<string, unknown>;
+  entities: Entity[];
+  intent: string | null;
+  method: AnalysisMethod;
+  sentiment: Sentiment | null;
+  sentimentBreakdown: SentimentBreakdown | null;
+  sentimentScore: number | null;
+  summary: string | null;
+  topics: string[];
+  warnings: string[];
+}
+
+export interface AnalysisConfig {
+  customFields?: CustomField[];
+  enabled?: boolean;
+  intentDetection?: boolean;
+  sentimentAnalysis?: boolean;
+  summaryEnabled?: boolean;
+}
+
+export interface AnalysisCost {
+  inputTokens: number;
+  model: string;
+  outputTokens: number;
+  provider: string;
+  usd: number;
+}
+
+/** Parameters of the query. */
+export interface AnalysisFailuresQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+}
+
+/** Who read the conversation: a language model, or the rules and small models of this platform. */
+export type AnalysisMethod = "llm" | "local";
+
+export interface AnalysisState {
+  conversationId: string;
+  requestedAt: string;
+  status: AnalysisStatus;
+}
+
+export type AnalysisStatus = "processing" | "completed" | "skipped" | "failed";
+
+export interface AnalysisSummary {
+  customFields: Record<string, unknown>;
+  intent: string | null;
+  sentiment: string | null;
+  sentimentScore: number | null;
+  summary: string | null;
+}
+
+export interface ApiKey {
+  createdAt: string;
+  createdBy: string | null;
+  environment: Environment;
+  expiresAt: string | null;
+  id: string;
+  lastUsedAt: string | null;
+  name: string;
+  prefix: string;
+  replacedBy: string | null;
+  revokedAt: string | null;
+  scopes: string[];
+  status: KeyStatus;
+}
+
+/** Parameters of the query. */
+export interface ApiKeyListQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+  status?: KeyStatus | undefined;
+  /** Only with it */
+  scope?: string | undefined;
+  /** Part of the name or of the key's beginning */
+  search?: string | undefined;
+  /** What lists sort by, as the query names it. */
+  sortBy?: KeyOrder | undefined;
+  sortOrder?: string | undefined;
+}
+
+/** What `apiKeys.rename` takes. */
+export interface ApiKeyRenameRequest {
+  name: string;
+}
+
+/** What `apiKeys.rotate` takes. */
+export interface ApiKeyRotateRequest {
+  overlapSeconds?: number | undefined;
+}
+
+export interface AssertionOptions {
+  publicKey: Record<string, unknown>;
+}
+
+export interface AuditEntry {
+  action: string;
+  actor: Actor;
+  at: string;
+  detail: Record<string, unknown>;
+  id: string;
+  requestId: string | null;
+  target: Target;
+}
+
+/** Parameters of the query. */
+export interface AuditLogListQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+  /** Only this user's or key's */
+  actorId?: string | undefined;
+  /** Only this, such as conversation.deleted */
+  action?: string | undefined;
+  /** Only to such things */
+  targetType?: string | undefined;
+  /** Only to this thing */
+  targetId?: string | undefined;
+  /** On or after; ISO 8601 */
+  dateFrom?: string | Date | undefined;
+  /** On or before; ISO 8601 */
+  dateTo?: string | Date | undefined;
+}
+
+/** What `auth.acceptInvitation` takes. */
+export interface AuthAcceptInvitationRequest {
+  firstName?: string | null | undefined;
+  lastName?: string | null | undefined;
+  password: string;
+  token: string;
+}
+
+/** What `auth.askToUnlock` takes. */
+export interface AuthAskToUnlockRequest {
+  email: string;
+}
+
+/** What `auth.changeEnvironment` takes. */
+export interface AuthChangeEnvironmentRequest {
+  environment: Environment;
+  refreshToken?: string | null | undefined;
+}
+
+/** What `auth.changePassword` takes. */
+export interface AuthChangePasswordRequest {
+  currentPassword: string;
+  newPassword: string;
+}
+
+/** What `auth.confirmRegistration` takes. */
+export interface AuthConfirmRegistrationRequest {
+  token: string;
+}
+
+/** What `auth.forgot` takes. */
+export interface AuthForgotRequest {
+  email: string;
+}
+
+/** What `auth.hubToken` takes. */
+export interface AuthHubTokenRequest {
+  agentId?: string | null | undefined;
+  sessionId?: string | null | undefined;
+  ttlSeconds?: number | undefined;
+}
+
+/** What `auth.login` takes. */
+export interface AuthLoginRequest {
+  email: string;
+  environment?: Environment | undefined;
+  password: string;
+}
+
+/** What `auth.logout` takes. */
+export interface AuthLogoutRequest {
+  refreshToken: string;
+}
+
+/** What `auth.lookAtInvitation` takes. */
+export interface AuthLookAtInvitationRequest {
+  token: string;
+}
+
+/** What `auth.mfa.addPasskey` takes. */
+export interface AuthMfaAddPasskeyRequest {
+  credential: Record<string, unknown>;
+  enrolmentToken: string;
+  name?: string | undefined;
+}
+
+/** What `auth.mfa.askPasskey` takes. */
+export interface AuthMfaAskPasskeyRequest {
+  mfaToken: string;
+}
+
+/** What `auth.mfa.beginPasskey` takes. */
+export interface AuthMfaBeginPasskeyRequest {
+  password: string;
+}
+
+/** What `auth.mfa.beginTotp` takes. */
+export interface AuthMfaBeginTotpRequest {
+  password: string;
+}
+
+/** What `auth.mfa.confirmTotp` takes. */
+export interface AuthMfaConfirmTotpRequest {
+  code: string;
+}
+
+/** What `auth.mfa.removePasskey` takes. */
+export interface AuthMfaRemovePasskeyRequest {
+  password: string;
+}
+
+/** What `auth.mfa.removeTotp` takes. */
+export interface AuthMfaRemoveTotpRequest {
+  password: string;
+}
+
+/** What `auth.mfa.renewRecoveryCodes` takes. */
+export interface AuthMfaRenewRecoveryCodesRequest {
+  password: string;
+}
+
+/** What `auth.mfa.verify` takes. */
+export interface AuthMfaVerifyRequest {
+  code?: string | undefined;
+  credential?: Record<string, unknown> | undefined;
+  method?: Method | undefined;
+  mfaToken: string;
+}
+
+/** What `auth.refresh` takes. */
+export interface AuthRefreshRequest {
+  refreshToken: string;
+}
+
+/** What `auth.register` takes. */
+export interface AuthRegisterRequest {
+  companyName: string;
+  email: string;
+  firstName: string;
+  lastName?: string | undefined;
+  password: string;
+}
+
+/** What `auth.rename` takes. */
+export interface AuthRenameRequest {
+  firstName?: string | undefined;
+  lastName?: string | undefined;
+}
+
+/** What `auth.reset` takes. */
+export interface AuthResetRequest {
+  password: string;
+  token: string;
+}
+
+/** What `auth.unlock` takes. */
+export interface AuthUnlockRequest {
+  token: string;
+}
+
+export type BackgroundSound = "none" | "office" | "cafe" | "call_center";
+
+export interface Caller {
+  country: string | null;
+  phoneNumber: string | null;
+}
+
+export interface Change {
+  new: unknown;
+  old: unknown;
+  path: string;
+}
+
+export type Channel = "phone" | "webrtc" | "webchat" | "sms" | "whatsapp" | "telegram";
+
+export interface ChannelSettings {
+  enabled?: boolean;
+  firstMessage?: string | null;
+  maxDurationSeconds?: number | null;
+  systemPromptAppend?: string | null;
+}
+
+export interface Channels {
+  phone?: ChannelSettings;
+  sms?: ChannelSettings;
+  telegram?: ChannelSettings;
+  webchat?: ChannelSettings;
+  webrtc?: ChannelSettings;
+  whatsapp?: ChannelSettings;
+}
+
+export interface Comparison {
+  agentId: string;
+  changes: Change[];
+  changesSummary: string;
+  fromVersion: number;
+  toVersion: number;
+}
+
+export interface Conversation {
+  agentId: string;
+  agentName: string;
+  agentVersion: number;
+  analysis: AnalysisSummary | null;
+  archivedAt: string | null;
+  caller: Caller;
+  channel: Channel;
+  cost: Cost;
+  direction: Direction;
+  durationSeconds: number | null;
+  endReason: EndReason | null;
+  endedAt: string | null;
+  id: string;
+  metadata: Record<string, unknown>;
+  outcome: string | null;
+  outcomeNotes: string | null;
+  recording: RecordingState;
+  sessionId: string;
+  startedAt: string;
+  status: ConversationStatus;
+  tags: string[];
+  warnings: string[];
+}
+
+/** What `conversations.addTags` takes. */
+export interface ConversationAddTagsRequest {
+  tags: string[];
+}
+
+/** Parameters of the query. */
+export interface ConversationListQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+  /** Only this agent's */
+  agentId?: string | undefined;
+  /** Only on this channel */
+  channel?: Channel | undefined;
+  /** Only in this status */
+  status?: ConversationStatus | undefined;
+  /** inbound or outbound */
+  direction?: Direction | undefined;
+  /** Started on or after; ISO 8601 */
+  dateFrom?: string | Date | undefined;
+  /** Started on or before; ISO 8601 */
+  dateTo?: string | Date | undefined;
+  /** Only with this outcome */
+  outcome?: string | undefined;
+  /** Only with all these tags, comma-separated */
+  tags?: string | readonly string[] | undefined;
+  /** At least so many seconds long */
+  minDuration?: number | undefined;
+  /** At most so many seconds long */
+  maxDuration?: number | undefined;
+  /** Only those that were not archived, only those that were, or all */
+  archived?: unknown | undefined;
+  /** By time or by duration */
+  sortBy?: unknown | undefined;
+  /** Ascending or descending */
+  sortOrder?: "asc" | "desc" | undefined;
+}
+
+/** What `conversations.setOutcome` takes. */
+export interface ConversationSetOutcomeRequest {
+  notes?: string | null | undefined;
+  outcome: string;
+}
+
+export type ConversationStatus = "in_progress" | "completed" | "failed" | "abandoned";
+
+export interface ConversationTranscript {
+  conversationId: string;
+  durationSeconds: number | null;
+  language: string;
+  turns: Turn[];
+}
+
+export interface Cors {
+  allowedOrigins: string[];
+}
+
+export interface Cost {
+  llmUsd: number;
+  sttUsd: number;
+  telephonyUsd: number;
+  totalUsd: number;
+  ttsUsd: number;
+}
+
+export interface CostBreakdown {
+  llm: LlmCost;
+  stt: SttCost;
+  telephony: TelephonyCost;
+  tts: TtsCost;
+}
+
+export interface CostTracking {
+  currency?: string;
+  enabled?: boolean;
+}
+
+export interface Costs {
+  breakdown: CostBreakdown;
+  conversationId: string;
+  currency: string;
+  total: number;
+}
+
+/** What `agents.create` takes. */
+export interface CreateAgentRequest {
+  aiDisclosureMessage?: string | null | undefined;
+  analysisConfig?: AnalysisConfig | undefined;
+  backgroundSound?: BackgroundSound | undefined;
+  channels?: Channels | undefined;
+  costTracking?: CostTracking | undefined;
+  description?: string | null | undefined;
+  dtmfEnabled?: boolean | undefined;
+  endCallPhrases?: string[] | undefined;
+  endpointing?: Endpointing | undefined;
+  fallbacks?: Fallbacks | undefined;
+  fillers?: Fillers | undefined;
+  firstMessage?: string | null | undefined;
+  firstMessageMode?: FirstMessageMode | undefined;
+  hipaaCompliant?: boolean | undefined;
+  interruption?: Interruption | undefined;
+  knowledgeBaseIds?: string[] | undefined;
+  llm: Llm;
+  maxDurationSeconds?: number | undefined;
+  maxIdleTimeSeconds?: number | undefined;
+  name: string;
+  persona: Persona;
+  pronunciations?: Pronunciation[] | undefined;
+  recording?: RecordingSettings | undefined;
+  silenceDetection?: SilenceDetection | undefined;
+  systemPromptTemplate: string;
+  tags?: string[] | undefined;
+  tools?: Tool[] | undefined;
+  transcription: Transcription;
+  transfer?: Transfer | undefined;
+  variables?: Record<string, unknown> | undefined;
+  voice: Voice;
+  voicemailDetection?: VoicemailDetection | undefined;
+  widget?: WidgetSettings | undefined;
+}
+
+/** What `apiKeys.create` takes. */
+export interface CreateApiKeyRequest {
+  expiresAt?: string | null | undefined;
+  name: string;
+  scopes: string[];
+}
+
+/** What `webrtc.sessions.create` takes. */
+export interface CreateWebrtcSessionRequest {
+  agentId: string;
+  metadata?: Record<string, unknown> | undefined;
+}
+
+export interface CustomField {
+  name: string;
+  options?: string[];
+  type: CustomFieldType;
+}
+
+export type CustomFieldType = "string" | "number" | "boolean" | "enum" | "date";
+
+export type Direction = "inbound" | "outbound";
+
+/** Why a session ended (decisions, "SessionEnded"). */
+export type EndReason = "user_ended" | "agent_ended" | "timeout" | "idle_timeout" | "max_duration" | "transfer_complete" | "voicemail" | "disconnected" | "error" | "node_lost";
+
+export interface Endpointing {
+  provider?: EndpointingProvider;
+  silenceDurationMs?: number;
+  utteranceEndMs?: number;
+}
+
+export type EndpointingProvider = "vad" | "stt" | "semantic";
+
+export interface Entity {
+  type: string;
+  value: string;
+}
+
+/** Fully separate data of one tenant; selected by the credential. */
+export type Environment = "live" | "sandbox";
+
+export interface EnvironmentResult {
+  accessToken: string;
+  environment: Environment;
+  expiresIn: number;
+  refreshToken: string | null;
+  tokenType: string;
+  user: User;
+}
+
+export interface Factors {
+  enabled: boolean;
+  passkeys: Passkey[];
+  recoveryCodesLeft: number;
+  totpEnabled: boolean;
+  totpSince: string | null;
+}
+
+export interface Failure {
+  attempts: number;
+  conversationId: string;
+  error: string | null;
+  failedAt: string;
+}
+
+export interface Fallbacks {
+  llm?: Llm[];
+  transcription?: Transcription[];
+  voice?: Voice[];
+}
+
+export interface Fillers {
+  delayMs?: number;
+  enabled?: boolean;
+  phrases?: string[];
+}
+
+export type FirstMessageMode = "assistant_speaks_first" | "wait_for_user";
+
+export interface HubToken {
+  accessToken: string;
+  expiresIn: number;
+  tokenType: string;
+}
+
+export interface IceServer {
+  credential?: string | null;
+  urls: string[];
+  username?: string | null;
+}
+
+export interface Interruption {
+  enabled?: boolean;
+  sensitivity?: Sensitivity;
+}
+
+export interface Invitation {
+  email: string;
+  firstName: string;
+  lastName: string;
+  tenantName: string;
+}
+
+/** What lists sort by, as the query names it. */
+export type KeyOrder = "createdAt" | "name" | "lastUsedAt" | "expiresAt";
+
+/** What a key is good for now. */
+export type KeyStatus = "active" | "expired" | "revoked";
+
+export interface Llm {
+  baseUrl?: string | null;
+  frequencyPenalty?: number;
+  maxTokens?: number;
+  model: string;
+  presencePenalty?: number;
+  provider: LlmProvider;
+  temperature?: number;
+  topP?: number;
+}
+
+export interface LlmCost {
+  cost: number;
+  inputTokens: number;
+  model: string | null;
+  outputTokens: number;
+  provider: string | null;
+}
+
+export type LlmProvider = "openai" | "anthropic" | "google" | "cohere" | "openai_compatible" | "local" | "scripted";
+
+export interface Login {
+  accessToken: string;
+  expiresIn: number;
+  refreshToken: string;
+  tokenType: string;
+  user: User;
+}
+
+export interface Mail {
+  attempts: number;
+  createdAt: string;
+  failure: string | null;
+  id: string;
+  kind: MailKind;
+  sentAt: string | null;
+  status: MailStatus;
+  subject: string;
+  tenantId: string;
+  text: string | null;
+  to: string;
+  toName: string;
+}
+
+/** What a mail is about. */
+export type MailKind = "invitation" | "password_reset" | "password_changed" | "account_locked" | "registration" | "already_registered" | "mfa_changed";
+
+/** Parameters of the query. */
+export interface MailListQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+  kind?: MailKind | undefined;
+  /** Part of address or subject */
+  search?: string | undefined;
+  /** Of every tenant, for operators of the platform */
+  allTenants?: boolean | undefined;
+}
+
+/** `kept`: no mail server is set up, and the mail can be read here. */
+export type MailStatus = "kept" | "waiting" | "sent" | "failed";
+
+export interface Message {
+  content: string;
+  durationMs: number;
+  id: string;
+  role: Speaker;
+  timestamp: string;
+}
+
+export interface Messages {
+  conversationId: string;
+  messages: Message[];
+}
+
+/** How somebody proves a second time who they are. */
+export type Method = "totp" | "webauthn" | "recovery_code";
+
+export interface MfaRequired {
+  methods: Method[];
+  mfaRequired: boolean;
+  mfaToken: string;
+}
+
+export interface NewApiKey {
+  createdAt: string;
+  createdBy: string | null;
+  environment: Environment;
+  expiresAt: string | null;
+  id: string;
+  key: string;
+  lastUsedAt: string | null;
+  name: string;
+  prefix: string;
+  replacedBy: string | null;
+  revokedAt: string | null;
+  scopes: string[];
+  status: KeyStatus;
+}
+
+export interface NewPasskey {
+  passkey: Passkey;
+  recoveryCodes: string[];
+}
+
+/** Types of JSON Schema that a tool's parameter may have. */
+export type ParameterType = "string" | "number" | "integer" | "boolean" | "array" | "object";
+
+export interface Passkey {
+  createdAt: string;
+  hostName: string;
+  id: string;
+  lastUsedAt: string | null;
+  name: string;
+}
+
+export interface PasskeyOptions {
+  enrolmentToken: string;
+  publicKey: Record<string, unknown>;
+}
+
+export interface Permissions {
+  canDeleteConversations: boolean;
+  canManageApiKeys: boolean;
+  canViewBilling: boolean;
+}
+
+export interface PermissionsSettings {
+  canDeleteConversations?: boolean;
+  canManageApiKeys?: boolean;
+  canViewBilling?: boolean;
+}
+
+export interface Persona {
+  name: string;
+  personality?: string | null;
+  role?: string | null;
+}
+
+export interface Pronunciation {
+  alphabet?: Alphabet;
+  pronunciation: string;
+  text: string;
+}
+
+export type RecordingFormat = "mp3" | "wav" | "ogg";
+
+export interface RecordingLink {
+  durationSeconds: number;
+  expiresAt: string;
+  format: string;
+  url: string;
+}
+
+export interface RecordingSettings {
+  enabled?: boolean;
+  format?: RecordingFormat;
+  stereo?: boolean;
+  storageRetentionDays?: number;
+}
+
+export interface RecordingState {
+  available: boolean;
+  durationSeconds: number | null;
+  expiresAt: string | null;
+  format: string | null;
+  reason?: WhyNoRecording;
+}
+
+export interface RecoveryCodes {
+  recoveryCodes: string[];
+}
+
+/** What `settings.cors.replace` takes. */
+export interface ReplaceSettingsCorsRequest {
+  allowedOrigins: string[];
+}
+
+/** The seven roles of a tenant and its agency, and the platform's own. */
+export type Role = "Admin" | "AgencyManager" | "AgencyTechnicalManager" | "AgencyAccountManager" | "TenantOwner" | "TenantUser" | "ReadOnly" | "PlatformAdmin";
+
+export type Sensitivity = "low" | "medium" | "high";
+
+export type Sentiment = "positive" | "neutral" | "negative";
+
+export interface SentimentBreakdown {
+  agent: number | null;
+  user: number | null;
+}
+
+export interface SilenceDetection {
+  enabled?: boolean;
+  message?: string;
+  timeoutSeconds?: number;
+}
+
+export type Speaker = "agent" | "user" | "tool" | "system";
+
+export interface StatsPeriod {
+  from: string;
+  to: string;
+}
+
+export interface SttCost {
+  audioSeconds: number;
+  cost: number;
+  provider: string | null;
+}
+
+export interface Target {
+  id: string;
+  type: string;
+}
+
+export interface TelephonyCost {
+  cost: number;
+  minutes: number;
+  provider: string | null;
+}
+
+export interface Test {
+  agentId: string;
+  agentVersion: number;
+  channel: Channel;
+  conversationId: string;
+  createdAt: string;
+  createdBy: string | null;
+  metadata: Record<string, unknown>;
+  phoneNumber: string | null;
+  simulated: boolean;
+  status: TestStatus;
+  testSessionId: string;
+}
+
+export interface TestStarted {
+  estimatedConnectSeconds: number;
+  status: TestStatus;
+  testSessionId: string;
+}
+
+/** Where a test stands; after its start that is where its conversation stands. */
+export type TestStatus = "initiated" | "in_progress" | "completed" | "failed" | "abandoned";
+
+export interface Tool {
+  config?: Record<string, unknown>;
+  description: string;
+  name: string;
+  parameters?: ToolParameter[];
+  responseMapping?: Record<string, string>;
+  type: ToolType;
+}
+
+export interface ToolParameter {
+  description?: string | null;
+  name: string;
+  required?: boolean;
+  source?: string | null;
+  type?: ParameterType;
+}
+
+export type ToolType = "rest_api" | "salesforce" | "hubspot" | "shopify" | "google_calendar";
+
+export interface Totp {
+  otpauthUri: string;
+  qrCodeSvg: string;
+  secret: string;
+}
+
+export interface Transcription {
+  language?: string;
+  model?: string | null;
+  profanityFilter?: boolean;
+  provider: TranscriptionProvider;
+  punctuate?: boolean;
+  smartFormat?: boolean;
+}
+
+export type TranscriptionProvider = "deepgram" | "assemblyai" | "google" | "aws" | "azure" | "local" | "scripted";
+
+export interface Transfer {
+  targets?: TransferTarget[];
+}
+
+export interface TransferTarget {
+  description?: string | null;
+  name: string;
+  phoneNumber?: string | null;
+  sipUri?: string | null;
+}
+
+export interface TtsCost {
+  characters: number;
+  cost: number;
+  provider: string | null;
+}
+
+export interface Turn {
+  confidence: number;
+  endTime: number;
+  id: string;
+  interrupted: boolean;
+  speaker: Speaker;
+  startTime: number;
+  text: string;
+  words: Word[];
+}
+
+/** A change of `CreateAgentRequest`: what is left out stays, `null` clears, lists are replaced. */
+export type UpdateAgentRequest = MergePatch<CreateAgentRequest>;
+
+/** What `users.update` takes. */
+export interface UpdateUserRequest {
+  firstName?: string | undefined;
+  lastName?: string | undefined;
+  permissions?: PermissionsSettings | undefined;
+  role?: Role | undefined;
+}
+
+export interface User {
+  createdAt: string;
+  email: string;
+  firstName: string;
+  id: string;
+  invitedBy: string | null;
+  lastLoginAt: string | null;
+  lastName: string;
+  mfaEnabled: boolean;
+  permissions: Permissions;
+  platformAdmin: boolean;
+  role: Role;
+  status: UserStatus;
+  tenantId: string;
+}
+
+/** What `users.invite` takes. */
+export interface UserInviteRequest {
+  email: string;
+  firstName?: string | undefined;
+  lastName?: string | undefined;
+  permissions?: PermissionsSettings | undefined;
+  role?: Role | undefined;
+}
+
+/** Parameters of the query. */
+export interface UserListQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+  role?: Role | undefined;
+  status?: UserStatus | undefined;
+  /** Part of a name or an e-mail address */
+  search?: string | undefined;
+  /** What lists sort by, as the query names it. */
+  sortBy?: UserOrder | undefined;
+  sortOrder?: string | undefined;
+}
+
+/** What lists sort by, as the query names it. */
+export type UserOrder = "createdAt" | "email" | "name" | "lastLoginAt";
+
+/** Only an active person gets in. `unverified`: registered, and the address is not confirmed yet. */
+export type UserStatus = "active" | "invited" | "unverified" | "disabled";
+
+export interface Version {
+  changesSummary: string;
+  createdAt: string;
+  createdBy: string | null;
+  notes?: string | null;
+  publishedAt?: string | null;
+  version: number;
+}
+
+export interface VersionDetail {
+  agentId: string;
+  changesSummary: string;
+  config: AgentSettings;
+  createdAt: string;
+  createdBy: string | null;
+  notes: string | null;
+  publishedAt: string | null;
+  version: number;
+}
+
+export interface VersionList {
+  data: Version[];
+}
+
+export interface Voice {
+  provider: VoiceProvider;
+  similarityBoost?: number;
+  speed?: number;
+  stability?: number;
+  style?: number;
+  useSpeakerBoost?: boolean;
+  voiceId: string;
+}
+
+export type VoiceProvider = "elevenlabs" | "google" | "aws" | "azure" | "local" | "scripted";
+
+export type VoicemailAction = "hang_up" | "leave_message" | "continue";
+
+export interface VoicemailDetection {
+  action?: VoicemailAction;
+  enabled?: boolean;
+  message?: string | null;
+}
+
+export interface WebRtcSession {
+  conversationId: string;
+  expiresAt: string;
+  iceServers: IceServer[];
+  sessionId: string;
+  sessionToken: string;
+}
+
+/** Why a conversation has no recording to hear. */
+export type WhyNoRecording = "disabled" | "processing" | "expired" | "hipaa" | "not_recorded";
+
+export interface Widget {
+  agentKey: string;
+  allowedOrigins: string[];
+  theme: Record<string, unknown>;
+  uiConfig: Record<string, unknown>;
+}
+
+export interface WidgetSettings {
+  allowedOrigins?: string[];
+  theme?: Record<string, unknown>;
+  uiConfig?: Record<string, unknown>;
+}
+
+export interface Word {
+  confidence: number;
+  endTime: number;
+  startTime: number;
+  word: string;
+}
