@@ -19,6 +19,9 @@ from .servers import DATABASE, NATS, REDIS, TestServers
 from .virtual_time import VirtualTimeLoop
 
 _CATEGORIES = frozenset({"unit", "conformance", "slice", "hub", "media", "e2e"})
+_COSTLY = frozenset({"two_runtimes"})
+"""Fixtures of a session that take so long that a run makes them once."""
+
 _REDIS_DATABASES = 16
 _STARTED = "VOISNAP_TEST_STARTED"
 
@@ -67,6 +70,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
     if unmarked:
         raise pytest.UsageError(f"no category marker ({', '.join(sorted(_CATEGORIES))}) in: {', '.join(unmarked)}")
+    _keep_together(items)
+
+
+def _keep_together(items: list[pytest.Item]) -> None:
+    """A file runs in one process, and all files that share something costly (`--dist loadgroup`) in the same."""
+    costly = {item.path: _COSTLY & set(getattr(item, "fixturenames", ())) for item in items}
+    for item in items:
+        costly[item.path] |= _COSTLY & set(getattr(item, "fixturenames", ()))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("+".join(sorted(costly[item.path])) or str(item.path)))
 
 
 @pytest.hookimpl(optionalhook=True, trylast=True)
