@@ -1,13 +1,16 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 import pytest
+from threadpoolctl import threadpool_info
 from voisnap_media import files
 from voisnap_media.endpointing import GateSettings, SpeechEnded, SpeechGate, SpeechStarted
 from voisnap_media.pcm import Pcm
 from voisnap_media.vad import WINDOW, VadModel, VadState
+from voisnap_media.vad_network import VadNetwork, read_weights
 
 pytestmark = pytest.mark.media
 
@@ -119,6 +122,84 @@ def test_any_sound_in_a_batch_is_judged_as_by_its_makers_network(model: VadModel
         expected, hidden = theirs.run(None, inputs)
         context = windows[:, -64:]
         np.testing.assert_allclose(model.probabilities(windows, states), expected[:, 0], atol=1e-4)
+
+
+def minutes_of_everything(seconds: int) -> np.ndarray:
+    """[streams, windows, 512]: speech, silence, noise, clipped and offset sound in turns, each stream begins with another one."""
+    random = np.random.default_rng(11)
+    speech = files.read(SPEECH, 16000).as_float32()
+    length = len(speech)
+    sounds = [
+        speech,
+        np.zeros(length, np.float32),
+        (speech * 40).clip(-1, 32767 / 32768),
+        (random.standard_normal(length) * 0.02).astype(np.float32) + speech * 0.1,
+        np.where(np.arange(length) // 40 % 2, 1.0, -1.0).astype(np.float32),
+        (speech * 1e-3).round(4).astype(np.float32) + np.float32(0.25),
+    ]
+    windows = seconds * 16000 // WINDOW
+    rows = [np.resize(np.concatenate(sounds[row:] + sounds[:row]), windows * WINDOW) for row in range(len(sounds))]
+    return np.stack(rows).reshape(len(sounds), windows, WINDOW)
+
+
+def test_minutes_of_speech_silence_and_clipped_sound_are_judged_as_by_its_makers_network(
+    model: VadModel, weights: Path
+):
+    options = ort.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    theirs = ort.InferenceSession(weights.read_bytes(), options, providers=["CPUExecutionProvider"])
+    sounds = minutes_of_everything(20)
+    count = len(sounds)
+    states = [VadState() for _ in sounds]
+    hidden, context = np.zeros((2, count, 128), np.float32), np.zeros((count, 64), np.float32)
+    ours, expected = [], []
+    for windows in np.ascontiguousarray(sounds.transpose(1, 0, 2)):
+        inputs = {"input": np.concatenate([context, windows], axis=1), "state": hidden, "sr": np.array(16000)}
+        chance, hidden = theirs.run(None, inputs)
+        context = windows[:, -64:]
+        expected.append(chance[:, 0])
+        ours.append(model.probabilities(windows, states))
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
+    assert np.isfinite(ours).all()
+    assert np.max(ours) > 0.9
+    assert np.min(ours) < 0.05
+
+
+@pytest.mark.parametrize(("element", "kind"), [(b"\x10\x01", b"\x10\x0a"), (b"\x10\x01", b"\x10\x03")])
+def test_half_floats_and_quantised_weights_are_refused(weights: Path, tmp_path: Path, element: bytes, kind: bytes):
+    other = tmp_path / "other.onnx"
+    other.write_bytes(weights.read_bytes().replace(element, kind))
+    with pytest.raises(ValueError, match="32-bit floats"):
+        VadModel.load(other)
+
+
+def test_a_cut_file_and_damaged_weights_are_refused(weights: Path, tmp_path: Path):
+    other = tmp_path / "other.onnx"
+    whole = weights.read_bytes()
+    other.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="no ONNX file"):
+        VadModel.load(other)
+    found = read_weights(whole)
+    found["decoder.rnn.bias_ih"][3] = np.nan
+    with pytest.raises(ValueError, match=r"bias_ih is damaged"):
+        VadNetwork(found)
+
+
+def test_threads_that_judge_at_the_same_time_do_not_disturb_each_other(model: VadModel):
+    sounds = minutes_of_everything(4)
+
+    def judged(stream: int) -> list[float]:
+        state = VadState()
+        return [float(model.probabilities(window[None], [state])[0]) for window in sounds[stream]]
+
+    alone = [judged(stream) for stream in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(judged, range(4)))
+    assert together == alone
+
+
+def test_products_of_the_process_run_in_the_thread_that_asks(model: VadModel):
+    assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
 
 
 def test_another_network_is_refused(weights: Path, tmp_path: Path):

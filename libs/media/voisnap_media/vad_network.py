@@ -45,10 +45,12 @@ class VadNetwork:
     """The network with its weights. Calls from one thread."""
 
     def __init__(self, weights: Mapping[str, Floats]) -> None:
-        """`weights` by the names of `_SHAPES`. Raises `ValueError` when one is missing or has another shape."""
+        """`weights` by the names of `_SHAPES`. Raises `ValueError` when one is missing, has another shape or holds what is no number."""
         for name, shape in _SHAPES.items():
             if name not in weights or weights[name].shape != shape:
-                raise ValueError(f"the network has no {name} of shape {shape}")
+                raise ValueError(f"the network has no {name} of shape {shape} in 32-bit floats")
+            if not np.isfinite(weights[name]).all():
+                raise ValueError(f"{name} is damaged: it holds values that are no numbers")
         self._basis = np.ascontiguousarray(weights["stft.forward_basis_buffer"][:, 0].T)
         self._taps = tuple(_taps_of(weights[f"encoder.{layer}.reparam_conv.weight"]) for layer in range(4))
         self._biases = tuple(weights[f"encoder.{layer}.reparam_conv.bias"] for layer in range(4))
@@ -116,7 +118,7 @@ def read_weights(model: bytes) -> dict[str, Floats]:
         for number, value in _fields(memoryview(model)):
             if number == _GRAPH and isinstance(value, memoryview):
                 _collect(value, found)
-    except (IndexError, TypeError, UnicodeDecodeError) as error:
+    except (IndexError, TypeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("this is no ONNX file") from error
     # The file holds a network for 8 kHz too, whose weights have other shapes, under names that differ in their beginning.
     return {
