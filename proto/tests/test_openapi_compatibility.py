@@ -25,7 +25,7 @@ OLD: dict[str, Any] = {
         "/lamps": {
             "post": {
                 "operationId": "lamps.create",
-                "x-required-scope": "lamps:write",
+                "x-required-scopes": ["lamps:write"],
                 "parameters": [{"name": "quick", "in": "query", "schema": {"type": "boolean"}}],
                 "requestBody": {
                     "required": True,
@@ -64,7 +64,7 @@ def changed(change: Change) -> tuple[str, ...]:
     ("change", "words"),
     [
         (lambda post, _: post.update(operationId="lamps.add"), "is called lamps.add"),
-        (lambda post, _: post.update({"x-required-scope": "lamps:admin"}), "needs the scope lamps:admin"),
+        (lambda post, _: post["x-required-scopes"].append("lamps:admin"), "needs the scope lamps:admin"),
         (lambda post, _: post["parameters"].clear(), "parameter quick is gone"),
         (lambda post, _: post["parameters"][0].update(required=True), "quick became required"),
         (lambda post, _: post["parameters"][0].update(schema={"type": "string"}), "quick no longer takes boolean"),
@@ -94,7 +94,7 @@ def test_a_break_is_named(change: Change, words: str) -> None:
     [
         lambda post, _: post["parameters"].append({"name": "new", "in": "query", "schema": {"type": "string"}}),
         lambda post, _: post["responses"].update({"409": {}}),
-        lambda post, _: post.pop("x-required-scope"),
+        lambda post, _: post.pop("x-required-scopes"),
         lambda _, all: all["LampBody"]["properties"].update(extra={"type": "string"}),
         lambda _, all: all["Lamp"]["properties"].update(extra={"type": "string"}),
         lambda _, all: all["Lamp"]["required"].append("watts"),

@@ -49,8 +49,9 @@ class _Comparison:
             yield f"{self._name} is called {after.get('operationId')} instead of {before.get('operationId')}"
         if before.get("security") == [] and after.get("security") != []:
             yield f"{self._name} needs a credential"
-        if after.get("x-required-scope") not in {None, before.get("x-required-scope")}:
-            yield f"{self._name} needs the scope {after['x-required-scope']}"
+        for scope in after.get("x-required-scopes", ()):
+            if scope not in before.get("x-required-scopes", ()):
+                yield f"{self._name} needs the scope {scope}"
         yield from self._parameters(before, after)
         yield from self._request(before.get("requestBody"), after.get("requestBody"))
         for status, answer in before["responses"].items():

@@ -51,7 +51,8 @@ async def key_set_publisher() -> AsyncIterator[str]:
     )
     try:
         async with asyncio.timeout(5):
-            yield f"http://127.0.0.1:{await ready}/.well-known/jwks.json"
+            port = await ready
+        yield f"http://127.0.0.1:{port}/.well-known/jwks.json"
     finally:
         server.cancel()
         await asyncio.wait({server})

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 from voisnap_api.app import openapi_document
-from voisnap_api.auth.scopes import GRANTABLE, HUB, Role, scopes_of_key
+from voisnap_api.auth.scopes import DELETE_CONVERSATIONS, GRANTABLE, HUB, Role
 from voisnap_domain.tenants import Environment
 from voisnap_testkit.finished_calls import AGENT_TURN, USER_TURN, Call
 from voisnap_testkit.openapi_values import example_of
@@ -19,7 +19,7 @@ from voisnap_testkit.openapi_values import example_of
 pytestmark = pytest.mark.slice
 
 DOCUMENT = json.loads(openapi_document())
-SCOPES = sorted(GRANTABLE | {HUB})
+SCOPES = sorted(GRANTABLE | {HUB, DELETE_CONVERSATIONS})
 
 PUBLIC = {
     "auth.accept_invitation",
@@ -68,7 +68,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     method: str
     path: str
-    scope: str | None
+    scopes: frozenset[str]
     is_public: bool
     body: Any
 
@@ -88,7 +88,7 @@ def operations() -> list[Operation]:
                     id=operation["operationId"],
                     method=method.upper(),
                     path=path,
-                    scope=operation.get("x-required-scope"),
+                    scopes=frozenset(operation.get("x-required-scopes", ())),
                     is_public=operation.get("security") == [],
                     body=BODIES.get(operation["operationId"], made),
                 )
@@ -186,24 +186,27 @@ async def test_nothing_of_a_tenant_is_reached_with_another_credential(api):
             assert answer.status_code not in {401, 404, 422}, f"{operation.id}: {answer.status_code} {answer.text}"
 
 
-async def test_every_operation_asks_for_its_one_scope(api):
+async def test_every_operation_asks_for_its_scopes_and_no_other_will_do(api):
     await api.add_user("owner@acme.test", id="usr_1")
     for operation in OPERATIONS:
-        if operation.scope is None:
+        if not operation.scopes:
             known = operation.is_public or OWN_ACCOUNT.match(operation.id) or operation.id in NO_SCOPE
             assert known, f"{operation.id} asks for no scope"
             assert not operation.is_public or operation.id in PUBLIC, operation.id
             continue
-        for scope in SCOPES:
-            answer = await send(api, operation, NOWHERE, api.token("ten_a", scopes=scopes_of_key(frozenset({scope}))))
+        for held in (operation.scopes, frozenset(SCOPES), *(frozenset({scope}) for scope in SCOPES)):
+            answer = await send(api, operation, NOWHERE, api.token("ten_a", scopes=held))
             is_refused = answer.status_code == 403 and answer.json()["type"].endswith("/missing-scope")
-            assert is_refused == (scope != operation.scope), f"{operation.id} with {scope}: {answer.status_code}"
+            assert is_refused != (operation.scopes <= held), f"{operation.id} with {set(held)}: {answer.status_code}"
+        for scope in operation.scopes:
+            answer = await send(api, operation, NOWHERE, api.token("ten_a", scopes=frozenset(SCOPES) - {scope}))
+            assert answer.status_code == 403, f"{operation.id} without {scope}: {answer.status_code}"
 
 
 async def test_people_who_only_read_change_nothing(api):
     reader = api.token("ten_a", role=Role.READ_ONLY)
     for operation in OPERATIONS:
-        if operation.method != "GET" and operation.scope is not None:
+        if operation.method != "GET" and operation.scopes:
             answer = await send(api, operation, NOWHERE, reader)
             assert answer.status_code == 403, f"{operation.id}: {answer.status_code}"
 

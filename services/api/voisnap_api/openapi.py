@@ -140,16 +140,16 @@ def completed(app: Litestar) -> dict[str, Any]:
     return document
 
 
-def needed_scope(handler: HTTPRouteHandler) -> str | None:
-    """The scope that a handler's guard asks for."""
-    return next((guard.scope for guard in handler.resolve_guards() if isinstance(guard, RequiredScope)), None)
+def needed_scopes(handler: HTTPRouteHandler) -> list[str]:
+    """The scopes that a handler's guards ask for, all of which are needed."""
+    return [guard.scope for guard in handler.resolve_guards() if isinstance(guard, RequiredScope)]
 
 
 def _operation(path: str, method: str, given: dict[str, Any], handler: HTTPRouteHandler) -> dict[str, Any]:
     operation = dict(given)
     parameters = [_parameter(parameter) for parameter in operation.get("parameters", ())]
     is_public = bool(handler.opt.get("public"))
-    scope = needed_scope(handler)
+    scopes = needed_scopes(handler)
     if (path, method) == ("/api/v1/agents", "post"):
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _AGENT}}}
     if (path, method) == ("/api/v1/agents/{agentId}", "patch"):
@@ -165,7 +165,7 @@ def _operation(path: str, method: str, given: dict[str, Any], handler: HTTPRoute
         operation["requestBody"] = operation["requestBody"] | {"required": body.is_required}
     statuses = ["406", "422", "429", "default"]
     if not is_public:
-        statuses += ["401", "403"] if scope else ["401"]
+        statuses += ["401", "403"] if scopes else ["401"]
     if any(parameter["in"] == "path" for parameter in parameters):
         statuses.append("404")
     if method != "get":
@@ -188,9 +188,11 @@ def _operation(path: str, method: str, given: dict[str, Any], handler: HTTPRoute
         operation["parameters"] = parameters
     if is_public:
         operation["security"] = []
-    if scope:
-        operation["x-required-scope"] = scope
-        operation["description"] = f"{operation.get('description', '')}\n\nNeeds the scope `{scope}`.".strip()
+    if scopes:
+        operation["x-required-scopes"] = scopes
+        words = " and ".join(f"`{scope}`" for scope in scopes)
+        needs = f"Needs the scope{'s' if len(scopes) > 1 else ''} {words}."
+        operation["description"] = f"{operation.get('description', '')}\n\n{needs}".strip()
     _add_examples(operation, _examples().get(f"{method.upper()} {path}", {}))
     return operation
 
