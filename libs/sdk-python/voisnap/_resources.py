@@ -29,7 +29,6 @@ OPERATIONS = frozenset(
         "agents.update",
         "agents.version",
         "agents.versions",
-        "analysis.failures",
         "api_keys.create",
         "api_keys.get",
         "api_keys.list",
@@ -65,7 +64,6 @@ OPERATIONS = frozenset(
         "auth.reset",
         "auth.unlock",
         "conversations.add_tags",
-        "conversations.analysis",
         "conversations.archive",
         "conversations.costs",
         "conversations.delete",
@@ -74,7 +72,6 @@ OPERATIONS = frozenset(
         "conversations.messages",
         "conversations.recording",
         "conversations.remove_tag",
-        "conversations.retry_analysis",
         "conversations.set_outcome",
         "conversations.transcript",
         "conversations.unarchive",
@@ -806,35 +803,6 @@ class AgentsResource:
         )
 
 
-class AnalysisResource:
-    """`client.analysis`."""
-
-    def __init__(self, send: Sender) -> None:
-        self._send = send
-
-    def failures(
-        self, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
-    ) -> PagedList[models.Failure]:
-        """List the analyses that were given up, the latest first. Needs the scope `conversations:read`.
-
-        Args:
-            page: Page number, from 1 on
-            page_size: Items a page
-            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
-        """
-        return PagedList(
-            Call(
-                operation="analysis.failures",
-                method="GET",
-                path="/api/v1/analysis/failures",
-                query={"page": page, "pageSize": page_size, "cursor": cursor},
-                answer=Any,
-            ),
-            models.Failure,
-            self._send,
-        )
-
-
 class ApiKeysResource:
     """`client.api_keys`."""
 
@@ -1302,20 +1270,6 @@ class ConversationsResource:
             )
         )
 
-    def analysis(self, conversation_id: str) -> models.Analysis:
-        """Get the analysis, which is there a few seconds after the end. 404 `analysis-not-available` says why there is
-        none. Needs the scope `conversations:read`.
-        """
-        return self._send(
-            Call(
-                operation="conversations.analysis",
-                method="GET",
-                path="/api/v1/conversations/{conversationId}/analysis",
-                path_values={"conversationId": conversation_id},
-                answer=models.Analysis,
-            )
-        )
-
     def archive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
         """Take a conversation out of the lists; it stays as it is and can be read by its id. Needs the scope
         `conversations:write`.
@@ -1344,7 +1298,9 @@ class ConversationsResource:
         )
 
     def delete(self, conversation_id: str) -> None:
-        """Delete a conversation, its transcript and its recording for good. Needs the scope `conversations:write`."""
+        """Delete a conversation, its transcript and its recording for good. Needs the scopes `conversations:write` and
+        `conversations:delete`.
+        """
         self._send(
             Call(
                 operation="conversations.delete",
@@ -1469,21 +1425,6 @@ class ConversationsResource:
                 method="DELETE",
                 path="/api/v1/conversations/{conversationId}/tags/{tag}",
                 path_values={"conversationId": conversation_id, "tag": tag},
-            )
-        )
-
-    def retry_analysis(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.AnalysisState:
-        """Analyse the conversation once more, after a failure or to replace what was found. Needs the scope
-        `conversations:write`.
-        """
-        return self._send(
-            Call(
-                operation="conversations.retry_analysis",
-                method="POST",
-                path="/api/v1/conversations/{conversationId}/analysis/retry",
-                path_values={"conversationId": conversation_id},
-                idempotency_key=idempotency_key,
-                answer=models.AnalysisState,
             )
         )
 
@@ -1842,7 +1783,6 @@ class Resources:
 
     def __init__(self, send: Sender) -> None:
         self.agents = AgentsResource(send)
-        self.analysis = AnalysisResource(send)
         self.api_keys = ApiKeysResource(send)
         self.audit_log = AuditLogResource(send)
         self.auth = AuthResource(send)
@@ -2563,35 +2503,6 @@ class AsyncAgentsResource:
         )
 
 
-class AsyncAnalysisResource:
-    """`client.analysis`."""
-
-    def __init__(self, send: AsyncSender) -> None:
-        self._send = send
-
-    def failures(
-        self, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
-    ) -> AsyncPagedList[models.Failure]:
-        """List the analyses that were given up, the latest first. Needs the scope `conversations:read`.
-
-        Args:
-            page: Page number, from 1 on
-            page_size: Items a page
-            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
-        """
-        return AsyncPagedList(
-            Call(
-                operation="analysis.failures",
-                method="GET",
-                path="/api/v1/analysis/failures",
-                query={"page": page, "pageSize": page_size, "cursor": cursor},
-                answer=Any,
-            ),
-            models.Failure,
-            self._send,
-        )
-
-
 class AsyncApiKeysResource:
     """`client.api_keys`."""
 
@@ -3059,20 +2970,6 @@ class AsyncConversationsResource:
             )
         )
 
-    async def analysis(self, conversation_id: str) -> models.Analysis:
-        """Get the analysis, which is there a few seconds after the end. 404 `analysis-not-available` says why there is
-        none. Needs the scope `conversations:read`.
-        """
-        return await self._send(
-            Call(
-                operation="conversations.analysis",
-                method="GET",
-                path="/api/v1/conversations/{conversationId}/analysis",
-                path_values={"conversationId": conversation_id},
-                answer=models.Analysis,
-            )
-        )
-
     async def archive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
         """Take a conversation out of the lists; it stays as it is and can be read by its id. Needs the scope
         `conversations:write`.
@@ -3101,7 +2998,9 @@ class AsyncConversationsResource:
         )
 
     async def delete(self, conversation_id: str) -> None:
-        """Delete a conversation, its transcript and its recording for good. Needs the scope `conversations:write`."""
+        """Delete a conversation, its transcript and its recording for good. Needs the scopes `conversations:write` and
+        `conversations:delete`.
+        """
         await self._send(
             Call(
                 operation="conversations.delete",
@@ -3226,21 +3125,6 @@ class AsyncConversationsResource:
                 method="DELETE",
                 path="/api/v1/conversations/{conversationId}/tags/{tag}",
                 path_values={"conversationId": conversation_id, "tag": tag},
-            )
-        )
-
-    async def retry_analysis(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.AnalysisState:
-        """Analyse the conversation once more, after a failure or to replace what was found. Needs the scope
-        `conversations:write`.
-        """
-        return await self._send(
-            Call(
-                operation="conversations.retry_analysis",
-                method="POST",
-                path="/api/v1/conversations/{conversationId}/analysis/retry",
-                path_values={"conversationId": conversation_id},
-                idempotency_key=idempotency_key,
-                answer=models.AnalysisState,
             )
         )
 
@@ -3599,7 +3483,6 @@ class AsyncResources:
 
     def __init__(self, send: AsyncSender) -> None:
         self.agents = AsyncAgentsResource(send)
-        self.analysis = AsyncAnalysisResource(send)
         self.api_keys = AsyncApiKeysResource(send)
         self.audit_log = AsyncAuditLogResource(send)
         self.auth = AsyncAuthResource(send)
