@@ -135,12 +135,12 @@ class Connection(asyncio.Protocol):
             else:
                 self._send()
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         if not self.ended.done():
             if self.is_stopping:
                 self.ended.set_result(None)
             else:
-                self.ended.set_exception(error or ConnectionError("the server closed the connection"))
+                self.ended.set_exception(exc or ConnectionError("the server closed the connection"))
 
     def _send(self) -> None:
         self._next = (self._next + 1) % len(self._requests)

@@ -4,7 +4,9 @@
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -286,10 +288,10 @@ def _response_mapping(mapping: Mapping[str, str], at: str) -> Iterator[FieldErro
 
 
 def _channels(config: AgentConfig) -> Iterator[FieldError]:
-    for field in msgspec.structs.fields(config.channels):
-        settings: ChannelSettings = getattr(config.channels, field.name)
-        yield from _lengths(settings, f"/channels/{field.name}", _CHANNEL_LENGTHS)
-        yield from _ranges(settings, f"/channels/{field.name}", _CHANNEL_RANGES)
+    for name in config.channels.__struct_fields__:
+        settings: ChannelSettings = getattr(config.channels, name)
+        yield from _lengths(settings, f"/channels/{name}", _CHANNEL_LENGTHS)
+        yield from _ranges(settings, f"/channels/{name}", _CHANNEL_RANGES)
 
 
 def _transfer(config: AgentConfig) -> Iterator[FieldError]:
@@ -330,31 +332,33 @@ def _pronunciations(config: AgentConfig) -> Iterator[FieldError]:
 
 def _ranges(struct: msgspec.Struct, at: str, ranges: tuple[tuple[str, float, float], ...]) -> Iterator[FieldError]:
     for path, low, high in ranges:
-        value = _value(struct, path)
+        value = _value_at(path)(struct)
         if value is not None and not low <= value <= high:
             yield _error(at + _pointer(path), "out-of-range", f"must be between {low:g} and {high:g}")
 
 
 def _lengths(struct: msgspec.Struct, at: str, lengths: tuple[tuple[str, int, int], ...]) -> Iterator[FieldError]:
     for path, shortest, longest in lengths:
-        value = _value(struct, path)
-        if value is not None:
-            yield from _length(value, at + _pointer(path), shortest, longest)
+        value = _value_at(path)(struct)
+        if value is not None and not _fits(value, shortest, longest):
+            yield _bad_length(at + _pointer(path), shortest, longest)
 
 
 def _texts(texts: tuple[str, ...], at: str, *, most: int, longest: int) -> Iterator[FieldError]:
     """A list of texts that say something."""
     yield from _count(texts, at, most)
     for index, text in enumerate(texts):
-        yield from _length(text, f"{at}/{index}", 1, longest)
+        if not _fits(text, 1, longest):
+            yield _bad_length(f"{at}/{index}", 1, longest)
 
 
-def _length(text: str, at: str, shortest: int, longest: int) -> Iterator[FieldError]:
-    if not shortest <= len(text.strip() if shortest else text) or len(text) > longest:
-        detail = (
-            f"must have {shortest} to {longest} characters" if shortest else f"must have at most {longest} characters"
-        )
-        yield _error(at, "bad-length", detail)
+def _fits(text: str, shortest: int, longest: int) -> bool:
+    return shortest <= len(text.strip() if shortest else text) and len(text) <= longest
+
+
+def _bad_length(at: str, shortest: int, longest: int) -> FieldError:
+    detail = f"must have {shortest} to {longest} characters" if shortest else f"must have at most {longest} characters"
+    return _error(at, "bad-length", detail)
 
 
 def _count(items: tuple[Any, ...], at: str, most: int) -> Iterator[FieldError]:
@@ -384,13 +388,12 @@ def _named(ranges: tuple[tuple[str, float, float], ...]) -> Iterator[tuple[str, 
     return ((name, (low, high)) for name, low, high in ranges)
 
 
-def _value(struct: msgspec.Struct, path: str) -> Any:
-    value: Any = struct
-    for name in path.split("."):
-        value = getattr(value, name)
-    return value
+@cache
+def _value_at(path: str) -> Callable[[msgspec.Struct], Any]:
+    return attrgetter(path)
 
 
+@cache
 def _pointer(path: str) -> str:
     return "/" + "/".join(camel(name) for name in path.split("."))
 

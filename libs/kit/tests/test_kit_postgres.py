@@ -291,3 +291,43 @@ async def test_a_readers_connection_that_the_server_closed_is_replaced_and_a_can
         async with database.transaction("ten_a", "live") as tx:
             await insert(tx, "t1")
         assert await ids(reader) == ["t1"]
+
+
+async def test_statements_that_may_wait_are_there_for_the_next_one_and_after_the_commit(database: Database) -> None:
+    async with database.transaction("ten_a", "live") as tx:
+        for id in ("t1", "t2"):
+            insert_later(tx, id)
+        assert await ids(tx) == ["t1", "t2"]
+        async with tx.savepoint():
+            insert_later(tx, "t3")
+        insert_later(tx, "t4")
+    async with database.transaction("ten_a", "live") as tx:
+        assert await ids(tx) == ["t1", "t2", "t3", "t4"]
+
+
+async def test_a_statement_that_waited_and_fails_undoes_the_transaction(database: Database) -> None:
+    with pytest.raises(UniqueViolated):
+        async with database.transaction("ten_a", "live") as tx:
+            for id in ("t1", "t2", "t1"):
+                insert_later(tx, id)
+    with pytest.raises(UniqueViolated):
+        async with database.transaction("ten_a", "live") as tx:
+            await insert(tx, "t1")
+            insert_later(tx, "t1")
+            await ids(tx)
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction("ten_a", "live") as tx:
+            insert_later(tx, "t5")
+            raise ZeroDivisionError
+    async with database.transaction("ten_a", "live") as tx:
+        assert await ids(tx) == []
+        await insert(tx, "t6")
+    with pytest.raises(TypeError):
+        insert_later(database.reader("ten_a", "live"), "t7")
+
+
+def insert_later(tx: Tx, id: str) -> None:
+    tx.exec_later(
+        "INSERT INTO things (id, tenant_id, environment, name) VALUES (%(id)s, 'ten_a', 'live', 'x')",
+        id=id,
+    )

@@ -1,5 +1,6 @@
 """Scripts, rate limits, and a Redis that is away, on a real server."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -22,6 +23,22 @@ async def test_a_script_runs_and_runs_again_after_the_server_forgot_it(redis: Re
     await redis.client.script_flush()
     assert await add(redis, keys=("sum",), args=(4,)) == 7
     assert await add(redis, keys=("sum",), args=(1,)) == 8
+
+
+async def test_runs_that_ask_at_once_each_get_their_own_answer_and_count_once(redis: Redis) -> None:
+    add = Script(
+        "if ARGV[1] == 'x' then return redis.error_reply('no number') end return redis.call('INCRBY', KEYS[1], ARGV[1])"
+    )
+    sums = await asyncio.gather(*(add.joined(redis, keys=("sum",), args=(1,)) for _ in range(600)))
+    assert sorted(sums) == list(range(1, 601))
+    given_up = asyncio.create_task(add.joined(redis, keys=("sum",), args=(1,)))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    assert await add.joined(redis, keys=("other",), args=(5,)) == 5
+    assert given_up.cancelled()
+    with pytest.raises(RedisError):
+        await add.joined(redis, keys=("sum",), args=("x",))
+    assert await add.joined(redis, keys=("other",), args=(1,)) == 6
 
 
 async def test_requests_up_to_the_limit_pass_and_the_next_waits(redis: Redis) -> None:

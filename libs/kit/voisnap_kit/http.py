@@ -7,6 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -48,6 +49,7 @@ _SANE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:-]{7,63}$")
 _LITESTARS_OPENAPI = "/.openapi"
 """Where Litestar's own documentation routes are put aside: they answer unknown paths below them with a page of HTML."""
 
+_HEADERS_OF_TRACES = frozenset({b"x-request-id", b"traceparent", b"tracestate"})
 _QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 
 _SECONDS = Histogram(
@@ -216,8 +218,10 @@ class Edge:
         if scope["type"] != "http" or scope["path"] in _QUIET_PATHS:
             await self._app(scope, receive, send)
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        request_id = accepted_request_id(headers.get("x-request-id"))
+        headers = {
+            name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _HEADERS_OF_TRACES
+        }
+        request_id = accepted_request_id(headers.pop("x-request-id", None))
         method = scope["method"]
         status = 500
         started = time.perf_counter()
@@ -247,7 +251,12 @@ class Edge:
                 if status >= 500:
                     span.set_status(Status(StatusCode.ERROR))
                     _FAILED.labels(route).inc()
-                _SECONDS.labels(method, route, str(status)).observe(time.perf_counter() - started)
+                _seconds(method, route, status).observe(time.perf_counter() - started)
+
+
+@lru_cache(maxsize=1024)
+def _seconds(method: str, route: str, status: int) -> Histogram:
+    return _SECONDS.labels(method, route, str(status))
 
 
 class Entrance:

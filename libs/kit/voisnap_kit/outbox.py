@@ -48,12 +48,12 @@ class Publisher(Protocol):
         ...
 
 
-async def write(tx: Tx, event: Any, *, event_id: str, at: datetime) -> None:
-    """Put an event into the outbox of this transaction, with the current trace."""
+def write(tx: Tx, event: Any, *, event_id: str, at: datetime) -> None:
+    """Put an event into the outbox of this transaction, with the current trace; it is sent with the commit."""
     headers: dict[str, str] = {}
     if otel.get_current_span().get_span_context().is_valid:
         trace.inject(headers)
-    await tx.exec(
+    tx.exec_later(
         """
         INSERT INTO outbox (event_id, subject, tenant_id, payload, headers, created_at)
         VALUES (%(event_id)s, %(subject)s, %(tenant_id)s, %(payload)s, %(headers)s, %(at)s)

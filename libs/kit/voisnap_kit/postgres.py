@@ -93,9 +93,12 @@ class Tx:
 
     def __init__(self, connection: AsyncConnection[TupleRow]) -> None:
         self._connection = connection
+        self._later: list[tuple[LiteralString, dict[str, Any]]] = []
 
     async def maybe(self, kind: type[T], sql: LiteralString, /, **params: Any) -> T | None:
         """The first row, or None."""
+        if self._later:
+            await self.send_later_ones()
         with _translated():
             async with self._cursor() as cursor:
                 await cursor.execute(sql, _parameters(params))
@@ -104,6 +107,8 @@ class Tx:
 
     async def one(self, kind: type[T], sql: LiteralString, /, **params: Any) -> T:
         """The first row. Raises RowMissing."""
+        if self._later:
+            await self.send_later_ones()
         with _translated():
             async with self._cursor() as cursor:
                 await cursor.execute(sql, _parameters(params))
@@ -114,6 +119,8 @@ class Tx:
 
     async def all(self, kind: type[T], sql: LiteralString, /, **params: Any) -> list[T]:
         """All rows, in order."""
+        if self._later:
+            await self.send_later_ones()
         with _translated():
             async with self._cursor() as cursor:
                 await cursor.execute(sql, _parameters(params))
@@ -122,6 +129,8 @@ class Tx:
 
     async def exec(self, sql: LiteralString, /, **params: Any) -> int:
         """Run a statement; the number of rows it touched."""
+        if self._later:
+            await self.send_later_ones()
         with _translated():
             async with self._cursor() as cursor:
                 await cursor.execute(sql, _parameters(params))
@@ -131,16 +140,39 @@ class Tx:
         """Run a statement once a row, in one round trip."""
         if not rows:
             return
+        if self._later:
+            await self.send_later_ones()
         with _translated():
             async with self._cursor() as cursor:
                 await cursor.executemany(sql, [_parameters(row) for row in rows])
 
+    def exec_later(self, sql: LiteralString, /, **params: Any) -> None:
+        """Run a statement with the next one or with the commit, in the same round trip as others like it; its failure comes there."""
+        self._later.append((sql, _parameters(params)))
+
+    async def send_later_ones(self, *, commit: bool = False) -> None:
+        """Run what waits to be run, in order; and commit."""
+        waiting, self._later = self._later, []
+        with _translated():
+            if waiting:
+                async with self._connection.pipeline():
+                    for sql, params in waiting:
+                        await self._connection.execute(sql, params)
+                    if commit:
+                        await self._connection.commit()
+            elif commit:
+                await self._connection.commit()
+
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
         """A block whose failure undoes only the block."""
+        if self._later:
+            await self.send_later_ones()
         with _translated():
             async with self._connection.transaction():
                 yield
+                if self._later:
+                    await self.send_later_ones()
 
     def _cursor(self) -> psycopg.AsyncCursor[dict[str, Any]]:
         return self._connection.cursor(row_factory=cast(AsyncRowFactory[dict[str, Any]], dict_row))
@@ -177,6 +209,10 @@ class Reader(Tx):
         raise TypeError("a reader does not write; take a transaction")
 
     async def exec_many(self, sql: LiteralString, rows: Sequence[dict[str, Any]]) -> None:
+        """Refused: a reader does not write."""
+        raise TypeError("a reader does not write; take a transaction")
+
+    def exec_later(self, sql: LiteralString, /, **params: Any) -> None:
         """Refused: a reader does not write."""
         raise TypeError("a reader does not write; take a transaction")
 
@@ -304,9 +340,9 @@ class Database:
     async def _begin(self, settings: tuple[str, str, str, str]) -> AsyncGenerator[Tx]:
         connection = await self._begun_connection(settings)
         try:
-            yield Tx(connection)
-            with _translated():
-                await connection.commit()
+            tx = Tx(connection)
+            yield tx
+            await tx.send_later_ones(commit=True)
         except BaseException:
             if not connection.closed:
                 with contextlib.suppress(psycopg.Error):

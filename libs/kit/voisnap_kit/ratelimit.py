@@ -45,7 +45,7 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
 async def check(redis: Redis, *, policy: str, key: str, limit: int, window: int) -> RateLimit:
     """Count one request of `key` under `policy`: at most `limit` in `window` seconds, from its first request on."""
     try:
-        count, left_ms = await _COUNT(redis, keys=(f"vs:rate:{policy}:{key}",), args=(window * 1000,))
+        count, left_ms = await _COUNT.joined(redis, keys=(f"vs:rate:{policy}:{key}",), args=(window * 1000,))
     except (RedisError, OSError) as error:
         _log.warning("ratelimit.skipped", policy=policy, error=repr(error))
         return RateLimit(allowed=True, limit=limit, remaining=limit, reset=window, retry_after=None)

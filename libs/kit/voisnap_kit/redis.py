@@ -1,5 +1,6 @@
 """Redis or Valkey: one bounded connection pool with time-outs, and typed Lua scripts. Knows no key."""
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any, Self, cast
 
@@ -17,11 +18,16 @@ _DRIVER = DriverInfo()
 """What connections tell of themselves. Without it each new one looks up the library's version on disk, 15 ms in which the loop stands still."""
 
 
+_MOST_JOINED = 256
+"""Runs of a script that share one round trip."""
+
+
 class Redis:
     """A client whose every command has a time-out and a few retries with backoff. `client` is the redis-py object; answers are bytes."""
 
     def __init__(self, client: redis_asyncio.Redis) -> None:
         self.client = client
+        self.rounds: dict[Script, _Rounds] = {}
 
     @classmethod
     async def open(cls, url: str, *, max_connections: int = 64, timeout: float = 2.0) -> Self:
@@ -69,6 +75,13 @@ class Script:
         except NoScriptError:
             return await cast(Awaitable[Any], redis.client.eval(self.source, len(keys), *keys, *args))
 
+    async def joined(self, redis: Redis, *, keys: tuple[str, ...], args: tuple[Any, ...] = ()) -> Any:
+        """Like a call; all who ask while a round trip is under way share the next one, which costs hardly more than one of them alone."""
+        rounds = redis.rounds.get(self)
+        if rounds is None:
+            rounds = redis.rounds[self] = _Rounds(redis, self)
+        return await rounds.answer(keys, args)
+
     async def each(self, redis: Redis, runs: Sequence[tuple[tuple[str, ...], tuple[Any, ...]]]) -> tuple[Any, ...]:
         """Run it for many (keys, args) in one round trip; each run is atomic, all of them together are not."""
         if not runs:
@@ -89,3 +102,39 @@ class Script:
             for keys, args in runs:
                 pipeline.evalsha(self._sha, len(keys), *keys, *args)
             return await pipeline.execute(raise_on_error=False)
+
+
+class _Rounds:
+    """The runs of one script that wait for the next round trip; at most one is under way."""
+
+    def __init__(self, redis: Redis, script: Script) -> None:
+        self._redis = redis
+        self._script = script
+        self._waiting: list[tuple[tuple[str, ...], tuple[Any, ...], asyncio.Future[Any]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def answer(self, keys: tuple[str, ...], args: tuple[Any, ...]) -> Any:
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((keys, args, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        return await future
+
+    async def _run(self) -> None:
+        while self._waiting:
+            runs, self._waiting = self._waiting[:_MOST_JOINED], self._waiting[_MOST_JOINED:]
+            try:
+                answers = await self._script.each(self._redis, [(keys, args) for keys, args, _ in runs])
+            except Exception as error:
+                for _, _, future in runs:
+                    if not future.done():
+                        future.set_exception(error)
+            except BaseException:
+                for _, _, future in (*runs, *self._waiting):
+                    future.cancel()
+                self._waiting.clear()
+                raise
+            else:
+                for (_, _, future), answer in zip(runs, answers, strict=True):
+                    if not future.done():
+                        future.set_result(answer)

@@ -10,13 +10,19 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Span, SpanKind
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from .ids import new_id
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _TRACER = trace.get_tracer("voisnap")
+_IDS = RandomIdGenerator()
+_NOWHERE = otel_context.Context()
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_is_unseen = False
+"""Whether spans go nowhere. Then only their ids matter, and nothing is recorded in them."""
 
 
 def configure(service: str, endpoint: str | None = None) -> TracerProvider:
@@ -24,6 +30,7 @@ def configure(service: str, endpoint: str | None = None) -> TracerProvider:
 
     A process configures once; later calls return the first provider.
     """
+    global _is_unseen
     current = trace.get_tracer_provider()
     if isinstance(current, TracerProvider):
         return current
@@ -32,6 +39,7 @@ def configure(service: str, endpoint: str | None = None) -> TracerProvider:
         exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=2)
         provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=2048))
     trace.set_tracer_provider(provider)
+    _is_unseen = not endpoint
     return provider
 
 
@@ -42,7 +50,7 @@ def inject(headers: MutableMapping[str, str]) -> None:
 
 def extract(headers: Mapping[str, str] | None) -> otel_context.Context:
     """The remote context that headers carry, or an empty one."""
-    return _PROPAGATOR.extract(headers or {}, context=otel_context.Context())
+    return _PROPAGATOR.extract(headers, context=_NOWHERE) if headers else _NOWHERE
 
 
 @contextmanager
@@ -50,8 +58,26 @@ def span(
     name: str, *, kind: SpanKind = SpanKind.INTERNAL, parent: otel_context.Context | None = None, **attributes: Any
 ) -> Iterator[Span]:
     """A span around a block; an exception marks it as failed and propagates."""
+    if _is_unseen:
+        unseen = _unseen(parent)
+        token = otel_context.attach(trace.set_span_in_context(unseen, parent))
+        try:
+            yield unseen
+        finally:
+            otel_context.detach(token)
+        return
     with _TRACER.start_as_current_span(name, context=parent, kind=kind, attributes=attributes) as current:
         yield current
+
+
+def _unseen(parent: otel_context.Context | None) -> Span:
+    """A span that has ids and nothing else, in its parent's trace if it has one."""
+    above = trace.get_current_span(parent).get_span_context()
+    if above.is_valid:
+        return NonRecordingSpan(
+            SpanContext(above.trace_id, _IDS.generate_span_id(), False, above.trace_flags, above.trace_state)
+        )
+    return NonRecordingSpan(SpanContext(_IDS.generate_trace_id(), _IDS.generate_span_id(), False, _SAMPLED))
 
 
 def trace_id() -> str:

@@ -76,7 +76,7 @@ async def begin(
     async with database.transaction(caller.tenant_id, caller.environment, platform_admin=caller.platform_admin) as tx:
         work = Work(tx=tx, caller=caller, now=clock(), new_id=new_id)
         yield work
-        await _write_events(work)
+        _write_events(work)
     if work.emitted:
         database.outbox_written.set()
 
@@ -101,11 +101,11 @@ async def begin_as_system(
     async with database.transaction_as_system() as tx:
         work = Work(tx=tx, caller=caller, now=clock(), new_id=new_id)
         yield work
-        await _write_events(work)
+        _write_events(work)
     if work.emitted:
         database.outbox_written.set()
 
 
-async def _write_events(work: Work) -> None:
+def _write_events(work: Work) -> None:
     for event in work.emitted:
-        await outbox.write(work.tx, event, event_id=work.new_id("evt"), at=work.now)
+        outbox.write(work.tx, event, event_id=work.new_id("evt"), at=work.now)

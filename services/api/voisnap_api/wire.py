@@ -24,7 +24,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 def instant(moment: datetime) -> str:
     """A moment as the documentation prints it: ISO 8601, UTC, whole seconds, `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
 
 
 def merged(target: Any, patch: Any, *, opaque: frozenset[str] = frozenset()) -> Any:

@@ -86,7 +86,7 @@ class AgentController(Controller):
         wanted = AgentFilter(status=status, search=search or None, tags=_split(tags), sort=_sort(sort_by, sort_order))
         after = None if paging.cursor is None else _position(paging.cursor, wanted)
         offset = paging.offset if after is None else 0
-        async with begin(database, caller) as work:
+        async with begin_reading(database, caller) as work:
             agents, total = await usecases.list_agents(work, wanted, limit=paging.page_size, offset=offset, after=after)
         cursor = _cursor(agents[-1], wanted) if len(agents) == paging.page_size else None
         return Page.of([AgentView.of(agent) for agent in agents], paging, total, next_cursor=cursor)

@@ -5,12 +5,12 @@ from voisnap_domain.ids import AgentId, TenantId
 from voisnap_domain.tenants import Environment
 from voisnap_kit.postgres import Tx
 
-from .records import AgentFilter, AgentPosition, AgentVersion
+from .records import AgentFilter, AgentPosition, AgentVersion, StoredAgent
 
 
 async def insert(tx: Tx, agent: Agent) -> None:
     """Store a new agent."""
-    await tx.exec(
+    tx.exec_later(
         """
         INSERT INTO agents (id, tenant_id, environment, status, version, published_version, config, widget_key, created_at, updated_at)
         VALUES (%(id)s, %(tenant_id)s, %(environment)s, %(status)s, %(version)s, %(published_version)s, %(config)s,
@@ -31,10 +31,11 @@ async def insert(tx: Tx, agent: Agent) -> None:
 
 async def get(tx: Tx, tenant_id: TenantId, environment: Environment, agent_id: AgentId) -> Agent | None:
     """One agent."""
-    return await tx.maybe(
-        Agent,
+    found = await tx.maybe(
+        StoredAgent,
         """
-        SELECT id, tenant_id, environment, status, version, published_version, config, widget_key, created_at, updated_at
+        SELECT id, tenant_id, environment, status, version, published_version, config::text AS config, widget_key,
+               created_at, updated_at
           FROM agents
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(agent_id)s
         """,
@@ -42,14 +43,16 @@ async def get(tx: Tx, tenant_id: TenantId, environment: Environment, agent_id: A
         environment=environment,
         agent_id=agent_id,
     )
+    return found and found.agent
 
 
 async def get_for_change(tx: Tx, tenant_id: TenantId, environment: Environment, agent_id: AgentId) -> Agent | None:
     """One agent, locked until the transaction ends."""
-    return await tx.maybe(
-        Agent,
+    found = await tx.maybe(
+        StoredAgent,
         """
-        SELECT id, tenant_id, environment, status, version, published_version, config, widget_key, created_at, updated_at
+        SELECT id, tenant_id, environment, status, version, published_version, config::text AS config, widget_key,
+               created_at, updated_at
           FROM agents
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(agent_id)s
            FOR UPDATE
@@ -58,6 +61,7 @@ async def get_for_change(tx: Tx, tenant_id: TenantId, environment: Environment, 
         environment=environment,
         agent_id=agent_id,
     )
+    return found and found.agent
 
 
 async def page(
@@ -71,10 +75,11 @@ async def page(
     after: AgentPosition | None = None,
 ) -> list[Agent]:
     """One page of the agents that match, in the wanted order, from a place in the list on; the id settles ties."""
-    return await tx.all(
-        Agent,
+    found = await tx.all(
+        StoredAgent,
         """
-        SELECT id, tenant_id, environment, status, version, published_version, config, widget_key, created_at, updated_at
+        SELECT id, tenant_id, environment, status, version, published_version, config::text AS config, widget_key,
+               created_at, updated_at
           FROM agents
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s
            AND (%(status)s::text IS NULL OR status = %(status)s)
@@ -114,6 +119,7 @@ async def page(
         limit=limit,
         offset=offset,
     )
+    return [one.agent for one in found]
 
 
 async def count(tx: Tx, tenant_id: TenantId, environment: Environment, wanted: AgentFilter) -> int:
@@ -138,7 +144,7 @@ async def count(tx: Tx, tenant_id: TenantId, environment: Environment, wanted: A
 
 async def update(tx: Tx, agent: Agent) -> None:
     """Store what may change about an agent."""
-    await tx.exec(
+    tx.exec_later(
         """
         UPDATE agents
            SET status = %(status)s, version = %(version)s, published_version = %(published_version)s,
@@ -168,7 +174,7 @@ async def delete(tx: Tx, tenant_id: TenantId, environment: Environment, agent_id
 
 async def insert_version(tx: Tx, agent: Agent, *, changes_summary: str, created_by: str | None) -> None:
     """Keep the agent's current configuration as a version."""
-    await tx.exec(
+    tx.exec_later(
         """
         INSERT INTO agent_versions (agent_id, version, tenant_id, environment, config, changes_summary, created_at, created_by)
         VALUES (%(agent_id)s, %(version)s, %(tenant_id)s, %(environment)s, %(config)s, %(changes_summary)s,
@@ -187,7 +193,7 @@ async def insert_version(tx: Tx, agent: Agent, *, changes_summary: str, created_
 
 async def mark_published(tx: Tx, agent: Agent, *, notes: str | None) -> None:
     """Note when and why the current version went into production."""
-    await tx.exec(
+    tx.exec_later(
         """
         UPDATE agent_versions SET published_at = %(published_at)s, notes = %(notes)s
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND agent_id = %(agent_id)s AND version = %(version)s
