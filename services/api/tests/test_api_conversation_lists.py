@@ -139,7 +139,7 @@ class Calls:
     def expected(self, wanted: ConversationFilter) -> list[str]:
         found = [row for row in self.rows.values() if matches(row, wanted)]
         if wanted.sort is Sort.DURATION:
-            found.sort(key=lambda row: (-1 if row.seconds is None else row.seconds, row.id))
+            found.sort(key=lambda row: (-1 if row.seconds is None else round(row.seconds), row.id))
         else:
             found.sort(key=lambda row: (row.started_at, row.id))
         return [row.id for row in (found if wanted.ascending else reversed(found))]

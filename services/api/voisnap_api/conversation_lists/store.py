@@ -4,7 +4,6 @@ Statements over rows take a stretch of them, so that each reads a part of one in
 """
 
 from datetime import datetime
-from math import inf
 from typing import Any
 
 from voisnap_domain.ids import TenantId
@@ -263,7 +262,7 @@ async def longest(
     environment: Environment,
     wanted: ConversationFilter,
     *,
-    ceiling: int | None,
+    ceiling: int,
     limit: int,
     offset: int,
 ) -> list[str]:
@@ -274,8 +273,7 @@ async def longest(
         SELECT c.id
           FROM conversations c
          WHERE c.tenant_id = %(tenant_id)s AND c.environment = %(environment)s
-           AND coalesce(c.duration_seconds, -1) <= %(edge)s::double precision
-           AND (%(ceiling)s::integer IS NULL OR round(coalesce(c.duration_seconds, -1)) <= %(ceiling)s)
+           AND c.whole_seconds <= %(ceiling)s::integer
            AND (%(start)s::timestamptz IS NULL OR c.started_at >= %(start)s)
            AND (%(before)s::timestamptz IS NULL OR c.started_at < %(before)s)
            AND (%(agent_id)s::text IS NULL OR c.agent_id = %(agent_id)s)
@@ -287,13 +285,12 @@ async def longest(
            AND (%(min_duration)s::integer IS NULL OR round(c.duration_seconds) >= %(min_duration)s)
            AND (%(max_duration)s::integer IS NULL OR round(c.duration_seconds) <= %(max_duration)s)
            AND c.tags @> %(tags)s::text[]
-         ORDER BY coalesce(c.duration_seconds, -1) DESC, c.id DESC
+         ORDER BY c.whole_seconds DESC, c.id DESC
          LIMIT %(limit)s OFFSET %(offset)s
         """,
         tenant_id=tenant_id,
         environment=environment,
         ceiling=ceiling,
-        edge=inf if ceiling is None else ceiling + 0.5,
         limit=limit,
         offset=offset,
         **_parameters(wanted),
@@ -306,7 +303,7 @@ async def shortest(
     environment: Environment,
     wanted: ConversationFilter,
     *,
-    floor: int | None,
+    floor: int,
     limit: int,
     offset: int,
 ) -> list[str]:
@@ -317,8 +314,7 @@ async def shortest(
         SELECT c.id
           FROM conversations c
          WHERE c.tenant_id = %(tenant_id)s AND c.environment = %(environment)s
-           AND coalesce(c.duration_seconds, -1) >= %(edge)s::double precision
-           AND (%(floor)s::integer IS NULL OR round(coalesce(c.duration_seconds, -1)) >= %(floor)s)
+           AND c.whole_seconds >= %(floor)s::integer
            AND (%(start)s::timestamptz IS NULL OR c.started_at >= %(start)s)
            AND (%(before)s::timestamptz IS NULL OR c.started_at < %(before)s)
            AND (%(agent_id)s::text IS NULL OR c.agent_id = %(agent_id)s)
@@ -330,13 +326,12 @@ async def shortest(
            AND (%(min_duration)s::integer IS NULL OR round(c.duration_seconds) >= %(min_duration)s)
            AND (%(max_duration)s::integer IS NULL OR round(c.duration_seconds) <= %(max_duration)s)
            AND c.tags @> %(tags)s::text[]
-         ORDER BY coalesce(c.duration_seconds, -1), c.id
+         ORDER BY c.whole_seconds, c.id
          LIMIT %(limit)s OFFSET %(offset)s
         """,
         tenant_id=tenant_id,
         environment=environment,
         floor=floor,
-        edge=-inf if floor is None else floor - 0.5,
         limit=limit,
         offset=offset,
         **_parameters(wanted),
@@ -419,9 +414,8 @@ async def sorted_by_duration(
           FROM unnest(%(ids)s::text[], %(opened_at)s::timestamptz[]) AS wanted (id, opened_at)
           JOIN conversations c ON c.opened_at = wanted.opened_at AND c.id = wanted.id
          WHERE c.tenant_id = %(tenant_id)s AND c.environment = %(environment)s
-         ORDER BY CASE WHEN %(ascending)s THEN coalesce(c.duration_seconds, -1) END,
-                  CASE WHEN %(ascending)s THEN c.id END,
-                  coalesce(c.duration_seconds, -1) DESC, c.id DESC
+         ORDER BY CASE WHEN %(ascending)s THEN c.whole_seconds END, CASE WHEN %(ascending)s THEN c.id END,
+                  c.whole_seconds DESC, c.id DESC
         """,
         tenant_id=tenant_id,
         environment=environment,

@@ -235,14 +235,18 @@ async def _from_index(
     caller = work.caller
     await store.plan_once(work.tx, once=False)
     if wanted.ascending:
+        floor = 0 if edge is None else edge
         return await store.shortest(
-            work.tx, caller.tenant_id, caller.environment, wanted, floor=edge, limit=taken, offset=skipped
+            work.tx, caller.tenant_id, caller.environment, wanted, floor=floor, limit=taken, offset=skipped
         )
-    ceiling = None if edge == LONGEST else edge  # it stands for all longer ones
+    ceiling = _ENDLESS if edge is None or edge == LONGEST else edge  # the longest one stands for all longer ones
     return await store.longest(
         work.tx, caller.tenant_id, caller.environment, wanted, ceiling=ceiling, limit=taken, offset=skipped
     )
 
+
+_ENDLESS = 2_000_000_000
+"""Whole seconds that no conversation exceeds."""
 
 _DENSE = 20
 """A list with more than one of so many conversations finds a page in the index by duration at once."""
