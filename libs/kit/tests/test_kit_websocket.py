@@ -164,6 +164,38 @@ async def test_whatever_comes_in_whatever_pieces_gives_the_same_messages_and_ans
     assert seen[1] == seen[0]
 
 
+@pytest.mark.parametrize("seed", range(60))
+async def test_messages_that_are_shown_keep_their_place_among_the_others(seed: int):
+    dice = random.Random(seed)  # noqa: S311 - the same faults in every run
+    data = some_frames(dice) + some_frames(dice)
+    cuts = sorted(dice.randint(0, len(data)) for _ in range(20))
+    pieces = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True) if start < end]
+    bytewise = [data[at : at + 1] for at in range(len(data))]
+    seen = []
+    for kind, fed in ((WebSocketsSansIOProtocol, bytewise), (WebSocketProtocol, pieces)):
+        peer = Peer(kind)
+        await peer.open()
+        if kind is WebSocketProtocol:
+            chooser = random.Random(seed)  # noqa: S311
+
+            def take(data: bytes, chooser: random.Random = chooser, peer: Peer = peer) -> bool:
+                is_taken = chooser.random() < 0.5
+                if is_taken:
+                    peer.messages.append(data)
+                return is_taken
+
+            peer.protocol.scope["extensions"][STRAIGHT].listen(take)
+        for piece in fed:
+            peer.feed(piece)
+            if fed is pieces and dice.random() < 0.5:
+                await settle()
+        await settle()
+        messages = [message.encode() if isinstance(message, str) else message for message in peer.messages]
+        seen.append((messages, peer.wire.written, peer.wire.closed))
+        await peer.end()
+    assert seen[1] == seen[0]
+
+
 @pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536, 200_000])
 @pytest.mark.parametrize("kind", ["text", "bytes"])
 async def test_what_is_sent_is_framed_the_same(size: int, kind: str):
