@@ -25,7 +25,7 @@ export {
 export type * from "./models.js";
 export { PagedList, type PaginatedResponse } from "./paging.js";
 export type { Pcm } from "./pcm.js";
-export { Chat, Conversation, Realtime, Reply, Voice } from "./realtime.js";
+export { ChatSession, Realtime, RealtimeSession, Reply, VoiceSession } from "./realtime.js";
 export type {
   ChatEvent,
   ChatEvents,

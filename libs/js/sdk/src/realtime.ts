@@ -183,7 +183,7 @@ class Reader<Event> {
 type Named = { type: PropertyKey };
 
 /** A session of one hub: connects, comes back, and hands out its events. Subclasses add the hub's methods. */
-export abstract class Conversation<Events extends ConversationEvents> implements AsyncIterable<EventOf<Events>> {
+export abstract class RealtimeSession<Events extends ConversationEvents> implements AsyncIterable<EventOf<Events>> {
   readonly #url: string;
   readonly #options: ConversationOptions;
   readonly #token: TokenOf;
@@ -243,7 +243,7 @@ export abstract class Conversation<Events extends ConversationEvents> implements
   async end(reason = "user_ended"): Promise<void> {
     if (this.#isOver) return;
     await this.invoke("EndSessionAsync", reason);
-    await Promise.race([this.#closed.promise, wait(CLOSE_MS)]);
+    await within(this.#closed.promise, CLOSE_MS, () => new RequestTimeout("the hub did not close")).catch(() => undefined);
     await this.close();
   }
 
@@ -330,7 +330,7 @@ export abstract class Conversation<Events extends ConversationEvents> implements
       connection.stop().catch(() => undefined);
       throw error;
     }
-    if (this.#isOver) return;
+    if (this.#closed.isSettled) return void connection.stop(); // closed by the program meanwhile
     if (this.#live.isSettled) this.#live = new Later();
     this.#live.resolve(connection);
   }
@@ -507,7 +507,7 @@ export class Reply implements AsyncIterable<string>, PromiseLike<string> {
  * await chat.end();
  * ```
  */
-export class Chat extends Conversation<ChatEvents> {
+export class ChatSession extends RealtimeSession<ChatEvents> {
   readonly #replies = new Set<Reply>();
 
   /** @internal */
@@ -569,7 +569,7 @@ export class Chat extends Conversation<ChatEvents> {
  * microphone.on("frame", (pcm) => call.sendAudio(pcm));
  * ```
  */
-export class Voice extends Conversation<VoiceEvents> {
+export class VoiceSession extends RealtimeSession<VoiceEvents> {
   /** @internal */
   constructor(baseUrl: string, token: TokenOf, options: ConversationOptions) {
     super("voice", VOICE_EVENTS, baseUrl, token, options);
@@ -625,13 +625,13 @@ export class Realtime {
   }
 
   /** Begin a text conversation with an agent. Rejects with HubError when it is refused. */
-  chat(options: ConversationOptions): Promise<Chat> {
-    return new Chat(this.#baseUrl, this.#token, options).open();
+  chat(options: ConversationOptions): Promise<ChatSession> {
+    return new ChatSession(this.#baseUrl, this.#token, options).open();
   }
 
   /** Begin a spoken conversation with an agent. Rejects with HubError when it is refused. */
-  voice(options: ConversationOptions): Promise<Voice> {
-    return new Voice(this.#baseUrl, this.#token, options).open();
+  voice(options: ConversationOptions): Promise<VoiceSession> {
+    return new VoiceSession(this.#baseUrl, this.#token, options).open();
   }
 }
 
