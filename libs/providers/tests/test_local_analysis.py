@@ -1,6 +1,7 @@
 """The local analysis on short dialogues with labels: those it was tuned on, and others that it was not."""
 
 import re
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -251,3 +252,15 @@ def test_a_long_conversation_is_read_too(reader):
     found = reader(dialogue(*lines))
     assert found.summary
     assert len(found.entities) <= 50
+
+
+HOSTILE = ("a-", "a.", "a", "a'", "one ", "one hundred ", "a dot ", "dot", "1.", "-")
+"""What patterns that search in squares of the length, or worse, are slow on."""
+
+
+def test_text_without_sense_takes_no_longer_than_other_text():
+    lines = [f"U: {text * (2000 // len(text))}" for text in HOSTILE]
+    ends = [f"U: {'ada at x' + ' ' * spaces + 'dotab' * 300}1" for spaces in (0, 1)]
+    began = time.process_time()
+    LocalReader(None)(dialogue("A: Hello?", *lines, *ends))
+    assert time.process_time() - began < 2.0

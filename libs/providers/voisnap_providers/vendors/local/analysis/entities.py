@@ -37,10 +37,12 @@ _PREFIXES = {
     "CLM": "claim_id", "POL": "policy_number", "BK": "booking_reference", "TRK": "tracking_number", "REF": "reference_number",
     "RMA": "return_number", "ACC": "account_number",
 }  # fmt: skip
-_EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
+_EMAIL = re.compile(r"\b[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+\b")
+"""The local part has at most 64 characters (RFC 5321 §4.5.3.1.1), which also bounds the search."""
+
 _SPOKEN_EMAIL = re.compile(
-    r"\b(?P<user>[\w+-]+(?:\s?(?:dot|punto|punkt|point|underscore|dash|\.)\s?[\w+-]+)*)\s(?:at|arroba|ät)\s"
-    r"(?P<host>[\w-]+(?:\sdash\s\w+)*(?:\s?(?:dot|punto|punkt|point|\.)\s?[a-z]{2,})+)\b",
+    r"(?<![\w+-])(?P<user>\w[\w+-]*(?:(?:\s(?:dot|punto|punkt|point|underscore|dash)\s|\s?\.\s?)[\w+-]+){0,8})\s(?:at|arroba|ät)\s"
+    r"(?P<host>[\w-]+(?:\sdash\s\w+){0,8}(?:(?:\s(?:dot|punto|punkt|point)\s|\s?\.\s?)[a-z]{2,}){1,8})\b",
     re.IGNORECASE,
 )
 _PHONE = re.compile(r"(?<![\w.,$€£-])\+?\(?\d(?:[\d\s().-]{5,18})\d(?![\w-]|[.,]\d)")

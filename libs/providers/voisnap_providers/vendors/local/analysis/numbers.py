@@ -45,7 +45,7 @@ _WORD = re.compile(r"[^\W\d_]+|\d[\d,]*(?:\.\d+)?")
 NUMBER_WORDS = "|".join(
     sorted({*_EN_UNITS, *_EN_TENS, *_SCALES} - {"zero"} | {"zero", "a hundred", "a thousand"}, key=len, reverse=True)
 )
-SPOKEN_NUMBER = rf"(?:{NUMBER_WORDS})(?:[\s-]+(?:and[\s-]+)?(?:{NUMBER_WORDS}))*"
+SPOKEN_NUMBER = rf"(?:{NUMBER_WORDS})(?:[\s-]+(?:and[\s-]+)?(?:{NUMBER_WORDS})){{0,12}}"
 """A pattern of a number in English words."""
 
 
