@@ -1,5 +1,6 @@
 """Bodies of agents that are wrong in every way: one clear problem document each, nothing half-written, never a fault of ours."""
 
+import time
 from typing import Any
 
 import pytest
@@ -157,3 +158,11 @@ async def test_the_documented_object_is_a_body_but_for_what_is_ours(api):
     answer = await api.client.patch(f"/api/v1/agents/{agent['id']}", json=sent_back, headers=headers)
     assert answer.status_code == 200, answer.text
     assert answer.json() == agent | {"version": 2, "updatedAt": answer.json()["updatedAt"]}
+
+
+async def test_a_body_of_nothing_but_faults_is_refused_at_once(api):
+    body = BODY | {f"x{number}": 1 for number in range(20_000)}
+    began = time.process_time()
+    refused = await api.client.post("/api/v1/agents", json=body, headers=api.token("ten_a"))
+    assert refused.status_code == 422
+    assert time.process_time() - began < 5.0

@@ -15,6 +15,7 @@ from voisnap_api.auth import lockout, passwords
 from voisnap_api.mfa import totp
 from voisnap_api.settings import Registration
 from voisnap_domain.tenants import Environment, Tenant, TenantStatus, UsageLimits
+from voisnap_kit.ids import new_id
 from voisnap_kit.tokens import TokenSigner, generate_private_key, parse_jwks, verify
 from voisnap_proto.requests import CREATE_TENANT, CreateTenant, TenantReady
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
@@ -552,6 +553,34 @@ async def test_the_whole_log_in_moves_to_the_other_environment(api, ada):
     assert verify(light.json()["accessToken"], api.signer.keys()).env == "sandbox"
 
 
+async def test_an_access_token_is_not_prolonged_by_moving_to_and_fro(api, ada):
+    ends = verify(ada.body["accessToken"], api.signer.keys()).exp
+    now = datetime.now(UTC)
+    short = api.signer.sign(
+        subject=ada.user.id,
+        tenant_id="ten_a",
+        environment="live",
+        role="TenantOwner",
+        scopes=frozenset({"hub", "agents:write"}),
+        now=now,
+        lifetime=timedelta(minutes=2),
+        token_id=new_id("jti"),
+    )
+    moved = await api.client.post(
+        "/api/v1/auth/environment", json={"environment": "sandbox"}, headers={"Authorization": f"Bearer {short}"}
+    )
+    assert moved.status_code == 200, moved.text
+    assert moved.json()["expiresIn"] <= 120
+    assert verify(moved.json()["accessToken"], api.signer.keys()).exp <= (now + timedelta(minutes=2)).timestamp() < ends
+
+
+async def test_a_hub_token_does_not_tell_whose_it_is(api, ada):
+    token = (await ada.post("/hub-token", {"agentId": "agt_1"})).json()["accessToken"]
+    answer = await api.client.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"})
+    assert (answer.status_code, slug(answer)) == (403, "hub-token")
+    assert EMAIL not in answer.text
+
+
 async def test_somebody_elses_refresh_token_moves_nobody(api, ada):
     await api.add_user("bob@example.com")
     other = (await log_in(api, email="bob@example.com")).json()
@@ -609,6 +638,15 @@ async def test_nobody_rotates_a_key_that_can_do_more_than_they_can(api):
     weak = api.token("ten_a", scopes=frozenset({"keys:write", "agents:read"}))
     answer = await api.client.post(f"/api/v1/api-keys/{powerful['id']}/rotate", json={}, headers=weak)
     assert (answer.status_code, slug(answer)) == (403, "scope-exceeded")
+
+
+@pytest.mark.parametrize("expires", ["9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z"])
+async def test_a_key_ends_within_the_calendar(api, expires):
+    headers = api.token("ten_a")
+    body = {"name": "k", "scopes": ["agents:read"], "expiresAt": expires}
+    refused = await api.client.post("/api/v1/api-keys", json=body, headers=headers)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/expiresAt")
+    assert (await api.client.get("/api/v1/api-keys", headers=headers)).json()["total"] == 0
 
 
 async def test_keys_are_renamed_filtered_and_sorted_in_their_environment(api):

@@ -521,9 +521,13 @@ def _checked(document: Any) -> AgentConfig:
     return config
 
 
+_MOST_FAULTS = 200
+"""Faults of shape beyond which rules are not looked at: each fault taken out is another copy of the document."""
+
+
 def _further_faults(document: Any, wrong: tuple[FieldError, ...]) -> tuple[FieldError, ...]:
-    """Which rules are broken in what is of the right type."""
-    if not isinstance(document, dict):
+    """Which rules are broken in what is of the right type; none of a document that has hardly anything right."""
+    if not isinstance(document, dict) or len(wrong) > _MOST_FAULTS:
         return ()
     sound: Any = document
     for fault in wrong:

@@ -17,6 +17,9 @@ from voisnap_api.auth.scopes import GRANTABLE, scopes_of_key
 from . import secrets, store
 from .records import ApiKey, KeyFilter
 
+LONGEST_DAYS = 365_250
+"""A thousand years. A life that ends beyond the calendar's could be stored, and never be read again or rotated."""
+
 
 async def create_key(
     work: Work, *, name: str, scopes: tuple[str, ...], expires_at: datetime | None
@@ -183,11 +186,10 @@ def _check(work: Work, name: str, scopes: tuple[str, ...], expires_at: datetime 
             errors.append(
                 FieldError(pointer=f"/scopes/{index}", code="unknown-scope", detail=f"there is no scope {scope!r}")
             )
-    if expires_at is not None and (expires_at.tzinfo is None or expires_at <= work.now):
-        errors.append(
-            FieldError(
-                pointer="/expiresAt", code="invalid", detail="must be a moment in the future, with its time zone"
-            )
-        )
+    if expires_at is not None and (
+        expires_at.tzinfo is None or not work.now < expires_at <= work.now + timedelta(days=LONGEST_DAYS)
+    ):
+        detail = f"must be a moment in the future, with its time zone, and at most {LONGEST_DAYS} days ahead"
+        errors.append(FieldError(pointer="/expiresAt", code="invalid", detail=detail))
     if errors:
         raise Invalid(tuple(errors))

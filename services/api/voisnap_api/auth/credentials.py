@@ -3,7 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 from voisnap_domain.errors import Unauthenticated
@@ -29,10 +29,11 @@ _MOST_REMEMBERED = 10_000
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks, and what a hub token is bound to. `rate_key` names the credential to the rate limits."""
+    """Who asks, and what a hub token is bound to. `rate_key` names the credential to the rate limits; `expires_at` is a token's end."""
 
     caller: Caller
     rate_key: str
+    expires_at: datetime | None = None
     agent: str | None = None
     session_id: str | None = None
 
@@ -146,7 +147,13 @@ class Credentials:
             scopes=claims.scopes,
             platform_admin=claims.pa,
         )
-        return Identity(caller=caller, rate_key=claims.sub, agent=claims.agent, session_id=claims.sid)
+        return Identity(
+            caller=caller,
+            rate_key=claims.sub,
+            expires_at=datetime.fromtimestamp(claims.exp, UTC),
+            agent=claims.agent,
+            session_id=claims.sid,
+        )
 
 
 def check_environment(identity: Identity, wanted: Environment | None) -> None:

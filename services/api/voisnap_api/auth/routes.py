@@ -18,6 +18,7 @@ from voisnap_api.gate import (
     PUBLIC,
     InjectedCaller,
     InjectedDatabase,
+    InjectedIdentity,
     InjectedPages,
 )
 from voisnap_api.links.records import Purpose
@@ -97,14 +98,17 @@ class AuthController(Controller):
     async def change_environment(
         self,
         data: JSONBody[EnvironmentBody],
-        caller: InjectedCaller,
+        identity: InjectedIdentity,
         database: InjectedDatabase,
         signer: InjectedSigner,
     ) -> Response[EnvironmentView]:
         """Go on in the other environment. With the refresh token the whole log-in moves there; without, you get an access token."""
+        caller = identity.caller
         usecases.check_is_person(caller)
         async with begin_as_system(database, caller) as work:
-            access = await usecases.change_environment(work, signer, data.environment, data.refresh_token)
+            access = await usecases.change_environment(
+                work, signer, data.environment, data.refresh_token, ends_at=identity.expires_at
+            )
         if access is None:
             raise _spent()
         return secret(EnvironmentView.of(access))
@@ -125,6 +129,7 @@ class AuthController(Controller):
     @get("/me")
     async def me(self, caller: InjectedCaller, database: InjectedDatabase) -> UserView:
         """Who is logged in."""
+        usecases.check_is_person(caller)
         async with begin(database, caller) as work:
             return UserView.of(await users.current_user(work))
 

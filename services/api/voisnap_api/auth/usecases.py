@@ -114,16 +114,21 @@ async def stay_logged_in(work: Work, signer: TokenSigner, refresh_token: str) ->
 
 
 async def change_environment(
-    work: Work, signer: TokenSigner, environment: Environment, refresh_token: str | None
+    work: Work,
+    signer: TokenSigner,
+    environment: Environment,
+    refresh_token: str | None,
+    *,
+    ends_at: datetime | None = None,
 ) -> Access | None:
-    """Go on in the other environment: the whole log-in with a refresh token, else an access token alone. None as in `stay_logged_in`;
-    the work runs as the system."""
+    """Go on in the other environment: the whole log-in with a refresh token, else an access token alone, which ends at `ends_at` too:
+    nobody stays logged in with access tokens. None as in `stay_logged_in`; the work runs as the system."""
     caller = work.caller
     if refresh_token is None:
         user = await users.current_user(work)
         if user.status != UserStatus.ACTIVE:
             return None
-        return _access(work, signer, user, environment)
+        return _access(work, signer, user, environment, ends_at=ends_at)
     token, user = await _spend(work, refresh_token)
     if token is None or user is None or user.id != caller.user_id:
         return None
@@ -335,7 +340,10 @@ async def _issue(work: Work, signer: TokenSigner, user: User, environment: Envir
     return LogIn(refresh_token=refresh_token, **msgspec.structs.asdict(access))
 
 
-def _access(work: Work, signer: TokenSigner, user: User, environment: Environment) -> Access:
+def _access(
+    work: Work, signer: TokenSigner, user: User, environment: Environment, *, ends_at: datetime | None = None
+) -> Access:
+    lifetime = ACCESS_LIFETIME if ends_at is None else min(ACCESS_LIFETIME, ends_at - work.now)
     access_token = signer.sign(
         subject=user.id,
         tenant_id=user.tenant_id,
@@ -343,11 +351,11 @@ def _access(work: Work, signer: TokenSigner, user: User, environment: Environmen
         role=user.role.value,
         scopes=scopes_of(user.role, permissions=user.permissions, platform_admin=user.platform_admin),
         now=work.now,
-        lifetime=ACCESS_LIFETIME,
+        lifetime=lifetime,
         token_id=work.new_id("jti"),
         platform_admin=user.platform_admin,
     )
-    seconds = int(ACCESS_LIFETIME.total_seconds())
+    seconds = max(0, int(lifetime.total_seconds()))
     return Access(access_token=access_token, expires_in=seconds, environment=environment, user=user)
 
 
