@@ -200,6 +200,7 @@ def matches(row: Row, wanted: ConversationFilter) -> bool:
 async def test_every_list_is_what_a_look_at_every_row_would_find(database, monkeypatch, seed, few, dense):
     monkeypatch.setattr(usecases, "_FEW", few)
     monkeypatch.setattr(usecases, "_DENSE", dense)
+    monkeypatch.setattr(usecases, "_VERY_FEW", 0 if few else 5)
     calls = Calls(database, seed)
     await calls.check(5)
     await calls.add(90)

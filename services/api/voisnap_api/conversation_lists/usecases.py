@@ -39,15 +39,14 @@ _MOST_READ = 4 * SEGMENT_SIZE
 
 async def find(work: Work, wanted: ConversationFilter, *, limit: int, offset: int) -> Found:
     """One page of a list by its number of items before it."""
-    if wanted.sort is Sort.DURATION:
-        total = sum(part.matches for part in await _parts(work, wanted))
-        ids = await _by_duration(work, wanted, total=total, limit=limit, offset=offset)
-        return Found(ids=tuple(ids), more=offset + len(ids) < total, total=total)
     total, ids = 0, []
     for _ in range(_ATTEMPTS):
         parts = await _parts(work, wanted)
         total = sum(part.matches for part in parts)
-        ids = await _page(work, wanted, parts, limit=limit, offset=offset)
+        if wanted.sort is Sort.DURATION:
+            ids = await _by_duration(work, wanted, total=total, limit=limit, offset=offset)
+        else:
+            ids = await _page(work, wanted, parts, limit=limit, offset=offset)
         if len(ids) >= min(limit, total - offset):
             break
     return Found(ids=tuple(ids), more=offset + len(ids) < total, total=total)
@@ -88,6 +87,11 @@ async def _page(work: Work, wanted: ConversationFilter, parts: Sequence[Part], *
         taken = min(limit, part.matches - offset)
         pieces.append((part, offset, taken))
         offset, limit = 0, limit - taken
+    return await _take(work, wanted, pieces)
+
+
+async def _take(work: Work, wanted: ConversationFilter, pieces: Sequence[tuple[Part, int, int]]) -> list[str]:
+    """Ids of parts: after how many matches, and how many at most."""
     clean = await _in_places(work, wanted, [piece for piece in pieces if piece[0].clean])
     ids: list[str] = []
     for part, skipped, taken in pieces:
@@ -190,6 +194,8 @@ async def _timed(
     Their durations tell which conversations come into question. Few are sorted by their rows; of very many of the same few seconds, the
     index by duration is entered where they begin.
     """
+    if count <= _VERY_FEW:
+        return (await _sorted(work, wanted, parts, count))[first:last]
     dense = wanted.period == ALWAYS and count * _DENSE >= len(parts) * SEGMENT_SIZE
     if dense and first == 0:
         return await _from_index(work, wanted, edge=None, skipped=0, taken=last)
@@ -220,12 +226,18 @@ async def _timed(
     eligible = shortest.longer + shortest.as_long - longest.longer
     if eligible <= _FEW and longest.seconds < LONGEST:
         among = msgspec.structs.replace(wanted, min_duration=shortest.seconds, max_duration=longest.seconds)
-        ids = tuple(await _page(work, among, await _parts(work, among), limit=eligible, offset=0))
-        ordered = await store.sorted_by_duration(
-            work.tx, caller.tenant_id, caller.environment, ids, ascending=wanted.ascending
-        )
+        ordered = await _sorted(work, among, parts, eligible)
         return ordered[first - before : last - before]
     return await _from_index(work, wanted, edge=opening.seconds, skipped=first - before, taken=last - first)
+
+
+async def _sorted(work: Work, wanted: ConversationFilter, parts: Sequence[Part], count: int) -> list[str]:
+    """All ids that match, at most so many, by duration; `parts` may have counted more than match."""
+    ids = await _take(work, wanted, [(part, 0, min(count, part.matches)) for part in parts if part.matches])
+    caller = work.caller
+    return await store.sorted_by_duration(
+        work.tx, caller.tenant_id, caller.environment, tuple(ids), ascending=wanted.ascending
+    )
 
 
 async def _from_index(
@@ -252,7 +264,10 @@ _DENSE = 20
 """A list with more than one of so many conversations finds a page in the index by duration at once."""
 
 _FEW = 2000
-"""Conversations that are sorted by their rows."""
+"""Conversations of the durations of a page that are sorted by their rows."""
+
+_VERY_FEW = 500
+"""Conversations of a whole list that are sorted by their rows."""
 
 
 # -- building
