@@ -147,7 +147,7 @@ class Relay:
                 else:
                     done.append(row.seq)
             if done:
-                await tx.exec("DELETE FROM outbox WHERE seq = ANY (%(done)s)", done=done)
+                tx.exec_later("DELETE FROM outbox WHERE seq = ANY (%(done)s)", done=done)
         _PUBLISHED.inc(len(done))
         if failure is not None:
             raise failure

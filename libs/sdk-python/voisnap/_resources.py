@@ -29,6 +29,7 @@ OPERATIONS = frozenset(
         "agents.update",
         "agents.version",
         "agents.versions",
+        "analysis.failures",
         "api_keys.create",
         "api_keys.get",
         "api_keys.list",
@@ -64,6 +65,7 @@ OPERATIONS = frozenset(
         "auth.reset",
         "auth.unlock",
         "conversations.add_tags",
+        "conversations.analysis",
         "conversations.archive",
         "conversations.costs",
         "conversations.delete",
@@ -72,6 +74,7 @@ OPERATIONS = frozenset(
         "conversations.messages",
         "conversations.recording",
         "conversations.remove_tag",
+        "conversations.retry_analysis",
         "conversations.set_outcome",
         "conversations.transcript",
         "conversations.unarchive",
@@ -803,6 +806,35 @@ class AgentsResource:
         )
 
 
+class AnalysisResource:
+    """`client.analysis`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def failures(
+        self, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
+    ) -> PagedList[models.Failure]:
+        """List the analyses that were given up, the latest first. Needs the scope `conversations:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+        """
+        return PagedList(
+            Call(
+                operation="analysis.failures",
+                method="GET",
+                path="/api/v1/analysis/failures",
+                query={"page": page, "pageSize": page_size, "cursor": cursor},
+                answer=Any,
+            ),
+            models.Failure,
+            self._send,
+        )
+
+
 class ApiKeysResource:
     """`client.api_keys`."""
 
@@ -1270,6 +1302,20 @@ class ConversationsResource:
             )
         )
 
+    def analysis(self, conversation_id: str) -> models.Analysis:
+        """Get the analysis, which is there a few seconds after the end. 404 `analysis-not-available` says why there is
+        none. Needs the scope `conversations:read`.
+        """
+        return self._send(
+            Call(
+                operation="conversations.analysis",
+                method="GET",
+                path="/api/v1/conversations/{conversationId}/analysis",
+                path_values={"conversationId": conversation_id},
+                answer=models.Analysis,
+            )
+        )
+
     def archive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
         """Take a conversation out of the lists; it stays as it is and can be read by its id. Needs the scope
         `conversations:write`.
@@ -1425,6 +1471,21 @@ class ConversationsResource:
                 method="DELETE",
                 path="/api/v1/conversations/{conversationId}/tags/{tag}",
                 path_values={"conversationId": conversation_id, "tag": tag},
+            )
+        )
+
+    def retry_analysis(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.AnalysisState:
+        """Analyse the conversation once more, after a failure or to replace what was found. Needs the scope
+        `conversations:write`.
+        """
+        return self._send(
+            Call(
+                operation="conversations.retry_analysis",
+                method="POST",
+                path="/api/v1/conversations/{conversationId}/analysis/retry",
+                path_values={"conversationId": conversation_id},
+                idempotency_key=idempotency_key,
+                answer=models.AnalysisState,
             )
         )
 
@@ -1783,6 +1844,7 @@ class Resources:
 
     def __init__(self, send: Sender) -> None:
         self.agents = AgentsResource(send)
+        self.analysis = AnalysisResource(send)
         self.api_keys = ApiKeysResource(send)
         self.audit_log = AuditLogResource(send)
         self.auth = AuthResource(send)
@@ -2503,6 +2565,35 @@ class AsyncAgentsResource:
         )
 
 
+class AsyncAnalysisResource:
+    """`client.analysis`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    def failures(
+        self, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
+    ) -> AsyncPagedList[models.Failure]:
+        """List the analyses that were given up, the latest first. Needs the scope `conversations:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+        """
+        return AsyncPagedList(
+            Call(
+                operation="analysis.failures",
+                method="GET",
+                path="/api/v1/analysis/failures",
+                query={"page": page, "pageSize": page_size, "cursor": cursor},
+                answer=Any,
+            ),
+            models.Failure,
+            self._send,
+        )
+
+
 class AsyncApiKeysResource:
     """`client.api_keys`."""
 
@@ -2970,6 +3061,20 @@ class AsyncConversationsResource:
             )
         )
 
+    async def analysis(self, conversation_id: str) -> models.Analysis:
+        """Get the analysis, which is there a few seconds after the end. 404 `analysis-not-available` says why there is
+        none. Needs the scope `conversations:read`.
+        """
+        return await self._send(
+            Call(
+                operation="conversations.analysis",
+                method="GET",
+                path="/api/v1/conversations/{conversationId}/analysis",
+                path_values={"conversationId": conversation_id},
+                answer=models.Analysis,
+            )
+        )
+
     async def archive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
         """Take a conversation out of the lists; it stays as it is and can be read by its id. Needs the scope
         `conversations:write`.
@@ -3125,6 +3230,21 @@ class AsyncConversationsResource:
                 method="DELETE",
                 path="/api/v1/conversations/{conversationId}/tags/{tag}",
                 path_values={"conversationId": conversation_id, "tag": tag},
+            )
+        )
+
+    async def retry_analysis(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.AnalysisState:
+        """Analyse the conversation once more, after a failure or to replace what was found. Needs the scope
+        `conversations:write`.
+        """
+        return await self._send(
+            Call(
+                operation="conversations.retry_analysis",
+                method="POST",
+                path="/api/v1/conversations/{conversationId}/analysis/retry",
+                path_values={"conversationId": conversation_id},
+                idempotency_key=idempotency_key,
+                answer=models.AnalysisState,
             )
         )
 
@@ -3483,6 +3603,7 @@ class AsyncResources:
 
     def __init__(self, send: AsyncSender) -> None:
         self.agents = AsyncAgentsResource(send)
+        self.analysis = AsyncAnalysisResource(send)
         self.api_keys = AsyncApiKeysResource(send)
         self.audit_log = AsyncAuditLogResource(send)
         self.auth = AsyncAuthResource(send)

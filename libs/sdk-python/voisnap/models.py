@@ -12,7 +12,10 @@ __all__ = [
     "Agent",
     "AgentSettings",
     "AgentStats",
+    "Analysis",
     "AnalysisConfig",
+    "AnalysisCost",
+    "AnalysisState",
     "AnalysisSummary",
     "ApiKey",
     "AssertionOptions",
@@ -31,8 +34,10 @@ __all__ = [
     "Costs",
     "CustomField",
     "Endpointing",
+    "Entity",
     "Environment",
     "Factors",
+    "Failure",
     "Fallbacks",
     "Fillers",
     "HubToken",
@@ -57,6 +62,7 @@ __all__ = [
     "RecordingSettings",
     "RecordingState",
     "RecoveryCodes",
+    "SentimentBreakdown",
     "SilenceDetection",
     "StatsPeriod",
     "SttCost",
@@ -194,6 +200,27 @@ class AgentStats(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Analysis(Result):
+    """`Analysis` of the API."""
+
+    agent_performance_notes: str
+    call_quality_score: float
+    completed_at: datetime
+    conversation_id: str
+    cost: "AnalysisCost | None"
+    custom_fields: dict[str, Any]
+    entities: "tuple[Entity, ...]"
+    intent: str | None
+    method: str
+    sentiment: str | None
+    sentiment_breakdown: "SentimentBreakdown | None"
+    sentiment_score: float | None
+    summary: str | None
+    topics: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnalysisConfig(Result):
     """`AnalysisConfig` of the API."""
 
@@ -202,6 +229,26 @@ class AnalysisConfig(Result):
     intent_detection: bool
     sentiment_analysis: bool
     summary_enabled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisCost(Result):
+    """`AnalysisCost` of the API."""
+
+    input_tokens: int
+    model: str
+    output_tokens: int
+    provider: str
+    usd: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisState(Result):
+    """`AnalysisState` of the API."""
+
+    conversation_id: str
+    requested_at: datetime
+    status: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -413,6 +460,14 @@ class Endpointing(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Entity(Result):
+    """`Entity` of the API."""
+
+    type: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Environment(Result):
     """`Environment` of the API."""
 
@@ -433,6 +488,16 @@ class Factors(Result):
     recovery_codes_left: int
     totp_enabled: bool
     totp_since: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure(Result):
+    """`Failure` of the API."""
+
+    attempts: int
+    conversation_id: str
+    error: str | None
+    failed_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -680,6 +745,14 @@ class RecoveryCodes(Result):
     """`RecoveryCodes` of the API."""
 
     recovery_codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentimentBreakdown(Result):
+    """`SentimentBreakdown` of the API."""
+
+    agent: float | None
+    user: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

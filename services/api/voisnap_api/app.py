@@ -27,6 +27,7 @@ from voisnap_providers.ports.blobs import Blobs
 from . import openapi, reference
 from .agent_tests.routes import AgentTestController
 from .agents.routes import AgentController
+from .analysis.routes import AnalysisController, ConversationAnalysisController
 from .api_keys.routes import ApiKeyController
 from .audit.routes import AuditController
 from .auth.credentials import Credentials
@@ -62,6 +63,8 @@ ROUTES = (
     AgentTestController,
     WebRtcSessionController,
     ConversationController,
+    ConversationAnalysisController,
+    AnalysisController,
     AuditController,
     CorsController,
     download,

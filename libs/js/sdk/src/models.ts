@@ -163,6 +163,24 @@ export interface AgentTestsQuery {
 /** How a pronunciation is written: as other words, or in the International Phonetic Alphabet. */
 export type Alphabet = "respelling" | "ipa";
 
+export interface Analysis {
+  agentPerformanceNotes: string;
+  callQualityScore: number;
+  completedAt: string;
+  conversationId: string;
+  cost: AnalysisCost | null;
+  customFields: Record<string, unknown>;
+  entities: Entity[];
+  intent: string | null;
+  method: AnalysisMethod;
+  sentiment: Sentiment | null;
+  sentimentBreakdown: SentimentBreakdown | null;
+  sentimentScore: number | null;
+  summary: string | null;
+  topics: string[];
+  warnings: string[];
+}
+
 export interface AnalysisConfig {
   customFields?: CustomField[];
   enabled?: boolean;
@@ -170,6 +188,35 @@ export interface AnalysisConfig {
   sentimentAnalysis?: boolean;
   summaryEnabled?: boolean;
 }
+
+export interface AnalysisCost {
+  inputTokens: number;
+  model: string;
+  outputTokens: number;
+  provider: string;
+  usd: number;
+}
+
+/** Parameters of the query. */
+export interface AnalysisFailuresQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+}
+
+/** Who read the conversation: a language model, or the rules and small models of this platform. */
+export type AnalysisMethod = "llm" | "local";
+
+export interface AnalysisState {
+  conversationId: string;
+  requestedAt: string;
+  status: AnalysisStatus;
+}
+
+export type AnalysisStatus = "processing" | "completed" | "skipped" | "failed";
 
 export interface AnalysisSummary {
   customFields: Record<string, unknown>;
@@ -620,6 +667,11 @@ export interface Endpointing {
 
 export type EndpointingProvider = "vad" | "stt" | "semantic";
 
+export interface Entity {
+  type: string;
+  value: string;
+}
+
 /** Fully separate data of one tenant; selected by the credential. */
 export type Environment = "live" | "sandbox";
 
@@ -638,6 +690,13 @@ export interface Factors {
   recoveryCodesLeft: number;
   totpEnabled: boolean;
   totpSince: string | null;
+}
+
+export interface Failure {
+  attempts: number;
+  conversationId: string;
+  error: string | null;
+  failedAt: string;
 }
 
 export interface Fallbacks {
@@ -869,6 +928,13 @@ export interface ReplaceSettingsCorsRequest {
 export type Role = "Admin" | "AgencyManager" | "AgencyTechnicalManager" | "AgencyAccountManager" | "TenantOwner" | "TenantUser" | "ReadOnly" | "PlatformAdmin";
 
 export type Sensitivity = "low" | "medium" | "high";
+
+export type Sentiment = "positive" | "neutral" | "negative";
+
+export interface SentimentBreakdown {
+  agent: number | null;
+  user: number | null;
+}
 
 export interface SilenceDetection {
   enabled?: boolean;

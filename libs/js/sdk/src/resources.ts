@@ -10,6 +10,9 @@ import type {
   AgentStatsQuery,
   AgentTestRequest,
   AgentTestsQuery,
+  Analysis,
+  AnalysisFailuresQuery,
+  AnalysisState,
   ApiKey,
   ApiKeyListQuery,
   ApiKeyRenameRequest,
@@ -54,6 +57,7 @@ import type {
   CreateWebrtcSessionRequest,
   EnvironmentResult,
   Factors,
+  Failure,
   HubToken,
   Invitation,
   Login,
@@ -100,6 +104,7 @@ export const OPERATIONS = {
   "agents.update": ["PATCH", "/api/v1/agents/{agentId}"],
   "agents.version": ["GET", "/api/v1/agents/{agentId}/versions/{number}"],
   "agents.versions": ["GET", "/api/v1/agents/{agentId}/versions"],
+  "analysis.failures": ["GET", "/api/v1/analysis/failures"],
   "api_keys.create": ["POST", "/api/v1/api-keys"],
   "api_keys.get": ["GET", "/api/v1/api-keys/{keyId}"],
   "api_keys.list": ["GET", "/api/v1/api-keys"],
@@ -135,6 +140,7 @@ export const OPERATIONS = {
   "auth.reset": ["POST", "/api/v1/auth/password/reset"],
   "auth.unlock": ["POST", "/api/v1/auth/unlock"],
   "conversations.add_tags": ["POST", "/api/v1/conversations/{conversationId}/tags"],
+  "conversations.analysis": ["GET", "/api/v1/conversations/{conversationId}/analysis"],
   "conversations.archive": ["POST", "/api/v1/conversations/{conversationId}/archive"],
   "conversations.costs": ["GET", "/api/v1/conversations/{conversationId}/costs"],
   "conversations.delete": ["DELETE", "/api/v1/conversations/{conversationId}"],
@@ -143,6 +149,7 @@ export const OPERATIONS = {
   "conversations.messages": ["GET", "/api/v1/conversations/{conversationId}/messages"],
   "conversations.recording": ["GET", "/api/v1/conversations/{conversationId}/recording"],
   "conversations.remove_tag": ["DELETE", "/api/v1/conversations/{conversationId}/tags/{tag}"],
+  "conversations.retry_analysis": ["POST", "/api/v1/conversations/{conversationId}/analysis/retry"],
   "conversations.set_outcome": ["PUT", "/api/v1/conversations/{conversationId}/outcome"],
   "conversations.transcript": ["GET", "/api/v1/conversations/{conversationId}/transcript"],
   "conversations.unarchive": ["POST", "/api/v1/conversations/{conversationId}/unarchive"],
@@ -372,6 +379,14 @@ export class AgentsResource extends Resource {
   }
 }
 
+/** `client.analysis`. */
+export class AnalysisResource extends Resource {
+  /** List the analyses that were given up, the latest first. Needs the scope `conversations:read`. */
+  failures(query?: AnalysisFailuresQuery, options?: RequestOptions): PagedList<Failure> {
+    return new PagedList(this.send, OPERATIONS["analysis.failures"], { query, options });
+  }
+}
+
 /** `client.apiKeys`. */
 export class ApiKeysResource extends Resource {
   /**
@@ -537,6 +552,14 @@ export class ConversationsResource extends Resource {
   }
 
   /**
+   * Get the analysis, which is there a few seconds after the end. 404 `analysis-not-available` says why there is none.
+   * Needs the scope `conversations:read`.
+   */
+  analysis(conversationId: string, options?: RequestOptions): Promise<Answer<Analysis>> {
+    return this.send(OPERATIONS["conversations.analysis"], { path: { conversationId }, options });
+  }
+
+  /**
    * Take a conversation out of the lists; it stays as it is and can be read by its id. Needs the scope
    * `conversations:write`.
    */
@@ -583,6 +606,14 @@ export class ConversationsResource extends Resource {
   /** Remove a tag. Needs the scope `conversations:write`. */
   removeTag(conversationId: string, tag: string, options?: RequestOptions): Promise<void> {
     return this.send(OPERATIONS["conversations.remove_tag"], { path: { conversationId, tag }, options });
+  }
+
+  /**
+   * Analyse the conversation once more, after a failure or to replace what was found. Needs the scope
+   * `conversations:write`.
+   */
+  retryAnalysis(conversationId: string, options?: RequestOptions): Promise<Answer<AnalysisState>> {
+    return this.send(OPERATIONS["conversations.retry_analysis"], { path: { conversationId }, options });
   }
 
   /** Say how a conversation turned out. Needs the scope `conversations:write`. */
@@ -700,6 +731,7 @@ export class WebrtcResource extends Resource {
 /** Everything the API has. */
 export class Resources extends Resource {
   readonly agents: AgentsResource;
+  readonly analysis: AnalysisResource;
   readonly apiKeys: ApiKeysResource;
   readonly auditLog: AuditLogResource;
   readonly auth: AuthResource;
@@ -712,6 +744,7 @@ export class Resources extends Resource {
   constructor(send: Send) {
     super(send);
     this.agents = new AgentsResource(send);
+    this.analysis = new AnalysisResource(send);
     this.apiKeys = new ApiKeysResource(send);
     this.auditLog = new AuditLogResource(send);
     this.auth = new AuthResource(send);

@@ -265,14 +265,16 @@ test("a log-in that wants a second factor says so", async (context) => {
 test("hub tokens are kept by what they are bound to, shared, and renewed before they end", async (context) => {
   const token = (accessToken, expiresIn) => ({ body: { accessToken, expiresIn, tokenType: "Bearer" } });
   const { server, client } = await played(context, problem(401, "x"), token("t1", 300), token("t2", 300), token("t3", 300));
-  context.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+  const { now } = Date;
+  context.after(() => (Date.now = now));
+  Date.now = () => 1_000_000;
   await assert.rejects(client.getAccessToken({ agentId: "agt_1" }), sdk.AuthenticationError);
   const two = await Promise.all([client.getAccessToken({ agentId: "agt_1" }), client.getAccessToken({ agentId: "agt_1" })]);
   assert.deepEqual(two, ["t1", "t1"]);
   assert.equal(await client.getAccessToken({ sessionId: "sess_1" }), "t2");
-  context.mock.timers.setTime(1_000_000 + 239_000);
+  Date.now = () => 1_000_000 + 239_000;
   assert.equal(await client.getAccessToken({ agentId: "agt_1" }), "t1");
-  context.mock.timers.setTime(1_000_000 + 241_000);
+  Date.now = () => 1_000_000 + 241_000;
   assert.equal(await client.getAccessToken({ agentId: "agt_1" }), "t3");
   assert.deepEqual(server.asked.map((one) => one.body), [{ agentId: "agt_1" }, { agentId: "agt_1" }, { sessionId: "sess_1" }, { agentId: "agt_1" }]);
 });

@@ -74,38 +74,45 @@ async def page(
     offset: int,
     after: AgentPosition | None = None,
 ) -> list[Agent]:
-    """One page of the agents that match, in the wanted order, from a place in the list on; the id settles ties."""
+    """One page of the agents that match, in the wanted order, from a place in the list on; the id settles ties.
+
+    Only what is shown is made text: a cast beside the sorting would be worked out for every agent that matches.
+    """
     found = await tx.all(
         StoredAgent,
         """
         SELECT id, tenant_id, environment, status, version, published_version, config::text AS config, widget_key,
                created_at, updated_at
-          FROM agents
-         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s
-           AND (%(status)s::text IS NULL OR status = %(status)s)
-           AND (%(search)s::text IS NULL OR strpos(lower(name), lower(%(search)s)) > 0)
-           AND tags @> to_jsonb(%(tags)s::text[])
-           AND (%(after_id)s::text IS NULL OR CASE %(sort)s::text
-                WHEN 'name asc' THEN lower(name) > lower(%(after_name)s)
-                WHEN 'name desc' THEN lower(name) < lower(%(after_name)s)
-                WHEN 'created_at asc' THEN created_at > %(after_moment)s::timestamptz
-                WHEN 'created_at desc' THEN created_at < %(after_moment)s
-                WHEN 'updated_at asc' THEN updated_at > %(after_moment)s
-                WHEN 'updated_at desc' THEN updated_at < %(after_moment)s
-                END OR (id < %(after_id)s AND CASE %(sort)s
-                WHEN 'name asc' THEN lower(name) = lower(%(after_name)s)
-                WHEN 'name desc' THEN lower(name) = lower(%(after_name)s)
-                WHEN 'created_at asc' THEN created_at = %(after_moment)s
-                WHEN 'created_at desc' THEN created_at = %(after_moment)s
-                ELSE updated_at = %(after_moment)s END))
-         ORDER BY CASE WHEN %(sort)s = 'name asc' THEN lower(name) END ASC,
-                  CASE WHEN %(sort)s = 'name desc' THEN lower(name) END DESC,
-                  CASE WHEN %(sort)s = 'created_at asc' THEN created_at END ASC,
-                  CASE WHEN %(sort)s = 'created_at desc' THEN created_at END DESC,
-                  CASE WHEN %(sort)s = 'updated_at asc' THEN updated_at END ASC,
-                  CASE WHEN %(sort)s = 'updated_at desc' THEN updated_at END DESC,
-                  id DESC
-         LIMIT %(limit)s OFFSET %(offset)s
+          FROM (
+                  SELECT id, tenant_id, environment, status, version, published_version, config, widget_key,
+                         created_at, updated_at
+                    FROM agents
+                   WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s
+                     AND (%(status)s::text IS NULL OR status = %(status)s)
+                     AND (%(search)s::text IS NULL OR strpos(lower(name), lower(%(search)s)) > 0)
+                     AND tags @> to_jsonb(%(tags)s::text[])
+                     AND (%(after_id)s::text IS NULL OR CASE %(sort)s::text
+                          WHEN 'name asc' THEN lower(name) > lower(%(after_name)s)
+                          WHEN 'name desc' THEN lower(name) < lower(%(after_name)s)
+                          WHEN 'created_at asc' THEN created_at > %(after_moment)s::timestamptz
+                          WHEN 'created_at desc' THEN created_at < %(after_moment)s
+                          WHEN 'updated_at asc' THEN updated_at > %(after_moment)s
+                          WHEN 'updated_at desc' THEN updated_at < %(after_moment)s
+                          END OR (id < %(after_id)s AND CASE %(sort)s
+                          WHEN 'name asc' THEN lower(name) = lower(%(after_name)s)
+                          WHEN 'name desc' THEN lower(name) = lower(%(after_name)s)
+                          WHEN 'created_at asc' THEN created_at = %(after_moment)s
+                          WHEN 'created_at desc' THEN created_at = %(after_moment)s
+                          ELSE updated_at = %(after_moment)s END))
+                   ORDER BY CASE WHEN %(sort)s = 'name asc' THEN lower(name) END ASC,
+                            CASE WHEN %(sort)s = 'name desc' THEN lower(name) END DESC,
+                            CASE WHEN %(sort)s = 'created_at asc' THEN created_at END ASC,
+                            CASE WHEN %(sort)s = 'created_at desc' THEN created_at END DESC,
+                            CASE WHEN %(sort)s = 'updated_at asc' THEN updated_at END ASC,
+                            CASE WHEN %(sort)s = 'updated_at desc' THEN updated_at END DESC,
+                            id DESC
+                   LIMIT %(limit)s OFFSET %(offset)s
+          ) AS shown
         """,
         tenant_id=tenant_id,
         environment=environment,

@@ -16,7 +16,9 @@ async def open_session(bus: EventBus, plan: SessionPlan, rehearsal: Rehearsal | 
     """The session, waiting for its caller; with a `rehearsal` a simulated one has come. Raises LimitReached `session-limit-reached`; `node-full` (503) when no
     runtime process takes it."""
     try:
-        return await bus.request(OPEN_SESSION, OpenSession(plan=plan, rehearsal=rehearsal), SessionOpened, timeout=_TIMEOUT)
+        return await bus.request(
+            OPEN_SESSION, OpenSession(plan=plan, rehearsal=rehearsal), SessionOpened, timeout=_TIMEOUT
+        )
     except LimitReached as error:
         if error.code == NO_ROOM and error.retry_after is None:
             raise LimitReached(error.detail, code=NO_ROOM, retry_after=RETRY_AFTER) from error

@@ -24,9 +24,10 @@ from voisnap_proto.requests import (
 )
 from voisnap_signalr import HubConnection
 
+from voisnap_runtime.sessions.claims import GRACE
 from voisnap_runtime.sessions.listening import Sides, Telling
 from voisnap_runtime.sessions.live import LiveSession
-from voisnap_runtime.sessions.roster import GRACE, LiveSessions
+from voisnap_runtime.sessions.roster import LiveSessions
 from voisnap_runtime.sessions.store import Seat, Store
 
 from .auth import HubUser
