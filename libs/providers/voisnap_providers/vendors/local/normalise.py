@@ -89,6 +89,11 @@ def is_speakable(text: str) -> bool:
     return _SPEAKABLE.search(_EMOJI.sub("", text)) is not None
 
 
+def without_emoji(text: str) -> str:
+    """The text with a space in place of each run of emoji."""
+    return _EMOJI.sub(" ", text)
+
+
 def spoken_form(text: str) -> str:
     """The text in words that the voice reads right; "" when there is nothing to say."""
     text = _without_markup(text)
