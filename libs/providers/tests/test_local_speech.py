@@ -11,6 +11,7 @@ from voisnap_domain.agents import Voice
 from voisnap_media.pcm import Pcm
 from voisnap_providers.ports.stt import Transcript
 from voisnap_providers.registry import Registry
+from voisnap_testkit.fakes_speech import listening
 
 pytestmark = pytest.mark.media
 
@@ -31,7 +32,7 @@ SENTENCES = (
 
 
 async def heard(registry: Registry, audio: Pcm) -> Transcript:
-    stream = registry.stt("local").open(language="en-US")
+    stream = registry.stt("local").open(listening(language="en-US"))
     stream.push(audio)
     stream.flush()
     async with asyncio.timeout(20):
@@ -93,7 +94,7 @@ async def test_long_speech_is_cut_and_joined_without_losing_words(registry: Regi
 
 
 async def test_partials_grow_while_someone_talks(registry: Registry, say: Callable[..., Pcm]):
-    stream = registry.stt("local").open(language="en")
+    stream = registry.stt("local").open(listening(language="en"))
     audio = say(SENTENCES[1])
     partials: list[Transcript] = []
     results = aiter(stream)
@@ -114,7 +115,7 @@ async def test_partials_grow_while_someone_talks(registry: Registry, say: Callab
 async def test_after_a_pause_the_final_is_there_at_once(registry: Registry, say: Callable[..., Pcm]):
     waits = []
     for sentence in SENTENCES[:6]:
-        stream = registry.stt("local").open(language="en")
+        stream = registry.stt("local").open(listening(language="en"))
         stream.push(say(sentence, after_ms=60))
         stream.pause()
         await stream._prepared.job.future  # decoded while the ear waits out the silence anyway

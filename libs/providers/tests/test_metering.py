@@ -6,7 +6,7 @@ from voisnap_domain.costs import LlmUsage, SttUsage, TtsUsage, Usage
 from voisnap_media.pcm import Pcm
 from voisnap_providers.metering import CallMeter
 from voisnap_providers.ports.llm import LlmRequest, Message, Role
-from voisnap_testkit.fakes_speech import FakeStt, FakeTts, ScriptedLlm
+from voisnap_testkit.fakes_speech import FakeStt, FakeTts, ScriptedLlm, listening
 
 pytestmark = pytest.mark.unit
 
@@ -23,7 +23,7 @@ async def test_a_call_adds_up_what_it_used():
     for _ in range(2):
         _ = [delta async for delta in llm.answer(REQUEST)]
     _ = [chunk async for chunk in meter.tts(FakeTts()).speak("Hello there.", VOICE)]
-    stream = meter.stt(FakeStt(["x"])).open(language="en", model="tiny")
+    stream = meter.stt(FakeStt(["x"])).open(listening(language="en", model="tiny"))
     stream.push(Pcm.silence(16000, 1500))
     await stream.aclose()
     assert meter.usage == Usage(

@@ -14,12 +14,13 @@ from voisnap_domain.agents import AnalysisConfig, CustomField, CustomFieldType, 
 from voisnap_domain.analysis import AnalysisMethod, Dialogue, Said, schema_of
 from voisnap_domain.conversations import ConversationStatus, Speaker
 from voisnap_domain.sessions import Channel, Direction, EndReason
+from voisnap_providers.accounts import PLATFORM, Account
+from voisnap_providers.endpoint import foreign_endpoint
 from voisnap_providers.errors import ProviderError, ProviderUnconfigured
 from voisnap_providers.llm_analyst import MAX_TRANSCRIPT_CHARS, LlmAnalyst, transcript_json
 from voisnap_providers.ports.llm import LlmRequest, LlmUsed, Message, Role, StructuredRequest, TextDelta
 from voisnap_providers.registry import ProviderSettings, Registry
-from voisnap_providers.vendors.openai.endpoint import foreign_endpoint
-from voisnap_providers.vendors.openai.llm import OpenAiAccount, OpenAiLlm
+from voisnap_providers.vendors.openai.llm import OpenAiLlm
 from voisnap_testkit.openai_emulator import Cut, Failure, OpenAiEmulator, Refusal, Slow
 
 pytestmark = pytest.mark.conformance
@@ -70,6 +71,11 @@ def dialogue(*said: str) -> Dialogue:
     )
 
 
+def account(*, key: str, url: str) -> Account:
+    """The platform's own at OpenAI."""
+    return Account(id=PLATFORM, provider="openai", secrets={"api_key": key}, options={"base_url": url})
+
+
 @pytest.fixture
 async def emulator() -> AsyncIterator[OpenAiEmulator]:
     async with OpenAiEmulator() as running:
@@ -78,7 +84,7 @@ async def emulator() -> AsyncIterator[OpenAiEmulator]:
 
 @pytest.fixture
 async def model(emulator: OpenAiEmulator) -> AsyncIterator[OpenAiLlm]:
-    made = OpenAiLlm(LlmProvider.OPENAI, OpenAiAccount(key=emulator.key, url=emulator.url))
+    made = OpenAiLlm(account(key=emulator.key, url=emulator.url))
     yield made
     await made.aclose()
 
@@ -171,7 +177,7 @@ async def test_failures_say_whether_trying_again_helps(emulator, model, step, re
 
 
 async def test_nobody_there_is_worth_another_try(model, emulator):
-    away = OpenAiLlm(LlmProvider.OPENAI, OpenAiAccount(key="k", url="http://127.0.0.1:9"))
+    away = OpenAiLlm(account(key="k", url="http://127.0.0.1:9"))
     with pytest.raises(ProviderError) as caught:
         await heard(away)
     assert caught.value.retryable
@@ -204,7 +210,7 @@ async def test_an_answer_is_held_to_the_schema(emulator, model):
 
 async def test_a_server_that_knows_no_schemas_gets_it_in_the_prompt():
     async with OpenAiEmulator(key=None, knows_schemas=False) as older:
-        model = OpenAiLlm(LlmProvider.OPENAI_COMPATIBLE, OpenAiAccount())
+        model = OpenAiLlm(Account(id=PLATFORM, provider="openai_compatible"))
         older.script(FOUND)
         reply = await model.complete(structured(provider=LlmProvider.OPENAI_COMPATIBLE, base_url=older.url))
         assert json.loads(reply.text) == FOUND
@@ -216,15 +222,36 @@ async def test_a_server_that_knows_no_schemas_gets_it_in_the_prompt():
 
 async def test_the_platforms_key_goes_to_no_address_that_a_tenant_wrote(emulator):
     async with OpenAiEmulator(key=None) as stranger:
-        account = OpenAiAccount(
-            key="sk-platform", compatible_url=emulator.url, compatible_key=emulator.key, url=emulator.url
-        )
-        model = OpenAiLlm(LlmProvider.OPENAI_COMPATIBLE, account)
+        model = OpenAiLlm(compatible(PLATFORM, key=emulator.key, url=emulator.url))
         await model.complete(structured(provider=LlmProvider.OPENAI_COMPATIBLE, base_url=stranger.url))
         assert "authorization" not in stranger.requests[0].headers
         await model.complete(structured(provider=LlmProvider.OPENAI_COMPATIBLE, base_url=emulator.url))
         assert emulator.requests[0].headers["authorization"] == f"Bearer {emulator.key}"
         await model.aclose()
+
+
+async def test_a_tenants_key_goes_to_the_address_it_was_given_for_and_to_no_other(emulator):
+    async with OpenAiEmulator(key=None) as stranger:
+        model = OpenAiLlm(compatible("pcr_1.1", key=emulator.key, url=emulator.url))
+        await model.complete(structured(provider=LlmProvider.OPENAI_COMPATIBLE, base_url=stranger.url))
+        assert "authorization" not in stranger.requests[0].headers
+        await model.complete(structured(provider=LlmProvider.OPENAI_COMPATIBLE, base_url=None))
+        assert emulator.requests[0].headers["authorization"] == f"Bearer {emulator.key}"
+        inside = OpenAiLlm(compatible("pcr_1.2", key="k", url="http://169.254.169.254/v1"))
+        with pytest.raises(ProviderError, match="may not be called"):
+            await inside.complete(structured(provider=LlmProvider.OPENAI_COMPATIBLE, base_url=None))
+        await model.aclose()
+        await inside.aclose()
+
+
+def compatible(identity: str, *, key: str, url: str | None = None) -> Account:
+    """Somebody's own at a server that speaks like OpenAI."""
+    return Account(
+        id=identity,
+        provider="openai_compatible",
+        secrets={"api_key": key},
+        options={"base_url": url} if url else {},
+    )
 
 
 @pytest.mark.parametrize(
@@ -326,7 +353,7 @@ def test_a_very_long_transcript_keeps_its_ends():
 
 async def test_the_registry_makes_analysts_of_models_that_can(tmp_path, emulator):
     settings = ProviderSettings(
-        models_dir=tmp_path, threads=1, openai_api_key=emulator.key, openai_base_url=emulator.url
+        models_dir=tmp_path, threads=1, accounts={"openai": account(key=emulator.key, url=emulator.url)}
     )
     registry = Registry(settings)
     emulator.script(Failure(503), FOUND)

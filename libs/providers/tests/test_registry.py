@@ -19,8 +19,8 @@ async def empty(tmp_path: Path):
 
 
 async def test_an_unknown_provider_is_named_with_those_there_are(empty: Registry):
-    with pytest.raises(ProviderUnconfigured, match=r"elevenlabs.*local") as caught:
-        empty.tts("elevenlabs")
+    with pytest.raises(ProviderUnconfigured, match=r"no tts provider parrot.*elevenlabs.*local") as caught:
+        empty.tts("parrot")
     assert caught.value.code == "provider-not-configured"
 
 

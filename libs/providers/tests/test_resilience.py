@@ -16,7 +16,7 @@ from voisnap_providers.resilience import (
     ResilientStt,
     ResilientTts,
 )
-from voisnap_testkit.fakes_speech import FakeStt, FakeTts
+from voisnap_testkit.fakes_speech import FakeStt, FakeTts, listening
 
 pytestmark = [pytest.mark.unit, pytest.mark.virtual_time]
 
@@ -150,11 +150,11 @@ async def test_voices_and_recognisers_fall_back_too():
     assert [chunk.text async for chunk in tts.speak("Hello. Bye.", VOICE)] == ["Hello.", "Bye."]
 
     class Deaf(FakeStt):
-        def open(self, **_):
+        def open(self, *_, **__):
             raise ProviderError("deaf", provider="a", kind="stt", retryable=False)
 
     working = FakeStt(["hi"])
-    ResilientStt((Deaf(), working), random=lambda: 0.5).open(language="en")
+    ResilientStt((Deaf(), working), random=lambda: 0.5).open(listening(language="en"))
     assert len(working.streams) == 1
 
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from voisnap_media.pcm import Pcm
 from voisnap_providers.vendors.scripted.stt import ScriptedStt, ScriptedSttStream
+from voisnap_testkit.fakes_speech import listening
 
 pytestmark = pytest.mark.unit
 
@@ -18,7 +19,7 @@ async def results(stream: ScriptedSttStream) -> list[tuple[str, bool, int]]:
 
 
 async def test_the_words_come_one_by_one_and_all_at_the_flush():
-    stream = ScriptedStt().open(language="en", model="one two three four")
+    stream = ScriptedStt().open(listening(language="en", model="one two three four"))
     for _ in range(10):
         stream.push(Pcm.silence(16000, 70))
     stream.flush()
@@ -26,7 +27,7 @@ async def test_the_words_come_one_by_one_and_all_at_the_flush():
 
 
 async def test_a_turn_without_audio_is_no_words():
-    stream = ScriptedStt().open(language="en")
+    stream = ScriptedStt().open(listening(language="en"))
     stream.push(SECOND)
     stream.reset()
     stream.flush()
@@ -37,7 +38,7 @@ async def test_a_turn_without_audio_is_no_words():
 
 
 async def test_words_lie_inside_the_audio_of_their_turn():
-    stream = ScriptedStt().open(language="en", model="one two")
+    stream = ScriptedStt().open(listening(language="en", model="one two"))
     stream.push(SECOND)
     stream.flush()
     stream.push(SECOND)
@@ -49,7 +50,7 @@ async def test_words_lie_inside_the_audio_of_their_turn():
 
 
 async def test_another_rate_is_refused_and_unread_results_do_not_pile_up():
-    stream = ScriptedStt().open(language="en")
+    stream = ScriptedStt().open(listening(language="en"))
     with pytest.raises(ValueError, match="16000 Hz"):
         stream.push(Pcm.silence(8000, 20))
     for _ in range(1000):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from voisnap_media.pcm import Pcm
 from voisnap_providers.ports.stt import SpeechToText, SttStream, Transcript
-from voisnap_testkit.fakes_speech import FakeStt, spoken
+from voisnap_testkit.fakes_speech import FakeStt, listening, spoken
 
 pytestmark = pytest.mark.conformance
 
@@ -44,7 +44,7 @@ def push(stream: SttStream, audio: Pcm, *, ms: int = 20) -> None:
 
 
 async def test_each_flush_gives_one_final_in_order(stt: SpeechToText, speech: Callable[[str], Pcm]):
-    stream = stt.open(language="en-US")
+    stream = stt.open(listening(language="en-US"))
     for text in (FIRST, SECOND):
         push(stream, speech(text))
         stream.flush()
@@ -55,7 +55,7 @@ async def test_each_flush_gives_one_final_in_order(stt: SpeechToText, speech: Ca
 
 
 async def test_words_are_in_order_inside_their_audio_and_count_from_the_first_sample(stt, speech):
-    stream = stt.open(language="en")
+    stream = stt.open(listening(language="en"))
     total = 0.0
     for text in (FIRST, SECOND):
         audio = speech(text)
@@ -74,7 +74,7 @@ async def test_words_are_in_order_inside_their_audio_and_count_from_the_first_sa
 
 
 async def test_a_flush_without_speech_gives_an_empty_final(stt, speech):
-    stream = stt.open(language="en")
+    stream = stt.open(listening(language="en"))
     stream.flush()
     stream.push(Pcm.silence(16000, 700))
     stream.flush()
@@ -83,7 +83,7 @@ async def test_a_flush_without_speech_gives_an_empty_final(stt, speech):
 
 
 async def test_a_pause_changes_nothing_whether_speech_goes_on_or_not(stt, speech):
-    stream = stt.open(language="en")
+    stream = stt.open(listening(language="en"))
     push(stream, speech(FIRST))
     stream.pause()
     push(stream, Pcm.silence(16000, 300))
@@ -99,7 +99,7 @@ async def test_a_pause_changes_nothing_whether_speech_goes_on_or_not(stt, speech
 
 
 async def test_a_reset_forgets_the_audio_and_no_final_follows(stt, speech):
-    stream = stt.open(language="en")
+    stream = stt.open(listening(language="en"))
     push(stream, speech(FIRST))
     stream.pause()
     stream.reset()
@@ -112,7 +112,7 @@ async def test_a_reset_forgets_the_audio_and_no_final_follows(stt, speech):
 
 
 async def test_closing_ends_the_iteration_and_later_calls_do_nothing(stt, speech):
-    stream = stt.open(language="en")
+    stream = stt.open(listening(language="en"))
     push(stream, speech(FIRST))
     await stream.aclose()
     stream.push(Pcm.silence(16000, 20))
@@ -122,7 +122,7 @@ async def test_closing_ends_the_iteration_and_later_calls_do_nothing(stt, speech
 
 
 async def test_audio_of_another_rate_is_refused(stt, speech):
-    stream = stt.open(language="en")
+    stream = stt.open(listening(language="en"))
     with pytest.raises(ValueError, match="16000 Hz"):
         stream.push(Pcm.silence(8000, 20))
     await stream.aclose()

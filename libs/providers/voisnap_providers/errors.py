@@ -7,14 +7,18 @@ from voisnap_domain.errors import Conflict
 
 
 class ProviderError(Exception):
-    """A provider failed. `retryable` says whether the same call may work in a moment; `kind` is stt, tts, llm, embeddings, blobs or email."""
+    """A provider failed. `retryable` says whether the same call may work in a moment, `retry_after` in how many seconds, if it told;
+    `kind` is stt, tts, llm, embeddings, blobs or email."""
 
-    def __init__(self, detail: str, *, provider: str, kind: str, retryable: bool) -> None:
+    def __init__(
+        self, detail: str, *, provider: str, kind: str, retryable: bool, retry_after: float | None = None
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.provider = provider
         self.kind = kind
         self.retryable = retryable
+        self.retry_after = retry_after
 
 
 class ProviderTimeout(ProviderError):
@@ -22,6 +26,13 @@ class ProviderTimeout(ProviderError):
 
     def __init__(self, detail: str, *, provider: str, kind: str) -> None:
         super().__init__(detail, provider=provider, kind=kind, retryable=True)
+
+
+class ProviderAuthError(ProviderError):
+    """A provider refused the key: no call with it will work until somebody changes it."""
+
+    def __init__(self, detail: str, *, provider: str, kind: str) -> None:
+        super().__init__(detail, provider=provider, kind=kind, retryable=False)
 
 
 class ProviderUnconfigured(Conflict):

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 import msgspec
-from voisnap_domain.agents import Voice
+from voisnap_domain.agents import Transcription, Voice
 from voisnap_domain.costs import LlmUsage, SttUsage, TtsUsage, Usage
 from voisnap_media.pcm import Pcm
 
@@ -107,6 +107,10 @@ class MeteredLlm:
                     output_tokens=used.output_tokens,
                 )
 
+    async def warm(self) -> None:
+        """Open a connection."""
+        await self._model.warm()
+
     async def aclose(self) -> None:
         """Close the model."""
         await self._model.aclose()
@@ -131,6 +135,10 @@ class MeteredTts:
                     self._meter.add_tts(self.provider, len(text))
                 yield chunk
 
+    async def warm(self) -> None:
+        """Open a connection."""
+        await self._voice.warm()
+
     async def aclose(self) -> None:
         """Close the voice."""
         await self._voice.aclose()
@@ -145,10 +153,10 @@ class MeteredStt:
         self.provider = recogniser.provider
         self.capabilities = recogniser.capabilities
 
-    def open(self, *, language: str, model: str | None = None, keyterms: tuple[str, ...] = ()) -> "MeteredSttStream":
+    def open(self, settings: Transcription, *, keyterms: tuple[str, ...] = ()) -> "MeteredSttStream":
         """Start listening."""
-        stream = self._recogniser.open(language=language, model=model, keyterms=keyterms)
-        return MeteredSttStream(stream, self._meter, self.provider, model)
+        stream = self._recogniser.open(settings, keyterms=keyterms)
+        return MeteredSttStream(stream, self._meter, self.provider, settings.model)
 
     async def aclose(self) -> None:
         """Close the recogniser."""

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 from voisnap_domain.agents import Llm, Voice, VoiceProvider
 
+from .accounts import PLATFORM, Account, missing, needs_values
 from .errors import ProviderUnconfigured
 from .inference import InferencePool, Priority
 from .llm_analyst import LlmAnalyst
@@ -29,26 +30,25 @@ from .vendors import factories
 
 log = structlog.get_logger()
 
+Accounts = Mapping[str, Account]
+NONE: Accounts = {}
+
 KINDS = ("stt", "tts", "llm", "embeddings")
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`models_dir` holds the local models; `threads` compute them (default: one a core, at most 2).
-
-    `openai_api_key` opens OpenAI at `openai_base_url`. `openai_compatible_api_key` goes to `openai_compatible_base_url` and nowhere else.
-    """
+    """`models_dir` holds the local models; `threads` compute them (default: one a core, at most 2). `accounts` are the platform's own, by vendor."""
 
     models_dir: Path
     threads: int = min(2, os.cpu_count() or 1)
     scripts: Mapping[str, str] = msgspec.field(default_factory=dict)
-    openai_api_key: str | None = None
-    openai_base_url: str = "https://api.openai.com/v1"
-    openai_compatible_base_url: str | None = None
-    openai_compatible_api_key: str | None = None
+    accounts: Mapping[str, Account] = msgspec.field(default_factory=dict)
 
 
 class Registry:
-    """Shared provider instances. Asking for a local one loads its model, which takes up to a second: `warm` does it off the loop."""
+    """Shared provider instances, one for each account. Asking for a local one loads its model, which takes up to a second: `warm` does it off
+    the loop. `own` are the accounts of a tenant, by vendor; where he has none the platform's is used.
+    """
 
     def __init__(
         self,
@@ -58,20 +58,25 @@ class Registry:
     ) -> None:
         self.settings = settings
         self.pool = InferencePool(settings.threads, on_wait=on_wait)
-        self._shared: dict[tuple[str, str], Any] = {}
+        self._shared: dict[tuple[str, ...], Any] = {}
         self._parts: dict[str, Any] = {}
 
-    def stt(self, name: str) -> SpeechToText:
+    def stt(self, name: str, own: Accounts = NONE) -> SpeechToText:
         """Speech to text by name. Raises `ProviderUnconfigured`; `ProviderError` for a missing or broken model."""
-        return cast(SpeechToText, self._get("stt", name))
+        return cast(SpeechToText, self._get("stt", name, own))
 
-    def tts(self, name: str) -> TextToSpeech:
+    def tts(self, name: str, own: Accounts = NONE) -> TextToSpeech:
         """Text to speech by name. Raises like `stt`."""
-        return cast(TextToSpeech, self._get("tts", name))
+        return cast(TextToSpeech, self._get("tts", name, own))
 
-    def llm(self, name: str) -> LanguageModel:
+    def llm(self, name: str, own: Accounts = NONE) -> LanguageModel:
         """A language model by name. Raises like `stt`."""
-        return cast(LanguageModel, self._get("llm", name))
+        return cast(LanguageModel, self._get("llm", name, own))
+
+    def account(self, name: str, own: Accounts = NONE) -> Account | None:
+        """Whose account a provider is called with; an empty one where no value is required, else None."""
+        found = own.get(name) or self.settings.accounts.get(name)
+        return found if found is not None or needs_values(name) else Account(id=PLATFORM, provider=name)
 
     def embedder(self, name: str) -> Embedder:
         """Text embeddings by name. Raises like `stt`."""
@@ -81,12 +86,13 @@ class Registry:
         """Who reads finished conversations, by name. Raises `ProviderUnconfigured`."""
         return cast(Analyst, self._get("analysis", name))
 
-    def llm_analyst(self, settings: Llm) -> Analyst:
+    def llm_analyst(self, settings: Llm, own: Accounts = NONE) -> Analyst:
         """The agent's own language model as a reader. Raises `ProviderUnconfigured` for one that can't be asked in this way."""
-        model = self.llm(settings.provider)
+        model = self.llm(settings.provider, own)
         if not model.capabilities.structured:
             raise ProviderUnconfigured(f"The llm provider {settings.provider} does not answer by a schema.")
-        key = ("structured", str(settings.provider))
+        account = self.account(settings.provider, own)
+        key = ("structured", str(settings.provider), account.id if account is not None else "")
         if key not in self._shared:
             self._shared[key] = ResilientStructured((cast(StructuredModel, model),), random=random.random)
         return LlmAnalyst(self._shared[key], settings)
@@ -126,14 +132,25 @@ class Registry:
             self._parts[name] = factories.LOADERS[name](self.settings)
         return self._parts[name]
 
-    def _get(self, kind: str, name: str) -> Any:
-        key = (kind, str(name))
+    def _get(self, kind: str, name: str, own: Accounts = NONE) -> Any:
+        name = str(name)
+        if (kind, name) in factories.VENDORS:
+            return self._of_vendor(kind, name, own)
+        key = (kind, name)
         if key not in self._shared:
             make = factories.FACTORIES.get(key)
             if make is None:
-                known = ", ".join(sorted(known for of_kind, known in factories.FACTORIES if of_kind == kind))
-                raise ProviderUnconfigured(
-                    f"The {kind} provider {name} is not set up on this installation. Available: {known}."
-                )
+                every = factories.FACTORIES.keys() | factories.VENDORS.keys()
+                known = ", ".join(sorted(known for of_kind, known in every if of_kind == kind))
+                raise ProviderUnconfigured(f"There is no {kind} provider {name}. Known: {known}.")
             self._shared[key] = make(self)
+        return self._shared[key]
+
+    def _of_vendor(self, kind: str, name: str, own: Accounts) -> Any:
+        account = self.account(name, own)
+        if account is None:
+            raise missing(name, kind)
+        key = (kind, name, account.id)
+        if key not in self._shared:
+            self._shared[key] = factories.vendor(kind, name, account)
         return self._shared[key]

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 import structlog
-from voisnap_domain.agents import Voice
+from voisnap_domain.agents import Transcription, Voice
 
 from .errors import ProviderError, ProviderTimeout
 from .ports.embeddings import Embedder
@@ -201,6 +201,10 @@ class ResilientLlm:
             async for delta in deltas:
                 yield delta
 
+    async def warm(self) -> None:
+        """Open a connection of the first choice."""
+        await self._chain.providers[0].warm()
+
     async def aclose(self) -> None:
         """Close every model of the chain."""
         await self._chain.aclose()
@@ -250,6 +254,10 @@ class ResilientTts:
             async for chunk in chunks:
                 yield chunk
 
+    async def warm(self) -> None:
+        """Open a connection of the first choice."""
+        await self._chain.providers[0].warm()
+
     async def aclose(self) -> None:
         """Close every voice of the chain."""
         await self._chain.aclose()
@@ -295,11 +303,9 @@ class ResilientStt:
         self.provider = chain[0].provider
         self.capabilities = chain[0].capabilities
 
-    def open(self, *, language: str, model: str | None = None, keyterms: tuple[str, ...] = ()) -> SttStream:
+    def open(self, settings: Transcription, *, keyterms: tuple[str, ...] = ()) -> SttStream:
         """Start listening at the first recogniser that takes the language."""
-        return self._chain.first_open(
-            lambda recogniser: recogniser.open(language=language, model=model, keyterms=keyterms)
-        )
+        return self._chain.first_open(lambda recogniser: recogniser.open(settings, keyterms=keyterms))
 
     async def aclose(self) -> None:
         """Close every recogniser of the chain."""

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
 import msgspec
 import numpy as np
-from voisnap_domain.agents import Voice
+from voisnap_domain.agents import Transcription, TranscriptionProvider, Voice
 from voisnap_domain.conversations import Word
 from voisnap_media.pcm import Pcm
 from voisnap_providers.errors import ProviderError
@@ -44,6 +44,11 @@ def spoken(text: str, *, rate: int = 16000, ms_per_char: float = 60) -> Pcm:
     return Pcm(tone, rate)
 
 
+def listening(*, language: str = "en", model: str | None = None) -> Transcription:
+    """How a recogniser is asked to listen."""
+    return Transcription(provider=TranscriptionProvider.LOCAL, language=language, model=model)
+
+
 class FakeStt:
     """A recogniser that knows what will be said. `streams` keeps those opened, for assertions."""
 
@@ -65,9 +70,9 @@ class FakeStt:
         self.error = error
         self.streams: list[FakeSttStream] = []
 
-    def open(self, *, language: str, model: str | None = None, keyterms: tuple[str, ...] = ()) -> "FakeSttStream":
+    def open(self, settings: Transcription, *, keyterms: tuple[str, ...] = ()) -> "FakeSttStream":
         """A stream that shares this recogniser's texts."""
-        stream = FakeSttStream(self, language)
+        stream = FakeSttStream(self, settings.language)
         self.streams.append(stream)
         return stream
 
@@ -230,6 +235,9 @@ class FakeTts:
                 raise self.error
             self.spoken.append(sentence)
             yield self._chunk(sentence, voice.speed)
+
+    async def warm(self) -> None:
+        """Nothing to open."""
 
     async def aclose(self) -> None:
         """Nothing to free."""

@@ -63,6 +63,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         servers.stop()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test module declares what kind of test it holds."""
     unmarked = sorted(

@@ -1,10 +1,12 @@
 """Settings of the API's two processes, from the environment."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 from voisnap_kit.settings import Secret
+from voisnap_providers.accounts import platform_accounts
 from voisnap_providers.registry import ProviderSettings
 
 
@@ -48,18 +50,13 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the worker needs.
 
     `models_dir` holds the model with which conversations are read on this machine; without it they are read by words and rules alone.
-    With `openai_api_key`, agents whose model is OpenAI's have their conversations read by it. `openai_compatible_api_key` is for models at
-    `openai_compatible_base_url`; other addresses are asked without a key.
+    Agents whose language model has an account here (voisnap_providers.accounts) have their conversations read by it.
     """
 
     database_url: str
     nats_url: str
     blobs_url: str
     models_dir: Path | None = None
-    openai_api_key: Secret | None = None
-    openai_base_url: str = "https://api.openai.com/v1"
-    openai_compatible_base_url: str | None = None
-    openai_compatible_api_key: Secret | None = None
     smtp_url: Secret | None = None
     """`smtp://user:password@host:587` or `smtps://…:465`; while none is set, mails stay in the outbox, readable in the console."""
     mail_from: str = "Voisnap <no-reply@localhost>"
@@ -75,10 +72,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         return ProviderSettings(
             models_dir=self.models_dir or Path("models"),
             threads=1,
-            openai_api_key=self.openai_api_key.value if self.openai_api_key else None,
-            openai_base_url=self.openai_base_url,
-            openai_compatible_base_url=self.openai_compatible_base_url,
-            openai_compatible_api_key=self.openai_compatible_api_key.value if self.openai_compatible_api_key else None,
+            accounts=platform_accounts(os.environ),
         )
 
 

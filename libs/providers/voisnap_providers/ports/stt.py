@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 import msgspec
+from voisnap_domain.agents import Transcription
 from voisnap_domain.conversations import Word
 from voisnap_media.pcm import Pcm
 
@@ -75,8 +76,9 @@ class SpeechToText(Protocol):
     provider: str
     capabilities: SttCapabilities
 
-    def open(self, *, language: str, model: str | None = None, keyterms: tuple[str, ...] = ()) -> SttStream:
-        """Start listening to one caller."""
+    def open(self, settings: Transcription, *, keyterms: tuple[str, ...] = ()) -> SttStream:
+        """Start listening to one caller, as the agent says: language, model, formatting. Never blocks; what a connection meets comes out of the
+        iteration. `keyterms` are words that will probably be said."""
         ...
 
     async def aclose(self) -> None: ...

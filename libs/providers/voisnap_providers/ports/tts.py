@@ -37,8 +37,12 @@ class TextToSpeech(Protocol):
     def speak(self, text: str, voice: Voice) -> AsyncGenerator[SpeechChunk]:
         """Audio of one sentence or a few, in order, first chunk as early as possible. Text without anything to say yields nothing.
 
-        Closing the generator stops the work. Raises ProviderError.
+        Closing the generator stops the work. Raises ProviderError, also for text that has words and gave no sound.
         """
+        ...
+
+    async def warm(self) -> None:
+        """Open a connection, so that the first sentence need not wait for one. Never raises; harmless to call often."""
         ...
 
     async def aclose(self) -> None: ...

@@ -1,12 +1,12 @@
 """How each provider is made. Vendor modules are imported inside these functions: that is what keeps a process small."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
 import structlog
-from voisnap_domain.agents import LlmProvider
 
+from voisnap_providers.accounts import Account
 from voisnap_providers.errors import ProviderError, ProviderUnconfigured
 
 log = structlog.get_logger()
@@ -57,30 +57,6 @@ def _local_turn_end(registry: Any) -> Any:
     return import_module(f"{LOCAL}.turn_end").LocalTurnEnd(path, registry.pool)
 
 
-def _openai(registry: Any, provider: LlmProvider) -> Any:
-    settings = registry.settings
-    module = import_module("voisnap_providers.vendors.openai.llm")
-    account = module.OpenAiAccount(
-        key=settings.openai_api_key,
-        url=settings.openai_base_url,
-        compatible_url=settings.openai_compatible_base_url,
-        compatible_key=settings.openai_compatible_api_key,
-    )
-    return module.OpenAiLlm(provider, account)
-
-
-def _openai_llm(registry: Any) -> Any:
-    if not registry.settings.openai_api_key:
-        raise ProviderUnconfigured(
-            "The llm provider openai is not set up on this installation: it needs OPENAI_API_KEY."
-        )
-    return _openai(registry, LlmProvider.OPENAI)
-
-
-def _openai_compatible_llm(registry: Any) -> Any:
-    return _openai(registry, LlmProvider.OPENAI_COMPATIBLE)
-
-
 def _scripted_llm(registry: Any) -> Any:
     return import_module("voisnap_providers.vendors.scripted.llm").ScriptedLlm(registry.settings.scripts)
 
@@ -112,9 +88,52 @@ FACTORIES: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("stt", "scripted"): _scripted_stt,
     ("tts", "scripted"): _scripted_tts,
     ("llm", "scripted"): _scripted_llm,
-    ("llm", "openai"): _openai_llm,
-    ("llm", "openai_compatible"): _openai_compatible_llm,
     ("embeddings", "local"): _local_embedder,
     ("turn_end", "local"): _local_turn_end,
     ("analysis", "local"): _local_analyst,
 }
+
+_VENDORS = "voisnap_providers.vendors"
+
+VENDORS: Mapping[tuple[str, str], str] = {
+    ("llm", "openai"): f"{_VENDORS}.openai.llm",
+    ("llm", "openai_compatible"): f"{_VENDORS}.openai.llm",
+    ("llm", "anthropic"): f"{_VENDORS}.anthropic.llm",
+    ("llm", "google"): f"{_VENDORS}.gemini.llm",
+    ("llm", "cohere"): f"{_VENDORS}.cohere.llm",
+    ("stt", "deepgram"): f"{_VENDORS}.deepgram.stt",
+    ("stt", "assemblyai"): f"{_VENDORS}.assemblyai.stt",
+    ("stt", "google"): f"{_VENDORS}.google.stt",
+    ("stt", "aws"): f"{_VENDORS}.aws.stt",
+    ("stt", "azure"): f"{_VENDORS}.azure.stt",
+    ("tts", "elevenlabs"): f"{_VENDORS}.elevenlabs.tts",
+    ("tts", "google"): f"{_VENDORS}.google.tts",
+    ("tts", "aws"): f"{_VENDORS}.aws.tts",
+    ("tts", "azure"): f"{_VENDORS}.azure.tts",
+}
+"""The module of each provider that needs an account; its `make(account)` gives the port."""
+
+EXTRAS: Mapping[str, str] = {
+    f"{_VENDORS}.anthropic.llm": "anthropic",
+    f"{_VENDORS}.gemini.llm": "gemini",
+    f"{_VENDORS}.google.stt": "google",
+    f"{_VENDORS}.google.tts": "google",
+    f"{_VENDORS}.aws.stt": "aws",
+    f"{_VENDORS}.aws.tts": "aws",
+    f"{_VENDORS}.azure.stt": "azure",
+}
+"""The optional part of this package that a module's library comes with."""
+
+
+def vendor(kind: str, name: str, account: Account) -> Any:
+    """A vendor's port for one account. Raises ProviderUnconfigured, which names what is missing."""
+    path = VENDORS[kind, name]
+    try:
+        module = import_module(path)
+    except ModuleNotFoundError as error:
+        if path not in EXTRAS or (error.name or "").startswith("voisnap"):
+            raise
+        raise ProviderUnconfigured(
+            f"The {kind} provider {name} is not installed here: pip install voisnap-providers[{EXTRAS[path]}]"
+        ) from error
+    return module.make(account)

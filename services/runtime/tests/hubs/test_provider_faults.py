@@ -17,8 +17,8 @@ pytestmark = pytest.mark.hub
 class Deafness(FakeStt):
     """A recogniser whose streams break as soon as somebody reads them."""
 
-    def open(self, **settings):
-        stream = super().open(**settings)
+    def open(self, settings, *, keyterms=()):
+        stream = super().open(settings, keyterms=keyterms)
 
         async def broken():
             await asyncio.sleep(0)

@@ -247,8 +247,8 @@ class EndpointingStt(FakeStt):
         super().__init__()
         self.capabilities = SttCapabilities(interim_results=True, word_timings=True, continuous=False, endpoints=True)
 
-    def open(self, *, language, model=None, keyterms=()):
-        stream = super().open(language=language, model=model, keyterms=keyterms)
+    def open(self, settings, *, keyterms=()):
+        stream = super().open(settings, keyterms=keyterms)
         put = stream._put
         stream._put = lambda transcript, *, delay: put(_ending(transcript), delay=delay)
         return stream
@@ -442,8 +442,8 @@ async def test_what_was_begun_in_vain_is_counted_and_told_apart(lines, caplog):
 class HesitantStt(FakeStt):
     """A recogniser whose prepared words are not its final ones."""
 
-    def open(self, *, language, model=None, keyterms=()):
-        stream = super().open(language=language, model=model, keyterms=keyterms)
+    def open(self, settings, *, keyterms=()):
+        stream = super().open(settings, keyterms=keyterms)
         put = stream._put
         stream._put = lambda transcript, *, delay: put(
             msgspec.structs.replace(transcript, text="long story") if transcript.is_prepared else transcript,

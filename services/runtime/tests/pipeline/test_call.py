@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import numpy as np
 import pytest
-from voisnap_domain.agents import FirstMessageMode, Interruption, SilenceDetection, Voice
+from voisnap_domain.agents import FirstMessageMode, Interruption, SilenceDetection, Transcription, Voice
 from voisnap_domain.conversations import Speaker
 from voisnap_domain.sessions import EndReason
 from voisnap_media.pcm import Pcm
@@ -540,8 +540,8 @@ class BreakingStt(FakeStt):
         super().__init__(delay_ms=30)
         self.breaks = breaks
 
-    def open(self, *, language: str, model: str | None = None, keyterms: tuple[str, ...] = ()) -> FakeSttStream:
-        stream = BreakingStream(self, language)
+    def open(self, settings: Transcription, *, keyterms: tuple[str, ...] = ()) -> FakeSttStream:
+        stream = BreakingStream(self, settings.language)
         self.streams.append(stream)
         return stream
 

@@ -21,7 +21,7 @@ from voisnap_domain.sessions import EndReason, SessionPlan
 from voisnap_domain.turntaking import TurnRules, says_one_of
 from voisnap_media.pcm import Pcm
 from voisnap_providers.errors import ProviderError, ProviderTimeout
-from voisnap_providers.ports.llm import EndCall, LanguageModel, LlmDelta, LlmUsed, TextDelta
+from voisnap_providers.ports.llm import EndCall, LanguageModel, LlmDelta, LlmUsed, TextDelta, ToolCall, ToolCallBegun
 
 from .advice import advised
 from .call import Preparable
@@ -404,6 +404,8 @@ class Chat:
                         case LlmUsed():
                             counted = True
                             self._meter.tokens(delta.input_tokens, delta.output_tokens)
+                        case ToolCallBegun() | ToolCall():
+                            log.warning("reply.tool_unknown", provider=self._llm.provider)  # none was offered
                         case _:
                             assert_never(delta)
             if not reply_chars and not self._wants_end:

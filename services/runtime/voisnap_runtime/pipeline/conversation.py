@@ -52,7 +52,16 @@ from voisnap_domain.turntaking import (
     words_of,
 )
 from voisnap_providers.errors import ProviderError, ProviderTimeout
-from voisnap_providers.ports.llm import EndCall, LanguageModel, LlmDelta, LlmRequest, LlmUsed, TextDelta
+from voisnap_providers.ports.llm import (
+    EndCall,
+    LanguageModel,
+    LlmDelta,
+    LlmRequest,
+    LlmUsed,
+    TextDelta,
+    ToolCall,
+    ToolCallBegun,
+)
 from voisnap_providers.ports.stt import Transcript
 from voisnap_providers.ports.tts import TextToSpeech
 
@@ -542,6 +551,8 @@ class Conversation:
                         case LlmUsed():
                             counted = True
                             self._meter.tokens(delta.input_tokens, delta.output_tokens)
+                        case ToolCallBegun() | ToolCall():
+                            log.warning("reply.tool_unknown", provider=self._llm.provider)  # none was offered
                         case _:
                             assert_never(delta)
             if not reply_chars and not made[0].wants_end:

@@ -67,7 +67,7 @@ class Hearing:
         await self._close(self.stream)
 
     def _open(self) -> SttStream:
-        return self._stt.open(language=self._settings.language, model=self._settings.model)
+        return self._stt.open(self._settings)
 
     async def _close(self, stream: SttStream) -> None:
         try:

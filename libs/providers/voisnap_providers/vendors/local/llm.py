@@ -49,6 +49,9 @@ class LocalLlm:
             output_tokens=_tokens(reply.text),
         )
 
+    async def warm(self) -> None:
+        """Nothing to open."""
+
     async def aclose(self) -> None:
         """Nothing of its own to free."""
 

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import numpy.ma  # np.percentile imports it at its first call: 100 ms that must not fall into a caller's first words
 import structlog
+from voisnap_domain.agents import Transcription
 from voisnap_domain.conversations import Word
 from voisnap_media.pcm import Pcm
 
@@ -138,11 +139,11 @@ class LocalStt:
         self._model = model
         self._pool = pool
 
-    def open(self, *, language: str, model: str | None = None, keyterms: tuple[str, ...] = ()) -> "LocalSttStream":
+    def open(self, settings: Transcription, *, keyterms: tuple[str, ...] = ()) -> "LocalSttStream":
         """Start listening. Raises `ProviderError` for a language other than English."""
-        if not language.lower().startswith("en"):
+        if not settings.language.lower().startswith("en"):
             raise ProviderError(
-                f"The local recogniser hears English only, not {language}.",
+                f"The local recogniser hears English only, not {settings.language}.",
                 provider=PROVIDER,
                 kind="stt",
                 retryable=False,

@@ -126,6 +126,9 @@ class LocalTts:
             priority = Priority.SENTENCE
             yield SpeechChunk(audio=Pcm.from_float32(take.audio, RATE), text=sentence, words=take.words)
 
+    async def warm(self) -> None:
+        """Nothing to open."""
+
     async def aclose(self) -> None:
         """Nothing of its own to free."""
 

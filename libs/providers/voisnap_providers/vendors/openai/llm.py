@@ -5,9 +5,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-import msgspec
+import structlog
 from voisnap_domain.agents import Llm, LlmProvider
 
+from voisnap_providers.accounts import PLATFORM, Account
+from voisnap_providers.endpoint import Endpoint, foreign_endpoint
 from voisnap_providers.errors import ProviderError, ProviderTimeout, ProviderUnconfigured
 from voisnap_providers.ports.llm import (
     LlmCapabilities,
@@ -22,31 +24,24 @@ from voisnap_providers.ports.llm import (
 )
 
 from . import wire
-from .endpoint import Endpoint, foreign_endpoint
 
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_REPLY_BYTES = 2_000_000
 _TIMEOUT = httpx.Timeout(60.0, connect=5.0, pool=5.0)
+_WARM_TIMEOUT = 5.0
 
-
-class OpenAiAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """The platform's own access. `compatible_key` goes to `compatible_url` only, never to an address that a tenant wrote."""
-
-    key: str | None = None
-    url: str = OPENAI_URL
-    compatible_url: str | None = None
-    compatible_key: str | None = None
+_log = structlog.get_logger()
 
 
 class OpenAiLlm:
-    """Chat completions behind the ports, streamed or held to a schema. One instance serves every agent of the process."""
+    """Chat completions behind the ports, streamed or held to a schema. One instance serves every agent of an account."""
 
     capabilities = LlmCapabilities(streaming=True, tools=False, structured=True)
 
-    def __init__(self, provider: LlmProvider, account: OpenAiAccount) -> None:
-        if provider is LlmProvider.OPENAI and not account.key:
-            raise ProviderUnconfigured("The llm provider openai needs OPENAI_API_KEY on this installation.")
-        self.provider = provider.value
+    def __init__(self, account: Account) -> None:
+        self.provider = account.provider
+        if self.provider == LlmProvider.OPENAI:
+            account.secret()
         self._account = account
         self._client = httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, trust_env=True)
 
@@ -79,6 +74,15 @@ class OpenAiLlm:
             )
             body = wire.body_of((*request.messages, order), request.settings, stream=False)
             return await self._completed(request.settings, body | {"response_format": wire.JSON_OBJECT})
+
+    async def warm(self) -> None:
+        """Open a connection to the platform's own endpoint; an agent's own address is met with its first request."""
+        if self.provider != LlmProvider.OPENAI:
+            return
+        try:
+            await self._client.head(self._account.option("base_url", OPENAI_URL), timeout=_WARM_TIMEOUT)
+        except httpx.HTTPError:
+            _log.info("provider.not_warmed", provider=self.provider)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -125,12 +129,15 @@ class OpenAiLlm:
     async def _endpoint(self, settings: Llm) -> tuple[Endpoint, str | None]:
         account = self._account
         if self.provider == LlmProvider.OPENAI:
-            return Endpoint(url=account.url.rstrip("/")), account.key
-        base_url = settings.base_url or account.compatible_url
-        if base_url is None:
+            return Endpoint(url=account.option("base_url", OPENAI_URL).rstrip("/")), account.secret()
+        own_url = account.option("base_url").rstrip("/")
+        base_url = settings.base_url or own_url
+        if not base_url:
             raise ProviderUnconfigured("The llm provider openai_compatible needs a baseUrl.")
-        if account.compatible_url is not None and base_url.rstrip("/") == account.compatible_url.rstrip("/"):
-            return Endpoint(url=account.compatible_url.rstrip("/")), account.compatible_key
+        if base_url.rstrip("/") == own_url:
+            key = account.secrets.get("api_key")
+            is_ours = account.id == PLATFORM
+            return Endpoint(url=own_url) if is_ours else await foreign_endpoint(own_url, self.provider), key
         return await foreign_endpoint(base_url, self.provider), None
 
 
@@ -167,3 +174,8 @@ async def _read(response: httpx.Response, provider: str) -> bytes:
         if len(payload) > MAX_REPLY_BYTES:
             raise ProviderError("The answer is too long.", provider=provider, kind=wire.KIND, retryable=False)
     return bytes(payload)
+
+
+def make(account: Account) -> OpenAiLlm:
+    """Chat completions for one account: of `openai`, or of `openai_compatible`, whose key goes to its own address only."""
+    return OpenAiLlm(account)

@@ -109,6 +109,9 @@ class ScriptedLlm:
             output_tokens=len(tokens),
         )
 
+    async def warm(self) -> None:
+        """Nothing to open."""
+
     async def aclose(self) -> None:
         """Nothing to free."""
 

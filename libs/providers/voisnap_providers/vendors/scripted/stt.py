@@ -7,6 +7,7 @@ partial results while audio is pushed, and the final one comes at the flush itse
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
+from voisnap_domain.agents import Transcription
 from voisnap_domain.conversations import Word
 from voisnap_media.pcm import Pcm
 
@@ -28,10 +29,10 @@ class ScriptedStt:
     provider = "scripted"
     capabilities = CAPABILITIES
 
-    def open(self, *, language: str, model: str | None = None, keyterms: tuple[str, ...] = ()) -> "ScriptedSttStream":
+    def open(self, settings: Transcription, *, keyterms: tuple[str, ...] = ()) -> "ScriptedSttStream":
         """Start listening; `model` is what will be heard."""
-        del language, keyterms
-        return ScriptedSttStream(model or DEFAULT_TEXT)
+        del keyterms
+        return ScriptedSttStream(settings.model or DEFAULT_TEXT)
 
     async def aclose(self) -> None:
         """Nothing to free."""

@@ -34,6 +34,9 @@ class ScriptedTts:
             if re.search(r"\w", sentence):
                 yield _spoken(sentence[: int(MAX_SECONDS / second_per_char)], second_per_char)
 
+    async def warm(self) -> None:
+        """Nothing to open."""
+
     async def aclose(self) -> None:
         """Nothing to free."""
 

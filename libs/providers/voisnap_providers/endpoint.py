@@ -9,7 +9,7 @@ import httpx
 import msgspec
 from voisnap_domain.endpoints import Address, endpoint_fault, is_forbidden
 
-from voisnap_providers.errors import ProviderError
+from .errors import ProviderError
 
 _KIND = "llm"
 
