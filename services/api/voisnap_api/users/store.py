@@ -53,17 +53,20 @@ async def get_for_change(tx: Tx, tenant_id: TenantId, user_id: UserId) -> User |
     )
 
 
-async def lock_owners(tx: Tx, tenant_id: TenantId) -> list[str]:
-    """The ids of a tenant's active owners, locked: of two who remove each other at the same time, one waits and is refused."""
+async def wait_for_owners(tx: Tx, tenant_id: TenantId) -> None:
+    """One transaction at a time takes an owner away. No rows are locked for it: each of two who remove each other holds the row of one."""
+    await tx.one(
+        str,
+        "SELECT pg_advisory_xact_lock(hashtextextended('owners ' || %(tenant_id)s, 0))::text AS locked",
+        tenant_id=tenant_id,
+    )
+
+
+async def owners(tx: Tx, tenant_id: TenantId) -> list[str]:
+    """The ids of a tenant's active owners."""
     return await tx.all(
         str,
-        """
-        SELECT id
-          FROM users
-         WHERE tenant_id = %(tenant_id)s AND role = 'TenantOwner' AND status = 'active'
-         ORDER BY id
-           FOR UPDATE
-        """,
+        "SELECT id FROM users WHERE tenant_id = %(tenant_id)s AND role = 'TenantOwner' AND status = 'active'",
         tenant_id=tenant_id,
     )
 

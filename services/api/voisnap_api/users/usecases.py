@@ -334,8 +334,8 @@ async def _managed(work: Work, user_id: UserId) -> User:
 
 async def _check_not_last_owner(work: Work, user: User) -> None:
     if user.role is Role.TENANT_OWNER and user.status == UserStatus.ACTIVE:
-        owners = await store.lock_owners(work.tx, user.tenant_id)
-        if owners == [user.id]:
+        await store.wait_for_owners(work.tx, user.tenant_id)
+        if await store.owners(work.tx, user.tenant_id) == [user.id]:
             raise Conflict("This is the only owner. Make somebody else an owner first.", code="last-owner")
 
 
