@@ -126,6 +126,7 @@ async def test_the_official_client_reads_the_emulator(emulator):
             await client.chat.completions.create(model="gpt-4o", messages=messages)
         with pytest.raises(openai.BadRequestError, match="max_completion_tokens"):
             await client.chat.completions.create(model="gpt-5", messages=messages, max_tokens=5)
+        assert len(emulator.forgive()) == 2, "what it refused would fail any other test"
     async with openai.AsyncOpenAI(api_key="sk-wrong", base_url=emulator.url, max_retries=0) as stranger:
         with pytest.raises(openai.AuthenticationError):
             await stranger.chat.completions.create(model="gpt-4o", messages=messages)
