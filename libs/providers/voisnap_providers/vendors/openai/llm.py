@@ -1,16 +1,17 @@
 """Language models of OpenAI, and of servers that speak its chat completions."""
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import httpx
+import msgspec
 import structlog
 from voisnap_domain.agents import Llm, LlmProvider
 
 from voisnap_providers.accounts import PLATFORM, Account
 from voisnap_providers.endpoint import Endpoint, foreign_endpoint
-from voisnap_providers.errors import ProviderError, ProviderTimeout, ProviderUnconfigured
+from voisnap_providers.errors import ProviderError, ProviderUnconfigured
 from voisnap_providers.ports.llm import (
     LlmCapabilities,
     LlmDelta,
@@ -21,14 +22,15 @@ from voisnap_providers.ports.llm import (
     StructuredReply,
     StructuredRequest,
     TextDelta,
+    ToolCallBegun,
 )
+from voisnap_providers.vendors.chat_http import ChatHttp, Rejected
 
 from . import wire
 
 OPENAI_URL = "https://api.openai.com/v1"
-MAX_REPLY_BYTES = 2_000_000
-_TIMEOUT = httpx.Timeout(60.0, connect=5.0, pool=5.0)
-_WARM_TIMEOUT = 5.0
+MAX_REMEMBERED = 1000
+_AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 
 _log = structlog.get_logger()
 
@@ -36,144 +38,223 @@ _log = structlog.get_logger()
 class OpenAiLlm:
     """Chat completions behind the ports, streamed or held to a schema. One instance serves every agent of an account."""
 
-    capabilities = LlmCapabilities(streaming=True, tools=False, structured=True)
+    capabilities = LlmCapabilities(streaming=True, tools=True, structured=True)
 
     def __init__(self, account: Account) -> None:
         self.provider = account.provider
         if self.provider == LlmProvider.OPENAI:
             account.secret()
         self._account = account
-        self._client = httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, trust_env=True)
+        self._http = ChatHttp(self.provider)
+        self._unknown: dict[tuple[str | None, str], frozenset[str]] = {}
 
     async def answer(self, request: LlmRequest) -> AsyncGenerator[LlmDelta]:
         """The reply as it is made. Closing the generator closes the response, which stops the model."""
-        body = wire.body_of(_with_passages(request), request.settings, stream=True)
-        counted: LlmUsed | None = None
-        async with self._posted(request.settings, body) as response:
-            async for chunk in wire.chunks_of(response.aiter_lines(), self.provider):
-                for choice in chunk.choices[:1]:
-                    if choice.delta.content:
-                        yield TextDelta(text=choice.delta.content)
-                    self._refuse(choice.delta.refusal, choice.finish_reason)
-                counted = (
-                    wire.used(chunk.usage) if chunk.usage else counted
-                )  # some send it with every chunk: the last counts
-        if counted is not None:
-            yield counted
+        reply = _Reply(self._http)
+        async with (
+            self._posted(request.settings, lambda without: wire.asked_of(request, without=without)) as response,
+            aclosing(self._http.events(response)) as events,
+        ):
+            async for data in events:
+                if data == wire.DONE:
+                    reply.is_done = True
+                    break
+                for delta in reply.read(data):
+                    yield delta
+            for delta in reply.ended():
+                yield delta
+            await self._http.drain(events)
 
     async def complete(self, request: StructuredRequest) -> StructuredReply:
         """An answer by a schema. A server that knows no schemas is asked for a JSON object, with the schema in the prompt."""
-        body = wire.body_of(request.messages, request.settings, stream=False)
-        body["response_format"] = wire.response_format(request.name, request.schema)
+        held = {"response_format": wire.response_format(request.name, request.schema)}
         try:
-            return await self._completed(request.settings, body)
-        except _NoSchemas:
-            order = Message(
-                role=Role.SYSTEM,
-                content=f"Answer with one JSON object by this JSON Schema: {wire.schema_text(request.schema)}",
+            return await self._completed(
+                request.settings,
+                lambda without: wire.body_of(request.messages, request.settings, without=without) | held,
             )
-            body = wire.body_of((*request.messages, order), request.settings, stream=False)
-            return await self._completed(request.settings, body | {"response_format": wire.JSON_OBJECT})
+        except Rejected as rejected:
+            if not _knows_no_schemas(rejected):
+                raise self._fault_of(rejected) from None
+        order = Message(
+            role=Role.SYSTEM,
+            content=f"Answer with one JSON object by this JSON Schema: {wire.schema_text(request.schema)}",
+        )
+        messages = (*request.messages, order)
+        loose = {"response_format": wire.JSON_OBJECT}
+        try:
+            return await self._completed(
+                request.settings, lambda without: wire.body_of(messages, request.settings, without=without) | loose
+            )
+        except Rejected as rejected:
+            raise self._fault_of(rejected) from None
 
     async def warm(self) -> None:
-        """Open a connection to the platform's own endpoint; an agent's own address is met with its first request."""
-        if self.provider != LlmProvider.OPENAI:
+        """Open a connection to the account's own endpoint; an agent's own address is met with its first request."""
+        if self.provider != LlmProvider.OPENAI and not self._account.option("base_url"):
             return
         try:
-            await self._client.head(self._account.option("base_url", OPENAI_URL), timeout=_WARM_TIMEOUT)
-        except httpx.HTTPError:
-            _log.info("provider.not_warmed", provider=self.provider)
+            endpoint, _ = await self._endpoint(None)
+        except ProviderError as error:
+            _log.info("provider.not_warmed", provider=self.provider, detail=error.detail)
+            return
+        await self._http.warm(endpoint.url, endpoint.headers(), endpoint.extensions())
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._http.aclose()
 
-    async def _completed(self, settings: Llm, body: dict[str, Any]) -> StructuredReply:
-        async with self._posted(settings, body) as response:
-            payload = await _read(response, self.provider)
-        completion = wire.completion_of(payload, self.provider)
+    async def _completed(self, settings: Llm, body: "Body") -> StructuredReply:
+        async with self._posted(settings, body, raw=True) as response:
+            payload = await self._http.read(response)
+        try:
+            completion = wire.completion_of(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise self._http.fault("The answer is no chat completion.") from None
         if not completion.choices:
-            raise ProviderError("The answer is empty.", provider=self.provider, kind=wire.KIND, retryable=True)
+            raise self._http.fault("The answer is empty.")
         choice = completion.choices[0]
-        self._refuse(choice.message.refusal, choice.finish_reason)
+        if choice.message.refusal or choice.finish_reason == "content_filter":
+            raise self._http.fault("The model refused to answer.", retryable=False)
         counted = wire.used(completion.usage) if completion.usage else LlmUsed(input_tokens=0, output_tokens=0)
         return StructuredReply(text=choice.message.content or "", used=counted)
 
-    def _refuse(self, refusal: str | None, finish_reason: str | None) -> None:
-        if refusal or finish_reason == "content_filter":
-            raise ProviderError("The model refused to answer.", provider=self.provider, kind=wire.KIND, retryable=False)
-
     @asynccontextmanager
-    async def _posted(self, settings: Llm, body: dict[str, Any]) -> AsyncGenerator[httpx.Response]:
-        endpoint, key = await self._endpoint(settings)
-        headers = {**endpoint.headers(), **({"Authorization": f"Bearer {key}"} if key else {})}
-        try:
-            async with self._client.stream(
-                "POST", endpoint.url + wire.PATH, json=body, headers=headers, extensions=endpoint.extensions()
-            ) as response:
-                if response.status_code != 200:
-                    payload = await _read(response, self.provider)
-                    if _knows_no_schemas(response.status_code, payload, body):
-                        raise _NoSchemas(self.provider)
-                    raise wire.error_of(response.status_code, payload, self.provider)
-                yield response
-        except httpx.TimeoutException as error:
-            raise ProviderTimeout(
-                f"{self.provider} did not answer in time.", provider=self.provider, kind=wire.KIND
-            ) from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ProviderError(
-                f"{self.provider} can't be reached.", provider=self.provider, kind=wire.KIND, retryable=True
-            ) from error
+    async def _posted(self, settings: Llm, body: "Body", *, raw: bool = False) -> AsyncGenerator[httpx.Response]:
+        """The answer to `body`, without the parameters that this server turned out not to take. `raw`: raises Rejected as it is."""
+        endpoint, headers = await self._endpoint(settings.base_url)
+        server = (settings.base_url, settings.model)
+        for _ in range(len(wire.OPTIONAL) + 2):
+            without = self._unknown.get(server, frozenset())
+            asked = body(without)
+            try:
+                async with self._http.posted(endpoint.url, asked, headers, endpoint.extensions()) as response:
+                    yield response
+                    return
+            except Rejected as rejected:
+                unknown = _unknown(rejected, asked)
+                if unknown is None:
+                    raise rejected if raw else self._fault_of(rejected) from None
+                if len(self._unknown) >= MAX_REMEMBERED:
+                    self._unknown.clear()
+                self._unknown[server] = without | {unknown}
 
-    async def _endpoint(self, settings: Llm) -> tuple[Endpoint, str | None]:
+    def _fault_of(self, rejected: Rejected) -> ProviderError:
+        body = wire.error_body(rejected.payload)
+        return self._http.fault_of(rejected, body.reason, is_final=body.reason == "insufficient_quota")
+
+    async def _endpoint(self, base_url: str | None) -> tuple[Endpoint, dict[str, str]]:
+        """Where to post, and with which headers. A key goes nowhere but where its owner said."""
         account = self._account
         if self.provider == LlmProvider.OPENAI:
-            return Endpoint(url=account.option("base_url", OPENAI_URL).rstrip("/")), account.secret()
+            endpoint = Endpoint(url=_path_added(account.option("base_url", OPENAI_URL)))
+            organization = account.option("organization")
+            more = {"OpenAI-Organization": organization} if organization else {}
+            return endpoint, {"Authorization": f"Bearer {account.secret()}", **more}
         own_url = account.option("base_url").rstrip("/")
-        base_url = settings.base_url or own_url
-        if not base_url:
+        url = (base_url or own_url).rstrip("/")
+        if not url:
             raise ProviderUnconfigured("The llm provider openai_compatible needs a baseUrl.")
-        if base_url.rstrip("/") == own_url:
-            key = account.secrets.get("api_key")
-            is_ours = account.id == PLATFORM
-            return Endpoint(url=own_url) if is_ours else await foreign_endpoint(own_url, self.provider), key
-        return await foreign_endpoint(base_url, self.provider), None
+        is_own = url == own_url
+        if is_own and account.id == PLATFORM:
+            endpoint = Endpoint(url=url)
+        else:
+            endpoint = await foreign_endpoint(url, self.provider)
+        trusts = is_own or (
+            account.id != PLATFORM and not own_url
+        )  # a tenant's key without an address: he wrote the agent's too
+        key = account.secrets.get("api_key") if trusts else None
+        pinned = msgspec.structs.replace(endpoint, url=_path_added(endpoint.url))
+        return pinned, {**endpoint.headers(), **_key_header(url, key)}
 
 
-class _NoSchemas(ProviderError):
-    """The server does not know `response_format: json_schema`."""
-
-    def __init__(self, provider: str) -> None:
-        super().__init__("The server knows no schemas.", provider=provider, kind=wire.KIND, retryable=False)
+Body = Callable[[frozenset[str]], dict[str, Any]]
+"""A request's body without some parameters."""
 
 
-def _knows_no_schemas(status: int, payload: bytes, body: Mapping[str, Any]) -> bool:
-    asked = body.get("response_format")
-    if status not in (400, 422) or asked is None or asked == wire.JSON_OBJECT:
+class _Reply:
+    """What a stream has said so far."""
+
+    def __init__(self, http: ChatHttp) -> None:
+        self.is_done = False
+        self._http = http
+        self._calls = wire.CallParts()
+        self._finish: str | None = None
+        self._used: LlmUsed | None = None
+        self._has_spoken = False
+
+    def read(self, data: bytes) -> list[LlmDelta]:
+        """The deltas of an event. Raises ProviderError for a refusal, an error inside the stream, and for no event at all."""
+        try:
+            chunk = wire.chunk_of(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise self._http.fault("An event is no chunk.") from None
+        if chunk.error is not None:
+            raise self._http.fault("The model failed in the middle.")
+        if chunk.usage is not None:
+            self._used = wire.used(chunk.usage)  # some send it with every chunk, growing: the last counts
+        if not chunk.choices:
+            return []
+        choice = chunk.choices[0]
+        self._finish = choice.finish_reason or self._finish
+        delta = choice.delta or wire.Delta()
+        if delta.refusal or choice.finish_reason == "content_filter":
+            raise self._http.fault("The model refused to answer.", retryable=False)
+        deltas: list[LlmDelta] = []
+        if text := delta.text:
+            self._has_spoken = True
+            deltas.append(TextDelta(text=text))
+        for part in delta.tool_calls or ():
+            try:
+                begun = self._calls.add(part)
+            except ValueError:
+                raise self._http.fault("The answer is too long.", retryable=False) from None
+            if begun is not None:
+                deltas.append(ToolCallBegun(call_id=begun[0], name=begun[1]))
+        return deltas
+
+    def ended(self) -> list[LlmDelta]:
+        """The calls and the count. Raises ProviderError for a stream that just ended, and for a reply without anything in it."""
+        if not self.is_done and self._finish is None:
+            raise self._http.fault("The stream ended too early.")
+        calls = self._calls.whole(is_cut=self._finish == "length")
+        if not calls and not self._has_spoken:
+            raise self._http.fault("The model gave no answer.")
+        return [*calls, *((self._used,) if self._used else ())]
+
+
+def _path_added(base_url: str) -> str:
+    """The address of chat completions below a base URL, which may have a query (`?api-version=` of Azure)."""
+    url = httpx.URL(base_url)
+    return str(url.copy_with(path=url.path.rstrip("/") + wire.PATH))
+
+
+def _key_header(base_url: str, key: str | None) -> dict[str, str]:
+    if key is None:
+        return {}
+    url = httpx.URL(base_url)
+    if url.host.endswith(_AZURE_HOSTS) or "api-version" in url.params:
+        return {"api-key": key}
+    return {"Authorization": f"Bearer {key}"}
+
+
+def _unknown(rejected: Rejected, asked: dict[str, Any]) -> str | None:
+    """The parameter that a server says it does not take, if the request can do without it."""
+    if rejected.status not in (400, 422):
+        return None
+    fault = wire.error_body(rejected.payload)
+    said = f"{fault.param or ''} {fault.message or rejected.payload[:2000].decode(errors='replace')}"
+    droppable = [name for name in asked if name in wire.OPTIONAL or name == "max_tokens"]
+    named = [name for name in droppable if fault.param == name] or [name for name in droppable if name in said]
+    return named[0] if named else None
+
+
+def _knows_no_schemas(rejected: Rejected) -> bool:
+    if rejected.status not in (400, 422):
         return False
-    fault = wire.error_body(payload)
-    return (
-        "response_format" in (fault.param or "") or "response_format" in fault.message or "json_schema" in fault.message
-    )
-
-
-def _with_passages(request: LlmRequest) -> tuple[Message, ...]:
-    if not request.passages:
-        return request.messages
-    known = Message(role=Role.SYSTEM, content="What you know that may help:\n\n" + "\n\n".join(request.passages))
-    place = 1 if request.messages and request.messages[0].role is Role.SYSTEM else 0
-    return (*request.messages[:place], known, *request.messages[place:])
-
-
-async def _read(response: httpx.Response, provider: str) -> bytes:
-    """The body, if it is of a sane size."""
-    payload = bytearray()
-    async for piece in response.aiter_bytes():
-        payload += piece
-        if len(payload) > MAX_REPLY_BYTES:
-            raise ProviderError("The answer is too long.", provider=provider, kind=wire.KIND, retryable=False)
-    return bytes(payload)
+    fault = wire.error_body(rejected.payload)
+    message = fault.message or ""
+    return "response_format" in (fault.param or "") or "response_format" in message or "json_schema" in message
 
 
 def make(account: Account) -> OpenAiLlm:
