@@ -8,14 +8,8 @@ import pytest
 from voisnap_domain.agents import Llm, LlmProvider, Voice, VoiceProvider
 from voisnap_providers.errors import ProviderError, ProviderTimeout
 from voisnap_providers.ports.llm import LlmCapabilities, LlmRequest, TextDelta
-from voisnap_providers.resilience import (
-    CircuitBreaker,
-    Policy,
-    ResilientEmbedder,
-    ResilientLlm,
-    ResilientStt,
-    ResilientTts,
-)
+from voisnap_providers.resilience import CircuitBreaker, Link, Policy, ResilientEmbedder, ResilientLlm, ResilientTts
+from voisnap_providers.resilient_stt import ResilientStt
 from voisnap_testkit.fakes_speech import FakeStt, FakeTts, listening
 
 pytestmark = [pytest.mark.unit, pytest.mark.virtual_time]
@@ -57,7 +51,7 @@ class Model:
 
 
 def chain(*models: Model, **options) -> ResilientLlm:
-    return ResilientLlm(models, policy=Policy(**options), random=lambda: 1.0)
+    return ResilientLlm(tuple(map(Link, models)), policy=Policy(**options), random=lambda: 1.0)
 
 
 async def words(llm: ResilientLlm) -> list[str]:
@@ -146,7 +140,7 @@ def test_a_breaker_lets_one_probe_through_at_a_time():
 
 async def test_voices_and_recognisers_fall_back_too():
     down = ProviderError("no voice", provider="a", kind="tts", retryable=False)
-    tts = ResilientTts((FakeTts(error=down), FakeTts()), random=lambda: 0.5)
+    tts = ResilientTts((Link(FakeTts(error=down)), Link(FakeTts())), random=lambda: 0.5)
     assert [chunk.text async for chunk in tts.speak("Hello. Bye.", VOICE)] == ["Hello.", "Bye."]
 
     class Deaf(FakeStt):
@@ -154,7 +148,7 @@ async def test_voices_and_recognisers_fall_back_too():
             raise ProviderError("deaf", provider="a", kind="stt", retryable=False)
 
     working = FakeStt(["hi"])
-    ResilientStt((Deaf(), working), random=lambda: 0.5).open(listening(language="en"))
+    ResilientStt((Link(Deaf()), Link(working)), random=lambda: 0.5).open(listening(language="en"))
     assert len(working.streams) == 1
 
 

@@ -1,209 +1,444 @@
-"""Timeouts, retries, fallback and circuit breaking, written once as wrappers of the ports.
+"""Deadlines, retries, fallback, hedging and circuit breaking, written once as wrappers of the ports.
 
-A chain of providers is tried in order. As long as nothing came out, a failed call is repeated (with growing pauses) and then handed to
-the next provider; once something was heard there is no way back, and the error goes on. A provider that failed several times in a row
-is left alone for a while.
+A chain of providers is tried in order, the first choice first as long as it does well, then the healthiest of the others. As long as nothing
+came out, a failed call goes to the next provider, and when all failed, after a pause, to those that may recover once more. A reply of a
+language model that has begun is not begun anew; a voice that fails in the middle is followed by the next one from the word it got to.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
-from typing import Any, TypeVar
+from contextlib import aclosing, suppress
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import numpy as np
 import structlog
-from voisnap_domain.agents import Transcription, Voice
+from voisnap_domain.agents import Llm, Transcription, Voice
 
-from .errors import ProviderError, ProviderTimeout
+from .circuits import CircuitBreaker, Clock
+from .errors import ProviderAuthError, ProviderError, ProviderTimeout
 from .ports.embeddings import Embedder
-from .ports.llm import LanguageModel, LlmDelta, LlmRequest, StructuredModel, StructuredReply, StructuredRequest
-from .ports.stt import SpeechToText, SttStream
+from .ports.llm import LanguageModel, LlmDelta, LlmRequest, LlmUsed, StructuredModel, StructuredReply, StructuredRequest
 from .ports.tts import SpeechChunk, TextToSpeech
+from .slots import AccountLimits, Slots
+
+__all__ = [
+    "Chain",
+    "CircuitBreaker",
+    "Link",
+    "Policy",
+    "ProviderBusy",
+    "ResilientEmbedder",
+    "ResilientLlm",
+    "ResilientStructured",
+    "ResilientTts",
+]
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
-Clock = Callable[[], float]
+P = TypeVar("P")
+S = TypeVar("S", Llm, Voice, Transcription)
+
+PROBE_SECONDS = 1.0
+"""How long a provider that failed of late may take for its first output when another one waits behind it."""
+PACE_FACTOR = 4.0
+"""A provider that takes so many times as long as usual is not coming."""
+LEAST_PATIENCE = 1.0
+SLOT_SECONDS = 0.4
+"""How long a call waits for a free slot of an account before it goes to the next provider."""
+SPILL_SECONDS = 0.02
+"""A word may end so much after the audio it was given with."""
+WARMED = 2
+"""Providers of a chain whose connections are opened beforehand."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds to the first output, between outputs and for all of it; calls to one provider; the pause before the second call, doubled
-    for each one after and varied by `random` (0..1) between half and whole."""
+    """Seconds to the first output where nobody else is left, and (`switch_timeout`) where another provider is: that one follows the
+    provider's usual pace, once it is known. `gap_timeout` is between outputs, `total_timeout` until the first one of all tries.
+
+    `attempts`: rounds through the chain; the pause before the second is `backoff`, doubled for each one after and varied by `random` (0..1)
+    between half and whole. A provider that failed in this chain comes last for `rest_seconds`; `stays`: the chain keeps to the one that took
+    over. With `hedge_after` a second provider is asked when the first has said nothing for so long; the first that begins is heard.
+    """
 
     first_timeout: float = 5.0
+    switch_timeout: float = 3.0
     gap_timeout: float = 5.0
     total_timeout: float = 60.0
     attempts: int = 2
     backoff: float = 0.1
     longest_backoff: float = 2.0
+    rest_seconds: float = 10.0
+    stays: bool = False
+    hedge_after: float | None = None
 
 
-class CircuitBreaker:
-    """Opens after `failures` in a row and lets one call through every `rest_seconds` until one succeeds."""
-
-    def __init__(self, *, failures: int = 5, rest_seconds: float = 20.0, clock: Clock | None = None) -> None:
-        self._limit = failures
-        self._rest = rest_seconds
-        self._clock = clock or (lambda: asyncio.get_running_loop().time())
-        self._failed = 0
-        self._closed_until = 0.0
-
-    def allows(self) -> bool:
-        """Whether to call now; a probe that is let through delays the next one."""
-        if self._failed < self._limit:
-            return True
-        if self._clock() < self._closed_until:
-            return False
-        self._closed_until = self._clock() + self._rest
-        return True
-
-    def succeeded(self) -> None:
-        """A call went well."""
-        self._failed = 0
-
-    def failed(self) -> None:
-        """A call failed."""
-        self._failed += 1
-        if self._failed >= self._limit:
-            self._closed_until = self._clock() + self._rest
+class ProviderBusy(ProviderError):
+    """No slot of the account was free in time: no fault of the provider."""
 
 
-class _Chain:
-    """Providers of one kind with their breakers."""
+class Link(Generic[P, S]):
+    """One provider of a chain with what it is to be asked for: without `settings`, what the caller says.
+
+    `circuit` is shared by all who use the account; `is_last_resort`: the platform's own choice, taken after all of the agent's.
+    """
 
     def __init__(
-        self, providers: tuple[Any, ...], kind: str, policy: Policy, random: Callable[[], float], clock: Clock | None
+        self,
+        port: P,
+        settings: S | None = None,
+        *,
+        circuit: CircuitBreaker | None = None,
+        account: str = "platform",
+        limits: AccountLimits | None = None,
+        is_last_resort: bool = False,
+        clock: Clock | None = None,
     ) -> None:
-        if not providers:
+        self.port: Any = port
+        self.settings = settings
+        self.circuit = circuit or CircuitBreaker(clock=clock)
+        self.account = account
+        self.limits = limits or AccountLimits()
+        self.is_last_resort = is_last_resort
+        self.rests_until = -math.inf
+        self._misfit = CircuitBreaker(clock=clock)
+
+    @property
+    def provider(self) -> str:
+        """The vendor's name."""
+        return str(self.port.provider)
+
+    @property
+    def label(self) -> str:
+        """What of the vendor is used, for its pace."""
+        match self.settings:
+            case Llm(model=model):
+                return model
+            case Voice(voice_id=voice_id):
+                return voice_id
+            case Transcription(model=model):
+                return model or ""
+            case _:
+                return ""
+
+    def allows(self) -> bool:
+        """Whether to call now."""
+        return self._misfit.allows() and self.circuit.allows()
+
+    def worked(self) -> None:
+        """A call went well."""
+        self._misfit.succeeded()
+        self.circuit.succeeded()
+
+    def failed(self, error: ProviderError) -> None:
+        """A call failed. What is wrong with the request alone (an unknown model, a refusal) says nothing about the provider."""
+        if isinstance(error, ProviderBusy):
+            return
+        if isinstance(error, ProviderAuthError):
+            self.circuit.refused()
+        elif error.retryable:
+            self.circuit.failed(retry_after=error.retry_after)
+        else:
+            self._misfit.failed()
+
+
+class Chain(Generic[P, S]):
+    """Providers of one kind, in the order they are wanted."""
+
+    def __init__(
+        self,
+        links: tuple[Link[P, S], ...],
+        kind: str,
+        policy: Policy,
+        random: Callable[[], float],
+        *,
+        slots: Slots | None = None,
+    ) -> None:
+        if not links:
             raise ValueError("a chain needs at least one provider")
-        self.providers = providers
+        self.links = links
         self.kind = kind
         self.policy = policy
+        self.slots = slots
         self._random = random
-        self._breakers = tuple(CircuitBreaker(clock=clock) for _ in providers)
+        self._current: Link[P, S] | None = None
 
-    async def stream(self, start: Callable[[Any], AsyncGenerator[T]]) -> AsyncGenerator[T]:
-        """Outputs of the first provider that gives any."""
-        deadline = asyncio.get_running_loop().time() + self.policy.total_timeout
+    def order(self) -> list[Link[P, S]]:
+        """The links, those to try first in front."""
+        now = asyncio.get_running_loop().time()
+
+        def place(index: int, link: Link[P, S]) -> tuple[bool, bool, bool, bool, float, int]:
+            keeps = self.policy.stays and link is self._current
+            return (
+                now < link.rests_until,
+                not keeps,
+                index > 0,
+                link.is_last_resort,
+                -round(link.circuit.health, 1),
+                index,
+            )
+
+        return [link for _, link in sorted(enumerate(self.links), key=lambda item: place(*item))]
+
+    async def stream(
+        self, start: Callable[[Link[P, S]], AsyncGenerator[T]], *, resumes: Callable[[], bool] | None = None
+    ) -> AsyncGenerator[T]:
+        """Outputs of the first provider that gives any. One that fails after that is followed by the next when `resumes`, called then, says
+        that there is more to come; without it the error goes on."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.policy.total_timeout
         last: ProviderError | None = None
-        for provider, breaker in zip(self.providers, self._breakers, strict=True):
-            if not breaker.allows():
-                last = last or self._resting(provider)
-                continue
-            for attempt in range(self.policy.attempts):
+        hopeless: set[int] = set()
+        for attempt in range(self.policy.attempts):
+            if attempt:
+                if last is None or len(hopeless) == len(self.links):
+                    break
+                await self._pause(attempt - 1)
+            waiting = [link for link in self.order() if id(link) not in hopeless]
+            while waiting:
+                link = waiting.pop(0)
+                was_open = link.circuit.is_open
+                if not link.allows():
+                    last = last or self.resting(link)
+                    continue
                 began = False
                 try:
-                    async with aclosing(self._timed(start(provider), provider, deadline)) as outputs:
+                    async with aclosing(self._tried(link, waiting, start, deadline, probes=was_open)) as outputs:
                         async for output in outputs:
                             began = True
                             yield output
+                    return
                 except ProviderError as error:
-                    breaker.failed()
-                    last = error
-                    self._note(provider, error, attempt)
-                    if began or asyncio.get_running_loop().time() >= deadline:
+                    last = worse(last, error)
+                    if began and resumes is None:
                         raise
-                    if not error.retryable or attempt + 1 >= self.policy.attempts:
-                        break
-                    await self._pause(attempt)
-                    continue
-                breaker.succeeded()
-                return
-        raise last or self._resting(self.providers[0])
+                    if began and resumes is not None:
+                        if not resumes():
+                            return
+                        deadline = loop.time() + self.policy.total_timeout
+                    if loop.time() >= deadline:
+                        raise last from error
+                    if not error.retryable:
+                        hopeless.add(id(link))
+                    self._tell_switch(link, waiting)
+        raise last or self.resting(self.links[0])
 
-    async def call(self, start: Callable[[Any], Awaitable[T]]) -> T:
+    async def call(self, start: Callable[[Link[P, S]], Awaitable[T]]) -> T:
         """The result of the first provider that gives one."""
 
-        async def once(provider: Any) -> AsyncGenerator[T]:
-            yield await start(provider)
+        async def once(link: Link[P, S]) -> AsyncGenerator[T]:
+            yield await start(link)
 
         async with aclosing(self.stream(once)) as results:
             return await anext(results)
 
-    def first_open(self, start: Callable[[Any], T]) -> T:
-        """The result of the first provider that neither rests nor refuses."""
-        last: ProviderError | None = None
-        for provider, breaker in zip(self.providers, self._breakers, strict=True):
-            if not breaker.allows():
-                last = last or self._resting(provider)
-                continue
-            try:
-                return start(provider)
-            except ProviderError as error:
-                breaker.failed()
-                last = error
-        raise last or self._resting(self.providers[0])
+    async def warm(self) -> None:
+        """Open connections of those that will be asked first."""
+        warmed: set[int] = set()
+        for link in self.order()[:WARMED]:
+            if id(link.port) not in warmed:
+                warmed.add(id(link.port))
+                await link.port.warm()
 
     async def aclose(self) -> None:
-        for provider in self.providers:
-            await provider.aclose()
+        """Close every provider once."""
+        for port in {id(link.port): link.port for link in self.links}.values():
+            await port.aclose()
 
-    async def _timed(self, outputs: AsyncGenerator[T], provider: Any, deadline: float) -> AsyncGenerator[T]:
-        loop = asyncio.get_running_loop()
-        patience = self.policy.first_timeout
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout_at(min(loop.time() + patience, deadline)):
-                        output = await anext(outputs)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError:
-                    raise ProviderTimeout(
-                        f"{provider.provider} did not answer in time.", provider=provider.provider, kind=self.kind
-                    ) from None
+    # --- one try
+
+    async def _tried(
+        self,
+        link: Link[P, S],
+        waiting: list[Link[P, S]],
+        start: Callable[[Link[P, S]], AsyncGenerator[T]],
+        deadline: float,
+        *,
+        probes: bool,
+    ) -> AsyncGenerator[T]:
+        """One provider's outputs, or those of a second one that was asked while the first kept silent."""
+        patience = self._patience(link, waiting, probes=probes)
+        first = self._attempt(link, start, deadline, patience)
+        hedge_after = self.policy.hedge_after
+        if hedge_after is None or hedge_after >= patience:
+            chosen, beginning = first, None
+        else:
+            chosen, beginning = await self._raced(link, first, waiting, start, deadline, hedge_after)
+        async with aclosing(chosen):
+            if beginning is not None:
+                yield beginning[0]
+            async for output in chosen:
                 yield output
-                patience = self.policy.gap_timeout
+
+    async def _attempt(
+        self, link: Link[P, S], start: Callable[[Link[P, S]], AsyncGenerator[T]], deadline: float, patience: float
+    ) -> AsyncGenerator[T]:
+        loop = asyncio.get_running_loop()
+        lease = await self.lease(link, patience=min(SLOT_SECONDS, max(0.0, deadline - loop.time())))
+        asked = loop.time()
+        began = False
+        try:
+            async with aclosing(start(link)) as outputs:
+                while True:
+                    limit = loop.time() + self.policy.gap_timeout if began else min(asked + patience, deadline)
+                    try:
+                        async with asyncio.timeout_at(limit):
+                            output = await anext(outputs)
+                    except StopAsyncIteration:
+                        break
+                    except TimeoutError:
+                        if not began:
+                            link.circuit.began(link.label, loop.time() - asked)
+                        raise ProviderTimeout(
+                            f"{link.provider} did not answer in time.", provider=link.provider, kind=self.kind
+                        ) from None
+                    if not began:
+                        began = True
+                        link.circuit.began(link.label, loop.time() - asked)
+                    yield output
+            link.worked()
+        except ProviderError as error:
+            self.note(link, error)
+            raise
+        except (GeneratorExit, asyncio.CancelledError):
+            if began:
+                link.worked()
+            raise
         finally:
-            await outputs.aclose()
+            if lease is not None:
+                await lease.release()
+
+    async def _raced(
+        self,
+        link: Link[P, S],
+        first: AsyncGenerator[T],
+        waiting: list[Link[P, S]],
+        start: Callable[[Link[P, S]], AsyncGenerator[T]],
+        deadline: float,
+        hedge_after: float,
+    ) -> tuple[AsyncGenerator[T], tuple[T] | None]:
+        """The generator that begins first, with its first output; None when it ended without any. The other one is stopped."""
+        runs = {asyncio.create_task(_begun(first), name="provider"): first}
+        try:
+            done, _ = await asyncio.wait(runs, timeout=hedge_after)
+            if not done:
+                second = waiting.pop(0) if waiting and waiting[0].allows() else link
+                log.info("provider.hedged", kind=self.kind, provider=link.provider, second=second.provider)
+                other = self._attempt(second, start, deadline, self._patience(second, waiting, probes=False))
+                runs[asyncio.create_task(_begun(other), name="provider")] = other
+            failure: ProviderError = ProviderTimeout(
+                f"{link.provider} did not answer.", provider=link.provider, kind=self.kind
+            )
+            while runs:
+                done, _ = await asyncio.wait(runs, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    generator = runs.pop(task)
+                    try:
+                        return generator, task.result()
+                    except ProviderError as error:
+                        failure = error
+            raise failure
+        finally:
+            for task in runs:
+                task.cancel()
+            for task, generator in runs.items():
+                with suppress(asyncio.CancelledError, ProviderError):
+                    await task
+                await generator.aclose()
+
+    def _patience(self, link: Link[P, S], waiting: list[Link[P, S]], *, probes: bool) -> float:
+        policy = self.policy
+        others = [other for other in waiting if not other.circuit.is_open]
+        if not others:
+            return policy.first_timeout
+        if probes:
+            return min(policy.first_timeout, policy.switch_timeout, PROBE_SECONDS)
+        pace = link.circuit.pace(link.label)
+        if pace is None:
+            return min(policy.first_timeout, policy.switch_timeout)
+        return min(policy.first_timeout, max(LEAST_PATIENCE, PACE_FACTOR * pace))
+
+    async def lease(self, link: Link[P, S], *, patience: float) -> Any:
+        """A slot of the link's account, if it has limits. Raises `ProviderBusy`."""
+        if self.slots is None or link.limits.is_open:
+            return None
+        lease = await self.slots.take(self.kind, link.account, link.limits, patience=patience)
+        if lease is None:
+            raise ProviderBusy(
+                f"The account of {link.provider} has no room at the moment.",
+                provider=link.provider,
+                kind=self.kind,
+                retryable=True,
+            )
+        return lease
+
+    def note(self, link: Link[P, S], error: ProviderError) -> None:
+        """Remember and log a failure."""
+        link.failed(error)
+        if error.retryable and not isinstance(error, ProviderBusy) and len(self.links) > 1:
+            link.rests_until = asyncio.get_running_loop().time() + self.policy.rest_seconds
+        log.warning(
+            "provider.call_failed",
+            kind=self.kind,
+            provider=link.provider,
+            retryable=error.retryable,
+            detail=error.detail,
+        )
+
+    def settled(self, link: Link[P, S]) -> None:
+        """This one took over."""
+        self._current = link
 
     async def _pause(self, attempt: int) -> None:
         pause = min(self.policy.backoff * 2**attempt, self.policy.longest_backoff)
         await asyncio.sleep(pause * (0.5 + 0.5 * self._random()))
 
-    def _note(self, provider: Any, error: ProviderError, attempt: int) -> None:
-        log.warning(
-            "provider.call_failed",
-            kind=self.kind,
-            provider=provider.provider,
-            attempt=attempt + 1,
-            detail=error.detail,
-        )
+    def _tell_switch(self, link: Link[P, S], waiting: list[Link[P, S]]) -> None:
+        if waiting:
+            log.info("provider.switched", kind=self.kind, provider=link.provider, to=waiting[0].provider)
 
-    def _resting(self, provider: Any) -> ProviderError:
+    def resting(self, link: Link[P, S]) -> ProviderError:
+        """The error of a provider that is not asked at all."""
         return ProviderError(
-            f"{provider.provider} failed repeatedly and is not called for a moment.",
-            provider=provider.provider,
+            f"{link.provider} failed repeatedly and is not called for a moment.",
+            provider=link.provider,
             kind=self.kind,
             retryable=True,
         )
 
 
 class ResilientLlm:
-    """A chain of language models as one."""
+    """A chain of language models as one: each is asked with its own settings."""
 
     def __init__(
         self,
-        chain: tuple[LanguageModel, ...],
+        links: tuple[Link[LanguageModel, Llm], ...],
         *,
         policy: Policy | None = None,
         random: Callable[[], float],
-        clock: Clock | None = None,
+        slots: Slots | None = None,
     ) -> None:
-        self._chain = _Chain(chain, "llm", policy or Policy(), random, clock)
-        self.provider = chain[0].provider
-        self.capabilities = chain[0].capabilities
+        self._chain = Chain(links, "llm", policy or Policy(), random, slots=slots)
+        self.provider = links[0].provider
+        self.capabilities = links[0].port.capabilities
 
     async def answer(self, request: LlmRequest) -> AsyncGenerator[LlmDelta]:
-        """The reply of the first model that begins one."""
-        async with aclosing(self._chain.stream(lambda model: model.answer(request))) as deltas:
+        """The reply of the first model that begins one. A stream that ends without anything at all counts as failed."""
+        async with aclosing(self._chain.stream(lambda link: _answer_of(link, request))) as deltas:
             async for delta in deltas:
                 yield delta
 
+    async def prepare(self, prompt: str) -> None:
+        """Let the first choice work out the prompt, if it can. Raises ProviderError."""
+        prepare = getattr(self._chain.links[0].port, "prepare", None)
+        if prepare is not None:
+            await prepare(prompt)
+
     async def warm(self) -> None:
-        """Open a connection of the first choice."""
-        await self._chain.providers[0].warm()
+        """Open connections of those that will be asked first."""
+        await self._chain.warm()
 
     async def aclose(self) -> None:
         """Close every model of the chain."""
@@ -211,22 +446,23 @@ class ResilientLlm:
 
 
 class ResilientStructured:
-    """A chain of models that answer by a schema as one."""
+    """Retries for a model that answers by a schema."""
 
     def __init__(
         self,
-        chain: tuple[StructuredModel, ...],
+        models: tuple[StructuredModel, ...],
         *,
         policy: Policy | None = None,
         random: Callable[[], float],
         clock: Clock | None = None,
     ) -> None:
-        self._chain = _Chain(chain, "llm", policy or Policy(first_timeout=60.0), random, clock)
-        self.provider = chain[0].provider
+        links = tuple(Link[StructuredModel, Llm](model, clock=clock) for model in models)
+        self._chain = Chain(links, "llm", policy or Policy(first_timeout=60.0, switch_timeout=60.0), random)
+        self.provider = models[0].provider
 
     async def complete(self, request: StructuredRequest) -> StructuredReply:
         """The answer of the first model that gives one."""
-        return await self._chain.call(lambda model: model.complete(request))
+        return await self._chain.call(lambda link: link.port.complete(request))
 
     async def aclose(self) -> None:
         """Close every model of the chain."""
@@ -234,29 +470,50 @@ class ResilientStructured:
 
 
 class ResilientTts:
-    """A chain of voices as one. A fallback voice may have another rate; every chunk carries its own."""
+    """A chain of voices as one. A fallback voice may have another rate; every chunk carries its own.
+
+    The voice that took over stays. One that fails in the middle of a text is followed by the next from the word that it got to.
+    """
 
     def __init__(
         self,
-        chain: tuple[TextToSpeech, ...],
+        links: tuple[Link[TextToSpeech, Voice], ...],
         *,
         policy: Policy | None = None,
         random: Callable[[], float],
-        clock: Clock | None = None,
+        slots: Slots | None = None,
     ) -> None:
-        self._chain = _Chain(chain, "tts", policy or Policy(), random, clock)
-        self.provider = chain[0].provider
-        self.capabilities = chain[0].capabilities
+        policy = policy or Policy(rest_seconds=math.inf, stays=True)
+        self._chain = Chain(links, "tts", policy, random, slots=slots)
+        self.provider = links[0].provider
+        self.capabilities = links[0].port.capabilities
 
     async def speak(self, text: str, voice: Voice) -> AsyncGenerator[SpeechChunk]:
-        """The audio of the first voice that begins to speak."""
-        async with aclosing(self._chain.stream(lambda provider: provider.speak(text, voice))) as chunks:
+        """The audio of the text, by the first voice that gives any."""
+        rest = text.split()
+
+        async def spoken(link: Link[TextToSpeech, Voice]) -> AsyncGenerator[SpeechChunk]:
+            wanted = text if len(rest) == len(text.split()) else " ".join(rest)
+            sounds = False
+            async with aclosing(link.port.speak(wanted, link.settings or voice)) as chunks:
+                async for chunk in chunks:
+                    if not sounds and len(chunk.audio):
+                        sounds = True
+                        self._chain.settled(link)
+                    del rest[: words_in(chunk)]
+                    yield chunk
+            if not sounds and has_words(wanted):
+                raise ProviderError(
+                    f"{link.provider} gave no sound.", provider=link.provider, kind="tts", retryable=True
+                )
+
+        async with aclosing(self._chain.stream(spoken, resumes=lambda: has_words(" ".join(rest)))) as chunks:
             async for chunk in chunks:
                 yield chunk
 
     async def warm(self) -> None:
-        """Open a connection of the first choice."""
-        await self._chain.providers[0].warm()
+        """Open connections of those that will be asked first."""
+        await self._chain.warm()
 
     async def aclose(self) -> None:
         """Close every voice of the chain."""
@@ -274,39 +531,56 @@ class ResilientEmbedder:
         random: Callable[[], float],
         clock: Clock | None = None,
     ) -> None:
-        self._chain = _Chain((embedder,), "embeddings", policy or Policy(first_timeout=30.0), random, clock)
+        links = (Link[Embedder, Llm](embedder, clock=clock),)
+        self._chain = Chain(links, "embeddings", policy or Policy(first_timeout=30.0), random)
         self.provider = embedder.provider
         self.model = embedder.model
         self.dimensions = embedder.dimensions
 
     async def embed(self, texts: tuple[str, ...]) -> np.ndarray:
         """Unit vectors."""
-        return await self._chain.call(lambda embedder: embedder.embed(texts))
+        return await self._chain.call(lambda link: link.port.embed(texts))
 
     async def aclose(self) -> None:
         """Close the embedder."""
         await self._chain.aclose()
 
 
-class ResilientStt:
-    """A chain of recognisers: a call's stream is opened at the first one that can. A stream that fails later ends with its error."""
+def words_in(chunk: SpeechChunk) -> int:
+    """How many words of its text a chunk holds whole: one that goes on after its audio does not count."""
+    if not chunk.words:
+        return len(chunk.text.split())
+    seconds = chunk.audio.seconds + SPILL_SECONDS
+    return sum(word.end <= seconds for word in chunk.words)
 
-    def __init__(
-        self,
-        chain: tuple[SpeechToText, ...],
-        *,
-        policy: Policy | None = None,
-        random: Callable[[], float],
-        clock: Clock | None = None,
-    ) -> None:
-        self._chain = _Chain(chain, "stt", policy or Policy(), random, clock)
-        self.provider = chain[0].provider
-        self.capabilities = chain[0].capabilities
 
-    def open(self, settings: Transcription, *, keyterms: tuple[str, ...] = ()) -> SttStream:
-        """Start listening at the first recogniser that takes the language."""
-        return self._chain.first_open(lambda recogniser: recogniser.open(settings, keyterms=keyterms))
+def has_words(text: str) -> bool:
+    """Whether there is anything to say."""
+    return any(character.isalnum() for character in text)
 
-    async def aclose(self) -> None:
-        """Close every recogniser of the chain."""
-        await self._chain.aclose()
+
+async def _answer_of(link: Link[LanguageModel, Llm], request: LlmRequest) -> AsyncGenerator[LlmDelta]:
+    if link.settings is not None and link.settings is not request.settings:
+        request = msgspec.structs.replace(request, settings=link.settings)
+    answers = False
+    async with aclosing(link.port.answer(request)) as deltas:
+        async for delta in deltas:
+            if not answers:
+                if isinstance(delta, LlmUsed):
+                    break
+                answers = True
+            yield delta
+    if not answers:
+        raise ProviderError(f"{link.provider} gave no answer.", provider=link.provider, kind="llm", retryable=True)
+
+
+async def _begun(outputs: AsyncGenerator[T]) -> tuple[T] | None:
+    try:
+        return (await anext(outputs),)
+    except StopAsyncIteration:
+        return None
+
+
+def worse(before: ProviderError | None, error: ProviderError) -> ProviderError:
+    """The error to tell of two: one that may pass, if there is one."""
+    return before if before is not None and before.retryable and not error.retryable else error
