@@ -10,6 +10,7 @@ SessionId = NewType("SessionId", str)
 ConversationId = NewType("ConversationId", str)
 NodeId = NewType("NodeId", str)
 EventId = NewType("EventId", str)
+ProviderCredentialId = NewType("ProviderCredentialId", str)
 
 PREFIXES: dict[str, str] = {
     "tenant": "ten",
@@ -26,5 +27,6 @@ PREFIXES: dict[str, str] = {
     "agent_test": "test",
     "widget_key": "wgt",
     "knowledge_base": "kb",
+    "provider_credential": "pcred",
 }
 """Prefix of each kind, as the documentation prints them."""

@@ -14,6 +14,7 @@ import msgspec
 from .agents import AgentSnapshot
 from .errors import Conflict
 from .ids import ConversationId, NodeId, SessionId, TenantId
+from .provider_credentials import SealedCredential
 from .tenants import Environment
 
 
@@ -88,7 +89,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session is opened with; never changes while it lives."""
+    """What a session is opened with; never changes while it lives. `credentials`: the tenant's own access to providers, sealed."""
 
     session_id: SessionId
     conversation_id: ConversationId
@@ -101,6 +102,11 @@ class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
     created_at: datetime
     max_concurrent: int | None = None
+    credentials: tuple[SealedCredential, ...] = ()
+
+    def told(self) -> "SessionPlan":
+        """The plan as events tell it: without credentials, which nobody needs who was not asked to hold the session."""
+        return msgspec.structs.replace(self, credentials=()) if self.credentials else self
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """One API on a real database and Redis, a bus and a blob store in memory, and a runtime that answers what the test says."""
 
 import asyncio
+import base64
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -31,6 +32,8 @@ from voisnap_kit.work import Caller, begin_as_system
 from voisnap_proto.requests import OPEN_SESSION, IceServer, OpenSession, SessionOpened
 from voisnap_providers.ports.blobs import BlobInfo, BlobNotFound
 from voisnap_testkit.memory_bus import MemoryBus
+
+SEALING_KEYS = "test:" + base64.b64encode(b"s" * 32).decode()
 
 PASSWORD = "correct horse battery staple"
 
@@ -252,6 +255,7 @@ def settings(redis_url: str) -> Settings:
         blobs_signing_key=Secret("k" * 32),
         jwt_private_key_file=None,  # type: ignore[arg-type]
         rate_limit_factor=0,
+        voisnap_sealing_keys=Secret(SEALING_KEYS),
     )
 
 
@@ -264,14 +268,16 @@ async def database(database_for: Callable[..., Any]) -> AsyncGenerator[Database]
 
 @pytest.fixture
 def start_api(settings: Settings, database: Database) -> Callable[..., Any]:
-    """`start_api(rate_limit_factor=1)`: an API with other settings."""
+    """`start_api(rate_limit_factor=1)`: an API with other settings. `environ` are the platform's accounts: none."""
 
     @asynccontextmanager
-    async def start(**changes: Any) -> AsyncGenerator[Api]:
+    async def start(*, environ: dict[str, str] | None = None, **changes: Any) -> AsyncGenerator[Api]:
         changed = msgspec.structs.replace(settings, **changes)
         bus, blobs, signer = MemoryBus(), MemoryBlobs(), TokenSigner.generate()
         async with await Redis.open(settings.redis_url) as redis:
-            app: Litestar = build(changed, database=database, redis=redis, bus=bus, blobs=blobs, signer=signer)
+            app: Litestar = build(
+                changed, database=database, redis=redis, bus=bus, blobs=blobs, signer=signer, environ=environ or {}
+            )
             transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
             async with (
                 running(app),

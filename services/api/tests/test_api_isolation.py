@@ -48,6 +48,7 @@ BODIES: dict[str, Any] = {
     "agents.test": {"channel": "webchat"},
     "users.change": {"firstName": "Eve"},
     "agents.update": {"description": "x"},
+    "provider_credentials.create": {"provider": "openai", "name": "Ours", "secrets": {"apiKey": "sk-0123456789abcdef"}},
 }
 """Bodies that pass validation, where the one made from the schema does not."""
 
@@ -125,9 +126,13 @@ async def things(api: Any, owner: dict[str, str]) -> dict[str, str]:
         await api.tell(event)
     tagged = await api.client.post(f"{call.url}/tags", json={"tags": ["vip"]}, headers=owner)
     assert (test.status_code, key.status_code, tagged.status_code) == (202, 201, 200), test.text + key.text
+    body = BODIES["provider_credentials.create"]
+    credential = await api.client.post("/api/v1/provider-credentials", json=body, headers=owner)
+    assert credential.status_code == 201, credential.text
     return {
         "agentId": agent["id"],
         "conversationId": call.id,
+        "credentialId": credential.json()["id"],
         "first": "1",
         "second": "2",
         "number": "1",
@@ -142,7 +147,7 @@ async def things(api: Any, owner: dict[str, str]) -> dict[str, str]:
 def test_every_path_parameter_is_known_here():
     known = {
         *("agentId", "conversationId", "first", "second", "number", "keyId", "passkeyId", "tag", "testSessionId"),
-        "userId",
+        *("userId", "credentialId"),
     }
     assert set(NOWHERE) <= known, "make one of it in `things` (and name it here), so that it is tried by other tenants"
 

@@ -162,6 +162,8 @@ TABLES = {
     "conversation_marks": "INSERT INTO conversation_marks SELECT 'ten_a', 'live', now(), 'conv_1'"
     " WHERE NOT EXISTS (SELECT FROM conversation_marks)",
     "cors_origins": "INSERT INTO cors_origins VALUES ('ten_a', 'live', 'https://acme.test')",
+    "provider_credentials": "INSERT INTO provider_credentials (id, tenant_id, environment, provider, name, sealed, sealed_with,"
+    " is_default, created_at, updated_at) VALUES ('pcred_1', 'ten_a', 'live', 'openai', 'n', '\\x00', 'k', true, now(), now())",
     "turns": "INSERT INTO turns VALUES (now(), 'conv_1', 1, 'ten_a', 'live', 'user', 't', 0, 1, 1, '[]', false, null)",
 }
 """A row of tenant `ten_a` for every table that belongs to tenants, in an order that foreign keys allow."""

@@ -2,16 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+import os
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 from litestar import Litestar, MediaType, Request, Response, get
 from litestar.config.app import AppConfig
 from litestar.di import Provide
-from voisnap_kit import log, problem
+from voisnap_kit import log, problem, sealing
 from voisnap_kit.bus import EventBus
 from voisnap_kit.health import DrainGate
 from voisnap_kit.http import background, build_app, page_query, provide
@@ -21,8 +23,11 @@ from voisnap_kit.postgres import Database
 from voisnap_kit.reconcile import Reconciler
 from voisnap_kit.redis import Redis
 from voisnap_kit.tokens import TokenSigner
+from voisnap_providers.accounts import platform_accounts
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.blobs import Blobs
+from voisnap_providers.registry import ProviderSettings, Registry
+from voisnap_providers.tenant_accounts import TenantAccounts
 
 from . import openapi, reference
 from .agent_tests.routes import AgentTestController
@@ -32,6 +37,7 @@ from .api_keys.routes import ApiKeyController
 from .audit.routes import AuditController
 from .auth.credentials import Credentials
 from .auth.routes import AuthController, jwks
+from .catalogue.routes import ModelController, VoiceController
 from .conversations.routes import ConversationController
 from .gate import PUBLIC, Gate, Limiter, RateHeaders, provide_caller, provide_identity
 from .idempotency.middleware import Idempotency
@@ -42,6 +48,9 @@ from .mfa.routes import MfaController
 from .mfa.usecases import Vault
 from .origins.routes import CorsController
 from .origins.usecases import TenantOrigins
+from .provider_credentials.clients import Prober
+from .provider_credentials.routes import ProviderCredentialController
+from .provider_credentials.usecases import Vault as CredentialVault
 from .recordings.links import RecordingLinks, signing_key_of
 from .recordings.routes import download, look
 from .registration.routes import RegistrationController
@@ -67,6 +76,9 @@ ROUTES = (
     AnalysisController,
     AuditController,
     CorsController,
+    ProviderCredentialController,
+    ModelController,
+    VoiceController,
     download,
     look,
     jwks,
@@ -98,13 +110,17 @@ def build(
     blobs: Blobs,
     signer: TokenSigner,
     gate: DrainGate | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> Litestar:
-    """The application on given connections. It relays its own outbox, so that events leave at once after a commit."""
+    """The application on given connections. It relays its own outbox, so that events leave at once after a commit. `environ` holds the
+    platform's accounts with providers."""
     credentials = Credentials(database, signer.keys())
     limiter = Limiter(redis, database, factor=settings.rate_limit_factor)
     origins = TenantOrigins(database)
     links = RecordingLinks(settings.public_url, signing_key_of(settings.blobs_signing_key.value))
     relay = Relay(database, bus)
+    sealing_keys = settings.sealing_keys
+    unseal = None if sealing_keys is None else partial(sealing.unseal, sealing_keys)
 
     async def flush() -> KeyUses:
         return KeyUses(noted=await credentials.flush_uses())
@@ -139,6 +155,9 @@ def build(
             "vault": provide(Vault((settings.secrets_key or settings.blobs_signing_key).value.encode())),
             "is_sending": provide(settings.smtp_url is not None),
             "registration": provide(settings.registration),
+            "credential_vault": provide(CredentialVault(sealing_keys)),
+            "prober": provide(Prober(TenantAccounts(unseal, environ), _registry_for_probes)),
+            "platform": provide(platform_accounts(environ)),
         },
         layers=[lambda inner: RateHeaders(inner, limiter)],
         middleware=[
@@ -150,6 +169,10 @@ def build(
         lifespan=(at_work,),
         gate=gate,
     )
+
+
+def _registry_for_probes() -> Registry:
+    return Registry(ProviderSettings(models_dir=Path("models"), threads=1))
 
 
 def _handle_provider_errors(config: AppConfig) -> AppConfig:
@@ -202,6 +225,9 @@ def openapi_document() -> str:
         "vault",
         "is_sending",
         "registration",
+        "credential_vault",
+        "prober",
+        "platform",
     )
     app = Litestar(
         route_handlers=list(ROUTES),

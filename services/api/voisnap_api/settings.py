@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 import msgspec
+from voisnap_kit.sealing import Keyring
 from voisnap_kit.settings import Secret
 from voisnap_providers.accounts import platform_accounts
 from voisnap_providers.registry import ProviderSettings
@@ -28,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     blobs_signing_key: Secret
     jwt_private_key_file: Path
     secrets_key: Secret | None = None
+    voisnap_sealing_keys: Secret | None = None
+    """`id:base64,…`: keys that seal the tenants' credentials with providers; the first one seals, all of them open."""
     jwt_other_key_files: tuple[str, ...] = ()
     """Keys that are published besides the one that signs: former ones until their tokens have run out, the next one before it signs."""
     registration: Registration = Registration.CLOSED
@@ -45,6 +48,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str = "json"
     otel_exporter_otlp_endpoint: str | None = None
 
+    @property
+    def sealing_keys(self) -> Keyring | None:
+        """The keys; None when there are none. Raises SetUpFault for a text that holds none."""
+        return _keyring(self.voisnap_sealing_keys)
+
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the worker needs.
@@ -60,6 +68,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_url: Secret | None = None
     """`smtp://user:password@host:587` or `smtps://…:465`; while none is set, mails stay in the outbox, readable in the console."""
     mail_from: str = "Voisnap <no-reply@localhost>"
+    voisnap_sealing_keys: Secret | None = None
     http_host: str = "127.0.0.1"
     http_port: int = 8082
     log_level: str = "info"
@@ -74,6 +83,11 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
             threads=1,
             accounts=platform_accounts(os.environ),
         )
+
+    @property
+    def sealing_keys(self) -> Keyring | None:
+        """The keys that seal the tenants' credentials; None when there are none. Raises SetUpFault."""
+        return _keyring(self.voisnap_sealing_keys)
 
 
 class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,3 +104,7 @@ class SeedSettings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str
     log_level: str = "info"
     log_format: str = "json"
+
+
+def _keyring(text: Secret | None) -> Keyring | None:
+    return None if text is None else Keyring.parse(text.value)

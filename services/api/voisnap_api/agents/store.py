@@ -246,3 +246,27 @@ async def version(
         agent_id=agent_id,
         number=number,
     )
+
+
+async def active_with_provider(
+    tx: Tx, tenant_id: TenantId, environment: Environment, provider: str, *, limit: int
+) -> list[str]:
+    """Ids of active agents that name a provider, as first choice or as fallback, in the order of their making."""
+    return await tx.all(
+        str,
+        """
+        SELECT id
+          FROM agents
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND status = 'active'
+           AND (%(provider)s::text IN (config -> 'llm' ->> 'provider', config -> 'voice' ->> 'provider',
+                                       config -> 'transcription' ->> 'provider')
+                OR jsonb_path_exists(config, '$.fallbacks.*[*] ? (@.provider == $provider)',
+                                     jsonb_build_object('provider', %(provider)s::text)))
+         ORDER BY created_at, id
+         LIMIT %(limit)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        provider=provider,
+        limit=limit,
+    )

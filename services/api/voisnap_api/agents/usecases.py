@@ -140,6 +140,13 @@ async def agent_stats(work: Work, agent_id: AgentId, period: Period) -> tuple[Ag
     return agent, await conversations.stats(work, agent.id, period)
 
 
+async def active_agents_with(work: Work, provider: str, *, limit: int) -> list[str]:
+    """Ids of active agents that name a provider, as first choice or as fallback."""
+    return await store.active_with_provider(
+        work.tx, work.caller.tenant_id, work.caller.environment, provider, limit=limit
+    )
+
+
 async def talking_version(
     work: Work, agent_id: AgentId, *, version: str | None = None, rehearsing: bool = False
 ) -> AgentSnapshot:

@@ -36,6 +36,7 @@ READ = frozenset(
         "calls:read",
         "users:read",
         "keys:read",
+        "provider-credentials:read",
     }
 )
 
@@ -50,6 +51,7 @@ WRITE = frozenset(
         "calls:write",
         "users:write",
         "keys:write",
+        "provider-credentials:write",
         "webrtc:write",
     }
 )

@@ -11,6 +11,7 @@ from voisnap_domain.sessions import Caller, Channel, Direction, SessionPlan
 from voisnap_kit.work import Work
 
 from voisnap_api.agents.usecases import talking_version
+from voisnap_api.provider_credentials.usecases import credentials_for
 from voisnap_api.tenants.usecases import limits_for_new_session
 
 MAX_METADATA_BYTES = 16_384
@@ -58,6 +59,7 @@ async def plan_session(
         metadata=metadata,
         created_at=work.now,
         max_concurrent=limits.max_concurrent_calls,
+        credentials=await credentials_for(work, snapshot.config, channel),
     )
 
 

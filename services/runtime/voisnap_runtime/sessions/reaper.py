@@ -200,7 +200,7 @@ class Reaper:
             environment=session.plan.environment,
             session_id=session.plan.session_id,
             conversation_id=session.plan.conversation_id,
-            plan=session.plan,
+            plan=session.plan.told(),
             started_at=started_at,
             ended_at=ended_at,
             duration_seconds=round(seconds, 3),

@@ -75,7 +75,7 @@ class Record:
             session_id=self._plan.session_id,
             conversation_id=self._plan.conversation_id,
             node_id=node_id,
-            plan=self._plan,
+            plan=self._plan.told(),
             started_at=at,
         )
         self._journal.write(self._plan.session_id, event, trace=self.trace)
@@ -131,7 +131,7 @@ class Record:
             environment=self._plan.environment,
             session_id=self._plan.session_id,
             conversation_id=self._plan.conversation_id,
-            plan=self._plan,
+            plan=self._plan.told(),
             started_at=started_at,
             ended_at=at,
             duration_seconds=round(seconds, 3),

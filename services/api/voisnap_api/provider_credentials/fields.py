@@ -1,0 +1,178 @@
+"""What an account with each provider is made of, and whether given values can be one.
+
+Values end up in host names, headers and request bodies: anything that could change where a request goes is refused here.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+import msgspec
+from voisnap_domain.agent_rules import camel
+from voisnap_domain.endpoints import endpoint_fault
+from voisnap_domain.errors import FieldError
+from voisnap_providers.accounts import PROVIDERS
+
+MAX_SECRET = 4096
+MAX_SERVICE_ACCOUNT = 16_384
+_SHORTEST_TO_HINT = 12
+_OPTIONS: dict[str, re.Pattern[str]] = {
+    "region": re.compile(r"[a-z]{2,}[a-z0-9-]{1,38}"),
+    "location": re.compile(r"[a-z]{2,}[a-z0-9-]{0,38}"),
+    "project": re.compile(r"[a-z][a-z0-9.:-]{2,98}[a-z0-9]"),
+}
+_OTHER_OPTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
+_HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
+_NEEDS_ADDRESS = {"openai_compatible": "base_url"}
+"""Providers that are whatever server a tenant names; its key goes there and nowhere else."""
+
+_NEEDS_OPTION = {"aws": "region", "azure": "region"}
+_GOOGLES_TOKENS = "https://oauth2.googleapis.com/token"
+
+
+class _ServiceAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of Google's key file that are used. Others could send the key elsewhere (`token_uri`, `universe_domain`)."""
+
+    type: str
+    project_id: str
+    private_key_id: str
+    private_key: str
+    client_email: str
+    client_id: str = ""
+    token_uri: str = _GOOGLES_TOKENS
+
+
+class Values(msgspec.Struct, frozen=True, kw_only=True):
+    """Secrets and options of an account, by the names that adapters use."""
+
+    secrets: dict[str, str]
+    options: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"Values({sorted(self.secrets)}, {self.options})"
+
+
+def secret_names(provider: str) -> tuple[str, ...]:
+    """The secrets a provider takes."""
+    return tuple(setting.name for setting in PROVIDERS[provider] if setting.is_secret)
+
+
+def option_names(provider: str) -> tuple[str, ...]:
+    """What a tenant may set besides: no addresses, unless the provider is one."""
+    allowed = _NEEDS_ADDRESS.get(provider)
+    return tuple(
+        setting.name
+        for setting in PROVIDERS[provider]
+        if not setting.is_secret and (not setting.is_address or setting.name == allowed)
+    )
+
+
+def checked_values(
+    provider: str, secrets: Mapping[str, str], options: Mapping[str, str]
+) -> tuple[Values, tuple[FieldError, ...]]:
+    """The values as they are kept, and every fault of them. Names are camelCase on the wire. Faults never repeat a secret."""
+    faults: list[FieldError] = []
+    kept_secrets = _named(secrets, secret_names(provider), "/secrets", faults)
+    kept_options = _named(options, option_names(provider), "/options", faults)
+    for name, value in kept_secrets.items():
+        kept_secrets[name] = _checked_secret(name, value, faults)
+    for name, value in kept_options.items():
+        kept_options[name] = _checked_option(provider, name, value, faults)
+    faults += _missing(provider, kept_secrets, kept_options)
+    return Values(secrets=kept_secrets, options=kept_options), tuple(faults)
+
+
+def hints_of(secrets: Mapping[str, str]) -> dict[str, str]:
+    """What lists show of secrets: the last four characters of each, of Google's key file those of the key's id."""
+    return {name: _hint(_key_id(value) if name == "service_account" else value) for name, value in secrets.items()}
+
+
+def on_the_wire(values: Mapping[str, str]) -> dict[str, str]:
+    """The same under the names of the wire."""
+    return {camel(name): value for name, value in values.items()}
+
+
+def _named(given: Mapping[str, str], names: tuple[str, ...], pointer: str, faults: list[FieldError]) -> dict[str, str]:
+    known = {camel(name): name for name in names}
+    for name in given:
+        if name not in known:
+            detail = f"must be one of {', '.join(known)}" if known else "this provider takes none"
+            faults.append(FieldError(pointer=f"{pointer}/{_escaped(name)}", code="unknown-field", detail=detail))
+    return {known[name]: value for name, value in given.items() if name in known}
+
+
+def _checked_secret(name: str, value: str, faults: list[FieldError]) -> str:
+    pointer = f"/secrets/{camel(name)}"
+    if name == "service_account":
+        return _checked_service_account(value, pointer, faults)
+    value = value.strip()
+    if not 8 <= len(value) <= MAX_SECRET:
+        detail = f"must have 8 to {MAX_SECRET} characters"
+        faults.append(FieldError(pointer=pointer, code="bad-length", detail=detail))
+    elif not _HEADER_SAFE.fullmatch(value):
+        detail = "must be printable ASCII characters without blanks"
+        faults.append(FieldError(pointer=pointer, code="wrong-format", detail=detail))
+    return value
+
+
+def _checked_service_account(value: str, pointer: str, faults: list[FieldError]) -> str:
+    """Google's key file, reduced to what is used. Other kinds of it name programs to run and addresses to ask: refused."""
+
+    def fault(detail: str) -> str:
+        faults.append(FieldError(pointer=pointer, code="wrong-format", detail=detail))
+        return ""
+
+    if len(value) > MAX_SERVICE_ACCOUNT:
+        return fault(f"must have at most {MAX_SERVICE_ACCOUNT} characters")
+    try:
+        account = msgspec.json.decode(value, type=_ServiceAccount)
+    except (msgspec.MsgspecError, ValueError):
+        return fault("must be the text of a service account's key file in JSON")
+    if account.type != "service_account":
+        return fault("must be the key file of a service account (its type is another one)")
+    if account.token_uri != _GOOGLES_TOKENS:
+        return fault(f"its token_uri must be {_GOOGLES_TOKENS}")
+    if "PRIVATE KEY" not in account.private_key or not account.client_email.endswith(".gserviceaccount.com"):
+        return fault("must be the key file of a service account of Google's")
+    return msgspec.json.encode(account).decode()
+
+
+def _checked_option(provider: str, name: str, value: str, faults: list[FieldError]) -> str:
+    pointer, value = f"/options/{camel(name)}", value.strip()
+    if name == _NEEDS_ADDRESS.get(provider):
+        fault = endpoint_fault(value)
+        if fault is not None:
+            faults.append(FieldError(pointer=pointer, code="wrong-format", detail=fault))
+        return value.rstrip("/")
+    if not _OPTIONS.get(name, _OTHER_OPTION).fullmatch(value):
+        detail = f"is not the name of a {name}"
+        faults.append(FieldError(pointer=pointer, code="wrong-format", detail=detail))
+    return value
+
+
+def _missing(provider: str, secrets: Mapping[str, str], options: Mapping[str, str]) -> Iterator[FieldError]:
+    settings = PROVIDERS[provider]
+    for setting in settings:
+        if setting.is_secret and setting.required and setting.name not in secrets:
+            yield _required(f"/secrets/{camel(setting.name)}")
+    if not secrets and not any(setting.is_secret and setting.required for setting in settings):
+        names = " or ".join(camel(name) for name in secret_names(provider))
+        yield FieldError(pointer="/secrets", code="required", detail=f"must have {names}")
+    for needed in (_NEEDS_OPTION.get(provider), _NEEDS_ADDRESS.get(provider)):
+        if needed is not None and needed not in options:
+            yield _required(f"/options/{camel(needed)}")
+
+
+def _required(pointer: str) -> FieldError:
+    return FieldError(pointer=pointer, code="required", detail=f"{pointer.rpartition('/')[2]} is required.")
+
+
+def _key_id(service_account: str) -> str:
+    return msgspec.json.decode(service_account, type=_ServiceAccount).private_key_id
+
+
+def _hint(secret: str) -> str:
+    return f"…{secret[-4:]}" if len(secret) >= _SHORTEST_TO_HINT else "…"
+
+
+def _escaped(name: str) -> str:
+    return name[:100].replace("~", "~0").replace("/", "~1")
