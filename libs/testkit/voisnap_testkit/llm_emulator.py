@@ -203,6 +203,7 @@ class LlmEmulator(ABC):
 
     prefix: ClassVar[str] = ""
     """What the vendor's base URL has after its host."""
+    wrong_key: ClassVar[Failure] = Failure(401, None, "Incorrect API key provided.")
 
     def __init__(self, *, key: str | None = "sk-test", thinks: bool = False) -> None:
         self.key = key
@@ -213,7 +214,7 @@ class LlmEmulator(ABC):
         self.chunk_bytes: int | None = None
         self.warmed = 0
         self.hung_up = 0
-        self.connections = 0
+        self._clients: set[tuple[str, int]] = set()
         self._always: Step | None = None
         self._script: deque[Step] = deque()
         self._thinker = Thinker() if thinks else None
@@ -234,6 +235,11 @@ class LlmEmulator(ABC):
         """The violations so far, which then count no more."""
         taken, self.violations = self.violations, []
         return taken
+
+    @property
+    def connections(self) -> int:
+        """How many connections there were, warm ones too."""
+        return len(self._clients)
 
     async def until_hung_up(self, clients: int = 1) -> None:
         """Wait until so many clients left in the middle of an answer, at most 5 s."""
@@ -297,7 +303,7 @@ class LlmEmulator(ABC):
 
     async def start(self, port: int = 0) -> None:
         """Listen on the loopback interface."""
-        listener = socket.socket()
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY by it
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}{self.prefix}"
@@ -324,6 +330,7 @@ class LlmEmulator(ABC):
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         payload = await _body(receive)
+        self._clients.add(tuple(scope["client"]))
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if scope["path"].startswith(CONTROL):
             await _json(send, *self._led(scope["method"], scope["path"].removeprefix(CONTROL), payload))
@@ -336,7 +343,7 @@ class LlmEmulator(ABC):
             await _raw(send, Raw("", 404, "application/json"))
             return
         if self.key is not None and not self.knows(seen):
-            await self._fail(send, Failure(401, None, "Incorrect API key provided."))
+            await self._fail(send, self.wrong_key)
             return
         await self._answer(seen, payload, receive, send)
 

@@ -70,11 +70,12 @@ class AnthropicLlm:
         try:
             async with aclosing(aiter(stream)) as events:
                 while True:
-                    with _translated():
+                    with _translated():  # the library checks no event: a broken one fails where it is read
                         event = await anext(events, None)
-                    if event is None:
+                        deltas = tuple(reply.deltas_of(event)) if event is not None else None
+                    if deltas is None:
                         break
-                    for delta in reply.deltas_of(event):
+                    for delta in deltas:
                         yield delta
         finally:
             await stream.close()
@@ -139,8 +140,9 @@ class _Reply:
         self.is_whole = False
         self._model = model
         self._blocks: dict[int, _Block] = {}
-        self._thoughts: list[dict[str, Any]] = []
-        self._has_text = False
+        self._before: list[dict[str, Any]] = []
+        self._after: list[dict[str, Any]] = []
+        self._has_spoken = False
 
     def deltas_of(self, event: Any) -> Iterator[LlmDelta]:
         """What an event gives to the listener. Raises ProviderError for a refusal."""
@@ -196,16 +198,17 @@ class _Reply:
         if block is None:
             return
         if block.thought is not None:
-            self._thoughts.append(block.thought)
+            (self._after if self._has_spoken else self._before).append(block.thought)
             return
-        signature = wire.signature_of(self._thoughts, model=self._model, after_text=self._has_text)
-        self._thoughts = []
+        thoughts = wire.Thoughts(by=PROVIDER, model=self._model, before=tuple(self._before), after=tuple(self._after))
+        self._before, self._after = [], []
+        self._has_spoken = True
         arguments = "".join(block.arguments) or "{}"
-        yield ToolCall(call_id=block.call_id, name=block.name, arguments=arguments, signature=signature)
+        yield ToolCall(call_id=block.call_id, name=block.name, arguments=arguments, signature=thoughts.signature())
 
     def _text(self, text: str) -> Iterator[LlmDelta]:
         if text:
-            self._has_text = True
+            self._has_spoken = True
             yield TextDelta(text=text)
 
 

@@ -6,8 +6,9 @@ Facts: Claude platform documentation, "Messages", "Tool use", "Prompt caching", 
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 from voisnap_domain.agents import Llm
 
 from voisnap_providers.ports.llm import LlmUsed, ToolCall, ToolSpec
@@ -33,7 +34,6 @@ _BOUNDS = (
     "pattern",
 )
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9_-]")
-_SIGNED = "anthropic"
 
 
 def body_of(dialogue: Alternation, settings: Llm, *, tools: Sequence[ToolSpec] = (), cached: bool) -> dict[str, Any]:
@@ -92,22 +92,27 @@ def used(usage: Any, before: LlmUsed | None = None) -> LlmUsed:
     return LlmUsed(input_tokens=asked + (cached or 0) + written, output_tokens=made, cached_tokens=cached or 0)
 
 
-def signature_of(thoughts: Sequence[Mapping[str, Any]], *, model: str, after_text: bool) -> str | None:
-    """The thoughts before a call, to be shown again with its result: the model that thought them refuses to go on without."""
-    if not thoughts:
-        return None
-    return json.dumps({"by": _SIGNED, "model": model, "afterText": after_text, "thoughts": thoughts})
+class Thoughts(msgspec.Struct, frozen=True, kw_only=True):
+    """The thinking blocks that led to a call, before anything was said and after; `model` is whose they are."""
+
+    by: Literal["anthropic"]
+    model: str
+    before: tuple[dict[str, Any], ...] = ()
+    after: tuple[dict[str, Any], ...] = ()
+
+    def signature(self) -> str | None:
+        """As a call carries them: the model that thought them refuses to go on without them."""
+        return msgspec.json.encode(self).decode() if self.before or self.after else None
 
 
-def _thoughts(call: ToolCall, model: str) -> tuple[bool, list[dict[str, Any]]]:
-    """Whether a call's thoughts came after the text, and the thoughts; none of another model or vendor, which this one would refuse."""
+def _thoughts(call: ToolCall, model: str) -> Thoughts:
+    """A call's thoughts; none of another model or vendor, which this one would refuse."""
+    none = Thoughts(by="anthropic", model=model)
     try:
-        signed = json.loads(call.signature or "null")
-    except ValueError:
-        return False, []
-    if not isinstance(signed, dict) or signed.get("by") != _SIGNED or signed.get("model") != model:
-        return False, []
-    return bool(signed.get("afterText")), list(signed.get("thoughts") or ())
+        thoughts = msgspec.json.decode(call.signature or "", type=Thoughts)
+    except msgspec.DecodeError:
+        return none
+    return thoughts if thoughts.model == model else none
 
 
 def _system(dialogue: Alternation, *, cached: bool) -> list[dict[str, Any]]:
@@ -130,9 +135,11 @@ def _message(exchange: Exchange, model: str) -> dict[str, Any]:
         return {"role": "user", "content": [*results, *texts]}
     before: list[dict[str, Any]] = []
     after: list[dict[str, Any]] = []
-    for at, call in enumerate(exchange.calls):
-        came_after, thoughts = _thoughts(call, model) if exchange.is_current else (False, [])
-        (before if at == 0 and not came_after else after).extend(thoughts)
+    for call in exchange.calls:
+        if exchange.is_current:
+            thoughts = _thoughts(call, model)
+            before.extend(thoughts.before)
+            after.extend(thoughts.after)
         after.append({"type": "tool_use", "id": _id(call), "name": call.name, "input": _input(call)})
     return {"role": "assistant", "content": [*before, *texts, *after]}
 
