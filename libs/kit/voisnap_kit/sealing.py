@@ -8,12 +8,13 @@ import base64
 import binascii
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from voisnap_domain.errors import Conflict
 
 from .failures import SetUpFault
 
@@ -23,8 +24,10 @@ _NONCE_BYTES = 12
 _KEY_ID = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
 
-class CannotOpen(Exception):
-    """Something sealed does not open: another key, another context, or damage. Tells neither which nor what was in it."""
+class CannotOpen(Conflict):
+    """Something sealed does not open: another key, another context, or damage. Tells nothing of what was in it."""
+
+    code = "sealed-unreadable"
 
 
 class WrappedKey(msgspec.Struct, frozen=True, array_like=True):
@@ -114,6 +117,13 @@ def unseal(keys: KeyService, sealed: bytes, *, context: tuple[str, ...]) -> byte
     """The content again. Raises CannotOpen."""
     envelope, bound = _parsed(sealed), _bound(context)
     return _decrypted(_cipher(keys.unwrap(envelope.key, bound)), envelope.content, bound)
+
+
+def opener(keys: KeyService | None) -> Callable[[bytes, tuple[str, ...]], bytes] | None:
+    """`unseal` with these keys, for who is to open things without holding the keys; None where there are none."""
+    if keys is None:
+        return None
+    return lambda sealed, context: unseal(keys, sealed, context=context)
 
 
 def rewrapped(keys: KeyService, sealed: bytes, *, context: tuple[str, ...]) -> bytes:

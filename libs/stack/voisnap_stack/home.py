@@ -96,6 +96,8 @@ class Home:
         made = {name: secrets.token_hex(20) for name in _GENERATED if name not in known}
         if "secrets_key" not in known:
             made["secrets_key"] = base64.b64encode(secrets.token_bytes(32)).decode()
+        if "sealing_keys" not in known:
+            made["sealing_keys"] = f"home:{base64.b64encode(secrets.token_bytes(32)).decode()}"
         if made:
             known |= made
             write_private(self.secrets_file, json.dumps(known, indent=1))

@@ -30,6 +30,7 @@ LOCAL_ORIGINS = "http://127.0.0.1:*,http://localhost:*"
 _OURS = (
     *("DATABASE_URL", "MIGRATE_DATABASE_URL", "REDIS_URL", "NATS_URL", "HTTP_PORT", "HTTP_HOST"),
     *("PYTHONDONTWRITEBYTECODE", "SECRETS_KEY", "BLOBS_SIGNING_KEY", "TURN_SECRET", "NODE_ID", "NODE_NAME"),
+    "VOISNAP_SEALING_KEYS",
 )
 """Variables that a service gets only where it should, whatever the user's shell holds. Compiled modules are wanted: they halve a start."""
 
@@ -149,6 +150,9 @@ def _environments(
     )
     if addresses.bind != LOOPBACK and "MEDIA_BIND" not in os.environ:
         runtime["MEDIA_BIND"] = "*"
+    # The user's own keys seal; what was sealed before he had any still opens.
+    sealing = ",".join(keys for keys in (os.environ.get("VOISNAP_SEALING_KEYS"), secrets["sealing_keys"]) if keys)
+    api["VOISNAP_SEALING_KEYS"] = runtime["VOISNAP_SEALING_KEYS"] = sealing
     reaper = live | {"BLOBS_URL": blobs_url, "SPOOL_DIR": str(home.root / "spool" / "reaper")}
     admin = live | {"DATABASE_URL": addresses.admin_database_url, "JWKS_URL": jwks_url}
     return {

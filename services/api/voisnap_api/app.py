@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -120,7 +120,7 @@ def build(
     links = RecordingLinks(settings.public_url, signing_key_of(settings.blobs_signing_key.value))
     relay = Relay(database, bus)
     sealing_keys = settings.sealing_keys
-    unseal = None if sealing_keys is None else partial(sealing.unseal, sealing_keys)
+    accounts = TenantAccounts(sealing.opener(sealing_keys), environ)
 
     async def flush() -> KeyUses:
         return KeyUses(noted=await credentials.flush_uses())
@@ -156,7 +156,7 @@ def build(
             "is_sending": provide(settings.smtp_url is not None),
             "registration": provide(settings.registration),
             "credential_vault": provide(CredentialVault(sealing_keys)),
-            "prober": provide(Prober(TenantAccounts(unseal, environ), _registry_for_probes)),
+            "prober": provide(Prober(accounts, _registry_for_probes)),
             "platform": provide(platform_accounts(environ)),
         },
         layers=[lambda inner: RateHeaders(inner, limiter)],

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import msgspec
+from voisnap_kit.sealing import Keyring
 from voisnap_kit.settings import Secret
 
 from .sessions.tokens import IceSettings
@@ -40,6 +41,7 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     stun_urls: tuple[str, ...] = ()
     turn_urls: tuple[str, ...] = ()
     turn_secret: Secret | None = None
+    voisnap_sealing_keys: Secret | None = None
     cors_allowed_origins: tuple[str, ...] = ()
     media_bind: tuple[str, ...] = ("127.0.0.1",)
     media_advertise_ip: str | None = None
@@ -51,6 +53,11 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     def resume_window(self) -> timedelta:
         """How long a caller who is gone may take to come back."""
         return timedelta(seconds=self.resume_window_seconds)
+
+    @property
+    def sealing_keys(self) -> Keyring | None:
+        """Keys that open the tenants' credentials with providers; None when there are none. Raises SetUpFault."""
+        return None if self.voisnap_sealing_keys is None else Keyring.parse(self.voisnap_sealing_keys.value)
 
     @property
     def ice(self) -> IceSettings:

@@ -1,5 +1,6 @@
 """`/api/v1/agents`."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,8 +11,11 @@ from voisnap_domain.errors import FieldError, Invalid
 from voisnap_domain.ids import AgentId
 from voisnap_kit.conditional import is_known
 from voisnap_kit.http import InjectedPageQuery, Page, cursor_of, position_of
-from voisnap_kit.work import begin, begin_reading
+from voisnap_kit.work import Work, begin, begin_reading
+from voisnap_providers.accounts import Account
 
+from voisnap_api.catalogue.routes import InjectedPlatform
+from voisnap_api.catalogue.usecases import warnings_for
 from voisnap_api.gate import API_READ_HEAVY, InjectedCaller, InjectedDatabase, requires
 from voisnap_api.periods import period
 
@@ -58,13 +62,19 @@ class AgentController(Controller):
 
     @post("/", guards=[requires("agents:write")])
     async def create(
-        self, data: JSONBody[dict[str, Any]], caller: InjectedCaller, database: InjectedDatabase
+        self,
+        data: JSONBody[dict[str, Any]],
+        caller: InjectedCaller,
+        database: InjectedDatabase,
+        platform: InjectedPlatform,
     ) -> Response[AgentView]:
-        """Create an agent, as a draft. Fields that are left out get their documented defaults."""
+        """Create an agent, as a draft. Fields that are left out get their documented defaults.
+
+        `warnings` of the answer name models and voices that are not in the catalogue, and providers that you have no access to.
+        """
         config = config_of(data)
         async with begin(database, caller) as work:
-            agent = await usecases.create_agent(work, config)
-        return _answer(agent, status=201)
+            return await _answer(work, await usecases.create_agent(work, config), platform, status=201)
 
     @get("/", guards=[requires("agents:read")], opt={"policy": API_READ_HEAVY})
     async def list_agents(
@@ -97,14 +107,15 @@ class AgentController(Controller):
         agent_id: FromPath[str],
         caller: InjectedCaller,
         database: InjectedDatabase,
+        platform: InjectedPlatform,
         if_none_match: IfNoneMatch = None,
     ) -> Response[AgentView]:
         """Get an agent. Its `ETag` goes into the `If-Match` of a later change."""
         async with begin_reading(database, caller) as work:
             agent = await usecases.get_agent(work, AgentId(agent_id))
-        if is_known(if_none_match, usecases.entity_tag(agent)):
-            return Response(None, status_code=304, headers=_headers(agent))  # type: ignore[return-value]
-        return _answer(agent)
+            if is_known(if_none_match, usecases.entity_tag(agent)):
+                return Response(None, status_code=304, headers=_headers(agent))  # type: ignore[return-value]
+            return await _answer(work, agent, platform)
 
     @patch("/{agent_id:str}", guards=[requires("agents:write")])
     async def update(
@@ -113,6 +124,7 @@ class AgentController(Controller):
         data: JSONBody[dict[str, Any]],
         caller: InjectedCaller,
         database: InjectedDatabase,
+        platform: InjectedPlatform,
         if_match: IfMatch = None,
     ) -> Response[AgentView]:
         """Change an agent by a JSON merge patch: nested objects merge, null clears a field, arrays are replaced.
@@ -123,7 +135,7 @@ class AgentController(Controller):
             agent = await usecases.update_agent(
                 work, AgentId(agent_id), lambda agent: patched(agent, data), if_match=if_match
             )
-        return _answer(agent)
+            return await _answer(work, agent, platform)
 
     @delete("/{agent_id:str}", guards=[requires("agents:write")])
     async def remove(
@@ -143,12 +155,13 @@ class AgentController(Controller):
         agent_id: FromPath[str],
         caller: InjectedCaller,
         database: InjectedDatabase,
+        platform: InjectedPlatform,
         if_match: IfMatch = None,
     ) -> Response[AgentView]:
         """Let an agent take calls."""
         async with begin(database, caller) as work:
             agent = await usecases.activate_agent(work, AgentId(agent_id), if_match=if_match)
-        return _answer(agent)
+            return await _answer(work, agent, platform)
 
     @post("/{agent_id:str}/deactivate", status_code=200, guards=[requires("agents:write")])
     async def deactivate(
@@ -156,12 +169,13 @@ class AgentController(Controller):
         agent_id: FromPath[str],
         caller: InjectedCaller,
         database: InjectedDatabase,
+        platform: InjectedPlatform,
         if_match: IfMatch = None,
     ) -> Response[AgentView]:
         """Refuse an agent new calls; those in progress go on."""
         async with begin(database, caller) as work:
             agent = await usecases.deactivate_agent(work, AgentId(agent_id), if_match=if_match)
-        return _answer(agent)
+            return await _answer(work, agent, platform)
 
     @post("/{agent_id:str}/duplicate", guards=[requires("agents:write")])
     async def duplicate(
@@ -169,12 +183,13 @@ class AgentController(Controller):
         agent_id: FromPath[str],
         caller: InjectedCaller,
         database: InjectedDatabase,
+        platform: InjectedPlatform,
         data: JSONBody[DuplicateBody | None] = None,
     ) -> Response[AgentView]:
         """Copy an agent with all its settings; the copy is inactive."""
         async with begin(database, caller) as work:
             agent = await usecases.duplicate_agent(work, AgentId(agent_id), name=data.name if data else None)
-        return _answer(agent, status=201)
+            return await _answer(work, agent, platform, status=201)
 
     @post("/{agent_id:str}/publish", status_code=200, guards=[requires("agents:write")])
     async def publish(
@@ -182,6 +197,7 @@ class AgentController(Controller):
         agent_id: FromPath[str],
         caller: InjectedCaller,
         database: InjectedDatabase,
+        platform: InjectedPlatform,
         data: JSONBody[PublishBody | None] = None,
         if_match: IfMatch = None,
     ) -> Response[AgentView]:
@@ -189,7 +205,7 @@ class AgentController(Controller):
         notes = data.notes if data else None
         async with begin(database, caller) as work:
             agent = await usecases.publish_agent(work, AgentId(agent_id), notes=notes, if_match=if_match)
-        return _answer(agent)
+            return await _answer(work, agent, platform)
 
     @get("/{agent_id:str}/stats", guards=[requires("agents:read")], opt={"policy": API_READ_HEAVY})
     async def stats(
@@ -246,19 +262,23 @@ class AgentController(Controller):
         number: FromPath[int],
         caller: InjectedCaller,
         database: InjectedDatabase,
+        platform: InjectedPlatform,
         if_match: IfMatch = None,
     ) -> Response[AgentView]:
         """Go back to the configuration of an earlier version, as the agent's next version. What is published stays published."""
         async with begin(database, caller) as work:
             agent = await usecases.restore_version(work, AgentId(agent_id), number, if_match=if_match)
-        return _answer(agent)
+            return await _answer(work, agent, platform)
 
 
-def _answer(agent: Agent, *, status: int = 200) -> Response[AgentView]:
+async def _answer(
+    work: Work, agent: Agent, platform: Mapping[str, Account], *, status: int = 200
+) -> Response[AgentView]:
     headers = _headers(agent)
     if status == 201:
         headers["Location"] = f"/api/v1/agents/{agent.id}"
-    return Response(AgentView.of(agent), status_code=status, headers=headers)
+    warnings = await warnings_for(work, agent.config, platform)
+    return Response(AgentView.of(agent, warnings), status_code=status, headers=headers)
 
 
 def _headers(agent: Agent) -> dict[str, str]:

@@ -291,8 +291,16 @@ class AgentBody(Body, frozen=True, kw_only=True):
     background_sound: BackgroundSound = BackgroundSound.NONE
 
 
+class AgentWarning(View, frozen=True, kw_only=True):
+    """Something about a saved agent that will probably not work: a JSON pointer, a stable code, a sentence."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
 class AgentView(View, frozen=True, kw_only=True):
-    """An agent, whole."""
+    """An agent, whole. `warnings` name models and voices that are not in the catalogue and providers without access; lists leave them out."""
 
     id: str
     name: str
@@ -333,10 +341,11 @@ class AgentView(View, frozen=True, kw_only=True):
     background_sound: BackgroundSound
     created_at: str
     updated_at: str
+    warnings: tuple[AgentWarning, ...] | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
-    def of(cls, agent: Agent) -> "AgentView":
-        """An agent as its owner reads it."""
+    def of(cls, agent: Agent, warnings: tuple[FieldError, ...] | None = None) -> "AgentView":
+        """An agent as its owner reads it; as it was just saved, with what was noticed about it."""
         parts = msgspec.structs.asdict(_body(agent.config))
         widget = msgspec.structs.asdict(parts.pop("widget"))
         return cls(
@@ -347,8 +356,13 @@ class AgentView(View, frozen=True, kw_only=True):
             created_at=instant(agent.created_at),
             updated_at=instant(agent.updated_at),
             widget=WidgetView(agent_key=agent.widget_key, **widget),
+            warnings=msgspec.UNSET if warnings is None else tuple(_warning(one) for one in warnings),
             **parts,
         )
+
+
+def _warning(fault: FieldError) -> AgentWarning:
+    return AgentWarning(pointer=fault.pointer, code=fault.code, detail=fault.detail)
 
 
 class DuplicateBody(Body, frozen=True, kw_only=True):
@@ -490,19 +504,28 @@ class ComparisonView(View, frozen=True, kw_only=True):
 
 def config_of(document: Any) -> AgentConfig:
     """The configuration that a create body means; null counts as absent. Raises Invalid with every wrong field."""
+    document = _without_warnings(document)
     return _checked(merged({}, document, opaque=_OPAQUE) if isinstance(document, dict) else document)
 
 
 def patched(agent: Agent, patch: Any) -> AgentConfig:
     """The agent's configuration after a JSON merge patch. Raises Invalid with every wrong field.
 
-    A patch may repeat the agent's own `widget.agentKey`, as somebody does who sends back what he read.
+    A patch may repeat the agent's own `widget.agentKey` and its `warnings`, as somebody does who sends back what he read.
     """
+    patch = _without_warnings(patch)
     current = document_of(agent.config)
     widget = patch.get("widget") if isinstance(patch, dict) else None
     if isinstance(widget, dict) and widget.get("agentKey") == agent.widget_key:
         patch = {**patch, "widget": {name: value for name, value in widget.items() if name != "agentKey"}}
     return _checked(merged(current, patch, opaque=_OPAQUE) if isinstance(patch, dict) else patch)
+
+
+def _without_warnings(document: Any) -> Any:
+    """A body without the warnings that came with an answer."""
+    if isinstance(document, dict) and isinstance(document.get("warnings"), list):
+        return {name: value for name, value in document.items() if name != "warnings"}
+    return document
 
 
 def document_of(config: AgentConfig) -> dict[str, Any]:

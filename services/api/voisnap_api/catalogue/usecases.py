@@ -11,7 +11,7 @@ from voisnap_domain.agents import AgentConfig, Llm, Transcription, Voice
 from voisnap_domain.errors import FieldError
 from voisnap_domain.tenants import Environment
 from voisnap_kit.work import Work
-from voisnap_providers.accounts import PROVIDERS, Account, missing
+from voisnap_providers.accounts import Account, missing
 
 from voisnap_api.provider_credentials import usecases as provider_credentials
 
@@ -94,7 +94,7 @@ class Reach:
 
 async def reach_of(work: Work, platform: Mapping[str, Account]) -> Reach:
     """With what the caller's tenant reaches providers in this environment."""
-    own = await provider_credentials.own_secrets(work, PROVIDERS)
+    own = await provider_credentials.own_secrets(work)
     return Reach(platform, own, work.caller.environment)
 
 

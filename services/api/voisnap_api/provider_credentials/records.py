@@ -62,3 +62,10 @@ class ProviderCredential(msgspec.Struct, frozen=True, kw_only=True):
         return SealedCredential(
             id=self.id, provider=self.provider, revision=self.revision, options=self.options, sealed=self.sealed
         )
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider that a tenant has own access to, and the names of its secrets."""
+
+    provider: str
+    secrets: tuple[str, ...]

@@ -4,7 +4,7 @@ from voisnap_domain.ids import ProviderCredentialId, TenantId
 from voisnap_domain.tenants import Environment
 from voisnap_kit.postgres import Tx
 
-from .records import CredentialTest, ProviderCredential
+from .records import CredentialTest, Held, ProviderCredential
 
 
 async def lock(tx: Tx, tenant_id: TenantId, environment: Environment) -> None:
@@ -119,6 +119,20 @@ async def defaults(
         tenant_id=tenant_id,
         environment=environment,
         providers=providers,
+    )
+
+
+async def held(tx: Tx, tenant_id: TenantId, environment: Environment) -> list[Held]:
+    """Which secrets the default credential of each provider has."""
+    return await tx.all(
+        Held,
+        """
+        SELECT provider, ARRAY(SELECT jsonb_object_keys(hints)) AS secrets
+          FROM provider_credentials
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND is_default
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
     )
 
 

@@ -191,10 +191,10 @@ async def credentials_of(work: Work, providers: Iterable[str]) -> tuple[SealedCr
     return tuple(credential.as_sealed for credential in found)
 
 
-async def own_secrets(work: Work, providers: Iterable[str]) -> dict[str, frozenset[str]]:
-    """The names of the secrets that the tenant's own access to each provider has; providers without one are left out."""
-    found = await store.defaults(work.tx, work.caller.tenant_id, work.caller.environment, tuple(sorted(set(providers))))
-    return {credential.provider: frozenset(credential.hints) for credential in found}
+async def own_secrets(work: Work) -> dict[str, frozenset[str]]:
+    """The names of the secrets that the tenant's own access to each provider has; providers without any are left out."""
+    found = await store.held(work.tx, work.caller.tenant_id, work.caller.environment)
+    return {one.provider: frozenset(one.secrets) for one in found}
 
 
 def providers_of(config: AgentConfig, *, is_written: bool = False) -> frozenset[str]:
