@@ -79,6 +79,13 @@ OPERATIONS = frozenset(
         "conversations.transcript",
         "conversations.unarchive",
         "mail.list",
+        "models.list",
+        "provider_credentials.create",
+        "provider_credentials.delete",
+        "provider_credentials.get",
+        "provider_credentials.list",
+        "provider_credentials.test",
+        "provider_credentials.update",
         "settings.cors.get",
         "settings.cors.replace",
         "users.deactivate",
@@ -92,6 +99,7 @@ OPERATIONS = frozenset(
         "users.revoke_invitation",
         "users.unlock",
         "users.update",
+        "voices.list",
         "webrtc.sessions.create",
     ]
 )
@@ -120,14 +128,22 @@ class AuthMfaResource:
                 operation="auth.mfa.add_passkey",
                 method="POST",
                 path="/api/v1/auth/mfa/passkeys",
-                body=given({"credential": credential, "enrolmentToken": enrolment_token, "name": name}),
+                body=given(
+                    {
+                        "credential": credential,
+                        "enrolmentToken": enrolment_token,
+                        "name": name,
+                    }
+                ),
                 opaque=frozenset(["credential"]),
                 idempotency_key=idempotency_key,
                 answer=models.NewPasskey,
             )
         )
 
-    def ask_passkey(self, *, mfa_token: str, idempotency_key: str | None = None) -> models.AssertionOptions:
+    def ask_passkey(
+        self, *, mfa_token: str, idempotency_key: str | None = None
+    ) -> models.AssertionOptions:
         """During a log-in: what to hand to `navigator.credentials.get`."""
         return self._send(
             Call(
@@ -140,7 +156,9 @@ class AuthMfaResource:
             )
         )
 
-    def begin_passkey(self, *, password: str, idempotency_key: str | None = None) -> models.PasskeyOptions:
+    def begin_passkey(
+        self, *, password: str, idempotency_key: str | None = None
+    ) -> models.PasskeyOptions:
         """Begin with a passkey: what to hand to `navigator.credentials.create`."""
         return self._send(
             Call(
@@ -153,7 +171,9 @@ class AuthMfaResource:
             )
         )
 
-    def begin_totp(self, *, password: str, idempotency_key: str | None = None) -> models.Totp:
+    def begin_totp(
+        self, *, password: str, idempotency_key: str | None = None
+    ) -> models.Totp:
         """Begin with an authenticator app: scan the code, then confirm with the first code the app shows."""
         return self._send(
             Call(
@@ -166,7 +186,9 @@ class AuthMfaResource:
             )
         )
 
-    def confirm_totp(self, *, code: str, idempotency_key: str | None = None) -> models.RecoveryCodes:
+    def confirm_totp(
+        self, *, code: str, idempotency_key: str | None = None
+    ) -> models.RecoveryCodes:
         """Switch the app on with its first code. Keep the recovery codes: they are shown this once."""
         return self._send(
             Call(
@@ -179,7 +201,9 @@ class AuthMfaResource:
             )
         )
 
-    def remove_passkey(self, passkey_id: str, *, password: str, idempotency_key: str | None = None) -> None:
+    def remove_passkey(
+        self, passkey_id: str, *, password: str, idempotency_key: str | None = None
+    ) -> None:
         """Take a passkey away."""
         self._send(
             Call(
@@ -204,7 +228,9 @@ class AuthMfaResource:
             )
         )
 
-    def renew_recovery_codes(self, *, password: str, idempotency_key: str | None = None) -> models.RecoveryCodes:
+    def renew_recovery_codes(
+        self, *, password: str, idempotency_key: str | None = None
+    ) -> models.RecoveryCodes:
         """Get new recovery codes; the old ones are no good any more."""
         return self._send(
             Call(
@@ -219,7 +245,14 @@ class AuthMfaResource:
 
     def show(self) -> models.Factors:
         """What you have set up."""
-        return self._send(Call(operation="auth.mfa.show", method="GET", path="/api/v1/auth/mfa", answer=models.Factors))
+        return self._send(
+            Call(
+                operation="auth.mfa.show",
+                method="GET",
+                path="/api/v1/auth/mfa",
+                answer=models.Factors,
+            )
+        )
 
     def verify(
         self,
@@ -238,7 +271,14 @@ class AuthMfaResource:
                 operation="auth.mfa.verify",
                 method="POST",
                 path="/api/v1/auth/mfa/verify",
-                body=given({"code": code, "credential": credential, "method": method, "mfaToken": mfa_token}),
+                body=given(
+                    {
+                        "code": code,
+                        "credential": credential,
+                        "method": method,
+                        "mfaToken": mfa_token,
+                    }
+                ),
                 opaque=frozenset(["credential"]),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
@@ -257,10 +297,17 @@ class SettingsCorsResource:
         Needs the scope `keys:read`.
         """
         return self._send(
-            Call(operation="settings.cors.get", method="GET", path="/api/v1/settings/cors", answer=models.Cors)
+            Call(
+                operation="settings.cors.get",
+                method="GET",
+                path="/api/v1/settings/cors",
+                answer=models.Cors,
+            )
         )
 
-    def replace(self, *, allowed_origins: Sequence[str], if_match: str | None = None) -> models.Cors:
+    def replace(
+        self, *, allowed_origins: Sequence[str], if_match: str | None = None
+    ) -> models.Cors:
         """Replace the allowed origins; takes effect within ten seconds. Pages of the console are always allowed. Needs
         the scope `keys:write`.
 
@@ -286,7 +333,11 @@ class WebrtcSessionsResource:
         self._send = send
 
     def create(
-        self, *, agent_id: str, metadata: Mapping[str, Any] | Unset = UNSET, idempotency_key: str | None = None
+        self,
+        *,
+        agent_id: str,
+        metadata: Mapping[str, Any] | Unset = UNSET,
+        idempotency_key: str | None = None,
     ) -> models.WebRtcSession:
         """Make a call ready. Connect to WebRtcHub with the session token before it expires, and use the ICE servers as
         they are. Needs the scope `webrtc:write`.
@@ -311,7 +362,11 @@ class AgentsResource:
         self._send = send
 
     def activate(
-        self, agent_id: str, *, if_match: str | None = None, idempotency_key: str | None = None
+        self,
+        agent_id: str,
+        *,
+        if_match: str | None = None,
+        idempotency_key: str | None = None,
     ) -> models.Agent:
         """Let an agent take calls. Needs the scope `agents:write`.
 
@@ -355,7 +410,8 @@ class AgentsResource:
         voice: Mapping[str, Any],
         ai_disclosure_message: str | Unset | None = UNSET,
         analysis_config: Mapping[str, Any] | Unset = UNSET,
-        background_sound: Literal["none", "office", "cafe", "call_center"] | Unset = UNSET,
+        background_sound: Literal["none", "office", "cafe", "call_center"]
+        | Unset = UNSET,
         channels: Mapping[str, Any] | Unset = UNSET,
         cost_tracking: Mapping[str, Any] | Unset = UNSET,
         description: str | Unset | None = UNSET,
@@ -365,7 +421,8 @@ class AgentsResource:
         fallbacks: Mapping[str, Any] | Unset = UNSET,
         fillers: Mapping[str, Any] | Unset = UNSET,
         first_message: str | Unset | None = UNSET,
-        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"] | Unset = UNSET,
+        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"]
+        | Unset = UNSET,
         hipaa_compliant: bool | Unset = UNSET,
         interruption: Mapping[str, Any] | Unset = UNSET,
         knowledge_base_ids: Sequence[str] | Unset = UNSET,
@@ -382,8 +439,9 @@ class AgentsResource:
         widget: Mapping[str, Any] | Unset = UNSET,
         idempotency_key: str | None = None,
     ) -> models.Agent:
-        """Create an agent, as a draft. Fields that are left out get their documented defaults. Needs the scope
-        `agents:write`.
+        """Create an agent, as a draft. Fields that are left out get their documented defaults. `warnings` of the
+        answer name models and voices that are not in the catalogue, and providers that you have no access to. Needs
+        the scope `agents:write`.
         """
         return self._send(
             Call(
@@ -427,14 +485,20 @@ class AgentsResource:
                         "widget": widget,
                     }
                 ),
-                opaque=frozenset(["config", "responseMapping", "theme", "uiConfig", "variables"]),
+                opaque=frozenset(
+                    ["config", "responseMapping", "theme", "uiConfig", "variables"]
+                ),
                 idempotency_key=idempotency_key,
                 answer=models.Agent,
             )
         )
 
     def deactivate(
-        self, agent_id: str, *, if_match: str | None = None, idempotency_key: str | None = None
+        self,
+        agent_id: str,
+        *,
+        if_match: str | None = None,
+        idempotency_key: str | None = None,
     ) -> models.Agent:
         """Refuse an agent new calls; those in progress go on. Needs the scope `agents:write`.
 
@@ -471,7 +535,11 @@ class AgentsResource:
         )
 
     def duplicate(
-        self, agent_id: str, *, name: str | Unset | None = UNSET, idempotency_key: str | None = None
+        self,
+        agent_id: str,
+        *,
+        name: str | Unset | None = UNSET,
+        idempotency_key: str | None = None,
     ) -> models.Agent:
         """Copy an agent with all its settings; the copy is inactive. Needs the scope `agents:write`."""
         return self._send(
@@ -583,7 +651,12 @@ class AgentsResource:
         )
 
     def restore(
-        self, agent_id: str, number: int, *, if_match: str | None = None, idempotency_key: str | None = None
+        self,
+        agent_id: str,
+        number: int,
+        *,
+        if_match: str | None = None,
+        idempotency_key: str | None = None,
     ) -> models.Agent:
         """Go back to the configuration of an earlier version, as the agent's next version. What is published stays
         published. Needs the scope `agents:write`.
@@ -665,7 +738,12 @@ class AgentsResource:
         )
 
     def tests(
-        self, agent_id: str, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
+        self,
+        agent_id: str,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
     ) -> PagedList[models.Test]:
         """List an agent's tests, newest first. Needs the scope `agents:read`.
 
@@ -693,7 +771,8 @@ class AgentsResource:
         *,
         ai_disclosure_message: str | Unset | None = UNSET,
         analysis_config: Mapping[str, Any] | Unset = UNSET,
-        background_sound: Literal["none", "office", "cafe", "call_center"] | Unset = UNSET,
+        background_sound: Literal["none", "office", "cafe", "call_center"]
+        | Unset = UNSET,
         channels: Mapping[str, Any] | Unset = UNSET,
         cost_tracking: Mapping[str, Any] | Unset = UNSET,
         description: str | Unset | None = UNSET,
@@ -703,7 +782,8 @@ class AgentsResource:
         fallbacks: Mapping[str, Any] | Unset = UNSET,
         fillers: Mapping[str, Any] | Unset = UNSET,
         first_message: str | Unset | None = UNSET,
-        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"] | Unset = UNSET,
+        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"]
+        | Unset = UNSET,
         hipaa_compliant: bool | Unset = UNSET,
         interruption: Mapping[str, Any] | Unset = UNSET,
         knowledge_base_ids: Sequence[str] | Unset = UNSET,
@@ -775,7 +855,9 @@ class AgentsResource:
                         "widget": widget,
                     }
                 ),
-                opaque=frozenset(["config", "responseMapping", "theme", "uiConfig", "variables"]),
+                opaque=frozenset(
+                    ["config", "responseMapping", "theme", "uiConfig", "variables"]
+                ),
                 headers={"If-Match": if_match},
                 answer=models.Agent,
             )
@@ -813,7 +895,11 @@ class AnalysisResource:
         self._send = send
 
     def failures(
-        self, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
     ) -> PagedList[models.Failure]:
         """List the analyses that were given up, the latest first. Needs the scope `conversations:read`.
 
@@ -943,7 +1029,11 @@ class ApiKeysResource:
         )
 
     def rotate(
-        self, key_id: str, *, overlap_seconds: int | Unset = UNSET, idempotency_key: str | None = None
+        self,
+        key_id: str,
+        *,
+        overlap_seconds: int | Unset = UNSET,
+        idempotency_key: str | None = None,
     ) -> models.NewApiKey:
         """Get a new key with the same name and scopes. The old one stays good for the overlap, a day unless you say
         otherwise. Needs the scope `keys:write`.
@@ -1038,7 +1128,14 @@ class AuthResource:
                 operation="auth.accept_invitation",
                 method="POST",
                 path="/api/v1/auth/invitations/accept",
-                body=given({"firstName": first_name, "lastName": last_name, "password": password, "token": token}),
+                body=given(
+                    {
+                        "firstName": first_name,
+                        "lastName": last_name,
+                        "password": password,
+                        "token": token,
+                    }
+                ),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
             )
@@ -1078,7 +1175,11 @@ class AuthResource:
         )
 
     def change_password(
-        self, *, current_password: str, new_password: str, idempotency_key: str | None = None
+        self,
+        *,
+        current_password: str,
+        new_password: str,
+        idempotency_key: str | None = None,
     ) -> models.Login:
         """Change your password. All log-ins end, and you get a new one."""
         return self._send(
@@ -1086,13 +1187,17 @@ class AuthResource:
                 operation="auth.change_password",
                 method="POST",
                 path="/api/v1/auth/password",
-                body=given({"currentPassword": current_password, "newPassword": new_password}),
+                body=given(
+                    {"currentPassword": current_password, "newPassword": new_password}
+                ),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
             )
         )
 
-    def confirm_registration(self, *, token: str, idempotency_key: str | None = None) -> models.Login:
+    def confirm_registration(
+        self, *, token: str, idempotency_key: str | None = None
+    ) -> models.Login:
         """Confirm the address with the link from the mail: the tenant is made, and you are logged in."""
         return self._send(
             Call(
@@ -1131,7 +1236,13 @@ class AuthResource:
                 operation="auth.hub_token",
                 method="POST",
                 path="/api/v1/auth/hub-token",
-                body=given({"agentId": agent_id, "sessionId": session_id, "ttlSeconds": ttl_seconds}),
+                body=given(
+                    {
+                        "agentId": agent_id,
+                        "sessionId": session_id,
+                        "ttlSeconds": ttl_seconds,
+                    }
+                ),
                 idempotency_key=idempotency_key,
                 answer=models.HubToken,
             )
@@ -1153,7 +1264,9 @@ class AuthResource:
                 operation="auth.login",
                 method="POST",
                 path="/api/v1/auth/login",
-                body=given({"email": email, "environment": environment, "password": password}),
+                body=given(
+                    {"email": email, "environment": environment, "password": password}
+                ),
                 idempotency_key=idempotency_key,
                 answer=models.Login | models.MfaRequired,
             )
@@ -1182,7 +1295,9 @@ class AuthResource:
             )
         )
 
-    def look_at_invitation(self, *, token: str, idempotency_key: str | None = None) -> models.Invitation:
+    def look_at_invitation(
+        self, *, token: str, idempotency_key: str | None = None
+    ) -> models.Invitation:
         """What an invitation is for. It stays good."""
         return self._send(
             Call(
@@ -1197,9 +1312,18 @@ class AuthResource:
 
     def me(self) -> models.User:
         """Who is logged in."""
-        return self._send(Call(operation="auth.me", method="GET", path="/api/v1/auth/me", answer=models.User))
+        return self._send(
+            Call(
+                operation="auth.me",
+                method="GET",
+                path="/api/v1/auth/me",
+                answer=models.User,
+            )
+        )
 
-    def refresh(self, *, refresh_token: str, idempotency_key: str | None = None) -> models.Login:
+    def refresh(
+        self, *, refresh_token: str, idempotency_key: str | None = None
+    ) -> models.Login:
         """Exchange a refresh token for a new pair. Each is good once; using one a second time ends the log-in."""
         return self._send(
             Call(
@@ -1243,7 +1367,9 @@ class AuthResource:
             )
         )
 
-    def rename(self, *, first_name: str | Unset = UNSET, last_name: str | Unset = UNSET) -> models.User:
+    def rename(
+        self, *, first_name: str | Unset = UNSET, last_name: str | Unset = UNSET
+    ) -> models.User:
         """Change your own names."""
         return self._send(
             Call(
@@ -1255,7 +1381,9 @@ class AuthResource:
             )
         )
 
-    def reset(self, *, password: str, token: str, idempotency_key: str | None = None) -> None:
+    def reset(
+        self, *, password: str, token: str, idempotency_key: str | None = None
+    ) -> None:
         """Choose a new password with the link from the mail. All log-ins end; a second factor is asked for as before."""
         self._send(
             Call(
@@ -1287,7 +1415,11 @@ class ConversationsResource:
         self._send = send
 
     def add_tags(
-        self, conversation_id: str, *, tags: Sequence[str], idempotency_key: str | None = None
+        self,
+        conversation_id: str,
+        *,
+        tags: Sequence[str],
+        idempotency_key: str | None = None,
     ) -> models.Conversation:
         """Add tags; those that are there stay. Needs the scope `conversations:write`."""
         return self._send(
@@ -1316,7 +1448,9 @@ class ConversationsResource:
             )
         )
 
-    def archive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
+    def archive(
+        self, conversation_id: str, *, idempotency_key: str | None = None
+    ) -> models.Conversation:
         """Take a conversation out of the lists; it stays as it is and can be read by its id. Needs the scope
         `conversations:write`.
         """
@@ -1375,8 +1509,10 @@ class ConversationsResource:
         page_size: int | None = None,
         cursor: str | None = None,
         agent_id: str | None = None,
-        channel: Literal["phone", "webrtc", "webchat", "sms", "whatsapp", "telegram"] | None = None,
-        status: Literal["in_progress", "completed", "failed", "abandoned"] | None = None,
+        channel: Literal["phone", "webrtc", "webchat", "sms", "whatsapp", "telegram"]
+        | None = None,
+        status: Literal["in_progress", "completed", "failed", "abandoned"]
+        | None = None,
         direction: Literal["inbound", "outbound"] | None = None,
         date_from: str | date | datetime | None = None,
         date_to: str | date | datetime | None = None,
@@ -1474,7 +1610,9 @@ class ConversationsResource:
             )
         )
 
-    def retry_analysis(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.AnalysisState:
+    def retry_analysis(
+        self, conversation_id: str, *, idempotency_key: str | None = None
+    ) -> models.AnalysisState:
         """Analyse the conversation once more, after a failure or to replace what was found. Needs the scope
         `conversations:write`.
         """
@@ -1516,7 +1654,9 @@ class ConversationsResource:
             )
         )
 
-    def unarchive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
+    def unarchive(
+        self, conversation_id: str, *, idempotency_key: str | None = None
+    ) -> models.Conversation:
         """Put an archived conversation back into the lists. Needs the scope `conversations:write`."""
         return self._send(
             Call(
@@ -1585,6 +1725,242 @@ class MailResource:
         )
 
 
+class ModelsResource:
+    """`client.models`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        kind: Literal["llm", "stt", "tts"] | None = None,
+        provider: str | None = None,
+        language: str | None = None,
+        search: str | None = None,
+        available: bool | None = None,
+    ) -> PagedList[models.Model]:
+        """List the models that agents may name: language models, recognisers and voices' models, with what they can do
+        and cost. Agents may name others too: the catalogue is as old as its `source`. Needs the scope
+        `agents:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            provider: Only of this provider, such as openai
+            language: Only for this language: a BCP 47 tag such as es-MX, or es
+            search: Part of the id or the name
+            available: Only what you can use now, or only what you can't
+        """
+        return PagedList(
+            Call(
+                operation="models.list",
+                method="GET",
+                path="/api/v1/models",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "kind": kind,
+                    "provider": provider,
+                    "language": language,
+                    "search": search,
+                    "available": available,
+                },
+                answer=Any,
+            ),
+            models.Model,
+            self._send,
+        )
+
+
+class ProviderCredentialsResource:
+    """`client.provider_credentials`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def create(
+        self,
+        *,
+        name: str,
+        provider: Literal[
+            "openai",
+            "openai_compatible",
+            "anthropic",
+            "google",
+            "cohere",
+            "deepgram",
+            "assemblyai",
+            "elevenlabs",
+            "aws",
+            "azure",
+        ],
+        secrets: Mapping[str, Any],
+        is_default: bool | Unset = UNSET,
+        options: Mapping[str, Any] | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.ProviderCredential:
+        """Keep your own access to a provider, sealed. Sessions of this environment use the provider's default one from
+        now on. Secrets are never shown again, only the last four characters of each. Needs the scope `provider-
+        credentials:write`.
+
+        Args:
+            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required).
+            secrets: `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`.
+        """
+        return self._send(
+            Call(
+                operation="provider_credentials.create",
+                method="POST",
+                path="/api/v1/provider-credentials",
+                body=given(
+                    {
+                        "isDefault": is_default,
+                        "name": name,
+                        "options": options,
+                        "provider": provider,
+                        "secrets": secrets,
+                    }
+                ),
+                opaque=frozenset(["options", "secrets"]),
+                idempotency_key=idempotency_key,
+                answer=models.ProviderCredential,
+            )
+        )
+
+    def delete(self, credential_id: str, *, force: bool | None = None) -> None:
+        """Delete a credential. The newest other one of its provider becomes the default one; without one, the
+        platform's own access is used. Needs the scope `provider-credentials:write`.
+
+        Args:
+            force: Also when active agents lose their only access to the provider
+        """
+        self._send(
+            Call(
+                operation="provider_credentials.delete",
+                method="DELETE",
+                path="/api/v1/provider-credentials/{credentialId}",
+                path_values={"credentialId": credential_id},
+                query={"force": force},
+            )
+        )
+
+    def get(self, credential_id: str) -> models.ProviderCredential:
+        """One credential, without its secrets. Needs the scope `provider-credentials:read`."""
+        return self._send(
+            Call(
+                operation="provider_credentials.get",
+                method="GET",
+                path="/api/v1/provider-credentials/{credentialId}",
+                path_values={"credentialId": credential_id},
+                answer=models.ProviderCredential,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        provider: Literal[
+            "openai",
+            "openai_compatible",
+            "anthropic",
+            "google",
+            "cohere",
+            "deepgram",
+            "assemblyai",
+            "elevenlabs",
+            "aws",
+            "azure",
+        ]
+        | None = None,
+    ) -> PagedList[models.ProviderCredential]:
+        """List credentials, newest first, without their secrets. Needs the scope `provider-credentials:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+        """
+        return PagedList(
+            Call(
+                operation="provider_credentials.list",
+                method="GET",
+                path="/api/v1/provider-credentials",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "provider": provider,
+                },
+                answer=Any,
+            ),
+            models.ProviderCredential,
+            self._send,
+        )
+
+    def test(
+        self, credential_id: str, *, idempotency_key: str | None = None
+    ) -> models.ProviderCredential:
+        """Ask the provider something small with a credential: one word of a model, one word of a voice, a moment of
+        silence to a recogniser. `lastTest` of the answer says what came of it. Costs a fraction of a cent. Needs
+        the scope `provider-credentials:write`.
+        """
+        return self._send(
+            Call(
+                operation="provider_credentials.test",
+                method="POST",
+                path="/api/v1/provider-credentials/{credentialId}/test",
+                path_values={"credentialId": credential_id},
+                idempotency_key=idempotency_key,
+                answer=models.ProviderCredential,
+            )
+        )
+
+    def update(
+        self,
+        credential_id: str,
+        *,
+        is_default: bool | Unset = UNSET,
+        name: str | Unset = UNSET,
+        options: Mapping[str, Any] | Unset = UNSET,
+        secrets: Mapping[str, Any] | Unset = UNSET,
+    ) -> models.ProviderCredential:
+        """Rename a credential, replace its secrets or options, or make it the default one of its provider. New
+        sessions use what is new; those that run keep what they began with. Needs the scope `provider-
+        credentials:write`.
+
+        Args:
+            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required).
+            secrets: `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`.
+        """
+        return self._send(
+            Call(
+                operation="provider_credentials.update",
+                method="PATCH",
+                path="/api/v1/provider-credentials/{credentialId}",
+                path_values={"credentialId": credential_id},
+                body=given(
+                    {
+                        "isDefault": is_default,
+                        "name": name,
+                        "options": options,
+                        "secrets": secrets,
+                    }
+                ),
+                opaque=frozenset(["options", "secrets"]),
+                answer=models.ProviderCredential,
+            )
+        )
+
+
 class SettingsResource:
     """`client.settings`."""
 
@@ -1599,7 +1975,9 @@ class UsersResource:
     def __init__(self, send: Sender) -> None:
         self._send = send
 
-    def deactivate(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+    def deactivate(
+        self, user_id: str, *, idempotency_key: str | None = None
+    ) -> models.User:
         """Let a person in no more: log-ins end at once, access tokens within seconds. Needs the scope `users:write`."""
         return self._send(
             Call(
@@ -1727,7 +2105,9 @@ class UsersResource:
             self._send,
         )
 
-    def reactivate(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+    def reactivate(
+        self, user_id: str, *, idempotency_key: str | None = None
+    ) -> models.User:
         """Let a deactivated person in again, with the password of before. Needs the scope `users:write`."""
         return self._send(
             Call(
@@ -1740,7 +2120,9 @@ class UsersResource:
             )
         )
 
-    def resend_invitation(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+    def resend_invitation(
+        self, user_id: str, *, idempotency_key: str | None = None
+    ) -> models.User:
         """Send the invitation again, with a new link; the earlier one is no good any more. Needs the scope
         `users:write`.
         """
@@ -1755,7 +2137,9 @@ class UsersResource:
             )
         )
 
-    def reset_mfa(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+    def reset_mfa(
+        self, user_id: str, *, idempotency_key: str | None = None
+    ) -> models.User:
         """Take all second factors of a person away, for somebody who lost them. Needs the scope `users:write`."""
         return self._send(
             Call(
@@ -1779,7 +2163,9 @@ class UsersResource:
             )
         )
 
-    def unlock(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+    def unlock(
+        self, user_id: str, *, idempotency_key: str | None = None
+    ) -> models.User:
         """End the lock that follows wrong passwords. Needs the scope `users:write`."""
         return self._send(
             Call(
@@ -1824,10 +2210,67 @@ class UsersResource:
                 method="PATCH",
                 path="/api/v1/users/{userId}",
                 path_values={"userId": user_id},
-                body=given({"firstName": first_name, "lastName": last_name, "permissions": permissions, "role": role}),
+                body=given(
+                    {
+                        "firstName": first_name,
+                        "lastName": last_name,
+                        "permissions": permissions,
+                        "role": role,
+                    }
+                ),
                 headers={"If-Match": if_match},
                 answer=models.User,
             )
+        )
+
+
+class VoicesResource:
+    """`client.voices`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        provider: str | None = None,
+        language: str | None = None,
+        search: str | None = None,
+        available: bool | None = None,
+    ) -> PagedList[models.Voice]:
+        """List the voices that agents may speak with. Voices of your own account with a provider work too, though they
+        are not listed. Needs the scope `agents:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            provider: Only of this provider, such as openai
+            language: Only for this language: a BCP 47 tag such as es-MX, or es
+            search: Part of the id or the name
+            available: Only what you can use now, or only what you can't
+        """
+        return PagedList(
+            Call(
+                operation="voices.list",
+                method="GET",
+                path="/api/v1/voices",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "provider": provider,
+                    "language": language,
+                    "search": search,
+                    "available": available,
+                },
+                answer=Any,
+            ),
+            models.Voice,
+            self._send,
         )
 
 
@@ -1850,8 +2293,11 @@ class Resources:
         self.auth = AuthResource(send)
         self.conversations = ConversationsResource(send)
         self.mail = MailResource(send)
+        self.models = ModelsResource(send)
+        self.provider_credentials = ProviderCredentialsResource(send)
         self.settings = SettingsResource(send)
         self.users = UsersResource(send)
+        self.voices = VoicesResource(send)
         self.webrtc = WebrtcResource(send)
 
 
@@ -1877,14 +2323,22 @@ class AsyncAuthMfaResource:
                 operation="auth.mfa.add_passkey",
                 method="POST",
                 path="/api/v1/auth/mfa/passkeys",
-                body=given({"credential": credential, "enrolmentToken": enrolment_token, "name": name}),
+                body=given(
+                    {
+                        "credential": credential,
+                        "enrolmentToken": enrolment_token,
+                        "name": name,
+                    }
+                ),
                 opaque=frozenset(["credential"]),
                 idempotency_key=idempotency_key,
                 answer=models.NewPasskey,
             )
         )
 
-    async def ask_passkey(self, *, mfa_token: str, idempotency_key: str | None = None) -> models.AssertionOptions:
+    async def ask_passkey(
+        self, *, mfa_token: str, idempotency_key: str | None = None
+    ) -> models.AssertionOptions:
         """During a log-in: what to hand to `navigator.credentials.get`."""
         return await self._send(
             Call(
@@ -1897,7 +2351,9 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def begin_passkey(self, *, password: str, idempotency_key: str | None = None) -> models.PasskeyOptions:
+    async def begin_passkey(
+        self, *, password: str, idempotency_key: str | None = None
+    ) -> models.PasskeyOptions:
         """Begin with a passkey: what to hand to `navigator.credentials.create`."""
         return await self._send(
             Call(
@@ -1910,7 +2366,9 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def begin_totp(self, *, password: str, idempotency_key: str | None = None) -> models.Totp:
+    async def begin_totp(
+        self, *, password: str, idempotency_key: str | None = None
+    ) -> models.Totp:
         """Begin with an authenticator app: scan the code, then confirm with the first code the app shows."""
         return await self._send(
             Call(
@@ -1923,7 +2381,9 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def confirm_totp(self, *, code: str, idempotency_key: str | None = None) -> models.RecoveryCodes:
+    async def confirm_totp(
+        self, *, code: str, idempotency_key: str | None = None
+    ) -> models.RecoveryCodes:
         """Switch the app on with its first code. Keep the recovery codes: they are shown this once."""
         return await self._send(
             Call(
@@ -1936,7 +2396,9 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def remove_passkey(self, passkey_id: str, *, password: str, idempotency_key: str | None = None) -> None:
+    async def remove_passkey(
+        self, passkey_id: str, *, password: str, idempotency_key: str | None = None
+    ) -> None:
         """Take a passkey away."""
         await self._send(
             Call(
@@ -1949,7 +2411,9 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def remove_totp(self, *, password: str, idempotency_key: str | None = None) -> None:
+    async def remove_totp(
+        self, *, password: str, idempotency_key: str | None = None
+    ) -> None:
         """Take the authenticator app away."""
         await self._send(
             Call(
@@ -1961,7 +2425,9 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def renew_recovery_codes(self, *, password: str, idempotency_key: str | None = None) -> models.RecoveryCodes:
+    async def renew_recovery_codes(
+        self, *, password: str, idempotency_key: str | None = None
+    ) -> models.RecoveryCodes:
         """Get new recovery codes; the old ones are no good any more."""
         return await self._send(
             Call(
@@ -1977,7 +2443,12 @@ class AsyncAuthMfaResource:
     async def show(self) -> models.Factors:
         """What you have set up."""
         return await self._send(
-            Call(operation="auth.mfa.show", method="GET", path="/api/v1/auth/mfa", answer=models.Factors)
+            Call(
+                operation="auth.mfa.show",
+                method="GET",
+                path="/api/v1/auth/mfa",
+                answer=models.Factors,
+            )
         )
 
     async def verify(
@@ -1997,7 +2468,14 @@ class AsyncAuthMfaResource:
                 operation="auth.mfa.verify",
                 method="POST",
                 path="/api/v1/auth/mfa/verify",
-                body=given({"code": code, "credential": credential, "method": method, "mfaToken": mfa_token}),
+                body=given(
+                    {
+                        "code": code,
+                        "credential": credential,
+                        "method": method,
+                        "mfaToken": mfa_token,
+                    }
+                ),
                 opaque=frozenset(["credential"]),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
@@ -2016,10 +2494,17 @@ class AsyncSettingsCorsResource:
         Needs the scope `keys:read`.
         """
         return await self._send(
-            Call(operation="settings.cors.get", method="GET", path="/api/v1/settings/cors", answer=models.Cors)
+            Call(
+                operation="settings.cors.get",
+                method="GET",
+                path="/api/v1/settings/cors",
+                answer=models.Cors,
+            )
         )
 
-    async def replace(self, *, allowed_origins: Sequence[str], if_match: str | None = None) -> models.Cors:
+    async def replace(
+        self, *, allowed_origins: Sequence[str], if_match: str | None = None
+    ) -> models.Cors:
         """Replace the allowed origins; takes effect within ten seconds. Pages of the console are always allowed. Needs
         the scope `keys:write`.
 
@@ -2045,7 +2530,11 @@ class AsyncWebrtcSessionsResource:
         self._send = send
 
     async def create(
-        self, *, agent_id: str, metadata: Mapping[str, Any] | Unset = UNSET, idempotency_key: str | None = None
+        self,
+        *,
+        agent_id: str,
+        metadata: Mapping[str, Any] | Unset = UNSET,
+        idempotency_key: str | None = None,
     ) -> models.WebRtcSession:
         """Make a call ready. Connect to WebRtcHub with the session token before it expires, and use the ICE servers as
         they are. Needs the scope `webrtc:write`.
@@ -2070,7 +2559,11 @@ class AsyncAgentsResource:
         self._send = send
 
     async def activate(
-        self, agent_id: str, *, if_match: str | None = None, idempotency_key: str | None = None
+        self,
+        agent_id: str,
+        *,
+        if_match: str | None = None,
+        idempotency_key: str | None = None,
     ) -> models.Agent:
         """Let an agent take calls. Needs the scope `agents:write`.
 
@@ -2089,7 +2582,9 @@ class AsyncAgentsResource:
             )
         )
 
-    async def compare(self, agent_id: str, first: int, second: int) -> models.Comparison:
+    async def compare(
+        self, agent_id: str, first: int, second: int
+    ) -> models.Comparison:
         """Compare two versions of an agent: which members differ, with the value in the first and in the second. Needs
         the scope `agents:read`.
         """
@@ -2114,7 +2609,8 @@ class AsyncAgentsResource:
         voice: Mapping[str, Any],
         ai_disclosure_message: str | Unset | None = UNSET,
         analysis_config: Mapping[str, Any] | Unset = UNSET,
-        background_sound: Literal["none", "office", "cafe", "call_center"] | Unset = UNSET,
+        background_sound: Literal["none", "office", "cafe", "call_center"]
+        | Unset = UNSET,
         channels: Mapping[str, Any] | Unset = UNSET,
         cost_tracking: Mapping[str, Any] | Unset = UNSET,
         description: str | Unset | None = UNSET,
@@ -2124,7 +2620,8 @@ class AsyncAgentsResource:
         fallbacks: Mapping[str, Any] | Unset = UNSET,
         fillers: Mapping[str, Any] | Unset = UNSET,
         first_message: str | Unset | None = UNSET,
-        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"] | Unset = UNSET,
+        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"]
+        | Unset = UNSET,
         hipaa_compliant: bool | Unset = UNSET,
         interruption: Mapping[str, Any] | Unset = UNSET,
         knowledge_base_ids: Sequence[str] | Unset = UNSET,
@@ -2141,8 +2638,9 @@ class AsyncAgentsResource:
         widget: Mapping[str, Any] | Unset = UNSET,
         idempotency_key: str | None = None,
     ) -> models.Agent:
-        """Create an agent, as a draft. Fields that are left out get their documented defaults. Needs the scope
-        `agents:write`.
+        """Create an agent, as a draft. Fields that are left out get their documented defaults. `warnings` of the
+        answer name models and voices that are not in the catalogue, and providers that you have no access to. Needs
+        the scope `agents:write`.
         """
         return await self._send(
             Call(
@@ -2186,14 +2684,20 @@ class AsyncAgentsResource:
                         "widget": widget,
                     }
                 ),
-                opaque=frozenset(["config", "responseMapping", "theme", "uiConfig", "variables"]),
+                opaque=frozenset(
+                    ["config", "responseMapping", "theme", "uiConfig", "variables"]
+                ),
                 idempotency_key=idempotency_key,
                 answer=models.Agent,
             )
         )
 
     async def deactivate(
-        self, agent_id: str, *, if_match: str | None = None, idempotency_key: str | None = None
+        self,
+        agent_id: str,
+        *,
+        if_match: str | None = None,
+        idempotency_key: str | None = None,
     ) -> models.Agent:
         """Refuse an agent new calls; those in progress go on. Needs the scope `agents:write`.
 
@@ -2230,7 +2734,11 @@ class AsyncAgentsResource:
         )
 
     async def duplicate(
-        self, agent_id: str, *, name: str | Unset | None = UNSET, idempotency_key: str | None = None
+        self,
+        agent_id: str,
+        *,
+        name: str | Unset | None = UNSET,
+        idempotency_key: str | None = None,
     ) -> models.Agent:
         """Copy an agent with all its settings; the copy is inactive. Needs the scope `agents:write`."""
         return await self._send(
@@ -2342,7 +2850,12 @@ class AsyncAgentsResource:
         )
 
     async def restore(
-        self, agent_id: str, number: int, *, if_match: str | None = None, idempotency_key: str | None = None
+        self,
+        agent_id: str,
+        number: int,
+        *,
+        if_match: str | None = None,
+        idempotency_key: str | None = None,
     ) -> models.Agent:
         """Go back to the configuration of an earlier version, as the agent's next version. What is published stays
         published. Needs the scope `agents:write`.
@@ -2424,7 +2937,12 @@ class AsyncAgentsResource:
         )
 
     def tests(
-        self, agent_id: str, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
+        self,
+        agent_id: str,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
     ) -> AsyncPagedList[models.Test]:
         """List an agent's tests, newest first. Needs the scope `agents:read`.
 
@@ -2452,7 +2970,8 @@ class AsyncAgentsResource:
         *,
         ai_disclosure_message: str | Unset | None = UNSET,
         analysis_config: Mapping[str, Any] | Unset = UNSET,
-        background_sound: Literal["none", "office", "cafe", "call_center"] | Unset = UNSET,
+        background_sound: Literal["none", "office", "cafe", "call_center"]
+        | Unset = UNSET,
         channels: Mapping[str, Any] | Unset = UNSET,
         cost_tracking: Mapping[str, Any] | Unset = UNSET,
         description: str | Unset | None = UNSET,
@@ -2462,7 +2981,8 @@ class AsyncAgentsResource:
         fallbacks: Mapping[str, Any] | Unset = UNSET,
         fillers: Mapping[str, Any] | Unset = UNSET,
         first_message: str | Unset | None = UNSET,
-        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"] | Unset = UNSET,
+        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"]
+        | Unset = UNSET,
         hipaa_compliant: bool | Unset = UNSET,
         interruption: Mapping[str, Any] | Unset = UNSET,
         knowledge_base_ids: Sequence[str] | Unset = UNSET,
@@ -2534,7 +3054,9 @@ class AsyncAgentsResource:
                         "widget": widget,
                     }
                 ),
-                opaque=frozenset(["config", "responseMapping", "theme", "uiConfig", "variables"]),
+                opaque=frozenset(
+                    ["config", "responseMapping", "theme", "uiConfig", "variables"]
+                ),
                 headers={"If-Match": if_match},
                 answer=models.Agent,
             )
@@ -2572,7 +3094,11 @@ class AsyncAnalysisResource:
         self._send = send
 
     def failures(
-        self, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
     ) -> AsyncPagedList[models.Failure]:
         """List the analyses that were given up, the latest first. Needs the scope `conversations:read`.
 
@@ -2702,7 +3228,11 @@ class AsyncApiKeysResource:
         )
 
     async def rotate(
-        self, key_id: str, *, overlap_seconds: int | Unset = UNSET, idempotency_key: str | None = None
+        self,
+        key_id: str,
+        *,
+        overlap_seconds: int | Unset = UNSET,
+        idempotency_key: str | None = None,
     ) -> models.NewApiKey:
         """Get a new key with the same name and scopes. The old one stays good for the overlap, a day unless you say
         otherwise. Needs the scope `keys:write`.
@@ -2797,13 +3327,22 @@ class AsyncAuthResource:
                 operation="auth.accept_invitation",
                 method="POST",
                 path="/api/v1/auth/invitations/accept",
-                body=given({"firstName": first_name, "lastName": last_name, "password": password, "token": token}),
+                body=given(
+                    {
+                        "firstName": first_name,
+                        "lastName": last_name,
+                        "password": password,
+                        "token": token,
+                    }
+                ),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
             )
         )
 
-    async def ask_to_unlock(self, *, email: str, idempotency_key: str | None = None) -> None:
+    async def ask_to_unlock(
+        self, *, email: str, idempotency_key: str | None = None
+    ) -> None:
         """Get a link by mail that ends the lock after wrong passwords. The answer is always the same."""
         await self._send(
             Call(
@@ -2837,7 +3376,11 @@ class AsyncAuthResource:
         )
 
     async def change_password(
-        self, *, current_password: str, new_password: str, idempotency_key: str | None = None
+        self,
+        *,
+        current_password: str,
+        new_password: str,
+        idempotency_key: str | None = None,
     ) -> models.Login:
         """Change your password. All log-ins end, and you get a new one."""
         return await self._send(
@@ -2845,13 +3388,17 @@ class AsyncAuthResource:
                 operation="auth.change_password",
                 method="POST",
                 path="/api/v1/auth/password",
-                body=given({"currentPassword": current_password, "newPassword": new_password}),
+                body=given(
+                    {"currentPassword": current_password, "newPassword": new_password}
+                ),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
             )
         )
 
-    async def confirm_registration(self, *, token: str, idempotency_key: str | None = None) -> models.Login:
+    async def confirm_registration(
+        self, *, token: str, idempotency_key: str | None = None
+    ) -> models.Login:
         """Confirm the address with the link from the mail: the tenant is made, and you are logged in."""
         return await self._send(
             Call(
@@ -2890,7 +3437,13 @@ class AsyncAuthResource:
                 operation="auth.hub_token",
                 method="POST",
                 path="/api/v1/auth/hub-token",
-                body=given({"agentId": agent_id, "sessionId": session_id, "ttlSeconds": ttl_seconds}),
+                body=given(
+                    {
+                        "agentId": agent_id,
+                        "sessionId": session_id,
+                        "ttlSeconds": ttl_seconds,
+                    }
+                ),
                 idempotency_key=idempotency_key,
                 answer=models.HubToken,
             )
@@ -2912,13 +3465,17 @@ class AsyncAuthResource:
                 operation="auth.login",
                 method="POST",
                 path="/api/v1/auth/login",
-                body=given({"email": email, "environment": environment, "password": password}),
+                body=given(
+                    {"email": email, "environment": environment, "password": password}
+                ),
                 idempotency_key=idempotency_key,
                 answer=models.Login | models.MfaRequired,
             )
         )
 
-    async def logout(self, *, refresh_token: str, idempotency_key: str | None = None) -> None:
+    async def logout(
+        self, *, refresh_token: str, idempotency_key: str | None = None
+    ) -> None:
         """End a log-in: its refresh tokens are no good any more. Access tokens run out by themselves."""
         await self._send(
             Call(
@@ -2941,7 +3498,9 @@ class AsyncAuthResource:
             )
         )
 
-    async def look_at_invitation(self, *, token: str, idempotency_key: str | None = None) -> models.Invitation:
+    async def look_at_invitation(
+        self, *, token: str, idempotency_key: str | None = None
+    ) -> models.Invitation:
         """What an invitation is for. It stays good."""
         return await self._send(
             Call(
@@ -2956,9 +3515,18 @@ class AsyncAuthResource:
 
     async def me(self) -> models.User:
         """Who is logged in."""
-        return await self._send(Call(operation="auth.me", method="GET", path="/api/v1/auth/me", answer=models.User))
+        return await self._send(
+            Call(
+                operation="auth.me",
+                method="GET",
+                path="/api/v1/auth/me",
+                answer=models.User,
+            )
+        )
 
-    async def refresh(self, *, refresh_token: str, idempotency_key: str | None = None) -> models.Login:
+    async def refresh(
+        self, *, refresh_token: str, idempotency_key: str | None = None
+    ) -> models.Login:
         """Exchange a refresh token for a new pair. Each is good once; using one a second time ends the log-in."""
         return await self._send(
             Call(
@@ -3002,7 +3570,9 @@ class AsyncAuthResource:
             )
         )
 
-    async def rename(self, *, first_name: str | Unset = UNSET, last_name: str | Unset = UNSET) -> models.User:
+    async def rename(
+        self, *, first_name: str | Unset = UNSET, last_name: str | Unset = UNSET
+    ) -> models.User:
         """Change your own names."""
         return await self._send(
             Call(
@@ -3014,7 +3584,9 @@ class AsyncAuthResource:
             )
         )
 
-    async def reset(self, *, password: str, token: str, idempotency_key: str | None = None) -> None:
+    async def reset(
+        self, *, password: str, token: str, idempotency_key: str | None = None
+    ) -> None:
         """Choose a new password with the link from the mail. All log-ins end; a second factor is asked for as before."""
         await self._send(
             Call(
@@ -3046,7 +3618,11 @@ class AsyncConversationsResource:
         self._send = send
 
     async def add_tags(
-        self, conversation_id: str, *, tags: Sequence[str], idempotency_key: str | None = None
+        self,
+        conversation_id: str,
+        *,
+        tags: Sequence[str],
+        idempotency_key: str | None = None,
     ) -> models.Conversation:
         """Add tags; those that are there stay. Needs the scope `conversations:write`."""
         return await self._send(
@@ -3075,7 +3651,9 @@ class AsyncConversationsResource:
             )
         )
 
-    async def archive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
+    async def archive(
+        self, conversation_id: str, *, idempotency_key: str | None = None
+    ) -> models.Conversation:
         """Take a conversation out of the lists; it stays as it is and can be read by its id. Needs the scope
         `conversations:write`.
         """
@@ -3134,8 +3712,10 @@ class AsyncConversationsResource:
         page_size: int | None = None,
         cursor: str | None = None,
         agent_id: str | None = None,
-        channel: Literal["phone", "webrtc", "webchat", "sms", "whatsapp", "telegram"] | None = None,
-        status: Literal["in_progress", "completed", "failed", "abandoned"] | None = None,
+        channel: Literal["phone", "webrtc", "webchat", "sms", "whatsapp", "telegram"]
+        | None = None,
+        status: Literal["in_progress", "completed", "failed", "abandoned"]
+        | None = None,
         direction: Literal["inbound", "outbound"] | None = None,
         date_from: str | date | datetime | None = None,
         date_to: str | date | datetime | None = None,
@@ -3233,7 +3813,9 @@ class AsyncConversationsResource:
             )
         )
 
-    async def retry_analysis(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.AnalysisState:
+    async def retry_analysis(
+        self, conversation_id: str, *, idempotency_key: str | None = None
+    ) -> models.AnalysisState:
         """Analyse the conversation once more, after a failure or to replace what was found. Needs the scope
         `conversations:write`.
         """
@@ -3275,7 +3857,9 @@ class AsyncConversationsResource:
             )
         )
 
-    async def unarchive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
+    async def unarchive(
+        self, conversation_id: str, *, idempotency_key: str | None = None
+    ) -> models.Conversation:
         """Put an archived conversation back into the lists. Needs the scope `conversations:write`."""
         return await self._send(
             Call(
@@ -3344,6 +3928,242 @@ class AsyncMailResource:
         )
 
 
+class AsyncModelsResource:
+    """`client.models`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        kind: Literal["llm", "stt", "tts"] | None = None,
+        provider: str | None = None,
+        language: str | None = None,
+        search: str | None = None,
+        available: bool | None = None,
+    ) -> AsyncPagedList[models.Model]:
+        """List the models that agents may name: language models, recognisers and voices' models, with what they can do
+        and cost. Agents may name others too: the catalogue is as old as its `source`. Needs the scope
+        `agents:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            provider: Only of this provider, such as openai
+            language: Only for this language: a BCP 47 tag such as es-MX, or es
+            search: Part of the id or the name
+            available: Only what you can use now, or only what you can't
+        """
+        return AsyncPagedList(
+            Call(
+                operation="models.list",
+                method="GET",
+                path="/api/v1/models",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "kind": kind,
+                    "provider": provider,
+                    "language": language,
+                    "search": search,
+                    "available": available,
+                },
+                answer=Any,
+            ),
+            models.Model,
+            self._send,
+        )
+
+
+class AsyncProviderCredentialsResource:
+    """`client.provider_credentials`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    async def create(
+        self,
+        *,
+        name: str,
+        provider: Literal[
+            "openai",
+            "openai_compatible",
+            "anthropic",
+            "google",
+            "cohere",
+            "deepgram",
+            "assemblyai",
+            "elevenlabs",
+            "aws",
+            "azure",
+        ],
+        secrets: Mapping[str, Any],
+        is_default: bool | Unset = UNSET,
+        options: Mapping[str, Any] | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.ProviderCredential:
+        """Keep your own access to a provider, sealed. Sessions of this environment use the provider's default one from
+        now on. Secrets are never shown again, only the last four characters of each. Needs the scope `provider-
+        credentials:write`.
+
+        Args:
+            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required).
+            secrets: `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`.
+        """
+        return await self._send(
+            Call(
+                operation="provider_credentials.create",
+                method="POST",
+                path="/api/v1/provider-credentials",
+                body=given(
+                    {
+                        "isDefault": is_default,
+                        "name": name,
+                        "options": options,
+                        "provider": provider,
+                        "secrets": secrets,
+                    }
+                ),
+                opaque=frozenset(["options", "secrets"]),
+                idempotency_key=idempotency_key,
+                answer=models.ProviderCredential,
+            )
+        )
+
+    async def delete(self, credential_id: str, *, force: bool | None = None) -> None:
+        """Delete a credential. The newest other one of its provider becomes the default one; without one, the
+        platform's own access is used. Needs the scope `provider-credentials:write`.
+
+        Args:
+            force: Also when active agents lose their only access to the provider
+        """
+        await self._send(
+            Call(
+                operation="provider_credentials.delete",
+                method="DELETE",
+                path="/api/v1/provider-credentials/{credentialId}",
+                path_values={"credentialId": credential_id},
+                query={"force": force},
+            )
+        )
+
+    async def get(self, credential_id: str) -> models.ProviderCredential:
+        """One credential, without its secrets. Needs the scope `provider-credentials:read`."""
+        return await self._send(
+            Call(
+                operation="provider_credentials.get",
+                method="GET",
+                path="/api/v1/provider-credentials/{credentialId}",
+                path_values={"credentialId": credential_id},
+                answer=models.ProviderCredential,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        provider: Literal[
+            "openai",
+            "openai_compatible",
+            "anthropic",
+            "google",
+            "cohere",
+            "deepgram",
+            "assemblyai",
+            "elevenlabs",
+            "aws",
+            "azure",
+        ]
+        | None = None,
+    ) -> AsyncPagedList[models.ProviderCredential]:
+        """List credentials, newest first, without their secrets. Needs the scope `provider-credentials:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+        """
+        return AsyncPagedList(
+            Call(
+                operation="provider_credentials.list",
+                method="GET",
+                path="/api/v1/provider-credentials",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "provider": provider,
+                },
+                answer=Any,
+            ),
+            models.ProviderCredential,
+            self._send,
+        )
+
+    async def test(
+        self, credential_id: str, *, idempotency_key: str | None = None
+    ) -> models.ProviderCredential:
+        """Ask the provider something small with a credential: one word of a model, one word of a voice, a moment of
+        silence to a recogniser. `lastTest` of the answer says what came of it. Costs a fraction of a cent. Needs
+        the scope `provider-credentials:write`.
+        """
+        return await self._send(
+            Call(
+                operation="provider_credentials.test",
+                method="POST",
+                path="/api/v1/provider-credentials/{credentialId}/test",
+                path_values={"credentialId": credential_id},
+                idempotency_key=idempotency_key,
+                answer=models.ProviderCredential,
+            )
+        )
+
+    async def update(
+        self,
+        credential_id: str,
+        *,
+        is_default: bool | Unset = UNSET,
+        name: str | Unset = UNSET,
+        options: Mapping[str, Any] | Unset = UNSET,
+        secrets: Mapping[str, Any] | Unset = UNSET,
+    ) -> models.ProviderCredential:
+        """Rename a credential, replace its secrets or options, or make it the default one of its provider. New
+        sessions use what is new; those that run keep what they began with. Needs the scope `provider-
+        credentials:write`.
+
+        Args:
+            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required).
+            secrets: `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`.
+        """
+        return await self._send(
+            Call(
+                operation="provider_credentials.update",
+                method="PATCH",
+                path="/api/v1/provider-credentials/{credentialId}",
+                path_values={"credentialId": credential_id},
+                body=given(
+                    {
+                        "isDefault": is_default,
+                        "name": name,
+                        "options": options,
+                        "secrets": secrets,
+                    }
+                ),
+                opaque=frozenset(["options", "secrets"]),
+                answer=models.ProviderCredential,
+            )
+        )
+
+
 class AsyncSettingsResource:
     """`client.settings`."""
 
@@ -3358,7 +4178,9 @@ class AsyncUsersResource:
     def __init__(self, send: AsyncSender) -> None:
         self._send = send
 
-    async def deactivate(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+    async def deactivate(
+        self, user_id: str, *, idempotency_key: str | None = None
+    ) -> models.User:
         """Let a person in no more: log-ins end at once, access tokens within seconds. Needs the scope `users:write`."""
         return await self._send(
             Call(
@@ -3486,7 +4308,9 @@ class AsyncUsersResource:
             self._send,
         )
 
-    async def reactivate(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+    async def reactivate(
+        self, user_id: str, *, idempotency_key: str | None = None
+    ) -> models.User:
         """Let a deactivated person in again, with the password of before. Needs the scope `users:write`."""
         return await self._send(
             Call(
@@ -3499,7 +4323,9 @@ class AsyncUsersResource:
             )
         )
 
-    async def resend_invitation(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+    async def resend_invitation(
+        self, user_id: str, *, idempotency_key: str | None = None
+    ) -> models.User:
         """Send the invitation again, with a new link; the earlier one is no good any more. Needs the scope
         `users:write`.
         """
@@ -3514,7 +4340,9 @@ class AsyncUsersResource:
             )
         )
 
-    async def reset_mfa(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+    async def reset_mfa(
+        self, user_id: str, *, idempotency_key: str | None = None
+    ) -> models.User:
         """Take all second factors of a person away, for somebody who lost them. Needs the scope `users:write`."""
         return await self._send(
             Call(
@@ -3538,7 +4366,9 @@ class AsyncUsersResource:
             )
         )
 
-    async def unlock(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
+    async def unlock(
+        self, user_id: str, *, idempotency_key: str | None = None
+    ) -> models.User:
         """End the lock that follows wrong passwords. Needs the scope `users:write`."""
         return await self._send(
             Call(
@@ -3583,10 +4413,67 @@ class AsyncUsersResource:
                 method="PATCH",
                 path="/api/v1/users/{userId}",
                 path_values={"userId": user_id},
-                body=given({"firstName": first_name, "lastName": last_name, "permissions": permissions, "role": role}),
+                body=given(
+                    {
+                        "firstName": first_name,
+                        "lastName": last_name,
+                        "permissions": permissions,
+                        "role": role,
+                    }
+                ),
                 headers={"If-Match": if_match},
                 answer=models.User,
             )
+        )
+
+
+class AsyncVoicesResource:
+    """`client.voices`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        provider: str | None = None,
+        language: str | None = None,
+        search: str | None = None,
+        available: bool | None = None,
+    ) -> AsyncPagedList[models.Voice]:
+        """List the voices that agents may speak with. Voices of your own account with a provider work too, though they
+        are not listed. Needs the scope `agents:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            provider: Only of this provider, such as openai
+            language: Only for this language: a BCP 47 tag such as es-MX, or es
+            search: Part of the id or the name
+            available: Only what you can use now, or only what you can't
+        """
+        return AsyncPagedList(
+            Call(
+                operation="voices.list",
+                method="GET",
+                path="/api/v1/voices",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "provider": provider,
+                    "language": language,
+                    "search": search,
+                    "available": available,
+                },
+                answer=Any,
+            ),
+            models.Voice,
+            self._send,
         )
 
 
@@ -3609,6 +4496,9 @@ class AsyncResources:
         self.auth = AsyncAuthResource(send)
         self.conversations = AsyncConversationsResource(send)
         self.mail = AsyncMailResource(send)
+        self.models = AsyncModelsResource(send)
+        self.provider_credentials = AsyncProviderCredentialsResource(send)
         self.settings = AsyncSettingsResource(send)
         self.users = AsyncUsersResource(send)
+        self.voices = AsyncVoicesResource(send)
         self.webrtc = AsyncWebrtcResource(send)

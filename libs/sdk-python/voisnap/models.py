@@ -12,6 +12,7 @@ __all__ = [
     "Agent",
     "AgentSettings",
     "AgentStats",
+    "AgentWarning",
     "Analysis",
     "AnalysisConfig",
     "AnalysisCost",
@@ -32,6 +33,7 @@ __all__ = [
     "CostBreakdown",
     "CostTracking",
     "Costs",
+    "CredentialTest",
     "CustomField",
     "Endpointing",
     "Entity",
@@ -51,13 +53,16 @@ __all__ = [
     "Message",
     "Messages",
     "MfaRequired",
+    "Model",
     "NewApiKey",
     "NewPasskey",
     "Passkey",
     "PasskeyOptions",
     "Permissions",
     "Persona",
+    "Probe",
     "Pronunciation",
+    "ProviderCredential",
     "RecordingLink",
     "RecordingSettings",
     "RecordingState",
@@ -83,6 +88,7 @@ __all__ = [
     "VersionDetail",
     "VersionList",
     "Voice",
+    "VoiceSettings",
     "VoicemailDetection",
     "WebRtcSession",
     "Widget",
@@ -139,8 +145,9 @@ class Agent(Result):
     updated_at: datetime
     variables: dict[str, Any]
     version: int
-    voice: "Voice"
+    voice: "VoiceSettings"
     voicemail_detection: "VoicemailDetection"
+    warnings: "tuple[AgentWarning, ...]"
     widget: "Widget"
 
 
@@ -178,7 +185,7 @@ class AgentSettings(Result):
     transcription: "Transcription"
     transfer: "Transfer"
     variables: dict[str, Any]
-    voice: "Voice"
+    voice: "VoiceSettings"
     voicemail_detection: "VoicemailDetection"
     widget: "WidgetSettings"
 
@@ -197,6 +204,15 @@ class AgentStats(Result):
     total_conversations: int
     total_cost_usd: float
     total_duration_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentWarning(Result):
+    """`AgentWarning` of the API."""
+
+    code: str
+    detail: str
+    pointer: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -382,7 +398,9 @@ class Conversation(Result):
     @classmethod
     def _prepared(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Before there is an analysis its members are None; `outcome` is found in it as well."""
-        return data | {"analysis": (data.get("analysis") or {}) | {"outcome": data.get("outcome")}}
+        return data | {
+            "analysis": (data.get("analysis") or {}) | {"outcome": data.get("outcome")}
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -439,6 +457,15 @@ class Costs(Result):
     conversation_id: str
     currency: str
     total: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CredentialTest(Result):
+    """`CredentialTest` of the API."""
+
+    at: datetime
+    outcome: str
+    probes: "tuple[Probe, ...]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -506,7 +533,7 @@ class Fallbacks(Result):
 
     llm: "tuple[Llm, ...]"
     transcription: "tuple[Transcription, ...]"
-    voice: "tuple[Voice, ...]"
+    voice: "tuple[VoiceSettings, ...]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -637,6 +664,24 @@ class MfaRequired(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Model(Result):
+    """`Model` of the API."""
+
+    access: str | None
+    available: bool
+    capabilities: tuple[str, ...]
+    id: str
+    is_default: bool
+    kind: str
+    languages: tuple[str, ...]
+    latency_class: str
+    name: str
+    provider: str
+    source: str
+    unavailable_reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class NewApiKey(Result):
     """`NewApiKey` of the API."""
 
@@ -701,12 +746,39 @@ class Persona(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Probe(Result):
+    """`Probe` of the API."""
+
+    detail: str
+    kind: str
+    outcome: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pronunciation(Result):
     """`Pronunciation` of the API."""
 
     alphabet: str
     pronunciation: str
     text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderCredential(Result):
+    """`ProviderCredential` of the API."""
+
+    created_at: datetime
+    created_by: str | None
+    environment: str
+    id: str
+    is_default: bool
+    last_test: "CredentialTest | None"
+    name: str
+    options: dict[str, str]
+    provider: str
+    revision: int
+    secrets: dict[str, str]
+    updated_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -969,6 +1041,23 @@ class VersionList(Result):
 @dataclass(frozen=True, kw_only=True)
 class Voice(Result):
     """`Voice` of the API."""
+
+    access: str | None
+    available: bool
+    capabilities: tuple[str, ...]
+    gender: str
+    id: str
+    languages: tuple[str, ...]
+    latency_class: str
+    model: str
+    name: str
+    provider: str
+    unavailable_reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceSettings(Result):
+    """`VoiceSettings` of the API."""
 
     provider: str
     similarity_boost: float

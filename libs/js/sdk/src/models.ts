@@ -2,6 +2,9 @@
 
 import type { MergePatch } from "./calls.js";
 
+/** With whose access a tenant uses a provider. */
+export type Access = "own" | "platform" | "local";
+
 export interface Actor {
   id: string | null;
   type: ActorType;
@@ -47,8 +50,9 @@ export interface Agent {
   updatedAt: string;
   variables: Record<string, unknown>;
   version: number;
-  voice: Voice;
+  voice: VoiceSettings;
   voicemailDetection: VoicemailDetection;
+  warnings?: AgentWarning[];
   widget: Widget;
 }
 
@@ -113,7 +117,7 @@ export interface AgentSettings {
   transcription: Transcription;
   transfer?: Transfer;
   variables?: Record<string, unknown>;
-  voice: Voice;
+  voice: VoiceSettings;
   voicemailDetection?: VoicemailDetection;
   widget?: WidgetSettings;
 }
@@ -158,6 +162,12 @@ export interface AgentTestsQuery {
   pageSize?: number | undefined;
   /** `nextCursor` of the page before; in its place `page` counts for nothing */
   cursor?: string | undefined;
+}
+
+export interface AgentWarning {
+  code: string;
+  detail: string;
+  pointer: string;
 }
 
 /** How a pronunciation is written: as other words, or in the International Phonetic Alphabet. */
@@ -452,6 +462,9 @@ export interface Caller {
   phoneNumber: string | null;
 }
 
+/** What a model can do. `structured`: answers by a JSON schema; `endpoints`: says itself when a caller is done. */
+export type Capability = "streaming" | "tools" | "structured" | "prompt_caching" | "interim_results" | "word_timings" | "endpoints";
+
 export interface Change {
   new: unknown;
   old: unknown;
@@ -628,7 +641,7 @@ export interface CreateAgentRequest {
   transcription: Transcription;
   transfer?: Transfer | undefined;
   variables?: Record<string, unknown> | undefined;
-  voice: Voice;
+  voice: VoiceSettings;
   voicemailDetection?: VoicemailDetection | undefined;
   widget?: WidgetSettings | undefined;
 }
@@ -640,10 +653,33 @@ export interface CreateApiKeyRequest {
   scopes: string[];
 }
 
+/** What `providerCredentials.create` takes. */
+export interface CreateProviderCredentialRequest {
+  isDefault?: boolean | undefined;
+  name: string;
+  /**
+   * `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs),
+   * `baseUrl` (openai_compatible: required).
+   */
+  options?: Record<string, string> | undefined;
+  provider: ProviderName;
+  /**
+   * `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws
+   * `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`.
+   */
+  secrets: Record<string, string>;
+}
+
 /** What `webrtc.sessions.create` takes. */
 export interface CreateWebrtcSessionRequest {
   agentId: string;
   metadata?: Record<string, unknown> | undefined;
+}
+
+export interface CredentialTest {
+  at: string;
+  outcome: ProbeOutcome;
+  probes: Probe[];
 }
 
 export interface CustomField {
@@ -702,7 +738,7 @@ export interface Failure {
 export interface Fallbacks {
   llm?: Llm[];
   transcription?: Transcription[];
-  voice?: Voice[];
+  voice?: VoiceSettings[];
 }
 
 export interface Fillers {
@@ -742,6 +778,11 @@ export type KeyOrder = "createdAt" | "name" | "lastUsedAt" | "expiresAt";
 
 /** What a key is good for now. */
 export type KeyStatus = "active" | "expired" | "revoked";
+
+/**
+ * How soon a model's first word, transcript or sound comes: `fast` within about 0.4 s, `standard` 1 s, `slow` beyond.
+ */
+export type LatencyClass = "fast" | "standard" | "slow";
 
 export interface Llm {
   baseUrl?: string | null;
@@ -830,6 +871,43 @@ export interface MfaRequired {
   mfaToken: string;
 }
 
+export interface Model {
+  access: Access | null;
+  available: boolean;
+  capabilities: Capability[];
+  id: string;
+  isDefault: boolean;
+  kind: ModelKind;
+  languages: string[];
+  latencyClass: LatencyClass;
+  name: string;
+  provider: string;
+  source: string;
+  unavailableReason: string | null;
+}
+
+/** What a model does: answer, recognise or speak. */
+export type ModelKind = "llm" | "stt" | "tts";
+
+/** Parameters of the query. */
+export interface ModelListQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+  kind?: ModelKind | undefined;
+  /** Only of this provider, such as openai */
+  provider?: string | undefined;
+  /** Only for this language: a BCP 47 tag such as es-MX, or es */
+  language?: string | undefined;
+  /** Part of the id or the name */
+  search?: string | undefined;
+  /** Only what you can use now, or only what you can't */
+  available?: boolean | undefined;
+}
+
 export interface NewApiKey {
   createdAt: string;
   createdBy: string | null;
@@ -885,11 +963,57 @@ export interface Persona {
   role?: string | null;
 }
 
+export interface Probe {
+  detail: string;
+  kind: string;
+  outcome: ProbeOutcome;
+}
+
+/**
+ * What came of asking a vendor. `REFUSED`: the key is wrong, or may not do this; `FAILED`: the vendor did not answer as
+ * it should.
+ */
+export type ProbeOutcome = "works" | "refused" | "failed" | "not_tested";
+
 export interface Pronunciation {
   alphabet?: Alphabet;
   pronunciation: string;
   text: string;
 }
+
+export interface ProviderCredential {
+  createdAt: string;
+  createdBy: string | null;
+  environment: Environment;
+  id: string;
+  isDefault: boolean;
+  lastTest: CredentialTest | null;
+  name: string;
+  options: Record<string, string>;
+  provider: string;
+  revision: number;
+  secrets: Record<string, string>;
+  updatedAt: string;
+}
+
+/** Parameters of the query. */
+export interface ProviderCredentialDeleteQuery {
+  /** Also when active agents lose their only access to the provider */
+  force?: boolean | undefined;
+}
+
+/** Parameters of the query. */
+export interface ProviderCredentialListQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+  provider?: ProviderName | undefined;
+}
+
+export type ProviderName = "openai" | "openai_compatible" | "anthropic" | "google" | "cohere" | "deepgram" | "assemblyai" | "elevenlabs" | "aws" | "azure";
 
 export type RecordingFormat = "mp3" | "wav" | "ogg";
 
@@ -1056,6 +1180,22 @@ export interface Turn {
 /** A change of `CreateAgentRequest`: what is left out stays, `null` clears, lists are replaced. */
 export type UpdateAgentRequest = MergePatch<CreateAgentRequest>;
 
+/** What `providerCredentials.update` takes. */
+export interface UpdateProviderCredentialRequest {
+  isDefault?: boolean | undefined;
+  name?: string | undefined;
+  /**
+   * `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs),
+   * `baseUrl` (openai_compatible: required).
+   */
+  options?: Record<string, string> | undefined;
+  /**
+   * `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws
+   * `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`.
+   */
+  secrets?: Record<string, string> | undefined;
+}
+
 /** What `users.update` takes. */
 export interface UpdateUserRequest {
   firstName?: string | undefined;
@@ -1137,6 +1277,40 @@ export interface VersionList {
 }
 
 export interface Voice {
+  access: Access | null;
+  available: boolean;
+  capabilities: Capability[];
+  gender: string;
+  id: string;
+  languages: string[];
+  latencyClass: LatencyClass;
+  model: string;
+  name: string;
+  provider: string;
+  unavailableReason: string | null;
+}
+
+/** Parameters of the query. */
+export interface VoiceListQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+  /** Only of this provider, such as openai */
+  provider?: string | undefined;
+  /** Only for this language: a BCP 47 tag such as es-MX, or es */
+  language?: string | undefined;
+  /** Part of the id or the name */
+  search?: string | undefined;
+  /** Only what you can use now, or only what you can't */
+  available?: boolean | undefined;
+}
+
+export type VoiceProvider = "elevenlabs" | "google" | "aws" | "azure" | "local" | "scripted";
+
+export interface VoiceSettings {
   provider: VoiceProvider;
   similarityBoost?: number;
   speed?: number;
@@ -1145,8 +1319,6 @@ export interface Voice {
   useSpeakerBoost?: boolean;
   voiceId: string;
 }
-
-export type VoiceProvider = "elevenlabs" | "google" | "aws" | "azure" | "local" | "scripted";
 
 export type VoicemailAction = "hang_up" | "leave_message" | "continue";
 

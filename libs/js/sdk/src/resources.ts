@@ -54,6 +54,7 @@ import type {
   Costs,
   CreateAgentRequest,
   CreateApiKeyRequest,
+  CreateProviderCredentialRequest,
   CreateWebrtcSessionRequest,
   EnvironmentResult,
   Factors,
@@ -65,9 +66,14 @@ import type {
   MailListQuery,
   Messages,
   MfaRequired,
+  Model,
+  ModelListQuery,
   NewApiKey,
   NewPasskey,
   PasskeyOptions,
+  ProviderCredential,
+  ProviderCredentialDeleteQuery,
+  ProviderCredentialListQuery,
   RecordingLink,
   RecoveryCodes,
   ReplaceSettingsCorsRequest,
@@ -75,12 +81,15 @@ import type {
   TestStarted,
   Totp,
   UpdateAgentRequest,
+  UpdateProviderCredentialRequest,
   UpdateUserRequest,
   User,
   UserInviteRequest,
   UserListQuery,
   VersionDetail,
   VersionList,
+  Voice,
+  VoiceListQuery,
   WebRtcSession,
 } from "./models.js";
 import { PagedList } from "./paging.js";
@@ -154,6 +163,13 @@ export const OPERATIONS = {
   "conversations.transcript": ["GET", "/api/v1/conversations/{conversationId}/transcript"],
   "conversations.unarchive": ["POST", "/api/v1/conversations/{conversationId}/unarchive"],
   "mail.list": ["GET", "/api/v1/mail"],
+  "models.list": ["GET", "/api/v1/models"],
+  "provider_credentials.create": ["POST", "/api/v1/provider-credentials"],
+  "provider_credentials.delete": ["DELETE", "/api/v1/provider-credentials/{credentialId}"],
+  "provider_credentials.get": ["GET", "/api/v1/provider-credentials/{credentialId}"],
+  "provider_credentials.list": ["GET", "/api/v1/provider-credentials"],
+  "provider_credentials.test": ["POST", "/api/v1/provider-credentials/{credentialId}/test"],
+  "provider_credentials.update": ["PATCH", "/api/v1/provider-credentials/{credentialId}"],
   "settings.cors.get": ["GET", "/api/v1/settings/cors"],
   "settings.cors.replace": ["PUT", "/api/v1/settings/cors"],
   "users.deactivate": ["POST", "/api/v1/users/{userId}/deactivate"],
@@ -167,6 +183,7 @@ export const OPERATIONS = {
   "users.revoke_invitation": ["DELETE", "/api/v1/users/{userId}/invitation"],
   "users.unlock": ["POST", "/api/v1/users/{userId}/unlock"],
   "users.update": ["PATCH", "/api/v1/users/{userId}"],
+  "voices.list": ["GET", "/api/v1/voices"],
   "webrtc.sessions.create": ["POST", "/api/v1/webrtc/sessions"],
 } as const;
 
@@ -282,7 +299,8 @@ export class AgentsResource extends Resource {
   }
 
   /**
-   * Create an agent, as a draft. Fields that are left out get their documented defaults. Needs the scope
+   * Create an agent, as a draft. Fields that are left out get their documented defaults. `warnings` of the answer name
+   * models and voices that are not in the catalogue, and providers that you have no access to. Needs the scope
    * `agents:write`.
    */
   create(request: CreateAgentRequest, options?: RequestOptions): Promise<Answer<Agent>> {
@@ -647,6 +665,68 @@ export class MailResource extends Resource {
   }
 }
 
+/** `client.models`. */
+export class ModelsResource extends Resource {
+  /**
+   * List the models that agents may name: language models, recognisers and voices' models, with what they can do and
+   * cost. Agents may name others too: the catalogue is as old as its `source`. Needs the scope `agents:read`.
+   */
+  list(query?: ModelListQuery, options?: RequestOptions): PagedList<Model> {
+    return new PagedList(this.send, OPERATIONS["models.list"], { query, options });
+  }
+}
+
+/** `client.providerCredentials`. */
+export class ProviderCredentialsResource extends Resource {
+  /**
+   * Keep your own access to a provider, sealed. Sessions of this environment use the provider's default one from now
+   * on. Secrets are never shown again, only the last four characters of each. Needs the scope
+   * `provider-credentials:write`.
+   */
+  create(request: CreateProviderCredentialRequest, options?: RequestOptions): Promise<Answer<ProviderCredential>> {
+    return this.send(OPERATIONS["provider_credentials.create"], { body: request, options });
+  }
+
+  /**
+   * Delete a credential. The newest other one of its provider becomes the default one; without one, the platform's own
+   * access is used. Needs the scope `provider-credentials:write`.
+   */
+  delete(credentialId: string, query?: ProviderCredentialDeleteQuery, options?: RequestOptions): Promise<void> {
+    return this.send(OPERATIONS["provider_credentials.delete"], { path: { credentialId }, query, options });
+  }
+
+  /** One credential, without its secrets. Needs the scope `provider-credentials:read`. */
+  get(credentialId: string, options?: RequestOptions): Promise<Answer<ProviderCredential>> {
+    return this.send(OPERATIONS["provider_credentials.get"], { path: { credentialId }, options });
+  }
+
+  /** List credentials, newest first, without their secrets. Needs the scope `provider-credentials:read`. */
+  list(query?: ProviderCredentialListQuery, options?: RequestOptions): PagedList<ProviderCredential> {
+    return new PagedList(this.send, OPERATIONS["provider_credentials.list"], { query, options });
+  }
+
+  /**
+   * Ask the provider something small with a credential: one word of a model, one word of a voice, a moment of silence
+   * to a recogniser. `lastTest` of the answer says what came of it. Costs a fraction of a cent. Needs the scope
+   * `provider-credentials:write`.
+   */
+  test(credentialId: string, options?: RequestOptions): Promise<Answer<ProviderCredential>> {
+    return this.send(OPERATIONS["provider_credentials.test"], { path: { credentialId }, options });
+  }
+
+  /**
+   * Rename a credential, replace its secrets or options, or make it the default one of its provider. New sessions use
+   * what is new; those that run keep what they began with. Needs the scope `provider-credentials:write`.
+   */
+  update(
+    credentialId: string,
+    request?: UpdateProviderCredentialRequest,
+    options?: RequestOptions,
+  ): Promise<Answer<ProviderCredential>> {
+    return this.send(OPERATIONS["provider_credentials.update"], { path: { credentialId }, body: request ?? {}, options });
+  }
+}
+
 /** `client.settings`. */
 export class SettingsResource extends Resource {
   readonly cors: SettingsCorsResource;
@@ -718,6 +798,17 @@ export class UsersResource extends Resource {
   }
 }
 
+/** `client.voices`. */
+export class VoicesResource extends Resource {
+  /**
+   * List the voices that agents may speak with. Voices of your own account with a provider work too, though they are
+   * not listed. Needs the scope `agents:read`.
+   */
+  list(query?: VoiceListQuery, options?: RequestOptions): PagedList<Voice> {
+    return new PagedList(this.send, OPERATIONS["voices.list"], { query, options });
+  }
+}
+
 /** `client.webrtc`. */
 export class WebrtcResource extends Resource {
   readonly sessions: WebrtcSessionsResource;
@@ -737,8 +828,11 @@ export class Resources extends Resource {
   readonly auth: AuthResource;
   readonly conversations: ConversationsResource;
   readonly mail: MailResource;
+  readonly models: ModelsResource;
+  readonly providerCredentials: ProviderCredentialsResource;
   readonly settings: SettingsResource;
   readonly users: UsersResource;
+  readonly voices: VoicesResource;
   readonly webrtc: WebrtcResource;
 
   constructor(send: Send) {
@@ -750,8 +844,11 @@ export class Resources extends Resource {
     this.auth = new AuthResource(send);
     this.conversations = new ConversationsResource(send);
     this.mail = new MailResource(send);
+    this.models = new ModelsResource(send);
+    this.providerCredentials = new ProviderCredentialsResource(send);
     this.settings = new SettingsResource(send);
     this.users = new UsersResource(send);
+    this.voices = new VoicesResource(send);
     this.webrtc = new WebrtcResource(send);
   }
 }
