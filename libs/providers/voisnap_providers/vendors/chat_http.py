@@ -1,8 +1,10 @@
 """JSON over HTTP to a language model's vendor: one pool of connections an account, bounded in time and in size, every fault a ProviderError."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
+from functools import cache
 
 import httpx
 import msgspec
@@ -39,7 +41,11 @@ class ChatHttp:
     def __init__(self, provider: str) -> None:
         self._provider = provider
         self._client = httpx.AsyncClient(
-            timeout=_TIMEOUT, limits=_LIMITS, follow_redirects=False, headers={"Accept-Encoding": "identity"}
+            timeout=_TIMEOUT,
+            limits=_LIMITS,
+            follow_redirects=False,
+            headers={"Accept-Encoding": "identity"},
+            verify=_authorities(),
         )
 
     @asynccontextmanager
@@ -135,3 +141,9 @@ class ChatHttp:
         return self.fault(
             f"{self._provider} answered {status} ({reason}).", retryable=passes and not is_final, wait=rejected.wait
         )
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Who may vouch for a server; reading them takes 20 ms, on the loop of every call, so it is done once."""
+    return httpx.create_ssl_context()
