@@ -1,0 +1,1 @@
+"""Amazon Polly and Amazon Transcribe streaming."""

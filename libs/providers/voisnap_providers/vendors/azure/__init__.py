@@ -1,0 +1,1 @@
+"""Azure's speech recogniser and voices."""

@@ -1,0 +1,141 @@
+"""Azure's text to speech by REST: SSML in, audio in pieces out. Knows some voices and styles, and refuses what the service refuses."""
+
+from typing import Any
+from xml.etree import ElementTree
+
+import msgspec
+
+from .emulated_faults import CutAfter, Faults, NoSound, Refused
+from .emulated_voice import EmulatedVoice, Encoding, encoded
+from .local_server import HttpRequest, answer
+
+PATH = "/cognitiveservices/v1"
+SPEAK = "{http://www.w3.org/2001/10/synthesis}"
+MSTTS = "{http://www.w3.org/2001/mstts}"
+LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+CHUNK_BYTES = 4801
+"""Odd on purpose: a sample may lie in two chunks."""
+FORMATS: dict[str, tuple[Encoding, int]] = {
+    "raw-8khz-8bit-mono-mulaw": ("mulaw", 8000),
+    "raw-8khz-8bit-mono-alaw": ("alaw", 8000),
+    "raw-16khz-16bit-mono-pcm": ("pcm_s16le", 16000),
+    "raw-24khz-16bit-mono-pcm": ("pcm_s16le", 24000),
+    "riff-24khz-16bit-mono-pcm": ("wav", 24000),
+}
+VOICES: dict[str, tuple[str, ...]] = {
+    "en-US-JennyNeural": ("cheerful", "sad", "customerservice"),
+    "en-US-AvaMultilingualNeural": (),
+    "en-US-Ava:DragonHDLatestNeural": (),
+    "en-GB-SoniaNeural": ("cheerful", "sad"),
+    "de-DE-KatjaNeural": (),
+    "es-ES-ElviraNeural": (),
+    "fr-FR-DeniseNeural": ("cheerful", "sad"),
+}
+
+
+class SpokenSsml(msgspec.Struct, frozen=True, kw_only=True):
+    """A document as it was taken."""
+
+    text: str
+    voice: str
+    language: str
+    speed: float
+    style: str | None
+    style_degree: float
+    ssml: str
+    headers: dict[str, str]
+
+
+class SsmlFault(Exception):
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class AzureVoice:
+    """Answers requests whose key is good."""
+
+    def __init__(self, voice: EmulatedVoice, faults: Faults) -> None:
+        self._voice = voice
+        self._faults = faults
+        self.requests: list[SpokenSsml] = []
+
+    async def serve(self, scope: Any, send: Any, request: HttpRequest) -> None:
+        """One request."""
+        try:
+            if request.path != PATH or request.method != "POST":
+                raise SsmlFault("", 404 if request.path != PATH else 405)
+            spoken, (encoding, rate) = _judged(request)
+            fault = await self._faults.next()
+            if isinstance(fault, Refused):
+                retry = {"retry-after": str(fault.retry_after)} if fault.retry_after is not None else {}
+                await answer(scope, send, fault.status, (fault.message or "").encode(), retry)
+                return
+            self.requests.append(spoken)
+            speech = await self._voice.say(spoken.text, speed=spoken.speed)
+            payload = b"" if isinstance(fault, NoSound) else encoded(speech.audio, encoding, rate)
+            if isinstance(fault, CutAfter):
+                payload = payload[: int(fault.seconds * rate * 2)]
+            headers = [(b"content-type", b"audio/basic"), (b"transfer-encoding", b"chunked"), (b"x-requestid", b"test")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            for at in range(0, len(payload), CHUNK_BYTES):
+                await send({"type": "http.response.body", "body": payload[at : at + CHUNK_BYTES], "more_body": True})
+            if not isinstance(fault, CutAfter):  # a handler that returns without an end breaks the connection
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except SsmlFault as fault:
+            await answer(scope, send, fault.status, str(fault).encode(), {"content-type": "text/plain"})
+
+
+def _judged(request: HttpRequest) -> tuple[SpokenSsml, tuple[Encoding, int]]:
+    if request.headers.get("content-type") != "application/ssml+xml":
+        raise SsmlFault("Unsupported media type", 415)
+    if not request.headers.get("user-agent") or len(request.headers["user-agent"]) > 255:
+        raise SsmlFault("User-Agent is required, shorter than 255 characters")
+    wanted = FORMATS.get(request.headers.get("x-microsoft-outputformat", ""))
+    if wanted is None:
+        raise SsmlFault("Unsupported output format")
+    try:
+        return _read(request), wanted
+    except (ElementTree.ParseError, UnicodeDecodeError) as error:
+        raise SsmlFault(f"Invalid SSML: {error}") from None
+
+
+def _read(request: HttpRequest) -> SpokenSsml:
+    ssml = request.body.decode()
+    root = ElementTree.fromstring(ssml)  # noqa: S314 - from the adapter under test
+    voices = root.findall(f"{SPEAK}voice")
+    if root.tag != f"{SPEAK}speak" or root.get("version") != "1.0" or not root.get(LANG) or len(root) != len(voices):
+        raise SsmlFault("speak must have version 1.0, xml:lang and voices")
+    if len(voices) != 1 or (voices[0].get("name") or "") not in VOICES:
+        raise SsmlFault(f"Unsupported voice {voices[0].get('name') if voices else None}.")
+    name = voices[0].get("name") or ""
+    speed, style, degree = 1.0, None, 1.0
+    for node in list(voices[0].iter())[1:]:
+        if node.tag == f"{SPEAK}prosody":
+            speed = _speed(node.get("rate", "0%"))
+        elif node.tag == f"{MSTTS}express-as":
+            style, degree = node.get("style"), float(node.get("styledegree", "1"))
+            if style not in VOICES[name] or not 0.01 <= degree <= 2:
+                raise SsmlFault(f"Unsupported style {style}")
+        elif node.tag not in {f"{SPEAK}break", f"{SPEAK}p", f"{SPEAK}s"}:
+            raise SsmlFault(f"Unsupported element {node.tag}")
+    return SpokenSsml(
+        text="".join(root.itertext()),
+        voice=name,
+        language=root.get(LANG) or "",
+        speed=speed,
+        style=style,
+        style_degree=degree,
+        ssml=ssml,
+        headers=request.headers,
+    )
+
+
+def _speed(rate: str) -> float:
+    """`+20%` is a change."""
+    if not rate.endswith("%") or rate[0] not in "+-0":
+        raise SsmlFault(f"Unsupported rate {rate}")
+    speed = 1 + float(rate[:-1]) / 100
+    if not 0.5 <= speed <= 2:
+        raise SsmlFault(f"Unsupported rate {rate}")
+    return speed
