@@ -57,6 +57,19 @@ _STATUS = {
 _FINISH = {"end": "STOP", "length": "MAX_TOKENS", "filter": "SAFETY"}
 
 
+_OPAQUE = frozenset({"parametersJsonSchema", "responseJsonSchema", "args", "response"})
+
+
+def proto(value: Any) -> Any:
+    """JSON of a protocol buffer in one spelling: the vendor takes `max_output_tokens` for `maxOutputTokens`, and its own client sends both."""
+    if isinstance(value, list):
+        return [proto(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    spelt = {re.sub(r"_([a-z])", lambda found: found[1].upper(), name): member for name, member in value.items()}
+    return {name: member if name in _OPAQUE else proto(member) for name, member in spelt.items()}
+
+
 class GeminiEmulator(LlmEmulator):
     """The Gemini API."""
 
@@ -79,7 +92,8 @@ class GeminiEmulator(LlmEmulator):
             return Failure(404, None, f"models/{path['model']} is not found for API version v1.")
         if seen.query != ("alt=sse" if _streams(seen) else ""):
             return _invalid(f"unexpected query: {seen.query}")
-        body, config = seen.body, seen.body.get("generationConfig", {})
+        body = proto(seen.body)
+        config = body.get("generationConfig", {})
         unknown = [*(body.keys() - _MEMBERS), *(config.keys() - _CONFIG)]
         if unknown:
             return _invalid(f'Invalid JSON payload received. Unknown name "{unknown[0]}": Cannot find field.')
@@ -91,12 +105,13 @@ class GeminiEmulator(LlmEmulator):
         )
 
     def understood(self, seen: Seen) -> Asked:
-        config = seen.body.get("generationConfig", {})
-        declared = [one for tool in seen.body.get("tools", ()) for one in tool["functionDeclarations"]]
+        body = proto(seen.body)
+        config = body.get("generationConfig", {})
+        declared = [one for tool in body.get("tools", ()) for one in tool["functionDeclarations"]]
         return Asked(
             model=_model(seen),
-            system="\n\n".join(part["text"] for part in seen.body.get("systemInstruction", {}).get("parts", ())),
-            turns=tuple(_turn(content) for content in seen.body["contents"]),
+            system="\n\n".join(part["text"] for part in body.get("systemInstruction", {}).get("parts", ())),
+            turns=tuple(_turn(content) for content in body["contents"]),
             stream=_streams(seen),
             temperature=config.get("temperature"),
             top_p=config.get("topP"),

@@ -4,9 +4,11 @@ The libraries of Anthropic and Google speak through httpx2. Some of their calls 
 stream of Google's is closed only when the garbage collector comes by.
 """
 
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 
 import httpx2
 
@@ -47,10 +49,17 @@ class _BoundedStream(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
+@cache
+def tls() -> ssl.SSLContext:
+    """The trusted authorities, read once: that takes 20 ms, and every account has clients of its own."""
+    return httpx2.create_ssl_context()
+
+
 def bounded_client() -> httpx2.AsyncClient:
     """A client that follows no redirects (a key goes to its vendor only) and heeds the environment's proxies. Compressed answers are not
     asked for: compression holds tokens back, and its bombs would pass the bounds."""
     return httpx2.AsyncClient(
+        verify=tls(),
         timeout=_TIMEOUT,
         follow_redirects=False,
         trust_env=True,

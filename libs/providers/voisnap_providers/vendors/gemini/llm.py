@@ -23,7 +23,7 @@ from voisnap_providers.ports.llm import (
 )
 from voisnap_providers.vendors.alternation import alternation_for, alternation_of
 from voisnap_providers.vendors.retry_after import seconds_of
-from voisnap_providers.vendors.sdk_http import READ_SECONDS, TooLong, bounded_client, noting_responses
+from voisnap_providers.vendors.sdk_http import READ_SECONDS, TooLong, bounded_client, noting_responses, tls
 
 from . import wire
 
@@ -48,7 +48,13 @@ class GeminiLlm:
     def __init__(self, key: str, url: str = URL) -> None:
         self._url = url
         self._http = bounded_client()
-        options = types.HttpOptions(base_url=url, timeout=round(READ_SECONDS * 1000), httpx_async_client=self._http)
+        options = types.HttpOptions(
+            base_url=url,
+            timeout=round(READ_SECONDS * 1000),
+            httpx_async_client=self._http,
+            client_args={"verify": tls()},  # for clients that it makes and we never use
+            async_client_args={"ssl": tls()},
+        )
         self._models = Client(vertexai=False, api_key=key, http_options=options).aio.models
 
     async def answer(self, request: LlmRequest) -> AsyncGenerator[LlmDelta]:
