@@ -1,7 +1,8 @@
 """Analyses: made once from the event of a conversation's end, whatever happens meanwhile, and read in the documented shape."""
 
 import asyncio
-from collections.abc import Callable
+import base64
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,21 @@ from voisnap_domain.costs import LlmUsage, Usage
 from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, TenantId
 from voisnap_domain.sessions import Channel, Direction, EndReason, SessionPlan
 from voisnap_domain.tenants import Environment
+from voisnap_kit import sealing
 from voisnap_kit.bus import Hopeless
 from voisnap_kit.ids import new_id
+from voisnap_kit.sealing import Keyring
 from voisnap_proto.events import AnalysisRequested, SessionEnded, SessionStarted, TurnFinished
+from voisnap_providers.accounts import Account
 from voisnap_providers.errors import ProviderError, ProviderUnconfigured
 from voisnap_providers.ports.analysis import Analysed
 from voisnap_providers.registry import ProviderSettings, Registry
+from voisnap_providers.tenant_accounts import TenantAccounts
 
 pytestmark = pytest.mark.slice
+
+SEALING_KEYS = "test:" + base64.b64encode(b"s" * 32).decode()
+"""The keys of the installation under test."""
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SEED_FIELDS = [
@@ -173,15 +181,21 @@ class Readers:
 
     def __init__(self, local: Any, llm: Any = None) -> None:
         self._local, self._llm = local, llm
+        self.own: list[Mapping[str, Account]] = []
 
     def analyst(self, name: str) -> Any:
         assert name == "local"
         return self._local
 
-    def llm_analyst(self, settings: Llm) -> Any:
+    def llm_analyst(self, settings: Llm, own: Mapping[str, Account]) -> Any:
+        self.own.append(own)
         if self._llm is None:
             raise ProviderUnconfigured("no key")
         return self._llm
+
+
+def analysts(readers: Readers, keys: str = SEALING_KEYS) -> Analysts:
+    return Analysts(readers, TenantAccounts(sealing.opener(Keyring.parse(keys)), {"OPENAI_BASE_URL": "http://here"}))
 
 
 @pytest.fixture
@@ -201,7 +215,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def follow(api: Any, local: Any, llm: Any = None) -> None:
     await api.follow()
-    await subscribers.subscribe(api.bus, api.database, Analysts(Readers(local, llm)))
+    await subscribers.subscribe(api.bus, api.database, analysts(Readers(local, llm)))
 
 
 async def tell(api: Any, talk: Talk) -> None:
@@ -354,13 +368,13 @@ async def test_a_conversation_that_kills_its_workers_is_given_up_too(api, quick)
     await tell(api, talk)
     for _ in range(subscribers.MAX_ATTEMPTS):
         killed = Reader(lambda _call: asyncio.sleep(60))
-        attempt = asyncio.create_task(subscribers.on_event(api.database, Analysts(Readers(killed)), talk.ended()))
+        attempt = asyncio.create_task(subscribers.on_event(api.database, analysts(Readers(killed)), talk.ended()))
         async with asyncio.timeout(10):
             await killed.began.wait()
         attempt.cancel()
         await asyncio.wait({attempt})
     with pytest.raises(Hopeless):
-        await subscribers.on_event(api.database, Analysts(Readers(reader)), talk.ended())
+        await subscribers.on_event(api.database, analysts(Readers(reader)), talk.ended())
     assert reader.calls == 0
     answer = await api.client.get(f"{talk.url}/analysis", headers=api.token("ten_a"))
     assert "(failed)" in answer.json()["detail"]
@@ -372,7 +386,7 @@ async def test_an_outcome_that_was_put_stays(api, rules):
     await tell(api, talk)
     headers = api.token("ten_a")
     assert (await api.client.put(f"{talk.url}/outcome", json={"outcome": "mine"}, headers=headers)).status_code == 200
-    await subscribers.on_event(api.database, Analysts(Readers(rules)), talk.ended())
+    await subscribers.on_event(api.database, analysts(Readers(rules)), talk.ended())
     conversation = (await api.client.get(talk.url, headers=headers)).json()
     assert (conversation["outcome"], conversation["analysis"]["intent"]) == ("mine", "billing_inquiry")
 
@@ -392,7 +406,7 @@ async def test_a_model_is_asked_first_and_priced_and_its_failure_falls_back(api,
     read, fell_back = Talk(), Talk()
     for talk, model in ((read, Model()), (fell_back, Model(down))):
         await tell(api, talk)
-        await subscribers.on_event(api.database, Analysts(Readers(rules, model)), talk.ended())
+        await subscribers.on_event(api.database, analysts(Readers(rules, model)), talk.ended())
     by_model = (await api.client.get(f"{read.url}/analysis", headers=headers)).json()
     assert (by_model["method"], by_model["summary"]) == ("llm", "Made by call 1.")
     cost = {"provider": "openai", "model": "gpt-4o", "inputTokens": 1_000_000, "outputTokens": 100_000, "usd": 3.5}
@@ -430,3 +444,27 @@ async def test_a_replayed_dead_letter_is_analysed(api, quick):
     await api.bus.settle()
     assert reader.calls == subscribers.MAX_ATTEMPTS + 1
     assert (await api.client.get(f"{talk.url}/analysis", headers=api.token("ten_a"))).status_code == 200
+
+
+async def test_the_tenants_own_access_is_used_and_an_unreadable_one_costs_only_the_model(api, rules):
+    await api.follow()
+    headers = api.token("ten_a")
+    body = {"provider": "openai", "name": "Ours", "secrets": {"apiKey": "sk-our-own-key-1"}}
+    made = (await api.client.post("/api/v1/provider-credentials", json=body, headers=headers)).json()
+    read, unread = Talk(), Talk()
+    readers = Readers(rules, Reader())
+    await tell(api, read)
+    await subscribers.on_event(api.database, analysts(readers), read.ended())
+    [own] = readers.own
+    account = own["openai"]
+    assert (account.id, account.secret(), account.option("base_url")) == (
+        f"{made['id']}.1",
+        "sk-our-own-key-1",
+        "http://here",
+    )
+    await tell(api, unread)
+    lost = analysts(readers, "test:" + base64.b64encode(b"x" * 32).decode())
+    await subscribers.on_event(api.database, lost, unread.ended())
+    found = (await api.client.get(f"{unread.url}/analysis", headers=headers)).json()
+    assert (found["method"], len(readers.own)) == ("local", 1)
+    assert "could not be opened" in found["warnings"][0]

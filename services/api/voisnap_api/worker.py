@@ -4,7 +4,7 @@ import asyncio
 import os
 from contextlib import AsyncExitStack
 
-from voisnap_kit import log, trace
+from voisnap_kit import log, sealing, trace
 from voisnap_kit.bus import Bus
 from voisnap_kit.outbox import Relay
 from voisnap_kit.postgres import Database
@@ -14,6 +14,7 @@ from voisnap_kit.settings import SettingsError, load
 from voisnap_providers.ports.blobs import Blobs
 from voisnap_providers.ports.email import EmailSender
 from voisnap_providers.registry import Registry
+from voisnap_providers.tenant_accounts import TenantAccounts
 from voisnap_providers.vendors.blobs import blobs_from_url
 from voisnap_providers.vendors.smtp import smtp_from_url
 
@@ -26,6 +27,7 @@ from .conversations import subscribers as conversation_subscribers
 from .idempotency.reconcilers import old_idempotency_keys
 from .inbox_upkeep import old_inbox_notes
 from .mail.reconcilers import due_mails, old_mails
+from .provider_credentials.reconcilers import stale_seals
 from .settings import WorkerSettings
 from .tenants import subscribers as tenant_subscribers
 
@@ -35,7 +37,8 @@ async def main() -> None:
     settings = load(WorkerSettings, os.environ)
     log.configure("api-worker", level=settings.log_level, fmt=settings.log_format)
     trace.configure("api-worker", settings.otel_exporter_otlp_endpoint)
-    sender = _sender(settings)
+    sender, keys = _sender(settings), settings.sealing_keys
+    accounts = TenantAccounts(sealing.opener(keys), os.environ)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings.database_url))
         bus = await stack.enter_async_context(await Bus.connect(settings.nats_url, "api-worker"))
@@ -43,7 +46,7 @@ async def main() -> None:
         registry = Registry(settings.providers)
         stack.push_async_callback(registry.aclose)
         await run_worker(
-            lambda: work(database, bus, registry, blobs, sender),
+            lambda: work(database, bus, registry, blobs, Analysts(registry, accounts), sender=sender, keys=keys),
             service="api-worker",
             host=settings.http_host,
             port=settings.http_port,
@@ -52,13 +55,20 @@ async def main() -> None:
 
 
 async def work(
-    database: Database, bus: Bus, registry: Registry, blobs: Blobs, sender: EmailSender | None = None
+    database: Database,
+    bus: Bus,
+    registry: Registry,
+    blobs: Blobs,
+    analysts: Analysts,
+    *,
+    sender: EmailSender | None = None,
+    keys: sealing.KeyService | None = None,
 ) -> None:
-    """Subscribers, reconcilers and the outbox relay, until cancelled. Without a sender, mails stay in their outbox."""
+    """Subscribers, reconcilers and the outbox relay, until cancelled. Without a sender, mails stay in their outbox; `keys` seal credentials."""
     subscriptions = [
         await tenant_subscribers.subscribe(bus, database),
         await conversation_subscribers.subscribe(bus, database),
-        await analysis_subscribers.subscribe(bus, database, Analysts(registry)),
+        await analysis_subscribers.subscribe(bus, database, analysts),
     ]
     reconcilers: list[Reconciler] = [
         conversation_reconcilers.partitions(database),
@@ -71,6 +81,8 @@ async def work(
     ]
     if sender is not None:
         reconcilers.append(due_mails(database, sender))
+    if keys is not None:
+        reconcilers.append(stale_seals(database, keys))
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(Relay(database, bus).run())

@@ -1,6 +1,7 @@
 """Who reads a conversation: the agent's own language model where it can be asked, else the analyst of this machine."""
 
 import contextlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -8,11 +9,16 @@ import msgspec
 from voisnap_domain.agents import AnalysisConfig, Llm
 from voisnap_domain.analysis import Dialogue, Said
 from voisnap_domain.conversations import ConversationStatus, Speaker
+from voisnap_domain.provider_credentials import SealedCredential
 from voisnap_domain.sessions import Channel, Direction
 from voisnap_kit import log
+from voisnap_kit.sealing import CannotOpen
+from voisnap_kit.work import Caller
+from voisnap_providers.accounts import Account
 from voisnap_providers.errors import ProviderError, ProviderUnconfigured
 from voisnap_providers.ports.analysis import Analysed, Analyst
 from voisnap_providers.registry import Registry
+from voisnap_providers.tenant_accounts import TenantAccounts
 
 _log = log.get(__name__)
 
@@ -33,7 +39,7 @@ class AnalystRegistry(Protocol):
 
     def analyst(self, name: str) -> Analyst: ...
 
-    def llm_analyst(self, settings: Llm) -> Analyst: ...
+    def llm_analyst(self, settings: Llm, own: Mapping[str, Account]) -> Analyst: ...
 
 
 async def warm(registry: Registry) -> None:
@@ -48,16 +54,26 @@ async def warm(registry: Registry) -> None:
 
 
 class Analysts:
-    """Asks the agent's model first, and the local analyst when there is none or when it fails."""
+    """Asks the agent's model first, with the tenant's own access if there is one, and the local analyst when there is none or when it fails."""
 
-    def __init__(self, registry: AnalystRegistry) -> None:
+    def __init__(self, registry: AnalystRegistry, accounts: TenantAccounts) -> None:
         self._registry = registry
+        self._accounts = accounts
 
-    async def analyse(self, dialogue: Dialogue, llm: Llm) -> Analysed:
-        """What a conversation's words tell; never fails for a model's sake. Raises ProviderError when this machine can't read it either."""
+    async def analyse(
+        self, caller: Caller, dialogue: Dialogue, llm: Llm, credentials: tuple[SealedCredential, ...] = ()
+    ) -> Analysed:
+        """What a conversation's words tell; never fails for a model's sake. Raises ProviderError when this machine can't read it either.
+
+        `credentials` are sealed ones of the caller's tenant.
+        """
         warnings: tuple[str, ...] = ()
         try:
-            return await self._registry.llm_analyst(llm).analyse(dialogue)
+            own = self._accounts.opened(credentials, tenant_id=caller.tenant_id, environment=caller.environment)
+            return await self._registry.llm_analyst(llm, own).analyse(dialogue)
+        except CannotOpen:
+            _log.error("analysis.credential_unreadable", provider=llm.provider.value)
+            warnings = (f"The credential for {llm.provider} could not be opened; the analysis was made without it.",)
         except ProviderUnconfigured:
             pass  # no such model here, or no key for it: the usual case of the embedded default
         except ProviderError as error:

@@ -10,6 +10,7 @@ from voisnap_domain.analysis import AnalysisMethod, Dialogue, Findings
 from voisnap_domain.call_quality import Measures
 from voisnap_domain.conversations import CallQuality
 from voisnap_domain.ids import ConversationId, TenantId
+from voisnap_domain.provider_credentials import SealedCredential
 from voisnap_domain.tenants import Environment
 
 
@@ -67,13 +68,15 @@ class StoredAnalysis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt at an analysis, taken out of the database to be done without a transaction."""
+    """One attempt at an analysis, taken out of the database to be done without a transaction. `credentials`: the tenant's own access to the
+    provider of the agent's model, sealed."""
 
     conversation_id: ConversationId
     task: Task
     attempts: int
     dialogue: Dialogue
     measures: Measures
+    credentials: tuple[SealedCredential, ...] = ()
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

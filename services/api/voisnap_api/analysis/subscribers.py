@@ -112,7 +112,7 @@ async def _work(database: Database, caller: Caller, analysts: Analysts, job: Job
         raise Hopeless(f"the analysis of {job.conversation_id} killed its worker {MAX_ATTEMPTS} times")
     began = time.perf_counter()
     try:
-        analysed = await analysts.analyse(job.dialogue, job.task.llm)
+        analysed = await analysts.analyse(caller, job.dialogue, job.task.llm, job.credentials)
         async with begin_as_system(database, caller) as work:
             is_kept = await usecases.keep(work, job, analysed)
     except (NotFound, Unavailable):

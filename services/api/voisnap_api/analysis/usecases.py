@@ -13,6 +13,7 @@ from voisnap_providers.ports.analysis import Analysed
 from voisnap_api.conversations import usecases as conversations
 from voisnap_api.conversations.records import AnalysisSummary, StoredConversation, StoredTurn
 from voisnap_api.prices.usecases import price
+from voisnap_api.provider_credentials.usecases import credentials_of
 
 from . import store
 from .records import (
@@ -62,6 +63,7 @@ async def take_up(work: Work, conversation_id: ConversationId) -> Job | None:
         attempts=taken.attempts,
         dialogue=_dialogue(taken.task, conversation, turns),
         measures=_measures(taken.task, conversation, turns),
+        credentials=await credentials_of(work, (taken.task.llm.provider.value,)),
     )
 
 
