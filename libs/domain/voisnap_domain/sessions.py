@@ -15,6 +15,7 @@ from .agents import AgentSnapshot
 from .errors import Conflict
 from .ids import ConversationId, NodeId, SessionId, TenantId
 from .provider_credentials import SealedCredential
+from .spending import SpendTerms
 from .tenants import Environment
 
 
@@ -28,7 +29,7 @@ class SessionState(StrEnum):
 
 
 class EndReason(StrEnum):
-    """Why a session ended (decisions, "SessionEnded")."""
+    """Why a session ended (decisions, "SessionEnded"), and beyond it: the tenant's monthly spend limit was used up."""
 
     USER_ENDED = "user_ended"
     AGENT_ENDED = "agent_ended"
@@ -40,6 +41,7 @@ class EndReason(StrEnum):
     DISCONNECTED = "disconnected"
     ERROR = "error"
     NODE_LOST = "node_lost"
+    SPEND_LIMIT = "spend_limit"
 
 
 class Channel(StrEnum):
@@ -89,7 +91,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session is opened with; never changes while it lives. `credentials`: the tenant's own access to providers, sealed."""
+    """What a session is opened with; never changes while it lives. `credentials`: the tenant's own access to providers, sealed. `spend`: what
+    it may cost; None where nothing is billed."""
 
     session_id: SessionId
     conversation_id: ConversationId
@@ -103,10 +106,11 @@ class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     max_concurrent: int | None = None
     credentials: tuple[SealedCredential, ...] = ()
+    spend: SpendTerms | None = None
 
     def told(self) -> "SessionPlan":
-        """The plan as events tell it: without credentials, which nobody needs who was not asked to hold the session."""
-        return msgspec.structs.replace(self, credentials=()) if self.credentials else self
+        """The plan as events tell it: without credentials and terms, which nobody needs who was not asked to hold the session."""
+        return msgspec.structs.replace(self, credentials=(), spend=None) if self.credentials or self.spend else self
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):

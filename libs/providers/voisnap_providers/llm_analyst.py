@@ -80,12 +80,7 @@ class LlmAnalyst:
             messages=messages, settings=self._settings, name=NAME, schema=schema_of(dialogue.config)
         )
         reply = await self._model.complete(request)
-        meter.add_llm(
-            self.provider,
-            self._settings.model,
-            input_tokens=reply.used.input_tokens,
-            output_tokens=reply.used.output_tokens,
-        )
+        meter.add_llm(self.provider, self._settings.model, reply.used)
         try:
             answer = json.loads(_bare(reply.text))
         except ValueError:

@@ -31,6 +31,7 @@ __all__ = [
     "Cors",
     "Cost",
     "CostBreakdown",
+    "CostLeg",
     "CostTracking",
     "Costs",
     "CredentialTest",
@@ -398,9 +399,7 @@ class Conversation(Result):
     @classmethod
     def _prepared(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Before there is an analysis its members are None; `outcome` is found in it as well."""
-        return data | {
-            "analysis": (data.get("analysis") or {}) | {"outcome": data.get("outcome")}
-        }
+        return data | {"analysis": (data.get("analysis") or {}) | {"outcome": data.get("outcome")}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -442,6 +441,28 @@ class CostBreakdown(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CostLeg(Result):
+    """`CostLeg` of the API."""
+
+    audio_seconds: float
+    cached_tokens: int
+    characters: int
+    cost: float
+    estimated: bool
+    input_tokens: int
+    kind: str
+    minutes: int
+    model: str | None
+    output_tokens: int
+    own_credential: bool
+    priced: bool
+    provider: str
+    requests: int
+    session_seconds: float
+    voice: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CostTracking(Result):
     """`CostTracking` of the API."""
 
@@ -456,6 +477,8 @@ class Costs(Result):
     breakdown: "CostBreakdown"
     conversation_id: str
     currency: str
+    estimated: bool
+    legs: "tuple[CostLeg, ...]"
     total: float
 
 

@@ -86,6 +86,10 @@ def test_every_statement_on_a_tenants_table_names_the_tenant_or_is_the_systems(p
         "api_keys.note_uses",
         "conversations.ensure_partitions",
         "prices.in_force",
+        "prices.in_force_of",
+        "prices.how_many",
+        "prices.add_missing",
+        "prices.add_operators",
         "idempotency.delete_older",
         "conversation_lists.shards",
         "conversation_lists.plan_once",
@@ -162,6 +166,8 @@ TABLES = {
     "conversation_marks": "INSERT INTO conversation_marks SELECT 'ten_a', 'live', now(), 'conv_1'"
     " WHERE NOT EXISTS (SELECT FROM conversation_marks)",
     "cors_origins": "INSERT INTO cors_origins VALUES ('ten_a', 'live', 'https://acme.test')",
+    "price_markups": "INSERT INTO price_markups VALUES ('ten_a', 'llm', '2026-01-01', 5)",
+    "spend": "INSERT INTO spend VALUES ('ten_a', 'live', '2026-01-01', 'openai', 'platform', 5)",
     "provider_credentials": "INSERT INTO provider_credentials (id, tenant_id, environment, provider, name, sealed, sealed_with,"
     " is_default, created_at, updated_at) VALUES ('pcred_1', 'ten_a', 'live', 'openai', 'n', '\\x00', 'k', true, now(), now())",
     "turns": "INSERT INTO turns VALUES (now(), 'conv_1', 1, 'ten_a', 'live', 'user', 't', 0, 1, 1, '[]', false, null)",
@@ -170,7 +176,7 @@ TABLES = {
 
 BOTH_ENVIRONMENTS = {
     *("tenants", "users", "one_time_links", "token_revocations", "totp_secrets", "passkeys", "recovery_codes"),
-    *("login_challenges", "mail_outbox", "registrations"),
+    *("login_challenges", "mail_outbox", "registrations", "price_markups"),
 }
 
 

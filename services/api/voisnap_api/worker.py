@@ -27,6 +27,7 @@ from .conversations import subscribers as conversation_subscribers
 from .idempotency.reconcilers import old_idempotency_keys
 from .inbox_upkeep import old_inbox_notes
 from .mail.reconcilers import due_mails, old_mails
+from .prices.reconcilers import price_catalogue
 from .provider_credentials.reconcilers import stale_seals
 from .settings import WorkerSettings
 from .tenants import subscribers as tenant_subscribers
@@ -65,12 +66,15 @@ async def work(
     keys: sealing.KeyService | None = None,
 ) -> None:
     """Subscribers, reconcilers and the outbox relay, until cancelled. Without a sender, mails stay in their outbox; `keys` seal credentials."""
+    catalogue = price_catalogue(database)
+    await catalogue.run_once()  # before the first conversation is priced
     subscriptions = [
         await tenant_subscribers.subscribe(bus, database),
         await conversation_subscribers.subscribe(bus, database),
         await analysis_subscribers.subscribe(bus, database, analysts),
     ]
     reconcilers: list[Reconciler] = [
+        catalogue,
         conversation_reconcilers.partitions(database),
         conversation_reconcilers.expired_recordings(database, blobs),
         list_index(database),

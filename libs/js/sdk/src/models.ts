@@ -597,6 +597,25 @@ export interface CostBreakdown {
   tts: TtsCost;
 }
 
+export interface CostLeg {
+  audioSeconds: number;
+  cachedTokens: number;
+  characters: number;
+  cost: number;
+  estimated: boolean;
+  inputTokens: number;
+  kind: LegKind;
+  minutes: number;
+  model: string | null;
+  outputTokens: number;
+  ownCredential: boolean;
+  priced: boolean;
+  provider: string;
+  requests: number;
+  sessionSeconds: number;
+  voice: string | null;
+}
+
 export interface CostTracking {
   currency?: string;
   enabled?: boolean;
@@ -606,6 +625,8 @@ export interface Costs {
   breakdown: CostBreakdown;
   conversationId: string;
   currency: string;
+  estimated: boolean;
+  legs: CostLeg[];
   total: number;
 }
 
@@ -692,8 +713,8 @@ export type CustomFieldType = "string" | "number" | "boolean" | "enum" | "date";
 
 export type Direction = "inbound" | "outbound";
 
-/** Why a session ended (decisions, "SessionEnded"). */
-export type EndReason = "user_ended" | "agent_ended" | "timeout" | "idle_timeout" | "max_duration" | "transfer_complete" | "voicemail" | "disconnected" | "error" | "node_lost";
+/** Why a session ended (decisions, "SessionEnded"), and beyond it: the tenant's monthly spend limit was used up. */
+export type EndReason = "user_ended" | "agent_ended" | "timeout" | "idle_timeout" | "max_duration" | "transfer_complete" | "voicemail" | "disconnected" | "error" | "node_lost" | "spend_limit";
 
 export interface Endpointing {
   provider?: EndpointingProvider;
@@ -783,6 +804,9 @@ export type KeyStatus = "active" | "expired" | "revoked";
  * How soon a model's first word, transcript or sound comes: `fast` within about 0.4 s, `standard` 1 s, `slow` beyond.
  */
 export type LatencyClass = "fast" | "standard" | "slow";
+
+/** The parts of a conversation that somebody is paid for. */
+export type LegKind = "llm" | "tts" | "stt" | "telephony";
 
 export interface Llm {
   baseUrl?: string | null;

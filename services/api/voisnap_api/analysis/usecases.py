@@ -196,7 +196,7 @@ def _measures(task: Task, conversation: StoredConversation, turns: list[StoredTu
 async def _cost(work: Work, usage: LlmUsage | None) -> AnalysisCost | None:
     if usage is None:
         return None
-    costs = await price(work.tx, Usage(llm=usage), at=work.now)
+    costs = await price(work.tx, work.caller.tenant_id, Usage(llm=usage), at=work.now)
     return AnalysisCost(
         provider=usage.provider,
         model=usage.model,

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from voisnap_domain.conversations import ConversationStatus, RecordingInfo, Speaker, Word
-from voisnap_domain.costs import Usage
+from voisnap_domain.costs import LegCost, Usage
 from voisnap_domain.ids import AgentId, ConversationId, SessionId, TenantId
 from voisnap_domain.sessions import Caller, Channel, Direction, EndReason
 from voisnap_domain.tenants import Environment
@@ -86,6 +86,7 @@ class StoredConversation(msgspec.Struct, frozen=True, kw_only=True):
     tts_usd: Decimal | None
     stt_usd: Decimal | None
     telephony_usd: Decimal | None
+    leg_costs: tuple[LegCost, ...] | None
     warnings: tuple[str, ...]
     recording: RecordingInfo | None
     analysis: AnalysisSummary | None

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from voisnap_domain.conversations import ConversationStatus, RecordingInfo, Speaker
+from voisnap_domain.costs import PLATFORM_ACCOUNT, LegCost, LegKind
 from voisnap_domain.sessions import Channel, Direction, EndReason
 
 from voisnap_api.wire import Body, View, instant
@@ -225,7 +226,7 @@ class TelephonyCost(View, frozen=True, kw_only=True):
 
 
 class CostBreakdown(View, frozen=True, kw_only=True):
-    """Who was paid for what."""
+    """Who was paid for what; of several providers of a kind the first is named here, and `legs` has them all."""
 
     llm: LlmCost
     tts: TtsCost
@@ -233,13 +234,60 @@ class CostBreakdown(View, frozen=True, kw_only=True):
     telephony: TelephonyCost
 
 
+class CostLeg(View, frozen=True, kw_only=True):
+    """What was used of one model, voice or line, and what it cost. `inputTokens` include `cachedTokens`; `sessionSeconds` is how long the
+    connection was open. `ownCredential`: through the account's own access to the provider, which bills it. Not `priced`: no price is known."""
+
+    kind: LegKind
+    provider: str
+    model: str | None
+    voice: str | None
+    own_credential: bool
+    requests: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    characters: int
+    audio_seconds: float
+    session_seconds: float
+    minutes: int
+    cost: float
+    estimated: bool
+    priced: bool
+
+    @classmethod
+    def of(cls, cost: LegCost) -> "CostLeg":
+        leg = cost.leg
+        return cls(
+            kind=leg.kind,
+            provider=leg.provider,
+            model=leg.model,
+            voice=leg.voice,
+            own_credential=leg.account != PLATFORM_ACCOUNT,
+            requests=leg.requests,
+            input_tokens=leg.input_tokens,
+            cached_tokens=leg.cached_tokens,
+            output_tokens=leg.output_tokens,
+            characters=leg.characters,
+            audio_seconds=leg.audio_seconds,
+            session_seconds=leg.session_seconds,
+            minutes=leg.started_minutes if leg.kind is LegKind.TELEPHONY else 0,
+            cost=float(cost.usd),
+            estimated=cost.estimated,
+            priced=cost.priced,
+        )
+
+
 class CostsView(View, frozen=True, kw_only=True):
-    """What a conversation cost, part by part; the parts sum to the total."""
+    """What a conversation cost, part by part; legs sum to the parts and these to the total, to the last digit. `estimated`: an amount or a
+    price is, because a reply was cut short or a model has no price of its own."""
 
     conversation_id: str
     currency: str
     total: float
+    estimated: bool
     breakdown: CostBreakdown
+    legs: tuple[CostLeg, ...]
 
     @classmethod
     def of(cls, conversation: StoredConversation) -> "CostsView":
@@ -247,10 +295,13 @@ class CostsView(View, frozen=True, kw_only=True):
         llm, tts, stt, telephony = (
             (usage.llm, usage.tts, usage.stt, usage.telephony) if usage else (None, None, None, None)
         )
+        legs = conversation.leg_costs or ()
+        lines = tuple(cost.leg.started_minutes for cost in legs if cost.leg.kind is LegKind.TELEPHONY)
         return cls(
             conversation_id=conversation.id,
             currency="USD",
             total=_total(conversation),
+            estimated=any(cost.estimated or not cost.priced for cost in legs),
             breakdown=CostBreakdown(
                 llm=LlmCost(
                     provider=llm.provider if llm else None,
@@ -271,10 +322,11 @@ class CostsView(View, frozen=True, kw_only=True):
                 ),
                 telephony=TelephonyCost(
                     provider=telephony.provider if telephony else None,
-                    minutes=telephony.minutes if telephony else 0,
+                    minutes=sum(lines) if lines else telephony.minutes if telephony else 0,
                     cost=_usd(conversation.telephony_usd),
                 ),
             ),
+            legs=tuple(CostLeg.of(cost) for cost in legs),
         )
 
 

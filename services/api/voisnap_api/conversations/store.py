@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 from voisnap_domain.conversations import CallQuality, ConversationStatus, RecordingInfo, Turn
-from voisnap_domain.costs import Costs, Usage
+from voisnap_domain.costs import Costs, LegCost, Usage
 from voisnap_domain.ids import AgentId, ConversationId, TenantId
 from voisnap_domain.sessions import EndReason, SessionPlan
 from voisnap_domain.tenants import Environment
@@ -124,20 +124,21 @@ async def complete(
     recording: RecordingInfo | None,
     warnings: tuple[str, ...],
 ) -> None:
-    """Store how a conversation ended."""
+    """Store how a conversation ended; its legs are kept with their costs."""
     await tx.exec(
         """
         UPDATE conversations
            SET status = %(status)s, ended_at = %(ended_at)s, duration_seconds = %(duration_seconds)s, end_reason = %(reason)s,
                usage = %(usage)s, llm_usd = %(llm)s, tts_usd = %(tts)s, stt_usd = %(stt)s, telephony_usd = %(telephony)s,
-               quality = %(quality)s, recording = %(recording)s::jsonb, warnings = %(warnings)s::text[]
+               leg_costs = %(leg_costs)s::jsonb, quality = %(quality)s, recording = %(recording)s::jsonb, warnings = %(warnings)s::text[]
          WHERE tenant_id = %(tenant_id)s AND id = %(id)s AND opened_at = %(opened_at)s
         """,
         status=status,
         ended_at=ended_at,
         duration_seconds=duration_seconds,
         reason=reason,
-        usage=usage,
+        usage=msgspec.structs.replace(usage, legs=()),
+        leg_costs=_json(costs.legs),
         llm=costs.llm,
         tts=costs.tts,
         stt=costs.stt,
@@ -145,6 +146,21 @@ async def complete(
         quality=quality,
         recording=_json(recording) if recording else None,
         warnings=warnings,
+        tenant_id=tenant_id,
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
+    )
+
+
+async def leg_costs(tx: Tx, tenant_id: TenantId, conversation_id: ConversationId) -> tuple[LegCost, ...]:
+    """What each leg of a conversation cost, as far as it was priced before."""
+    return await tx.one(
+        tuple[LegCost, ...],
+        """
+        SELECT coalesce((SELECT leg_costs
+                           FROM conversations
+                          WHERE tenant_id = %(tenant_id)s AND id = %(id)s AND opened_at = %(opened_at)s), '[]'::jsonb)
+        """,
         tenant_id=tenant_id,
         id=conversation_id,
         opened_at=opened_at(conversation_id),
@@ -160,8 +176,8 @@ async def get(
         """
         SELECT id, tenant_id, environment, session_id, agent_id, agent_name, agent_version, channel, direction, status, language,
                hipaa, recording_wanted, retention_days, started_at, ended_at, duration_seconds, caller, metadata, end_reason, usage,
-               llm_usd, tts_usd, stt_usd, telephony_usd, warnings, recording, analysis, tags, outcome, outcome_notes, archived_at,
-               recording_deleted_at
+               llm_usd, tts_usd, stt_usd, telephony_usd, leg_costs, warnings, recording, analysis, tags, outcome, outcome_notes,
+               archived_at, recording_deleted_at
           FROM conversations
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s AND opened_at = %(opened_at)s
         """,
@@ -181,8 +197,8 @@ async def by_ids(
         """
         SELECT c.id, c.tenant_id, c.environment, c.session_id, c.agent_id, c.agent_name, c.agent_version, c.channel, c.direction, c.status,
                c.language, c.hipaa, c.recording_wanted, c.retention_days, c.started_at, c.ended_at, c.duration_seconds, c.caller,
-               c.metadata, c.end_reason, c.usage, c.llm_usd, c.tts_usd, c.stt_usd, c.telephony_usd, c.warnings, c.recording, c.analysis,
-               c.tags, c.outcome, c.outcome_notes, c.archived_at, c.recording_deleted_at
+               c.metadata, c.end_reason, c.usage, c.llm_usd, c.tts_usd, c.stt_usd, c.telephony_usd, c.leg_costs, c.warnings, c.recording,
+               c.analysis, c.tags, c.outcome, c.outcome_notes, c.archived_at, c.recording_deleted_at
           FROM unnest(%(ids)s::text[], %(opened_at)s::timestamptz[]) WITH ORDINALITY AS wanted (id, opened_at, nth)
           JOIN conversations c ON c.opened_at = wanted.opened_at AND c.id = wanted.id
          WHERE c.tenant_id = %(tenant_id)s AND c.environment = %(environment)s

@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 from voisnap_domain.agents import RecordingFormat
 from voisnap_domain.conversations import RecordingInfo, Turn, status_of_ended
+from voisnap_domain.costs import Costs
 from voisnap_domain.errors import Conflict, FieldError, Invalid, NotFound
 from voisnap_domain.ids import AgentId, ConversationId, TenantId
 from voisnap_domain.sessions import SessionPlan
@@ -21,6 +22,7 @@ from voisnap_api.conversation_lists import usecases as lists
 from voisnap_api.conversation_lists.records import Found, Position
 from voisnap_api.periods import Period
 from voisnap_api.prices.usecases import price
+from voisnap_api.spending import usecases as spending
 from voisnap_api.wire import instant
 
 from . import store
@@ -91,6 +93,8 @@ async def end_conversation(work: Work, ended: SessionEnded, *, whatever_is_here:
     started_at = ended.started_at or ended.plan.created_at
     await store.insert_started(work.tx, ended.plan, started_at=started_at)
     hipaa = ended.plan.agent.config.hipaa_compliant
+    before = Costs(legs=await store.leg_costs(work.tx, tenant_id, conversation_id))
+    costs = await price(work.tx, tenant_id, ended.usage, at=started_at)
     await store.complete(
         work.tx,
         tenant_id,
@@ -100,11 +104,12 @@ async def end_conversation(work: Work, ended: SessionEnded, *, whatever_is_here:
         duration_seconds=ended.duration_seconds,
         reason=ended.reason,
         usage=ended.usage,
-        costs=await price(work.tx, ended.usage, at=started_at),
+        costs=costs,
         quality=ended.quality,
         recording=None if hipaa else ended.recording,
         warnings=warnings,
     )
+    await spending.count(work, costs, before=before, started_at=started_at)
 
 
 async def get_ended(work: Work, conversation_id: ConversationId) -> StoredConversation:

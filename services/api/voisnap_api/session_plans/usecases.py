@@ -12,6 +12,7 @@ from voisnap_kit.work import Work
 
 from voisnap_api.agents.usecases import talking_version
 from voisnap_api.provider_credentials.usecases import credentials_for
+from voisnap_api.spending.usecases import terms_for_new_session
 from voisnap_api.tenants.usecases import limits_for_new_session
 
 MAX_METADATA_BYTES = 16_384
@@ -38,7 +39,7 @@ async def plan_session(
     What the agent's `channels` say about this one is in the plan. `language` replaces the agent's transcription language: a BCP 47 tag or an
     English name. `version` names another version than the one that talks, for callers who may edit agents. `bound_to` is the only agent the
     credential may call. `rehearsing`: a test, which needs no active agent. Raises Forbidden, NotFound `agent-not-found`, Conflict
-    `agent-inactive`, `channel-disabled`, Invalid.
+    `agent-inactive`, `channel-disabled`, LimitReached `spend-limit-reached`, Invalid.
     """
     check_metadata(metadata)
     if bound_to is not None and bound_to != agent_id:
@@ -59,6 +60,7 @@ async def plan_session(
         metadata=metadata,
         created_at=work.now,
         max_concurrent=limits.max_concurrent_calls,
+        spend=await terms_for_new_session(work, limits, snapshot.config),
         credentials=await credentials_for(work, snapshot.config, channel),
     )
 
