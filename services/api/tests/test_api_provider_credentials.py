@@ -14,6 +14,7 @@ from voisnap_domain.tenants import Environment
 from voisnap_kit import sealing
 from voisnap_kit.sealing import Keyring
 from voisnap_kit.settings import Secret
+from voisnap_testkit.openai_emulator import Failure, OpenAiEmulator
 
 pytestmark = pytest.mark.slice
 
@@ -266,3 +267,42 @@ async def test_only_who_runs_the_tenant_sees_or_changes_them(api, owner):
 
 def test_settings_show_no_keys():
     assert "c3Nz" not in repr(Secret(HELD))
+
+
+async def test_a_test_asks_the_provider_and_says_what_came_of_it(start_api):
+    async with OpenAiEmulator(key=KEY) as emulator, start_api(environ={"OPENAI_BASE_URL": emulator.url}) as api:
+        owner = api.token("ten_a")
+        credential = await made(api, owner)
+        url = f"{URL}/{credential['id']}"
+
+        async def tested():
+            answer = await api.client.post(f"{url}/test", headers=owner)
+            assert answer.status_code == 200, answer.text
+            assert answer.json() == (await api.client.get(url, headers=owner)).json()
+            last = answer.json()["lastTest"]
+            return last["outcome"], {probe["kind"]: probe["outcome"] for probe in last["probes"]}
+
+        emulator.always("Yes.")
+        assert await tested() == ("works", {"llm": "works"})
+        assert emulator.asked[0].model == "gpt-4o-mini"
+        emulator.always(Failure(500, None, "broken"))
+        assert await tested() == ("failed", {"llm": "failed"})
+        emulator.always("Yes.")
+        await api.client.patch(url, json={"name": "Same secrets"}, headers=owner)
+        assert (await api.client.get(url, headers=owner)).json()["lastTest"]["outcome"] == "failed"
+        await api.client.patch(url, json={"secrets": {"apiKey": OTHER}}, headers=owner)
+        assert (await api.client.get(url, headers=owner)).json()["lastTest"] is None
+        assert await tested() == ("refused", {"llm": "refused"})
+        assert KEY not in str(await rows(api, "SELECT c::text FROM provider_credentials c"))
+        emulator.forgive()
+        actions = await rows(
+            api, "SELECT detail ->> 'outcome' FROM audit_entries WHERE action LIKE '%%.tested' ORDER BY at"
+        )
+        assert actions == ["works", "failed", "refused"]
+
+
+async def test_what_nobody_can_ask_is_not_tested(api, owner):
+    options = {"baseUrl": "https://models.example.com/v1"}
+    credential = await made(api, owner, provider="openai_compatible", options=options)
+    answer = await api.client.post(f"{URL}/{credential['id']}/test", headers=owner)
+    assert answer.json()["lastTest"]["outcome"] == "not_tested"
