@@ -1,0 +1,1 @@
+"""Google Cloud: speech recognition and voices."""
