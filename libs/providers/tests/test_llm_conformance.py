@@ -30,7 +30,9 @@ from voisnap_providers.ports.llm import (
     ToolSpec,
 )
 from voisnap_providers.vendors.scripted.llm import ScriptedLlm
+from voisnap_testkit.anthropic_emulator import AnthropicEmulator
 from voisnap_testkit.cohere_emulator import CohereEmulator
+from voisnap_testkit.gemini_emulator import GeminiEmulator
 from voisnap_testkit.llm_emulator import (
     Call,
     Cut,
@@ -95,6 +97,30 @@ CASES = (
     ),
     Case(
         name="cohere", module="cohere", emulator=CohereEmulator, provider=LlmProvider.COHERE, model="command-a-03-2025"
+    ),
+    Case(
+        name="claude",
+        module="anthropic",
+        emulator=AnthropicEmulator,
+        provider=LlmProvider.ANTHROPIC,
+        model="claude-sonnet-5-5",
+        unsent=frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty"}),
+    ),
+    Case(
+        name="older claude",
+        module="anthropic",
+        emulator=AnthropicEmulator,
+        provider=LlmProvider.ANTHROPIC,
+        model="claude-haiku-4-5",
+        unsent=frozenset({"top_p", "frequency_penalty", "presence_penalty"}),
+    ),
+    Case(
+        name="gemini",
+        module="gemini",
+        emulator=GeminiEmulator,
+        provider=LlmProvider.GOOGLE,
+        model="gemini-2.5-flash",
+        address="gemini_base_url",
     ),
 )
 

@@ -1,5 +1,6 @@
 """Claude, by Anthropic's own library."""
 
+import logging
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any
@@ -43,6 +44,8 @@ _LASTING = frozenset(
 
 _log = structlog.get_logger()
 
+logging.getLogger("anthropic").setLevel(logging.INFO)  # below that it writes keys and prompts into the log
+
 
 def make(account: Account) -> "AnthropicLlm":
     """Claude by an account. Raises ProviderUnconfigured."""
@@ -81,6 +84,8 @@ class AnthropicLlm:
             await stream.close()
         if not reply.is_whole:
             raise _error("The stream ended too early.", retryable=True)
+        if not reply.has_spoken:
+            raise _error("The model said nothing.", retryable=True)
         yield reply.used
 
     async def complete(self, request: StructuredRequest) -> StructuredReply:
@@ -142,7 +147,7 @@ class _Reply:
         self._blocks: dict[int, _Block] = {}
         self._before: list[dict[str, Any]] = []
         self._after: list[dict[str, Any]] = []
-        self._has_spoken = False
+        self.has_spoken = False
 
     def deltas_of(self, event: Any) -> Iterator[LlmDelta]:
         """What an event gives to the listener. Raises ProviderError for a refusal."""
@@ -198,17 +203,17 @@ class _Reply:
         if block is None:
             return
         if block.thought is not None:
-            (self._after if self._has_spoken else self._before).append(block.thought)
+            (self._after if self.has_spoken else self._before).append(block.thought)
             return
         thoughts = wire.Thoughts(by=PROVIDER, model=self._model, before=tuple(self._before), after=tuple(self._after))
         self._before, self._after = [], []
-        self._has_spoken = True
+        self.has_spoken = True
         arguments = "".join(block.arguments) or "{}"
         yield ToolCall(call_id=block.call_id, name=block.name, arguments=arguments, signature=thoughts.signature())
 
     def _text(self, text: str) -> Iterator[LlmDelta]:
         if text:
-            self._has_spoken = True
+            self.has_spoken = True
             yield TextDelta(text=text)
 
 
@@ -250,7 +255,8 @@ def _status_error(error: anthropic.APIStatusError, *, asked_schema: bool) -> Pro
     retryable = fault in _PASSING or (
         fault not in _LASTING and (status in (408, 409, 429) or status >= 500 or status == 200)
     )
-    detail = f"anthropic failed: {fault or 'no reason given'} (status {status})."
+    reason = fault if fault in _PASSING | _LASTING else "no known reason"
+    detail = f"anthropic failed: {reason} (status {status})."
     return _error(detail, retryable=retryable, retry_after=seconds_of(error.response.headers) if retryable else None)
 
 

@@ -1,5 +1,7 @@
 """Gemini, by Google's own library."""
 
+import logging
+import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +34,10 @@ URL = "https://generativelanguage.googleapis.com"
 WARM_SECONDS = 5.0
 
 _log = structlog.get_logger()
+
+logging.getLogger("google_genai").setLevel(
+    logging.WARNING
+)  # below that it tells of requests what is the caller's business
 
 
 def make(account: Account) -> "GeminiLlm":
@@ -80,6 +86,8 @@ class GeminiLlm:
                 await response.aclose()
         if not reply.is_whole:
             raise _error("The stream ended too early.", retryable=True)
+        if not reply.has_spoken:
+            raise _error("The model said nothing.", retryable=True)
         yield reply.used
 
     async def complete(self, request: StructuredRequest) -> StructuredReply:
@@ -117,6 +125,7 @@ class _Reply:
     def __init__(self) -> None:
         self.used = LlmUsed(input_tokens=0, output_tokens=0)
         self.is_whole = False
+        self.has_spoken = False
         self._unnamed = iter(lambda: f"call_{uuid4().hex}", "")
 
     def deltas_of(self, chunk: types.GenerateContentResponse) -> Iterator[LlmDelta]:
@@ -135,9 +144,11 @@ class _Reply:
     def _part(self, part: types.Part) -> Iterator[LlmDelta]:
         call = wire.call_of(part, self._unnamed)
         if call is not None:
+            self.has_spoken = True
             yield ToolCallBegun(call_id=call.call_id, name=call.name)
             yield call
         elif part.text and not part.thought:
+            self.has_spoken = True
             yield TextDelta(text=part.text)
 
     def _finish(self, reason: str) -> None:
@@ -169,7 +180,8 @@ def _translated() -> Iterator[None]:
 
 def _status_error(error: errors.APIError) -> ProviderError:
     """By the status: of the response, or of an error in the middle of a stream. A wrong key is a 400 with a reason of its own."""
-    code, status = error.code or 0, error.status or "no reason given"
+    code = error.code or 0
+    status = error.status if re.fullmatch(r"[A-Z_]{1,40}", str(error.status)) else "no known reason"
     details = _details(error)
     if code in (401, 403) or any(detail.get("reason") == "API_KEY_INVALID" for detail in details):
         return ProviderAuthError("google refused the key.", provider=PROVIDER, kind=wire.KIND)
