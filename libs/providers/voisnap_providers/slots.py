@@ -5,7 +5,7 @@ from typing import Protocol
 import msgspec
 
 
-class AccountLimits(msgspec.Struct, frozen=True, kw_only=True):
+class AccountLimits(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """What may be taken from one account; None is without limit. `concurrent` counts replies, sentences or open recognisers, each kind for
     itself; `per_minute` requests begun; `usd_per_month` what was spent in the calendar month (UTC)."""
 

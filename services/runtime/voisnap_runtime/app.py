@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from voisnap_domain.agents import EndpointingProvider, TranscriptionProvider, VoiceProvider
+from voisnap_domain.agents import EndpointingProvider
 from voisnap_domain.errors import LimitReached
 from voisnap_domain.ids import EventId, NodeId
 from voisnap_domain.resumption import Resumption
-from voisnap_domain.sessions import WRITTEN_CHANNELS, SessionPlan
-from voisnap_domain.tenants import Environment
+from voisnap_domain.sessions import SessionPlan
 from voisnap_kit import log, memory
 from voisnap_kit.bus import Bus
 from voisnap_kit.health import Beat, DrainGate, LoopLag
@@ -21,12 +20,15 @@ from voisnap_kit.http import background, build_app
 from voisnap_kit.ids import new_id
 from voisnap_kit.reconcile import Reconciler
 from voisnap_kit.redis import Redis
+from voisnap_kit.sealing import opener
 from voisnap_kit.tokens import JwksClient
 from voisnap_media.recorder import Recorder
 from voisnap_media.vad import VadModel
 from voisnap_proto.requests import IceServer
-from voisnap_providers.errors import ProviderUnconfigured
+from voisnap_providers.accounts import platform_accounts
+from voisnap_providers.metering import CallMeter
 from voisnap_providers.registry import ProviderSettings, Registry
+from voisnap_providers.tenant_accounts import TenantAccounts
 from voisnap_providers.vendors.blobs import blobs_from_url
 from voisnap_signalr import HubApp, router
 
@@ -44,6 +46,7 @@ from .pipeline.call import Call
 from .pipeline.chat import Chat
 from .pipeline.ear import VadTicker
 from .pipeline.events import CallEvent
+from .providers import Fallbacks, Providers
 from .recording import Recordings
 from .sessions.desk import Desk, DeskSettings
 from .sessions.drain import Drain
@@ -57,6 +60,7 @@ from .sessions.rehearsals import Rehearsals
 from .sessions.roster import LiveSessions
 from .sessions.store import RedisStore
 from .settings import RuntimeSettings
+from .slots import RedisSlots
 from .transports.ice import MediaNetwork
 from .transports.pacing import HOOK_BEATS, Pacer
 from .transports.webrtc import WebRtcTransport
@@ -78,13 +82,16 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
-    """Load the models, reach the servers, wire everything; at the end of the block all of it is closed."""
+async def open_runtime(
+    settings: RuntimeSettings, *, environ: Mapping[str, str] = os.environ
+) -> AsyncGenerator[Runtime]:
+    """Load the models, reach the servers, wire everything; at the end of the block all of it is closed. `environ` holds the platform's own
+    access to providers (`accounts.PROVIDERS`)."""
     async with AsyncExitStack() as stack:
         node_id = NodeId(settings.node_id or new_id(settings.node_name))
 
         # What needs nobody: models, clocks.
-        registry = Registry(ProviderSettings(models_dir=settings.models_dir))
+        registry = Registry(ProviderSettings(models_dir=settings.models_dir, accounts=platform_accounts(environ)))
         stack.push_async_callback(registry.aclose)
         vad, _, jwks = await asyncio.gather(
             asyncio.to_thread(VadModel.load, settings.models_dir / "silero-vad" / "silero_vad.onnx"),
@@ -104,6 +111,25 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
         redis = await stack.enter_async_context(await Redis.open(settings.redis_url))
         bus = await stack.enter_async_context(await Bus.connect(settings.nats_url, f"runtime {node_id}"))
         blobs = blobs_from_url(settings.blobs_url)
+
+        # Providers.
+        limits = settings.account_limits
+        slots = RedisSlots(redis, new_id=lambda: new_id("slot"))
+        tenants = TenantAccounts(opener(settings.sealing_keys), environ)
+        providers = Providers(
+            registry,
+            accounts_of=lambda plan: tenants.opened(
+                plan.credentials, tenant_id=plan.tenant_id, environment=plan.environment
+            ),
+            fallbacks=Fallbacks(
+                llm=settings.fallback_llm,
+                voice=settings.fallback_voice,
+                transcription=settings.fallback_transcription,
+            ),
+            limits=limits,
+            slots=slots,
+            hedge_after=settings.llm_hedge_seconds,
+        )
 
         # Sessions.
         store = RedisStore(redis)
@@ -126,7 +152,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
                 journal=journal,
                 pacer=pacer,
                 recordings=recordings,
-                make_call=_call_maker(registry, tickers),
+                make_call=_call_maker(providers, tickers),
                 make_transport=_transport_maker(settings),
                 now=_now,
                 neighbours=neighbours,
@@ -140,11 +166,11 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
             store,
             bus,
             sessions,
-            check_providers=lambda plan: _check_providers(registry, plan),
+            check_providers=providers.check,
             now=_now,
             random_bytes=os.urandom,
             lateness=pacer.lateness,
-            rehearsals=Rehearsals(registry, sessions),
+            rehearsals=Rehearsals(registry, sessions, accounts_of=providers.accounts_of),
         )
         gate = DrainGate()
         nodes = Nodes(
@@ -221,6 +247,7 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
                 sessions.run(beat.touch),
                 sessions.keep_snapshots(),
                 bounds.run(),
+                slots.run(),
                 lag.run(),
                 reaping.run(),
                 registering.run(),
@@ -250,24 +277,26 @@ async def open_runtime(settings: RuntimeSettings) -> AsyncGenerator[Runtime]:
         yield Runtime(app=app, drain=drain, sessions=sessions, node_id=node_id)
 
 
-def _call_maker(registry: Registry, tickers: Sequence[VadTicker]) -> Callable[..., LiveCall]:
+def _call_maker(providers: Providers, tickers: Sequence[VadTicker]) -> Callable[..., LiveCall]:
     def make(
         plan: SessionPlan, recorder: Recorder | None, notify: Callable[[CallEvent], None], resume: Resumption | None
     ) -> LiveCall:
-        config = plan.agent.config
-        if plan.channel in WRITTEN_CHANNELS:
-            return Chat(plan, llm=registry.llm(config.llm.provider), notify=notify, resume=resume)
-        judges = config.endpointing.provider is EndpointingProvider.SEMANTIC
+        meter = CallMeter()
+        chosen = providers.of(plan, meter)
+        if chosen.stt is None or chosen.tts is None:
+            return Chat(plan, llm=chosen.llm, notify=notify, resume=resume, meter=meter)
+        judges = plan.agent.config.endpointing.provider is EndpointingProvider.SEMANTIC
         return Call(
             plan,
-            stt=registry.stt(config.transcription.provider),
-            tts=registry.tts(config.voice.provider),
-            llm=registry.llm(config.llm.provider),
+            stt=chosen.stt,
+            tts=chosen.tts,
+            llm=chosen.llm,
             vad=min(tickers, key=len),
             recorder=recorder,
             notify=notify,
             resume=resume,
-            turn_end=registry.turn_end() if judges else None,
+            turn_end=providers.registry.turn_end() if judges else None,
+            meter=meter,
         )
 
     return make
@@ -284,20 +313,6 @@ def _transport_maker(settings: RuntimeSettings) -> Callable[..., WebRtcTransport
         return WebRtcTransport(servers, sink=sink, on_state=on_state, on_local_candidate=on_candidate, network=network)
 
     return make
-
-
-def _check_providers(registry: Registry, plan: SessionPlan) -> None:
-    """Raises DomainError for a provider that is not set up here, and for pretended speech outside the sandbox."""
-    config = plan.agent.config
-    pretends = config.voice.provider is VoiceProvider.SCRIPTED or (
-        config.transcription.provider is TranscriptionProvider.SCRIPTED
-    )
-    if pretends and plan.environment is not Environment.SANDBOX:
-        raise ProviderUnconfigured("The scripted voice and the scripted recogniser work in the sandbox only.")
-    registry.llm(config.llm.provider)
-    if plan.channel not in WRITTEN_CHANNELS:
-        registry.stt(config.transcription.provider)
-        registry.tts(config.voice.provider)
 
 
 def _room_check(desk: Desk) -> Callable[[], Any]:

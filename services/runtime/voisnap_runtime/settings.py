@@ -5,7 +5,8 @@ from pathlib import Path
 
 import msgspec
 from voisnap_kit.sealing import Keyring
-from voisnap_kit.settings import Secret
+from voisnap_kit.settings import Secret, SettingsError
+from voisnap_providers.slots import AccountLimits
 
 from .sessions.tokens import IceSettings
 
@@ -20,6 +21,11 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     `max_sessions` of a process that has a core for itself: 50 is 70 % of the WebRTC calls that held on one core in `make bench` (75, with
     scripted models); VoiceHub carries three times as many, models that run on the same machine far fewer. `voisnap load --ramp` measures it
     for a machine and its agents. Whatever it says, a process whose audio clock gets late takes no more calls.
+
+    `fallback_llm`, `fallback_voice`, `fallback_transcription`: who takes over when all providers of an agent fail, as `provider` or
+    `provider:model`, in order; `none` is nobody. `llm_hedge_seconds`: after so long without a word a second language model is asked too.
+    `provider_limits`: what may be taken from the platform's own accounts, as JSON: `{"openai": {"concurrent": 50, "perMinute": 3000,
+    "usdPerMonth": 500}}`.
 
     Media sockets bind `media_bind` (`*` for every address of the machine) and are announced as `media_advertise_ip` behind a one-to-one NAT.
     """
@@ -42,6 +48,11 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     turn_urls: tuple[str, ...] = ()
     turn_secret: Secret | None = None
     voisnap_sealing_keys: Secret | None = None
+    fallback_llm: tuple[str, ...] = ("local",)
+    fallback_voice: tuple[str, ...] = ("local",)
+    fallback_transcription: tuple[str, ...] = ("local",)
+    llm_hedge_seconds: float | None = None
+    provider_limits: str | None = None
     cors_allowed_origins: tuple[str, ...] = ()
     media_bind: tuple[str, ...] = ("127.0.0.1",)
     media_advertise_ip: str | None = None
@@ -53,6 +64,14 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     def resume_window(self) -> timedelta:
         """How long a caller who is gone may take to come back."""
         return timedelta(seconds=self.resume_window_seconds)
+
+    @property
+    def account_limits(self) -> dict[str, AccountLimits]:
+        """`provider_limits` by provider. Raises SettingsError."""
+        try:
+            return msgspec.json.decode(self.provider_limits or "{}", type=dict[str, AccountLimits])
+        except msgspec.DecodeError as error:
+            raise SettingsError((f"PROVIDER_LIMITS: {error}",)) from None
 
     @property
     def sealing_keys(self) -> Keyring | None:

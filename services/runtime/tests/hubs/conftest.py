@@ -13,7 +13,7 @@ from voisnap_domain.ids import ConversationId, NodeId, SessionId
 from voisnap_domain.sessions import Caller, Channel, SessionPlan
 from voisnap_kit.tokens import TokenSigner, verify
 from voisnap_proto.requests import PlanSession
-from voisnap_providers.ports.llm import TextDelta
+from voisnap_providers.ports.llm import LlmCapabilities, TextDelta
 from voisnap_runtime.hubs.auth import authenticator
 from voisnap_runtime.hubs.chat import ChatHub
 from voisnap_runtime.hubs.reception import Reception
@@ -100,6 +100,7 @@ class Pen:
     """A language model that writes what the test hands it: `write` adds a piece of the reply, `finish` ends it, an exception breaks it."""
 
     provider = "pen"
+    capabilities = LlmCapabilities()
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -112,6 +113,8 @@ class Pen:
 
     def finish(self) -> None:
         self._pieces.put_nowait(None)
+
+    async def warm(self) -> None: ...
 
     async def answer(self, request):
         self.asked.append(request.messages[-1].content)

@@ -43,6 +43,8 @@ class Silence:
             raise ProviderError("broken", provider="silence", kind="llm", retryable=True)
         yield TextDelta(text="Here I am.")
 
+    async def warm(self) -> None: ...
+
     async def aclose(self) -> None: ...
 
 

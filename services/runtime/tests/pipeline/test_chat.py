@@ -24,7 +24,7 @@ from voisnap_domain.resumption import CallSnapshot, Resumption
 from voisnap_domain.sessions import Channel, Direction, EndReason, SessionPlan
 from voisnap_domain.tenants import Environment
 from voisnap_providers.errors import ProviderError
-from voisnap_providers.ports.llm import EndCall, LlmUsed, TextDelta
+from voisnap_providers.ports.llm import EndCall, LlmCapabilities, LlmUsed, TextDelta
 from voisnap_runtime.pipeline.chat import IDLE_FACTOR, Chat
 from voisnap_runtime.pipeline.events import AgentStateChanged, Fault, TranscriptionUpdated, TurnFinished
 
@@ -37,6 +37,9 @@ class Typist:
     """A language model that writes a word every 100 ms. `replies` are taken in turn, the last one again and again."""
 
     provider = "typist"
+    capabilities = LlmCapabilities()
+
+    async def warm(self) -> None: ...
 
     def __init__(self, *replies: str | Exception | None) -> None:
         self.replies = list(replies) or ["I see what you mean."]

@@ -17,10 +17,12 @@ from voisnap_kit import memory
 from voisnap_media.pcm import Pcm
 from voisnap_media.recorder import Recorder
 from voisnap_providers.errors import ProviderError
+from voisnap_providers.metering import CallMeter
 from voisnap_providers.ports.llm import LanguageModel
 from voisnap_providers.ports.stt import SpeechToText, SttStream, Transcript
 from voisnap_providers.ports.tts import TextToSpeech
 from voisnap_providers.ports.turn_end import TurnEndDetector
+from voisnap_providers.resilient_stt import ResilientSttStream
 
 from .both_sides import BothSides
 from .conversation import Conversation
@@ -64,11 +66,18 @@ class Preparable(Protocol):
         ...
 
 
+def always() -> bool:
+    """No limit."""
+    return True
+
+
 class Call:
     """A conversation from "the caller is connected" to its end. An audio sink (`feed`, `dtmf`) and source (`pull`) for a transport.
 
     Make it inside the running event loop. A call that goes on after a gap gets what is known of it as `resume`. `notify` is called
-    synchronously and must not block. `turn_end` judges by the sound whether a turn is over, where the agent wants to know.
+    synchronously and must not block. `turn_end` judges by the sound whether a turn is over, where the agent wants to know. `meter` counts
+    what is used of providers that it wraps already; without one the call counts by itself. `may_spend` says whether there is money left for
+    another reply.
     """
 
     def __init__(
@@ -83,12 +92,18 @@ class Call:
         notify: Callable[[CallEvent], None],
         resume: Resumption | None = None,
         turn_end: TurnEndDetector | None = None,
+        meter: CallMeter | None = None,
+        may_spend: Callable[[], bool] = always,
     ) -> None:
         config = plan.agent.config
         self._loop = asyncio.get_running_loop()
         self._notify = notify
         self._vad = vad
+        self._usage = meter or CallMeter(clock=self._loop.time)
+        if meter is None:
+            stt, tts, llm = self._usage.stt(stt), self._usage.tts(tts), self._usage.llm(llm)
         self._llm = llm
+        self._tts = tts
         self._resumption = resume
         self._elapsed = resume.elapsed if resume is not None else 0.0
         self._began: float | None = None
@@ -104,13 +119,7 @@ class Call:
         self._guard = EchoGuard(self._echo_found)
         self._near = NearSpeech()
         self._language = config.transcription.language
-        self._meter = Meter(
-            llm=llm.provider,
-            model=config.llm.model,
-            tts=tts.provider,
-            stt=stt.provider,
-            stt_model=config.transcription.model,
-        )
+        self._meter = Meter()
         self._log = TurnLog(self._said, history=resume.turns if resume is not None else ())
         self._hearing = Hearing(
             stt,
@@ -128,6 +137,7 @@ class Call:
             near=self._near,
             memory_seconds=JUDGED_SECONDS if judges else RING_SECONDS,
         )
+        self._follow(self._hearing.stream)
         self._conversation = Conversation(
             plan,
             script=self._script,
@@ -141,6 +151,7 @@ class Call:
             clock=self._clock,
             ended=self._end_said,
             judge=self._judge if self._judging is not None else None,
+            may_spend=may_spend,
         )
         self._screen: VoicemailScreen | None = None
         if resume is None and screens(plan):
@@ -296,7 +307,7 @@ class Call:
 
     def usage(self) -> Usage:
         """What was used so far."""
-        return self._meter.usage(stt_seconds=self._ear.heard_seconds)
+        return self._usage.usage
 
     def quality(self) -> CallQuality:
         """How it went so far; the transport adds its packets."""
@@ -363,8 +374,14 @@ class Call:
         self.end(EndReason.ERROR)
 
     def _reopened(self, stream: SttStream) -> None:
+        self._follow(stream)
         self._ear.listen_to(stream)
         self._conversation.hear_again()
+
+    def _follow(self, stream: SttStream) -> None:
+        """Recognisers may replace each other within a stream."""
+        if isinstance(stream, ResilientSttStream):
+            stream.adapted = self._ear.adapt
 
     def _begin(self) -> None:
         resumption = self._resumption
@@ -389,7 +406,8 @@ class Call:
         self._conversation.judged(probability, silent_since_ms)
 
     async def _prepare(self) -> None:
-        """Models that can get ready beforehand do so while the agent greets."""
+        """Models that can get ready beforehand do so while the agent greets; connections are opened."""
+        await asyncio.gather(self._llm.warm(), self._tts.warm())
         if self._judging is not None:
             await self._judging.warm()
         if isinstance(self._llm, Preparable):

@@ -21,10 +21,11 @@ from voisnap_domain.sessions import EndReason, SessionPlan
 from voisnap_domain.turntaking import TurnRules, says_one_of
 from voisnap_media.pcm import Pcm
 from voisnap_providers.errors import ProviderError, ProviderTimeout
+from voisnap_providers.metering import CallMeter
 from voisnap_providers.ports.llm import EndCall, LanguageModel, LlmDelta, LlmUsed, TextDelta, ToolCall, ToolCallBegun
 
 from .advice import advised
-from .call import Preparable
+from .call import Preparable, always
 from .chat_phrases import chat_phrases_of
 from .events import (
     AgentState,
@@ -85,12 +86,16 @@ class Chat:
         llm: LanguageModel,
         notify: Callable[[CallEvent], None],
         resume: Resumption | None = None,
+        meter: CallMeter | None = None,
+        may_spend: Callable[[], bool] = always,
     ) -> None:
         config = plan.agent.config
         self._plan = plan
-        self._llm = llm
         self._notify = notify
         self._loop = asyncio.get_running_loop()
+        self._usage = meter or CallMeter(clock=self._loop.time)
+        self._llm = llm if meter is not None else self._usage.llm(llm)
+        self._may_spend = may_spend
         self._resume = resume
         self._turns: list[Turn] = list(resume.turns) if resume else []
         self._next = resume.snapshot.next_sequence if resume else 1
@@ -103,7 +108,7 @@ class Chat:
         self._end_phrases = rules.end_phrases
         self._warning_seconds = rules.warning_ms / 1000 * WARNING_FACTOR
         self._warns = False
-        self._meter = Meter(llm=llm.provider, model=config.llm.model, tts="", stt="", stt_model=None)
+        self._meter = Meter()
         self._began: float | None = None
         self._elapsed = resume.elapsed if resume else 0.0
         self._waiting: deque[_Message] = deque()
@@ -248,7 +253,7 @@ class Chat:
 
     def usage(self) -> Usage:
         """What was used so far: the language model alone."""
-        return msgspec.structs.replace(self._meter.usage(stt_seconds=0.0), tts=None, stt=None)
+        return self._usage.usage
 
     def quality(self) -> CallQuality:
         """How quickly it answered; silences say nothing about a chat."""
@@ -281,6 +286,7 @@ class Chat:
 
     async def _prepare(self) -> None:
         """A model that can get ready beforehand does so while the person reads and writes."""
+        await self._llm.warm()
         if isinstance(self._llm, Preparable):
             try:
                 await self._llm.prepare(self._script.system)
@@ -389,31 +395,24 @@ class Chat:
         if self._context:
             context = {**request.context, "messageMetadata": self._context}
             request = msgspec.structs.replace(request, context=context)
-        prompt_chars = sum(len(message.content) for message in request.messages)
-        reply_chars = 0
-        counted = False
-        try:
-            async with aclosing(self._llm.answer(request)) as deltas:
-                while (delta := await self._next_delta(deltas)) is not None:
-                    match delta:
-                        case TextDelta():
-                            reply_chars += len(delta.text)
-                            yield delta.text
-                        case EndCall():
-                            self._wants_end = True
-                        case LlmUsed():
-                            counted = True
-                            self._meter.tokens(delta.input_tokens, delta.output_tokens)
-                        case ToolCallBegun() | ToolCall():
-                            log.warning("reply.tool_unknown", provider=self._llm.provider)  # none was offered
-                        case _:
-                            assert_never(delta)
-            if not reply_chars and not self._wants_end:
-                log.warning("reply.empty", provider=self._llm.provider)
-                yield self._phrases.broken
-        finally:
-            if not counted:
-                self._meter.tokens_of(prompt_chars, reply_chars)
+        is_empty = True
+        async with aclosing(self._llm.answer(request)) as deltas:
+            while (delta := await self._next_delta(deltas)) is not None:
+                match delta:
+                    case TextDelta():
+                        is_empty = is_empty and not delta.text
+                        yield delta.text
+                    case EndCall():
+                        self._wants_end = True
+                    case LlmUsed():
+                        pass  # counted around the model
+                    case ToolCallBegun() | ToolCall():
+                        log.warning("reply.tool_unknown", provider=self._llm.provider)  # none was offered
+                    case _:
+                        assert_never(delta)
+        if is_empty and not self._wants_end:
+            log.warning("reply.empty", provider=self._llm.provider)
+            yield self._phrases.broken
 
     async def _next_delta(self, deltas: AsyncGenerator[LlmDelta]) -> LlmDelta | None:
         try:

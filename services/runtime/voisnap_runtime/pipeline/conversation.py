@@ -108,6 +108,7 @@ class Conversation:
         clock: Callable[[], float],
         ended: Callable[[EndReason], None],
         judge: Callable[[float], None] | None = None,
+        may_spend: Callable[[], bool],
     ) -> None:
         self._plan = plan
         self._script = script
@@ -115,7 +116,8 @@ class Conversation:
         self._log = turns
         self._meter = meter
         self._llm = llm
-        self._speaker = Speaker(tts, plan.agent.config.voice, counted=meter.characters)
+        self._speaker = Speaker(tts, plan.agent.config.voice)
+        self._may_spend = may_spend
         self._judge = judge
         self._notify = notify
         self._ended = ended
@@ -536,7 +538,6 @@ class Conversation:
         """The model's words, behind what has to be said first. The utterance they are for is in `made` by the time this runs."""
         prompt_chars = sum(len(message.content) for message in request.messages)
         reply_chars = 0
-        counted = False
         if lead:
             yield f"{lead}\n"
         try:
@@ -549,8 +550,7 @@ class Conversation:
                         case EndCall():
                             made[0].wants_end = True
                         case LlmUsed():
-                            counted = True
-                            self._meter.tokens(delta.input_tokens, delta.output_tokens)
+                            pass  # counted around the model
                         case ToolCallBegun() | ToolCall():
                             log.warning("reply.tool_unknown", provider=self._llm.provider)  # none was offered
                         case _:
@@ -559,8 +559,6 @@ class Conversation:
                 log.warning("reply.empty", provider=self._llm.provider)
                 yield self._script.phrases.broken
         finally:
-            if not counted:
-                self._meter.tokens_of(prompt_chars, reply_chars)
             if not made[0].is_adopted:
                 self._meter.wasted_tokens_of(prompt_chars, reply_chars)
 

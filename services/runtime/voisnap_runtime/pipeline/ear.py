@@ -157,6 +157,15 @@ class Ear:
             self._segments.append(_Segment(0.0, self._time_of(start)))
             self._push(Pcm(self._between(start, self._written).copy(), RATE))
 
+    def adapt(self, capabilities: SttCapabilities) -> None:
+        """Another recogniser goes on in the same stream: give it what it wants, all audio or speech alone."""
+        self._continuous = capabilities.continuous
+        hears = self._continuous or self._turn_from is not None
+        if hears and not self._hearing:
+            self._segments.append(_Segment(self._heard_samples / RATE, self._call_ms))
+            self._pushed = self._written
+        self._hearing = hears
+
     def answered(self) -> None:
         """All final words that were asked for have come, or never will."""
         self._asked_from = None

@@ -1,7 +1,7 @@
 """Turns pieces of text into sound by the agent's voice: with a time limit, a second try, and at the mouth's rate."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from voisnap_domain.agents import Voice
@@ -16,16 +16,14 @@ TTS_SECONDS = 5.0
 
 
 class Speaker:
-    """One agent's voice in one call. `counted` gets the length of every text handed to it."""
+    """One agent's voice in one call."""
 
-    def __init__(self, tts: TextToSpeech, voice: Voice, *, counted: Callable[[int], None]) -> None:
+    def __init__(self, tts: TextToSpeech, voice: Voice) -> None:
         self._tts = tts
         self._voice = voice
-        self._counted = counted
 
     async def chunks(self, text: str) -> AsyncGenerator[SpeechChunk]:
         """The sound of one piece. A voice that fails is asked once more, for what it has not spoken yet. Raises ProviderError."""
-        self._counted(len(text))
         spoken: list[str] = []
         try:
             async with aclosing(self._once(text)) as chunks:
@@ -36,20 +34,25 @@ class Speaker:
             rest = unspoken(text, spoken)
             if not error.retryable or not rest:
                 raise
-            self._counted(len(rest))
             async with aclosing(self._once(rest)) as chunks:
                 async for chunk in chunks:
                     yield chunk
 
     async def _once(self, text: str) -> AsyncGenerator[SpeechChunk]:
-        """One try. A voice of another rate is resampled as one stream, so that nothing clicks where its chunks meet."""
+        """One try. A voice of another rate is resampled as one stream, so that nothing clicks where its chunks meet; in the middle of a text
+        another voice of another rate may take over."""
         resampler: Resampler | None = None
+        rate = mouths.RATE
         async with aclosing(self._tts.speak(text, self._voice)) as chunks:
             while (chunk := await self._next(chunks)) is not None:
-                if chunk.audio.rate == mouths.RATE:
+                if chunk.audio.rate != rate:
+                    if resampler is not None:
+                        yield SpeechChunk(audio=resampler.finish(), text="", words=())
+                    rate = chunk.audio.rate
+                    resampler = Resampler(rate, mouths.RATE) if rate != mouths.RATE else None
+                if resampler is None:
                     yield chunk
                     continue
-                resampler = resampler or Resampler(chunk.audio.rate, mouths.RATE)
                 yield SpeechChunk(audio=resampler.process(chunk.audio), text=chunk.text, words=chunk.words)
         if resampler is not None:
             yield SpeechChunk(audio=resampler.finish(), text="", words=())

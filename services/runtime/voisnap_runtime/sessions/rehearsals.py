@@ -1,6 +1,6 @@
 """Sessions with a simulated caller: opened like any other, then answered by a caller who lives in this process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 from voisnap_domain.agents import LlmProvider, TranscriptionProvider, Voice, VoiceProvider
@@ -8,6 +8,7 @@ from voisnap_domain.rehearsals import Rehearsal
 from voisnap_domain.sessions import WRITTEN_CHANNELS, SessionPlan
 from voisnap_domain.tenants import Environment
 from voisnap_domain.voicemail import screens
+from voisnap_providers.accounts import Account
 from voisnap_providers.errors import ProviderUnconfigured
 from voisnap_providers.registry import Registry
 
@@ -25,22 +26,29 @@ RINGING_SECONDS = 0.8
 class Rehearsals:
     """Makes simulated callers, and stand-ins for the providers that an agent in the sandbox names and this installation does not have."""
 
-    def __init__(self, registry: Registry, sessions: LiveSessions) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        sessions: LiveSessions,
+        *,
+        accounts_of: Callable[[SessionPlan], Mapping[str, Account]] = lambda plan: {},
+    ) -> None:
         self._registry = registry
+        self._accounts_of = accounts_of
         self._sessions = sessions
 
     def cast(self, plan: SessionPlan) -> SessionPlan:
         """The plan, in the sandbox with our own speech and language model in place of providers that are not set up here."""
         if plan.environment is not Environment.SANDBOX:
             return plan
-        config, registry = plan.agent.config, self._registry
+        config, registry, own = plan.agent.config, self._registry, self._accounts_of(plan)
         changes: dict[str, msgspec.Struct] = {}
-        if not _has(registry.llm, config.llm.provider):
+        if not _has(registry.llm, config.llm.provider, own):
             changes["llm"] = msgspec.structs.replace(config.llm, provider=LlmProvider.LOCAL, base_url=None)
         if plan.channel not in WRITTEN_CHANNELS:
-            if not _has(registry.tts, config.voice.provider):
+            if not _has(registry.tts, config.voice.provider, own):
                 changes["voice"] = msgspec.structs.replace(config.voice, provider=VoiceProvider.LOCAL)
-            if not _has(registry.stt, config.transcription.provider):
+            if not _has(registry.stt, config.transcription.provider, own):
                 local = msgspec.structs.replace(config.transcription, provider=TranscriptionProvider.LOCAL, model=None)
                 changes["transcription"] = local
         if not changes:
@@ -79,15 +87,15 @@ class Rehearsals:
             return self._spoken(Voice(provider=VoiceProvider.SCRIPTED, voice_id="tone"))
         if config.transcription.language.lower().startswith("en"):
             return self._spoken(Voice(provider=VoiceProvider.LOCAL, voice_id="heart"))
-        return self._spoken(config.voice)
+        return self._spoken(config.voice, self._accounts_of(plan))
 
-    def _spoken(self, voice: Voice) -> Spoken:
-        return Spoken(self._registry.tts(voice.provider), voice)
+    def _spoken(self, voice: Voice, own: Mapping[str, Account] | None = None) -> Spoken:
+        return Spoken(self._registry.tts(voice.provider, own or {}), voice)
 
 
-def _has(find: Callable[[str], object], provider: str) -> bool:
+def _has(find: Callable[[str, Mapping[str, Account]], object], provider: str, own: Mapping[str, Account]) -> bool:
     try:
-        find(provider)
+        find(provider, own)
     except ProviderUnconfigured:
         return False
     return True
