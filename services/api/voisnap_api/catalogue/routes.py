@@ -52,8 +52,10 @@ class ModelController(Controller):
         wanted = CatalogueFilter(kind=kind, provider=provider, language=language, search=search, is_available=available)
         async with begin_reading(database, caller) as work:
             found = usecases.models(wanted, await usecases.reach_of(work, platform))
+            prices = await usecases.list_prices(work)
         page = found[paging.offset : paging.offset + paging.page_size]
-        return Page.of([ModelView.of(model, availability) for model, availability in page], paging, len(found))
+        views = [ModelView.of(model, is_usable, usecases.quotes_of(model, prices)) for model, is_usable in page]
+        return Page.of(views, paging, len(found))
 
 
 class VoiceController(Controller):
@@ -78,9 +80,10 @@ class VoiceController(Controller):
         wanted = CatalogueFilter(provider=provider, language=language, search=search, is_available=available)
         async with begin_reading(database, caller) as work:
             found = usecases.voices(wanted, await usecases.reach_of(work, platform))
+            prices = await usecases.list_prices(work)
         page = found[paging.offset : paging.offset + paging.page_size]
-        return Page.of(
-            [VoiceView.of(voice, usecases.model_of(voice), availability) for voice, availability in page],
-            paging,
-            len(found),
-        )
+        views = [
+            VoiceView.of(voice, usecases.model_of(voice), is_usable, usecases.quotes_of_voice(voice, prices))
+            for voice, is_usable in page
+        ]
+        return Page.of(views, paging, len(found))

@@ -1,8 +1,35 @@
 """The catalogue on the wire."""
 
+from datetime import date
+
+from voisnap_domain.costs import PriceKind, PriceUnit, Quote
+
 from voisnap_api.wire import View
 
 from .records import Access, Availability, Capability, CatalogueVoice, LatencyClass, Model, ModelKind
+
+
+class PriceView(View, frozen=True, kw_only=True):
+    """A list price in USD a unit, before markups. `isExact`: the provider's price of this very model, else of its others."""
+
+    kind: PriceKind
+    unit: PriceUnit
+    usd: float
+    since: date | None
+    is_exact: bool
+    source: str
+
+    @classmethod
+    def of(cls, quote: Quote) -> "PriceView":
+        price = quote.price
+        return cls(
+            kind=PriceKind(price.kind),
+            unit=price.counted_in,
+            usd=float(price.usd),
+            since=price.valid_from,
+            is_exact=quote.exact,
+            source=price.source,
+        )
 
 
 class ModelView(View, frozen=True, kw_only=True):
@@ -19,13 +46,14 @@ class ModelView(View, frozen=True, kw_only=True):
     latency_class: LatencyClass
     capabilities: tuple[Capability, ...]
     languages: tuple[str, ...]
+    prices: tuple[PriceView, ...]
     available: bool
     access: Access | None
     unavailable_reason: str | None
     source: str
 
     @classmethod
-    def of(cls, model: Model, found: Availability) -> "ModelView":
+    def of(cls, model: Model, found: Availability, quotes: tuple[Quote, ...]) -> "ModelView":
         return cls(
             kind=model.kind,
             provider=model.provider,
@@ -35,6 +63,7 @@ class ModelView(View, frozen=True, kw_only=True):
             latency_class=model.latency,
             capabilities=model.capabilities,
             languages=model.languages,
+            prices=tuple(PriceView.of(quote) for quote in quotes),
             available=found.available,
             access=found.access,
             unavailable_reason=found.reason,
@@ -53,12 +82,13 @@ class VoiceView(View, frozen=True, kw_only=True):
     model: str
     latency_class: LatencyClass
     capabilities: tuple[Capability, ...]
+    prices: tuple[PriceView, ...]
     available: bool
     access: Access | None
     unavailable_reason: str | None
 
     @classmethod
-    def of(cls, voice: CatalogueVoice, model: Model, found: Availability) -> "VoiceView":
+    def of(cls, voice: CatalogueVoice, model: Model, found: Availability, quotes: tuple[Quote, ...]) -> "VoiceView":
         return cls(
             provider=voice.provider,
             id=voice.id,
@@ -68,6 +98,7 @@ class VoiceView(View, frozen=True, kw_only=True):
             model=voice.model,
             latency_class=model.latency,
             capabilities=model.capabilities,
+            prices=tuple(PriceView.of(quote) for quote in quotes),
             available=found.available,
             access=found.access,
             unavailable_reason=found.reason,

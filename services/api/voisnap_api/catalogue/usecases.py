@@ -8,11 +8,13 @@ from typing import TypeVar
 
 import msgspec
 from voisnap_domain.agents import AgentConfig, Llm, Transcription, Voice
+from voisnap_domain.costs import Price, PriceKind, Quote, price_of
 from voisnap_domain.errors import FieldError
 from voisnap_domain.tenants import Environment
 from voisnap_kit.work import Work
-from voisnap_providers.accounts import Account, missing
+from voisnap_providers.accounts import PROVIDERS, Account, missing
 
+from voisnap_api.prices.usecases import price_list
 from voisnap_api.provider_credentials import usecases as provider_credentials
 
 from .records import (
@@ -41,6 +43,12 @@ _GOOGLES: Mapping[ModelKind, tuple[str, ...]] = {
     ModelKind.TTS: ("service_account",),
 }
 """Google's two doors take different keys."""
+
+_PAID_FOR: Mapping[ModelKind, tuple[PriceKind, ...]] = {
+    ModelKind.LLM: (PriceKind.LLM_INPUT, PriceKind.LLM_OUTPUT, PriceKind.LLM_CACHED),
+    ModelKind.STT: (PriceKind.STT,),
+    ModelKind.TTS: (PriceKind.TTS,),
+}
 
 Item = TypeVar("Item", Model, CatalogueVoice)
 Part = TypeVar("Part")
@@ -114,6 +122,22 @@ def voices(wanted: CatalogueFilter, reach: Reach) -> list[tuple[CatalogueVoice, 
     return [(voice, found) for voice, found in kept if wanted.is_available in (None, found.available)]
 
 
+async def list_prices(work: Work) -> tuple[Price, ...]:
+    """The list prices of today, before a tenant's markups."""
+    return await price_list(work.tx, on=work.now.date())
+
+
+def quotes_of(model: Model, prices: tuple[Price, ...]) -> tuple[Quote, ...]:
+    """What a model costs; of a voice's model what its first voice costs."""
+    voice = next((one.id for one in all_voices() if (one.provider, one.model) == (model.provider, model.id)), None)
+    return _quotes(model, voice if model.kind is ModelKind.TTS else None, prices)
+
+
+def quotes_of_voice(voice: CatalogueVoice, prices: tuple[Price, ...]) -> tuple[Quote, ...]:
+    """What a voice costs."""
+    return _quotes(model_of(voice), voice.id, prices)
+
+
 def warnings_of(config: AgentConfig, reach: Reach) -> tuple[FieldError, ...]:
     """What about an agent will probably not work: unknown models and voices, providers without access, languages a model does not know.
 
@@ -173,6 +197,11 @@ def model_of(voice: CatalogueVoice) -> Model:
 def speaks(language: str, offered: tuple[str, ...]) -> bool:
     """Whether one of the offered languages is the asked one: `en` fits `en-US`, and the other way round."""
     return any(one == ANY_LANGUAGE or _meets(language.lower(), one.lower()) for one in offered)
+
+
+def _quotes(model: Model, voice: str | None, prices: tuple[Price, ...]) -> tuple[Quote, ...]:
+    found = (price_of(prices, kind, model.provider, model.id, voice) for kind in _PAID_FOR[model.kind])
+    return tuple(quote for quote in found if quote is not None)
 
 
 def _meets(asked: str, offered: str) -> bool:
@@ -243,9 +272,12 @@ def _voice_ids(provider: str) -> frozenset[str]:
 
 
 def _why_not(provider: str, kind: ModelKind) -> str:
-    return (
-        f"{missing(provider, kind.value).detail} Or add a credential of your own (POST /api/v1/provider-credentials)."
-    )
+    if provider == "google":
+        variable = next(one.variable for one in PROVIDERS[provider] if one.name in _GOOGLES[kind])
+        lacking = f"The {kind.value} provider google is not set up on this installation: it needs {variable}."
+    else:
+        lacking = missing(provider, kind.value).detail
+    return f"{lacking} Or add a credential of your own (POST /api/v1/provider-credentials)."
 
 
 def _numbered(name: str, first: Part, fallbacks: tuple[Part, ...]) -> Iterator[tuple[str, Part]]:
