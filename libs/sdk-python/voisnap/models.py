@@ -61,6 +61,7 @@ __all__ = [
     "PasskeyOptions",
     "Permissions",
     "Persona",
+    "Price",
     "Probe",
     "Pronunciation",
     "ProviderCredential",
@@ -399,7 +400,9 @@ class Conversation(Result):
     @classmethod
     def _prepared(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Before there is an analysis its members are None; `outcome` is found in it as well."""
-        return data | {"analysis": (data.get("analysis") or {}) | {"outcome": data.get("outcome")}}
+        return data | {
+            "analysis": (data.get("analysis") or {}) | {"outcome": data.get("outcome")}
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -699,6 +702,7 @@ class Model(Result):
     languages: tuple[str, ...]
     latency_class: str
     name: str
+    prices: "tuple[Price, ...]"
     provider: str
     source: str
     unavailable_reason: str | None
@@ -766,6 +770,18 @@ class Persona(Result):
     name: str
     personality: str | None
     role: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price(Result):
+    """`Price` of the API."""
+
+    is_exact: bool
+    kind: str
+    since: str | None
+    source: str
+    unit: str
+    usd: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -1074,6 +1090,7 @@ class Voice(Result):
     latency_class: str
     model: str
     name: str
+    prices: "tuple[Price, ...]"
     provider: str
     unavailable_reason: str | None
 

@@ -905,6 +905,7 @@ export interface Model {
   languages: string[];
   latencyClass: LatencyClass;
   name: string;
+  prices: Price[];
   provider: string;
   source: string;
   unavailableReason: string | null;
@@ -986,6 +987,21 @@ export interface Persona {
   personality?: string | null;
   role?: string | null;
 }
+
+export interface Price {
+  isExact: boolean;
+  kind: PriceKind;
+  since: string | null;
+  source: string;
+  unit: PriceUnit;
+  usd: number;
+}
+
+/** What is paid for. Cached input of a language model has a price of its own, or that of other input. */
+export type PriceKind = "llm_input" | "llm_output" | "llm_cached" | "tts" | "stt" | "telephony";
+
+/** What a price is for. A session minute is one of an open connection, an audio minute one of sound that was sent. */
+export type PriceUnit = "million_tokens" | "thousand_characters" | "audio_minute" | "session_minute" | "started_minute";
 
 export interface Probe {
   detail: string;
@@ -1310,6 +1326,7 @@ export interface Voice {
   latencyClass: LatencyClass;
   model: string;
   name: string;
+  prices: Price[];
   provider: string;
   unavailableReason: string | null;
 }
