@@ -7,6 +7,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import msgspec
 import openai
 import pytest
@@ -18,10 +19,10 @@ from voisnap_providers.accounts import PLATFORM, Account
 from voisnap_providers.endpoint import foreign_endpoint
 from voisnap_providers.errors import ProviderError, ProviderUnconfigured
 from voisnap_providers.llm_analyst import MAX_TRANSCRIPT_CHARS, LlmAnalyst, transcript_json
-from voisnap_providers.ports.llm import LlmRequest, LlmUsed, Message, Role, StructuredRequest, TextDelta
+from voisnap_providers.ports.llm import LlmRequest, LlmUsed, Message, Role, StructuredRequest, TextDelta, ToolCall
 from voisnap_providers.registry import ProviderSettings, Registry
 from voisnap_providers.vendors.openai.llm import OpenAiLlm
-from voisnap_testkit.openai_emulator import Cut, Failure, OpenAiEmulator, Refusal, Slow
+from voisnap_testkit.openai_emulator import Call, Cut, Failure, OpenAiEmulator, Raw, Refusal, Reply, Slow, Trouble
 
 pytestmark = pytest.mark.conformance
 
@@ -132,6 +133,92 @@ async def test_the_official_client_reads_the_emulator(emulator):
             await stranger.chat.completions.create(model="gpt-4o", messages=messages)
 
 
+async def test_the_official_client_reads_calls_of_tools_and_faults(emulator):
+    calls = (Call("find_slots", {"day": "Friday"}, "c1"), Call("weather", {}, "c2"))
+    emulator.script(
+        Reply(calls=calls),
+        Reply(text="One moment.", calls=calls, interleaved=True, cached_tokens=7, reasoning_tokens=5),
+        Trouble("Hel"),
+        Failure(503, retry_after=2),
+    )
+    tools: Any = [
+        {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
+        for name in ("find_slots", "weather")
+    ]
+    asked: Any = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
+    async with openai.AsyncOpenAI(api_key=emulator.key, base_url=emulator.url, max_retries=0) as client:
+        whole = await client.chat.completions.create(**asked, tools=tools)
+        called = whole.choices[0].message.tool_calls
+        assert [(call.id, call.function.name, call.function.arguments) for call in called] == [
+            ("c1", "find_slots", '{"day": "Friday"}'),
+            ("c2", "weather", "{}"),
+        ]
+        assert whole.choices[0].finish_reason == "tool_calls"
+        streamed = client.chat.completions.stream(**asked, tools=tools, stream_options={"include_usage": True})
+        async with streamed as stream:
+            final = await stream.get_final_completion()
+        assert [call.model_dump() for call in final.choices[0].message.tool_calls] == [
+            call.model_dump() | {"index": number, "function": call.function.model_dump() | {"parsed_arguments": None}}
+            for number, call in enumerate(called)
+        ]
+        assert final.usage.prompt_tokens_details.cached_tokens == 7
+        assert final.usage.completion_tokens_details.reasoning_tokens == 5
+        with pytest.raises(openai.APIError, match="had an error"):
+            async for _ in await client.chat.completions.create(**asked, stream=True):
+                pass
+        with pytest.raises(openai.InternalServerError) as failed:
+            await client.chat.completions.create(**asked)
+        assert failed.value.response.headers["retry-after"] == "2"
+        orphan: Any = [{"role": "tool", "content": "x", "tool_call_id": "c9"}]
+        with pytest.raises(openai.BadRequestError, match="preceeding"):
+            await client.chat.completions.create(model="gpt-4o", messages=orphan)
+    assert len(emulator.forgive()) == 1
+
+
+async def test_the_official_client_reaches_the_emulator_as_azure():
+    async with OpenAiEmulator(azure=True) as azure:
+        deployment = f"{azure.url}/openai/deployments/aria"
+        async with openai.AsyncAzureOpenAI(
+            api_key=azure.key, base_url=deployment, api_version="2024-10-21", max_retries=0
+        ) as client:
+            messages: Any = [{"role": "user", "content": "Hi"}]
+            stream = await client.chat.completions.create(model="gpt-4o", messages=messages, stream=True)
+            text = [chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices]
+        assert "".join(text) == "ok"
+
+
+async def test_an_emulator_that_was_asked_wrongly_fails_its_test():
+    with pytest.raises(AssertionError, match="Unknown parameter: 'voice'"):
+        async with OpenAiEmulator(key=None) as emulator, httpx.AsyncClient() as client:
+            body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}], "voice": "loud"}
+            assert (await client.post(f"{emulator.url}/chat/completions", json=body)).status_code == 400
+
+
+async def test_an_emulator_is_led_over_http_and_thinks_by_the_prompt():
+    async with OpenAiEmulator(key=None, thinks=True) as emulator, httpx.AsyncClient() as client:
+        control = emulator.url.removesuffix("/v1") + "/_emulator"
+        body = {
+            "model": "gpt-4o",
+            "messages": [
+                {"role": "system", "content": "You are Aria. A cleaning costs $120. Parking is free."},
+                {"role": "user", "content": "What does a cleaning cost?"},
+            ],
+        }
+
+        async def said() -> tuple[int, str]:
+            answer = await client.post(f"{emulator.url}/chat/completions", json=body, timeout=20)
+            content = answer.json().get("choices", [{"message": {"content": ""}}])[0]["message"]["content"]
+            return answer.status_code, content
+
+        assert (await client.post(f"{control}/script", json=["First.", {"kind": "failure", "status": 503}])).is_success
+        assert (await client.post(f"{control}/script", json=[{"kind": "nonsense"}])).status_code == 400
+        assert [await said(), await said()] == [(200, "First."), (503, "")]
+        status, text = await said()
+        assert (status, "$120" in text) == (200, True)
+        assert (await client.get(f"{control}/requests")).json()[0]["turns"][0]["text"] == "What does a cleaning cost?"
+        assert (await client.get(f"{control}/violations")).json() == []
+
+
 # -- answers in a call
 
 
@@ -191,6 +278,156 @@ async def test_closing_the_reply_closes_the_response(emulator, model):
         async for _ in deltas:
             break
     assert (await heard(model))[0] == "Next."
+
+
+def compatible_settings(url: str, **changes: Any) -> Llm:
+    return Llm(provider=LlmProvider.OPENAI_COMPATIBLE, model="qwen3-32b", base_url=url, **changes)
+
+
+@pytest.fixture
+async def stranger() -> AsyncIterator[OpenAiLlm]:
+    """The model of agents that name a server of their own."""
+    made = OpenAiLlm(Account(id=PLATFORM, provider="openai_compatible"))
+    yield made
+    await made.aclose()
+
+
+async def test_azure_is_addressed_by_deployment_version_and_its_own_header():
+    async with OpenAiEmulator(azure=True) as azure:
+        url = f"{azure.url}/openai/deployments/aria?api-version=2024-10-21"
+        model = OpenAiLlm(compatible(PLATFORM, key=azure.key, url=url))
+        assert (await heard(model, settings=compatible_settings(url)))[0] == "ok"
+        assert azure.requests[0].path.endswith("/openai/deployments/aria/chat/completions")
+        assert azure.requests[0].query == "api-version=2024-10-21"
+        assert "authorization" not in azure.requests[0].headers
+        await model.aclose()
+
+
+async def test_parameters_that_a_server_does_not_know_are_left_out_from_then_on(stranger):
+    async with OpenAiEmulator(key=None) as server:
+        settings = compatible_settings(server.url)
+        server.script(
+            Failure(400, None, "property 'stream_options' is unsupported"),
+            Failure(422, None, "Extra inputs are not permitted", "presence_penalty"),
+            Failure(400, None, "Use 'max_completion_tokens' instead of 'max_tokens'.", "max_tokens"),
+            "At last.",
+        )
+        assert (await heard(stranger, settings=settings))[0] == "At last."
+        assert (await heard(stranger, settings=settings))[0] == "ok"
+        assert len(server.requests) == 5
+        body = server.requests[-1].body
+        assert not {"stream_options", "presence_penalty", "max_tokens"} & set(body)
+        assert (body["max_completion_tokens"], body["temperature"]) == (300, 0.7)
+
+
+async def test_a_fault_that_names_nothing_optional_is_not_tried_again(emulator, model):
+    emulator.script(Failure(400, "context_length_exceeded", "Too long", "messages"), "not reached")
+    with pytest.raises(ProviderError, match="context_length_exceeded"):
+        await heard(model)
+    assert len(emulator.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "heard_words"),
+    [
+        ("<think>He wants a price.</think>\n\nIt is free.", "It is free."),
+        ("\n<think>\n</think>It is <think>free</think>.", "It is <think>free</think>."),
+        ("<thin ice ahead", "<thin ice ahead"),
+        ("  It is free.", "  It is free."),
+        ("<th", "<th"),
+    ],
+)
+@pytest.mark.parametrize("size", [None, 1])
+async def test_thoughts_sent_as_words_are_not_said(stranger, said, heard_words, size):
+    async with OpenAiEmulator(key=None) as server:
+        server.chunk_bytes = size
+        server.script(said)
+        assert (await heard(stranger, settings=compatible_settings(server.url)))[0] == heard_words
+
+
+async def test_thoughts_without_an_answer_are_none(stranger):
+    async with OpenAiEmulator(key=None) as server:
+        server.script("<think>He wants a price, and then")
+        with pytest.raises(ProviderError, match="no answer"):
+            await heard(stranger, settings=compatible_settings(server.url))
+
+
+async def test_a_count_that_grows_with_every_chunk_is_taken_once(stranger):
+    async with OpenAiEmulator(key=None) as server:
+        server.cumulative_usage = True
+        server.script(Reply(text="A cleaning costs $120.", input_tokens=10, output_tokens=6))
+        _, deltas = await heard(stranger, settings=compatible_settings(server.url))
+        assert deltas[-1] == LlmUsed(input_tokens=10, output_tokens=6)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [{"id": "a", "function": {"name": "f", "arguments": '{"n":1}'}}, {"id": "b", "function": {"name": "g"}}],
+        [
+            {"index": 0, "id": "a", "function": {"name": "f"}},
+            {"index": 0, "function": {"arguments": '{"n":1}'}},
+            {"index": 0, "id": "b", "function": {"name": "g", "arguments": ""}},
+        ],
+        [
+            {"index": 1, "id": "a", "function": {"name": "f", "arguments": '{"n"'}},
+            {"index": 2, "id": "b", "function": {"name": "g"}},
+            {"index": 1, "id": "a", "function": {"name": "f", "arguments": ":1}"}},
+        ],
+    ],
+    ids=["no index", "one index for all", "id and name repeated"],
+)
+async def test_servers_that_number_calls_in_their_own_way_are_understood(stranger, parts):
+    async with OpenAiEmulator(key=None) as server:
+        events = [{"choices": [{"index": 0, "delta": {"tool_calls": [part]}}]} for part in parts]
+        events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]})
+        server.script(Raw("".join(f"data: {json.dumps(event)}\n\n" for event in events)))  # and no [DONE] either
+        _, deltas = await heard(stranger, settings=compatible_settings(server.url))
+        assert [delta for delta in deltas if isinstance(delta, ToolCall)] == [
+            ToolCall(call_id="a", name="f", arguments='{"n":1}'),
+            ToolCall(call_id="b", name="g", arguments="{}"),
+        ]
+
+
+async def test_a_call_cut_in_its_arguments_is_no_call_without_any(emulator, model):
+    emulator.script(Reply(calls=(Call("find_slots", "", "a"),), stop="length"))
+    _, deltas = await heard(model)
+    assert deltas[1] == ToolCall(call_id="a", name="find_slots", arguments="")
+
+
+async def test_requests_of_one_call_share_their_beginning(emulator, model):
+    await heard(model, cache_key="call_1", passages=("We open at nine.",))
+    more = (*ASKED, Message(role=Role.ASSISTANT, content="Hello."), Message(role=Role.USER, content="When?"))
+    await heard(model, messages=more, cache_key="call_1", passages=("We close at five.",))
+    first, second = (request.body["messages"] for request in emulator.requests)
+    assert second[: len(ASKED) - 1] == first[: len(ASKED) - 1]
+    assert [message["role"] for message in second] == ["system", "user", "assistant", "system", "user"]
+    assert [asked.cache_key for asked in emulator.asked] == ["call_1", "call_1"]
+
+
+async def test_a_model_that_reasons_is_asked_to_be_quick(emulator, model):
+    for name, effort in (
+        ("gpt-5-mini", "low"),
+        ("openai/o4-mini", "low"),
+        ("gpt-5-chat-latest", None),
+        ("gpt-4o", None),
+    ):
+        await heard(model, settings=msgspec.structs.replace(SETTINGS, model=name))
+        assert emulator.requests[-1].body.get("reasoning_effort") == effort
+        assert ("temperature" in emulator.requests[-1].body) is (effort is None)
+
+
+async def test_the_organization_is_named(emulator):
+    given = Account(
+        id=PLATFORM,
+        provider="openai",
+        secrets={"api_key": emulator.key},
+        options={"base_url": emulator.url, "organization": "org-1"},
+    )
+    model = OpenAiLlm(given)
+    await heard(model)
+    assert emulator.requests[0].headers["openai-organization"] == "org-1"
+    await model.aclose()
 
 
 # -- answers by a schema

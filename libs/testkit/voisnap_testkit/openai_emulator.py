@@ -218,7 +218,7 @@ def _judge_body(body: dict[str, Any]) -> Failure | None:
 
 
 def _judge_reasoning(body: dict[str, Any]) -> Failure | None:
-    if not body["model"].startswith(_REASONING):
+    if not body["model"].startswith(_REASONING) or body["model"].startswith("gpt-5-chat"):
         return None
     if "max_tokens" in body:
         text = (

@@ -26,7 +26,7 @@ from voisnap_providers.ports.llm import (
 )
 from voisnap_providers.vendors.chat_http import ChatHttp, Rejected
 
-from . import wire
+from . import thoughts, wire
 
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_REMEMBERED = 1000
@@ -117,7 +117,7 @@ class OpenAiLlm:
         if choice.message.refusal or choice.finish_reason == "content_filter":
             raise self._http.fault("The model refused to answer.", retryable=False)
         counted = wire.used(completion.usage) if completion.usage else LlmUsed(input_tokens=0, output_tokens=0)
-        return StructuredReply(text=choice.message.content or "", used=counted)
+        return StructuredReply(text=thoughts.spoken(choice.message.content or ""), used=counted)
 
     @asynccontextmanager
     async def _posted(self, settings: Llm, body: "Body", *, raw: bool = False) -> AsyncGenerator[httpx.Response]:
@@ -179,6 +179,7 @@ class _Reply:
         self.is_done = False
         self._http = http
         self._calls = wire.CallParts()
+        self._words = thoughts.Spoken()
         self._finish: str | None = None
         self._used: LlmUsed | None = None
         self._has_spoken = False
@@ -201,7 +202,7 @@ class _Reply:
         if delta.refusal or choice.finish_reason == "content_filter":
             raise self._http.fault("The model refused to answer.", retryable=False)
         deltas: list[LlmDelta] = []
-        if text := delta.text:
+        if delta.content and (text := self._words.add(delta.text)):
             self._has_spoken = True
             deltas.append(TextDelta(text=text))
         for part in delta.tool_calls or ():
@@ -218,9 +219,10 @@ class _Reply:
         if not self.is_done and self._finish is None:
             raise self._http.fault("The stream ended too early.")
         calls = self._calls.whole(is_cut=self._finish == "length")
-        if not calls and not self._has_spoken:
+        rest = self._words.rest()
+        if not calls and not self._has_spoken and not rest.strip():
             raise self._http.fault("The model gave no answer.")
-        return [*calls, *((self._used,) if self._used else ())]
+        return [*((TextDelta(text=rest),) if rest else ()), *calls, *((self._used,) if self._used else ())]
 
 
 def _path_added(base_url: str) -> str:
