@@ -1,11 +1,16 @@
-"""What every recogniser must do: the fake on hidden texts, the local one on real speech."""
+"""What every recogniser must do: the fake and those of vendors, against their emulators, on hidden texts, the local one on real speech."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from voisnap_media.pcm import Pcm
+from voisnap_providers.accounts import PLATFORM, Account
 from voisnap_providers.ports.stt import SpeechToText, SttStream, Transcript
+from voisnap_providers.vendors.aws.stt import TranscribeStt
+from voisnap_providers.vendors.azure.stt import AzureStt
+from voisnap_testkit.aws_emulator import AwsEmulator
+from voisnap_testkit.azure_emulator import AzureEmulator
 from voisnap_testkit.fakes_speech import FakeStt, listening, spoken
 
 pytestmark = pytest.mark.conformance
@@ -13,14 +18,36 @@ pytestmark = pytest.mark.conformance
 FIRST, SECOND = "We are open on Monday.", "Where can I park my car?"
 
 
-@pytest.fixture(params=["fake", "local"])
+@pytest.fixture
+async def aws() -> AsyncIterator[SpeechToText]:
+    async with AwsEmulator() as emulator:
+        yield TranscribeStt(Account(id=PLATFORM, provider="aws", secrets=emulator.secrets, options=emulator.options))
+
+
+@pytest.fixture
+async def azure() -> AsyncIterator[SpeechToText]:
+    async with AzureEmulator() as emulator:
+        yield AzureStt(Account(id=PLATFORM, provider="azure", secrets=emulator.secrets, options=emulator.options))
+
+
+VENDORS = ("aws", "azure")
+"""Fixtures of vendors' recognisers."""
+
+
+@pytest.fixture(params=["fake", "local", *VENDORS])
 def stt(request: pytest.FixtureRequest) -> SpeechToText:
-    return FakeStt() if request.param == "fake" else request.getfixturevalue("registry").stt("local")
+    match request.param:
+        case "local":
+            return request.getfixturevalue("registry").stt("local")
+        case "fake":
+            return FakeStt()
+        case vendor:
+            return request.getfixturevalue(vendor)
 
 
 @pytest.fixture
 def speech(stt: SpeechToText, request: pytest.FixtureRequest) -> Callable[[str], Pcm]:
-    return spoken if isinstance(stt, FakeStt) else request.getfixturevalue("say")
+    return request.getfixturevalue("say") if stt.provider == "local" else spoken
 
 
 async def finals(stream: SttStream, count: int) -> list[Transcript]:

@@ -7,9 +7,13 @@ import pytest
 from voisnap_domain.agents import Voice, VoiceProvider
 from voisnap_providers.accounts import PLATFORM, Account
 from voisnap_providers.ports.tts import TextToSpeech
+from voisnap_providers.vendors.aws.tts import PollyTts
+from voisnap_providers.vendors.azure.tts import AzureTts
 from voisnap_providers.vendors.elevenlabs.tts import ElevenLabsTts
 from voisnap_providers.vendors.google.tts import GoogleTts
 from voisnap_providers.vendors.scripted.tts import ScriptedTts
+from voisnap_testkit.aws_emulator import AwsEmulator
+from voisnap_testkit.azure_emulator import AzureEmulator
 from voisnap_testkit.elevenlabs_emulator import ElevenLabsEmulator
 from voisnap_testkit.fakes_speech import FakeTts
 from voisnap_testkit.google_speech_emulator import GoogleSpeechEmulator
@@ -43,7 +47,23 @@ async def google() -> AsyncIterator[TextToSpeech]:
         assert emulator.violations == []
 
 
-VENDORS = ("elevenlabs", "google")
+@pytest.fixture
+async def aws() -> AsyncIterator[TextToSpeech]:
+    async with AwsEmulator() as emulator:
+        voice = PollyTts(Account(id=PLATFORM, provider="aws", secrets=emulator.secrets, options=emulator.options))
+        yield voice
+        await voice.aclose()
+
+
+@pytest.fixture
+async def azure() -> AsyncIterator[TextToSpeech]:
+    async with AzureEmulator() as emulator:
+        voice = AzureTts(Account(id=PLATFORM, provider="azure", secrets=emulator.secrets, options=emulator.options))
+        yield voice
+        await voice.aclose()
+
+
+VENDORS = ("elevenlabs", "google", "aws", "azure")
 """Fixtures of vendors' voices."""
 
 

@@ -41,12 +41,20 @@ async def served(application: Callable[..., Any], *, port: int = 0) -> AsyncGene
         ws_ping_interval=None,
     )
     server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve(sockets=[listener]))
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listener])
     try:
         yield listener.getsockname()[1]
     finally:
-        server.should_exit = server.force_exit = True
-        await asyncio.wait({task}, timeout=STOP_SECONDS)
+        for listening in server.servers:
+            listening.close()
+        for connection in list(server.server_state.connections):
+            connection.shutdown()
+        for task in list(server.server_state.tasks):
+            task.cancel()
+        if server.server_state.tasks:
+            await asyncio.wait(set(server.server_state.tasks), timeout=STOP_SECONDS)
 
 
 async def read_request(scope: Any, receive: Any) -> HttpRequest:
