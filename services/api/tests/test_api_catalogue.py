@@ -196,6 +196,10 @@ async def test_agents_are_saved_with_warnings_never_refused_for_them(stocked):
         ("/fallbacks/transcription/0/provider", "provider-not-configured"),
         ("/fallbacks/transcription/0/model", "unknown-model"),
     ]
+    spanish = {"transcription": {"provider": "assemblyai", "language": "es-MX"}, "fallbacks": None}
+    answer = await stocked.client.patch(url, json=spanish, headers=owner)
+    assert "/transcription/language" not in {warning["pointer"] for warning in answer.json()["warnings"]}
+    changed = await stocked.client.patch(url, json=patch | {"transcription": {"provider": "local"}}, headers=owner)
     read_again = await stocked.client.get(url, headers=owner)
     assert read_again.json() == changed.json()
     sent_back = {"warnings": changed.json()["warnings"], "llm": changed.json()["llm"]}

@@ -232,15 +232,19 @@ def _of_voice(pointer: str, voice: Voice, reach: Reach) -> Iterator[FieldError]:
 
 
 def _of_transcription(pointer: str, heard: Transcription, reach: Reach) -> Iterator[FieldError]:
+    """Without a model, the recogniser takes the one that fits the language."""
     yield from _of_provider(pointer, heard.provider, ModelKind.STT, reach)
-    if heard.provider == SCRIPTED:
-        return
-    name = heard.model
-    model = _default(heard.provider) if name is None else _model(heard.provider, ModelKind.STT, name)
-    if model is None and name is not None and heard.provider not in _ANY_MODEL:
-        yield _unknown(f"{pointer}/model", "unknown-model", f"{heard.provider} has no model {name!r}")
-    elif model is not None and not speaks(heard.language, model.languages):
-        detail = f"{model.name} of {heard.provider} is not known to understand {heard.language}"
+    known = [model for model in all_models() if (model.provider, model.kind) == (heard.provider, ModelKind.STT)]
+    if heard.model is not None and heard.provider not in _ANY_MODEL:
+        model = _model(heard.provider, ModelKind.STT, heard.model)
+        if model is None:
+            detail = f"{heard.provider} has no model {heard.model!r}"
+            yield _unknown(f"{pointer}/model", "unknown-model", detail)
+            return
+        known = [model]
+    if not any(speaks(heard.language, model.languages) for model in known):
+        who = known[0].name if len(known) == 1 else heard.provider
+        detail = f"{who} is not known to understand {heard.language}"
         yield _unknown(f"{pointer}/language", "language-not-supported", detail)
 
 
@@ -258,12 +262,6 @@ def _unknown(pointer: str, code: str, detail: str) -> FieldError:
 def _model(provider: str, kind: ModelKind, name: str) -> Model | None:
     of_kind = (model for model in all_models() if (model.provider, model.kind) == (provider, kind))
     return next((model for model in of_kind if re.fullmatch(re.escape(model.id) + _VERSION, name)), None)
-
-
-def _default(provider: str) -> Model | None:
-    return next(
-        (one for one in all_models() if (one.provider, one.kind) == (provider, ModelKind.STT) and one.default), None
-    )
 
 
 @cache
