@@ -4,14 +4,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any
 
 import anthropic
 import msgspec
 import pytest
-from voisnap_domain.agents import Llm, LlmProvider
+from voisnap_domain.agents import AnalysisConfig, CustomField, CustomFieldType, Llm, LlmProvider
+from voisnap_domain.analysis import Dialogue, Said, schema_of
+from voisnap_domain.conversations import ConversationStatus, Speaker
+from voisnap_domain.sessions import Channel, Direction, EndReason
 from voisnap_providers.accounts import Account
 from voisnap_providers.errors import ProviderAuthError, ProviderError, ProviderUnconfigured
+from voisnap_providers.llm_analyst import LlmAnalyst
 from voisnap_providers.ports.llm import (
     LlmRequest,
     LlmUsed,
@@ -431,3 +436,28 @@ async def test_a_refused_analysis_is_told(emulator, model):
     emulator.script(Refusal())
     with pytest.raises(ProviderError, match="refused"):
         await model.complete(structured())
+
+
+async def test_a_conversation_is_read_by_the_model(emulator, model):
+    fields = (
+        CustomField(name="reason", type=CustomFieldType.ENUM, options=("a", "b")),
+        CustomField(name="day", type=CustomFieldType.DATE),
+    )
+    config = AnalysisConfig(custom_fields=fields)
+    dialogue = Dialogue(
+        said=(Said(speaker=Speaker.USER, text="Where is my parcel?"),),
+        config=config,
+        channel=Channel.WEBCHAT,
+        direction=Direction.INBOUND,
+        language="en-US",
+        status=ConversationStatus.COMPLETED,
+        end_reason=EndReason.USER_ENDED,
+        started_at=datetime(2026, 11, 20, tzinfo=UTC),
+    )
+    emulator.script(
+        {"summary": "A parcel is lost.", "sentiment": "neutral", "customFields": {"reason": "a", "day": None}}
+    )
+    analysed = await LlmAnalyst(model, settings()).analyse(dialogue)
+    assert analysed.findings.summary == "A parcel is lost."
+    assert analysed.usage.provider == "anthropic"
+    assert set(emulator.asked[0].schema["properties"]) == set(schema_of(config)["properties"])

@@ -71,15 +71,11 @@ class AnthropicLlm:
             stream: Any = await self._client.messages.create(**body, **self._extras(request.settings), stream=True)
         reply = _Reply(request.settings.model)
         try:
-            async with aclosing(aiter(stream)) as events:
-                while True:
-                    with _translated():  # the library checks no event: a broken one fails where it is read
-                        event = await anext(events, None)
-                        deltas = tuple(reply.deltas_of(event)) if event is not None else None
-                    if deltas is None:
-                        break
-                    for delta in deltas:
-                        yield delta
+            with _translated():  # the library checks no event: a broken one fails where it is read
+                async with aclosing(aiter(stream)) as events:
+                    async for event in events:
+                        for delta in reply.deltas_of(event):
+                            yield delta
         finally:
             await stream.close()
         if not reply.is_whole:

@@ -69,17 +69,17 @@ class GeminiLlm:
         reply = _Reply()
         responses: list[httpx2.Response] = []
         try:
-            with _translated(), noting_responses(responses):
-                chunks: Any = await self._models.generate_content_stream(
-                    model=request.settings.model,
-                    contents=wire.contents_of(dialogue, request.settings.model),
-                    config=wire.config_of(dialogue, request.settings, request.tools),
-                )
-                chunk = await anext(chunks, None)
-            while chunk is not None:
-                for delta in reply.deltas_of(chunk):
-                    yield delta
-                with _translated():
+            with _translated():
+                with noting_responses(responses):
+                    chunks: Any = await self._models.generate_content_stream(
+                        model=request.settings.model,
+                        contents=wire.contents_of(dialogue, request.settings.model),
+                        config=wire.config_of(dialogue, request.settings, request.tools),
+                    )
+                    chunk = await anext(chunks, None)
+                while chunk is not None:
+                    for delta in reply.deltas_of(chunk):
+                        yield delta
                     chunk = await anext(chunks, None)
         finally:
             for response in responses:
