@@ -454,9 +454,8 @@ async def test_a_conversation_is_read_by_the_model(emulator, model):
         end_reason=EndReason.USER_ENDED,
         started_at=datetime(2026, 11, 20, tzinfo=UTC),
     )
-    emulator.script(
-        {"summary": "A parcel is lost.", "sentiment": "neutral", "customFields": {"reason": "a", "day": None}}
-    )
+    found = {"summary": "A parcel is lost.", "sentiment": "neutral", "sentimentScore": 0.5}
+    emulator.script(found, found)
     analysed = await LlmAnalyst(model, settings()).analyse(dialogue)
     assert analysed.findings.summary == "A parcel is lost."
     assert analysed.usage.provider == "anthropic"
