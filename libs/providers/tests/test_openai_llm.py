@@ -320,6 +320,19 @@ async def test_parameters_that_a_server_does_not_know_are_left_out_from_then_on(
         assert (body["max_completion_tokens"], body["temperature"]) == (300, 0.7)
 
 
+async def test_servers_at_one_address_share_no_connection(stranger, monkeypatch):
+    monkeypatch.setattr("voisnap_providers.vendors.openai.llm.MAX_FOREIGN", 1)
+    async with OpenAiEmulator(key=None) as server:
+        names = ("127.0.0.1", "127.0.0.1", "localhost", "localhost", "127.0.0.1")
+        connections = []
+        for name in names:
+            settings = compatible_settings(server.url.replace("127.0.0.1", name))
+            assert (await heard(stranger, settings=settings))[0] == "ok"
+            connections.append(server.connections)
+        assert connections == [1, 1, 2, 2, 3], "kept for one name, closed for the one that was used longest ago"
+        assert server.requests[2].headers["host"].startswith("localhost:")
+
+
 async def test_a_fault_that_names_nothing_optional_is_not_tried_again(emulator, model):
     emulator.script(Failure(400, "context_length_exceeded", "Too long", "messages"), "not reached")
     with pytest.raises(ProviderError, match="context_length_exceeded"):

@@ -40,6 +40,7 @@ class ChatHttp:
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
+        self._open = 0
         self._client = httpx.AsyncClient(
             timeout=_TIMEOUT,
             limits=_LIMITS,
@@ -47,6 +48,11 @@ class ChatHttp:
             headers={"Accept-Encoding": "identity"},
             verify=_authorities(),
         )
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is being read."""
+        return self._open > 0
 
     @asynccontextmanager
     async def posted(
@@ -57,6 +63,7 @@ class ChatHttp:
         extensions: Mapping[str, object] | None = None,
     ) -> AsyncGenerator[httpx.Response]:
         """The answer to a request, closed on the way out. Raises Rejected, ProviderError."""
+        self._open += 1
         try:
             async with self._client.stream(
                 "POST",
@@ -77,6 +84,8 @@ class ChatHttp:
             raise self.fault(f"{self._provider} can't be reached.") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self.fault(f"The connection to {self._provider} broke.") from error
+        finally:
+            self._open -= 1
 
     async def events(self, response: httpx.Response) -> AsyncGenerator[bytes]:
         """The data of the events of a stream. Raises ProviderError for one that is too long, or no stream of events."""

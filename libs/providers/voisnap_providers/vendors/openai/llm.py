@@ -30,6 +30,7 @@ from . import thoughts, wire
 
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_REMEMBERED = 1000
+MAX_FOREIGN = 100
 _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 
 _log = structlog.get_logger()
@@ -46,6 +47,7 @@ class OpenAiLlm:
             account.secret()
         self._account = account
         self._http = ChatHttp(self.provider)
+        self._foreign: dict[str, ChatHttp] = {}
         self._unknown: dict[tuple[str | None, str], frozenset[str]] = {}
 
     async def answer(self, request: LlmRequest) -> AsyncGenerator[LlmDelta]:
@@ -98,11 +100,13 @@ class OpenAiLlm:
         except ProviderError as error:
             _log.info("provider.not_warmed", provider=self.provider, detail=error.detail)
             return
-        await self._http.warm(endpoint.url, endpoint.headers(), endpoint.extensions())
+        http = await self._http_of(endpoint)
+        await http.warm(endpoint.url, endpoint.headers(), endpoint.extensions())
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        for http in (self._http, *self._foreign.values()):
+            await http.aclose()
 
     async def _completed(self, settings: Llm, body: "Body") -> StructuredReply:
         async with self._posted(settings, body, raw=True) as response:
@@ -123,12 +127,13 @@ class OpenAiLlm:
     async def _posted(self, settings: Llm, body: "Body", *, raw: bool = False) -> AsyncGenerator[httpx.Response]:
         """The answer to `body`, without the parameters that this server turned out not to take. `raw`: raises Rejected as it is."""
         endpoint, headers = await self._endpoint(settings.base_url)
+        http = await self._http_of(endpoint)
         server = (settings.base_url, settings.model)
         for _ in range(len(wire.OPTIONAL) + 2):
             without = self._unknown.get(server, frozenset())
             asked = body(without)
             try:
-                async with self._http.posted(endpoint.url, asked, headers, endpoint.extensions()) as response:
+                async with http.posted(endpoint.url, asked, headers, endpoint.extensions()) as response:
                     yield response
                     return
             except Rejected as rejected:
@@ -138,6 +143,18 @@ class OpenAiLlm:
                 if len(self._unknown) >= MAX_REMEMBERED:
                     self._unknown.clear()
                 self._unknown[server] = without | {unknown}
+
+    async def _http_of(self, endpoint: Endpoint) -> ChatHttp:
+        """The connections to use. Two servers may have one address: who was vouched for as one must not be spoken to as the other."""
+        if endpoint.host is None:
+            return self._http
+        idle = [host for host, one in self._foreign.items() if host != endpoint.host and not one.is_busy]
+        excess = len(self._foreign) + (endpoint.host not in self._foreign) - MAX_FOREIGN
+        for unused in [self._foreign.pop(host) for host in idle[: max(excess, 0)]]:
+            await unused.aclose()
+        http = self._foreign.pop(endpoint.host, None) or ChatHttp(self.provider)
+        self._foreign[endpoint.host] = http  # the one used last is the last
+        return http
 
     def _fault_of(self, rejected: Rejected) -> ProviderError:
         body = wire.error_body(rejected.payload)
