@@ -117,6 +117,10 @@ async def test_models_are_listed_with_what_they_can_do_and_whether_they_can_be_u
     assert (claude["available"], claude["access"]) == (True, "own")
     [claude] = (await read(stocked, "models", stocked.token("ten_b"), search="haiku-4-5"))["data"]
     assert not claude["available"]
+    [made] = (await read(stocked, "provider-credentials"))["data"]
+    gone = await stocked.client.delete(f"/api/v1/provider-credentials/{made['id']}", headers=owner)
+    assert gone.status_code == 204
+    assert not (await read(stocked, "models", search="haiku-4-5"))["data"][0]["available"]
 
 
 async def test_models_and_voices_have_the_list_prices_of_today(stocked):

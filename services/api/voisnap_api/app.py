@@ -38,6 +38,7 @@ from .audit.routes import AuditController
 from .auth.credentials import Credentials
 from .auth.routes import AuthController, jwks
 from .catalogue.routes import ModelController, VoiceController
+from .catalogue.usecases import Reaches
 from .conversations.routes import ConversationController
 from .gate import PUBLIC, Gate, Limiter, RateHeaders, provide_caller, provide_identity
 from .idempotency.middleware import Idempotency
@@ -157,7 +158,7 @@ def build(
             "registration": provide(settings.registration),
             "credential_vault": provide(CredentialVault(sealing_keys)),
             "prober": provide(Prober(accounts, _registry_for_probes)),
-            "platform": provide(platform_accounts(environ)),
+            "reaches": provide(Reaches(platform_accounts(environ))),
         },
         layers=[lambda inner: RateHeaders(inner, limiter)],
         middleware=[
@@ -227,7 +228,7 @@ def openapi_document() -> str:
         "registration",
         "credential_vault",
         "prober",
-        "platform",
+        "reaches",
     )
     app = Litestar(
         route_handlers=list(ROUTES),

@@ -1,6 +1,5 @@
 """`/api/v1/agents`."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,10 +11,9 @@ from voisnap_domain.ids import AgentId
 from voisnap_kit.conditional import is_known
 from voisnap_kit.http import InjectedPageQuery, Page, cursor_of, position_of
 from voisnap_kit.work import Work, begin, begin_reading
-from voisnap_providers.accounts import Account
 
-from voisnap_api.catalogue.routes import InjectedPlatform
-from voisnap_api.catalogue.usecases import warnings_for
+from voisnap_api.catalogue.routes import InjectedReaches
+from voisnap_api.catalogue.usecases import Reaches, warnings_of
 from voisnap_api.gate import API_READ_HEAVY, InjectedCaller, InjectedDatabase, requires
 from voisnap_api.periods import period
 
@@ -66,7 +64,7 @@ class AgentController(Controller):
         data: JSONBody[dict[str, Any]],
         caller: InjectedCaller,
         database: InjectedDatabase,
-        platform: InjectedPlatform,
+        reaches: InjectedReaches,
     ) -> Response[AgentView]:
         """Create an agent, as a draft. Fields that are left out get their documented defaults.
 
@@ -74,7 +72,7 @@ class AgentController(Controller):
         """
         config = config_of(data)
         async with begin(database, caller) as work:
-            return await _answer(work, await usecases.create_agent(work, config), platform, status=201)
+            return await _answer(work, await usecases.create_agent(work, config), reaches, status=201)
 
     @get("/", guards=[requires("agents:read")], opt={"policy": API_READ_HEAVY})
     async def list_agents(
@@ -107,7 +105,7 @@ class AgentController(Controller):
         agent_id: FromPath[str],
         caller: InjectedCaller,
         database: InjectedDatabase,
-        platform: InjectedPlatform,
+        reaches: InjectedReaches,
         if_none_match: IfNoneMatch = None,
     ) -> Response[AgentView]:
         """Get an agent. Its `ETag` goes into the `If-Match` of a later change."""
@@ -115,7 +113,7 @@ class AgentController(Controller):
             agent = await usecases.get_agent(work, AgentId(agent_id))
             if is_known(if_none_match, usecases.entity_tag(agent)):
                 return Response(None, status_code=304, headers=_headers(agent))  # type: ignore[return-value]
-            return await _answer(work, agent, platform)
+            return await _answer(work, agent, reaches)
 
     @patch("/{agent_id:str}", guards=[requires("agents:write")])
     async def update(
@@ -124,7 +122,7 @@ class AgentController(Controller):
         data: JSONBody[dict[str, Any]],
         caller: InjectedCaller,
         database: InjectedDatabase,
-        platform: InjectedPlatform,
+        reaches: InjectedReaches,
         if_match: IfMatch = None,
     ) -> Response[AgentView]:
         """Change an agent by a JSON merge patch: nested objects merge, null clears a field, arrays are replaced.
@@ -135,7 +133,7 @@ class AgentController(Controller):
             agent = await usecases.update_agent(
                 work, AgentId(agent_id), lambda agent: patched(agent, data), if_match=if_match
             )
-            return await _answer(work, agent, platform)
+            return await _answer(work, agent, reaches)
 
     @delete("/{agent_id:str}", guards=[requires("agents:write")])
     async def remove(
@@ -155,13 +153,13 @@ class AgentController(Controller):
         agent_id: FromPath[str],
         caller: InjectedCaller,
         database: InjectedDatabase,
-        platform: InjectedPlatform,
+        reaches: InjectedReaches,
         if_match: IfMatch = None,
     ) -> Response[AgentView]:
         """Let an agent take calls."""
         async with begin(database, caller) as work:
             agent = await usecases.activate_agent(work, AgentId(agent_id), if_match=if_match)
-            return await _answer(work, agent, platform)
+            return await _answer(work, agent, reaches)
 
     @post("/{agent_id:str}/deactivate", status_code=200, guards=[requires("agents:write")])
     async def deactivate(
@@ -169,13 +167,13 @@ class AgentController(Controller):
         agent_id: FromPath[str],
         caller: InjectedCaller,
         database: InjectedDatabase,
-        platform: InjectedPlatform,
+        reaches: InjectedReaches,
         if_match: IfMatch = None,
     ) -> Response[AgentView]:
         """Refuse an agent new calls; those in progress go on."""
         async with begin(database, caller) as work:
             agent = await usecases.deactivate_agent(work, AgentId(agent_id), if_match=if_match)
-            return await _answer(work, agent, platform)
+            return await _answer(work, agent, reaches)
 
     @post("/{agent_id:str}/duplicate", guards=[requires("agents:write")])
     async def duplicate(
@@ -183,13 +181,13 @@ class AgentController(Controller):
         agent_id: FromPath[str],
         caller: InjectedCaller,
         database: InjectedDatabase,
-        platform: InjectedPlatform,
+        reaches: InjectedReaches,
         data: JSONBody[DuplicateBody | None] = None,
     ) -> Response[AgentView]:
         """Copy an agent with all its settings; the copy is inactive."""
         async with begin(database, caller) as work:
             agent = await usecases.duplicate_agent(work, AgentId(agent_id), name=data.name if data else None)
-            return await _answer(work, agent, platform, status=201)
+            return await _answer(work, agent, reaches, status=201)
 
     @post("/{agent_id:str}/publish", status_code=200, guards=[requires("agents:write")])
     async def publish(
@@ -197,7 +195,7 @@ class AgentController(Controller):
         agent_id: FromPath[str],
         caller: InjectedCaller,
         database: InjectedDatabase,
-        platform: InjectedPlatform,
+        reaches: InjectedReaches,
         data: JSONBody[PublishBody | None] = None,
         if_match: IfMatch = None,
     ) -> Response[AgentView]:
@@ -205,7 +203,7 @@ class AgentController(Controller):
         notes = data.notes if data else None
         async with begin(database, caller) as work:
             agent = await usecases.publish_agent(work, AgentId(agent_id), notes=notes, if_match=if_match)
-            return await _answer(work, agent, platform)
+            return await _answer(work, agent, reaches)
 
     @get("/{agent_id:str}/stats", guards=[requires("agents:read")], opt={"policy": API_READ_HEAVY})
     async def stats(
@@ -262,22 +260,20 @@ class AgentController(Controller):
         number: FromPath[int],
         caller: InjectedCaller,
         database: InjectedDatabase,
-        platform: InjectedPlatform,
+        reaches: InjectedReaches,
         if_match: IfMatch = None,
     ) -> Response[AgentView]:
         """Go back to the configuration of an earlier version, as the agent's next version. What is published stays published."""
         async with begin(database, caller) as work:
             agent = await usecases.restore_version(work, AgentId(agent_id), number, if_match=if_match)
-            return await _answer(work, agent, platform)
+            return await _answer(work, agent, reaches)
 
 
-async def _answer(
-    work: Work, agent: Agent, platform: Mapping[str, Account], *, status: int = 200
-) -> Response[AgentView]:
+async def _answer(work: Work, agent: Agent, reaches: Reaches, *, status: int = 200) -> Response[AgentView]:
     headers = _headers(agent)
     if status == 201:
         headers["Location"] = f"/api/v1/agents/{agent.id}"
-    warnings = await warnings_for(work, agent.config, platform)
+    warnings = warnings_of(agent.config, await reaches.of(work))
     return Response(AgentView.of(agent, warnings), status_code=status, headers=headers)
 
 

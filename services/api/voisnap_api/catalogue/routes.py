@@ -1,6 +1,5 @@
 """`/api/v1/models` and `/api/v1/voices`."""
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from litestar import Controller, get
@@ -8,7 +7,6 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter, SkipValidation
 from voisnap_kit.http import InjectedPageQuery, Page
 from voisnap_kit.work import begin_reading
-from voisnap_providers.accounts import Account
 
 from voisnap_api.gate import API_READ_HEAVY, InjectedCaller, InjectedDatabase, requires
 
@@ -16,7 +14,7 @@ from . import usecases
 from .records import CatalogueFilter, ModelKind
 from .schemas import ModelView, VoiceView
 
-InjectedPlatform = NamedDependency[SkipValidation[Mapping[str, Account]]]
+InjectedReaches = NamedDependency[SkipValidation[usecases.Reaches]]
 
 Provider = Annotated[str | None, QueryParameter(max_length=60, description="Only of this provider, such as openai")]
 Language = Annotated[
@@ -37,7 +35,7 @@ class ModelController(Controller):
         self,
         caller: InjectedCaller,
         database: InjectedDatabase,
-        platform: InjectedPlatform,
+        reaches: InjectedReaches,
         paging: InjectedPageQuery,
         kind: FromQuery[ModelKind | None] = None,
         provider: Provider = None,
@@ -51,7 +49,7 @@ class ModelController(Controller):
         """
         wanted = CatalogueFilter(kind=kind, provider=provider, language=language, search=search, is_available=available)
         async with begin_reading(database, caller) as work:
-            found = usecases.models(wanted, await usecases.reach_of(work, platform))
+            found = usecases.models(wanted, await reaches.of(work))
             prices = await usecases.list_prices(work)
         page = found[paging.offset : paging.offset + paging.page_size]
         views = [ModelView.of(model, is_usable, usecases.quotes_of(model, prices)) for model, is_usable in page]
@@ -69,7 +67,7 @@ class VoiceController(Controller):
         self,
         caller: InjectedCaller,
         database: InjectedDatabase,
-        platform: InjectedPlatform,
+        reaches: InjectedReaches,
         paging: InjectedPageQuery,
         provider: Provider = None,
         language: Language = None,
@@ -79,7 +77,7 @@ class VoiceController(Controller):
         """List the voices that agents may speak with. Voices of your own account with a provider work too, though they are not listed."""
         wanted = CatalogueFilter(provider=provider, language=language, search=search, is_available=available)
         async with begin_reading(database, caller) as work:
-            found = usecases.voices(wanted, await usecases.reach_of(work, platform))
+            found = usecases.voices(wanted, await reaches.of(work))
             prices = await usecases.list_prices(work)
         page = found[paging.offset : paging.offset + paging.page_size]
         views = [

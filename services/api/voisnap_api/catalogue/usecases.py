@@ -1,8 +1,9 @@
 """What providers offer, what of it a tenant can use now, and what about an agent will probably not work."""
 
 import re
-from collections.abc import Iterator, Mapping
-from functools import cache
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,8 +11,9 @@ import msgspec
 from voisnap_domain.agents import AgentConfig, Llm, Transcription, Voice
 from voisnap_domain.costs import Price, PriceKind, Quote, price_of
 from voisnap_domain.errors import FieldError
+from voisnap_domain.ids import TenantId
 from voisnap_domain.tenants import Environment
-from voisnap_kit.work import Work
+from voisnap_kit.work import Caller, Work
 from voisnap_providers.accounts import PROVIDERS, Account, missing
 
 from voisnap_api.prices.usecases import price_list
@@ -27,6 +29,11 @@ from .records import (
     ModelKind,
     VoiceFamily,
 )
+
+REMEMBERED_SECONDS = 5.0
+"""For so long other processes may warn of a provider that a tenant has just got access to."""
+
+_MOST_REMEMBERED = 10_000
 
 LOCAL = "local"
 SCRIPTED = "scripted"
@@ -100,10 +107,29 @@ class Reach:
         return provider != "google" or bool(secrets.intersection(_GOOGLES[kind]))
 
 
-async def reach_of(work: Work, platform: Mapping[str, Account]) -> Reach:
-    """With what the caller's tenant reaches providers in this environment."""
-    own = await provider_credentials.own_secrets(work)
-    return Reach(platform, own, work.caller.environment)
+class Reaches:
+    """Knows with what each tenant reaches providers. What tenants have of their own is remembered for a few seconds."""
+
+    def __init__(self, platform: Mapping[str, Account], *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._platform = platform
+        self._monotonic = monotonic
+        self._known: dict[tuple[TenantId, Environment], tuple[Reach, float]] = {}
+
+    async def of(self, work: Work) -> Reach:
+        """With what the caller's tenant reaches providers in this environment."""
+        key = (work.caller.tenant_id, work.caller.environment)
+        known = self._known.get(key)
+        if known is not None and self._monotonic() < known[1]:
+            return known[0]
+        reach = Reach(self._platform, await provider_credentials.own_secrets(work), work.caller.environment)
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known.clear()
+        self._known[key] = (reach, self._monotonic() + REMEMBERED_SECONDS)
+        return reach
+
+    def forget(self, caller: Caller) -> None:
+        """Look again: what a tenant has of its own has changed."""
+        self._known.pop((caller.tenant_id, caller.environment), None)
 
 
 def models(wanted: CatalogueFilter, reach: Reach) -> list[tuple[Model, Availability]]:
@@ -151,11 +177,6 @@ def warnings_of(config: AgentConfig, reach: Reach) -> tuple[FieldError, ...]:
     for pointer, heard in _numbered("transcription", config.transcription, config.fallbacks.transcription):
         parts += _of_transcription(pointer, heard, reach)
     return tuple(parts)
-
-
-async def warnings_for(work: Work, config: AgentConfig, platform: Mapping[str, Account]) -> tuple[FieldError, ...]:
-    """The same for the caller's tenant."""
-    return warnings_of(config, await reach_of(work, platform))
 
 
 def smallest_of(provider: str, kind: str) -> str | None:
@@ -220,7 +241,7 @@ def _fits(item: Item, wanted: CatalogueFilter) -> bool:
 
 def _of_llm(pointer: str, llm: Llm, reach: Reach) -> Iterator[FieldError]:
     yield from _of_provider(pointer, llm.provider, ModelKind.LLM, reach)
-    if llm.provider not in _ANY_MODEL and _model(llm.provider, ModelKind.LLM, llm.model) is None:
+    if not _is_model(llm.provider, ModelKind.LLM, llm.model):
         yield _unknown(f"{pointer}/model", "unknown-model", f"{llm.provider} has no model {llm.model!r}")
 
 
@@ -234,16 +255,10 @@ def _of_voice(pointer: str, voice: Voice, reach: Reach) -> Iterator[FieldError]:
 def _of_transcription(pointer: str, heard: Transcription, reach: Reach) -> Iterator[FieldError]:
     """Without a model, the recogniser takes the one that fits the language."""
     yield from _of_provider(pointer, heard.provider, ModelKind.STT, reach)
-    known = [model for model in all_models() if (model.provider, model.kind) == (heard.provider, ModelKind.STT)]
-    if heard.model is not None and heard.provider not in _ANY_MODEL:
-        model = _model(heard.provider, ModelKind.STT, heard.model)
-        if model is None:
-            detail = f"{heard.provider} has no model {heard.model!r}"
-            yield _unknown(f"{pointer}/model", "unknown-model", detail)
-            return
-        known = [model]
-    if not any(speaks(heard.language, model.languages) for model in known):
-        who = known[0].name if len(known) == 1 else heard.provider
+    if heard.model is not None and not _is_model(heard.provider, ModelKind.STT, heard.model):
+        yield _unknown(f"{pointer}/model", "unknown-model", f"{heard.provider} has no model {heard.model!r}")
+    elif not _understands(heard.provider, heard.model, heard.language):
+        who = heard.provider if heard.model is None else f"{heard.model} of {heard.provider}"
         detail = f"{who} is not known to understand {heard.language}"
         yield _unknown(f"{pointer}/language", "language-not-supported", detail)
 
@@ -259,9 +274,24 @@ def _unknown(pointer: str, code: str, detail: str) -> FieldError:
     return FieldError(pointer=pointer, code=code, detail=f"{detail} in our catalogue of {when}. It is used as it is.")
 
 
-def _model(provider: str, kind: ModelKind, name: str) -> Model | None:
-    of_kind = (model for model in all_models() if (model.provider, model.kind) == (provider, kind))
-    return next((model for model in of_kind if re.fullmatch(re.escape(model.id) + _VERSION, name)), None)
+@lru_cache(maxsize=4096)
+def _is_model(provider: str, kind: ModelKind, name: str) -> bool:
+    return provider in _ANY_MODEL or bool(_named(provider, kind, name))
+
+
+@lru_cache(maxsize=4096)
+def _understands(provider: str, name: str | None, language: str) -> bool:
+    is_named = name is not None and provider not in _ANY_MODEL
+    known = _named(provider, ModelKind.STT, name if is_named else None)
+    return any(speaks(language, model.languages) for model in known)
+
+
+def _named(provider: str, kind: ModelKind, name: str | None) -> list[Model]:
+    """The models of a provider that a name means; all of them without one."""
+    of_kind = [model for model in all_models() if (model.provider, model.kind) == (provider, kind)]
+    if name is None:
+        return of_kind
+    return [model for model in of_kind if re.fullmatch(re.escape(model.id) + _VERSION, name)]
 
 
 @cache

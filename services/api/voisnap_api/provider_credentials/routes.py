@@ -10,6 +10,7 @@ from voisnap_domain.ids import ProviderCredentialId
 from voisnap_kit.http import InjectedPageQuery, Page
 from voisnap_kit.work import begin
 
+from voisnap_api.catalogue.routes import InjectedReaches
 from voisnap_api.gate import API_READ_HEAVY, InjectedCaller, InjectedDatabase, requires
 
 from . import usecases
@@ -38,6 +39,7 @@ class ProviderCredentialController(Controller):
         caller: InjectedCaller,
         database: InjectedDatabase,
         credential_vault: InjectedVault,
+        reaches: InjectedReaches,
     ) -> Response[ProviderCredentialView]:
         """Keep your own access to a provider, sealed. Sessions of this environment use the provider's default one from now on.
 
@@ -53,6 +55,7 @@ class ProviderCredentialController(Controller):
                 options=data.options,
                 is_default=data.is_default,
             )
+        reaches.forget(caller)
         headers = {"Location": f"/api/v1/provider-credentials/{credential.id}", **_NO_STORE}
         return Response(ProviderCredentialView.of(credential), status_code=201, headers=headers)
 
@@ -86,6 +89,7 @@ class ProviderCredentialController(Controller):
         caller: InjectedCaller,
         database: InjectedDatabase,
         credential_vault: InjectedVault,
+        reaches: InjectedReaches,
     ) -> ProviderCredentialView:
         """Rename a credential, replace its secrets or options, or make it the default one of its provider.
 
@@ -101,6 +105,7 @@ class ProviderCredentialController(Controller):
                 options=_given(data.options),
                 is_default=_given(data.is_default),
             )
+        reaches.forget(caller)
         return ProviderCredentialView.of(credential)
 
     @delete("/{credential_id:str}", guards=[requires("provider-credentials:write")])
@@ -109,6 +114,7 @@ class ProviderCredentialController(Controller):
         credential_id: FromPath[str],
         caller: InjectedCaller,
         database: InjectedDatabase,
+        reaches: InjectedReaches,
         force: Annotated[
             bool, QueryParameter(description="Also when active agents lose their only access to the provider")
         ] = False,
@@ -116,6 +122,7 @@ class ProviderCredentialController(Controller):
         """Delete a credential. The newest other one of its provider becomes the default one; without one, the platform's own access is used."""
         async with begin(database, caller) as work:
             await usecases.delete_credential(work, ProviderCredentialId(credential_id), force=force)
+        reaches.forget(caller)
 
     @post("/{credential_id:str}/test", status_code=200, guards=[requires("provider-credentials:write")])
     async def test(
