@@ -3,14 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 from voisnap_media.pcm import Pcm
 from voisnap_providers.accounts import PLATFORM, Account
 from voisnap_providers.ports.stt import SpeechToText, SttStream, Transcript
+from voisnap_providers.vendors.assemblyai.stt import RULES, AssemblyAiStt
 from voisnap_providers.vendors.aws.stt import TranscribeStt
 from voisnap_providers.vendors.azure.stt import AzureStt
+from voisnap_providers.vendors.deepgram.stt import DeepgramStt
+from voisnap_testkit.assemblyai_emulator import AssemblyAiEmulator
 from voisnap_testkit.aws_emulator import AwsEmulator
 from voisnap_testkit.azure_emulator import AzureEmulator
+from voisnap_testkit.deepgram_emulator import DeepgramEmulator
 from voisnap_testkit.fakes_speech import FakeStt, listening, spoken
 
 pytestmark = pytest.mark.conformance
@@ -30,7 +35,24 @@ async def azure() -> AsyncIterator[SpeechToText]:
         yield AzureStt(Account(id=PLATFORM, provider="azure", secrets=emulator.secrets, options=emulator.options))
 
 
-VENDORS = ("aws", "azure")
+@pytest.fixture
+async def deepgram() -> AsyncIterator[SpeechToText]:
+    async with DeepgramEmulator() as emulator:
+        secrets, options = {"api_key": emulator.key}, {"base_url": emulator.url}
+        yield DeepgramStt(Account(id=PLATFORM, provider="deepgram", secrets=secrets, options=options))
+        assert emulator.violations == []
+
+
+@pytest.fixture
+async def assemblyai() -> AsyncIterator[SpeechToText]:
+    async with AssemblyAiEmulator(speed=20.0) as emulator:
+        secrets, options = {"api_key": emulator.key}, {"base_url": emulator.url}
+        account = Account(id=PLATFORM, provider="assemblyai", secrets=secrets, options=options)
+        yield AssemblyAiStt(account, rules=msgspec.structs.replace(RULES, fastest=20.0, finalise_timeout=0.6))
+        assert emulator.violations == []
+
+
+VENDORS = ("aws", "azure", "deepgram", "assemblyai")
 """Fixtures of vendors' recognisers."""
 
 
