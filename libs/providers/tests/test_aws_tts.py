@@ -98,8 +98,9 @@ async def test_an_unknown_voice_is_replaced(emulator, tts):
     assert {one.body["VoiceId"] for one in emulator.polly.requests} == {"Joanna"}
 
 
-async def test_long_text_goes_in_parts_and_comes_out_whole(emulator, tts):
-    text = " ".join(["Somebody reads a very long list."] * 120)
+async def test_long_text_goes_in_parts_and_comes_out_whole(emulator, tts, monkeypatch):
+    monkeypatch.setattr(polly, "MAX_CHARACTERS", 40)
+    text = "Somebody reads a very long list. And then another one."
     chunks = await spoken(tts, text, voice("Joanna:generative"))
     assert " ".join(chunk.text for chunk in chunks) == text
     assert len(emulator.polly.requests) == 2

@@ -57,6 +57,13 @@ class TranscribeEmulator:
         self._idle_seconds = idle_seconds
         self.streams: list[TranscribeStream] = []
         self.violations: list[str] = []
+        self._heard = asyncio.Event()
+
+    async def until_heard(self, seconds: float) -> None:
+        """Wait until the last stream has so much audio."""
+        while not self.streams or self.streams[-1].audio_seconds < seconds:
+            self._heard.clear()
+            await self._heard.wait()
 
     async def serve(self, scope: Any, receive: Any, send: Any, request: HttpRequest) -> None:
         """One stream."""
@@ -120,6 +127,7 @@ class TranscribeEmulator:
         stream.events += 1
         audio = Pcm.from_bytes(event.payload, 16000)
         stream.audio_seconds += audio.seconds
+        self._heard.set()
         return audio
 
 

@@ -6,6 +6,7 @@ times at once with the speech, in a second request (Polly bills it like the firs
 
 import asyncio
 import contextlib
+import functools
 import json
 import time
 from collections.abc import AsyncGenerator, Mapping
@@ -102,7 +103,6 @@ class PollyTts:
             "aws_secret_access_key": account.secret("secret_access_key"),
             "aws_session_token": account.secrets.get("session_token"),
         }
-        self._session = AioSession()
         self._stack = contextlib.AsyncExitStack()
         self._opening = asyncio.Lock()
         self._client: Any = None
@@ -244,7 +244,7 @@ class PollyTts:
                     warm_up_loader_caches=True,  # megabytes of JSON, read in a thread
                 )
                 self._client = await self._stack.enter_async_context(
-                    self._session.create_client("polly", config=config, **self._access)
+                    _session().create_client("polly", config=config, **self._access)
                 )
             return self._client
 
@@ -255,6 +255,12 @@ class PollyTts:
         if len(self._unknown) < VOICES_KEPT:
             self._unknown.add(voice_id)
             log.warning("tts.voice_replaced", provider=PROVIDER, voice_id=voice_id, used=DEFAULT_VOICE)
+
+
+@functools.cache
+def _session() -> AioSession:
+    """One for all accounts, each client has its own access: the descriptions of AWS's services in it are megabytes."""
+    return AioSession()
 
 
 def _parts(text: str) -> list[str]:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import azure.cognitiveservices.speech as speechsdk
@@ -28,11 +29,14 @@ SILENCE_SECONDS = 0.8
 """More than ends a phrase."""
 PATIENCE_SECONDS = 1.2
 START_SECONDS = 4.0
+CLOSE_SECONDS = 0.5
 UNTHROTTLED_MS = 60_000
 """Audio that may be sent faster than in real time: the SDK slows down after five seconds otherwise."""
 TICKS = 10_000_000
 """Ticks of 100 ns a second."""
 MOST_PHRASES = 500
+MOST_THREADS = 32
+"""Threads that start and stop recognisers; one that a dead connection holds up for seconds holds up no other."""
 RULES = LiveSttRules(
     batch=0.1,
     largest=0.4,
@@ -77,24 +81,26 @@ class AzureStt:
     def __init__(self, account: Account) -> None:
         self._key = account.secret("key")
         self._region = account.option("region")
-        self._address = account.option("stt_url")
+        self._address = re.sub("^http", "ws", account.option("stt_url").rstrip("/"))
         if not self._region and not self._address:
             raise ProviderUnconfigured("The stt provider azure is not set up: it needs AZURE_SPEECH_REGION.")
+        self._threads = ThreadPoolExecutor(max_workers=MOST_THREADS, thread_name_prefix="azure-stt")
 
     def open(self, settings: Transcription, *, keyterms: tuple[str, ...] = ()) -> LiveSttStream:
         """Start listening to one caller."""
 
         async def opened() -> AzureConnection:
-            return await AzureConnection.opened(self._config(settings), settings, keyterms)
+            return await AzureConnection.opened(self._config(settings), settings, keyterms, self._threads)
 
         return LiveSttStream(opened, RULES, provider=PROVIDER)
 
     async def aclose(self) -> None:
-        """Nothing of its own to free: streams close their recognisers."""
+        """Free the threads; streams close their recognisers."""
+        self._threads.shutdown(wait=False)
 
     def _config(self, settings: Transcription) -> speechsdk.SpeechConfig:
         # an address and a region exclude each other
-        place = {"host": self._address} if self._address else {"region": self._region}
+        place: dict[str, Any] = {"host": self._address} if self._address else {"region": self._region}
         config = speechsdk.SpeechConfig(subscription=self._key, **place)
         config.speech_recognition_language = LANGUAGES.get(settings.language, settings.language)
         config.output_format = speechsdk.OutputFormat.Detailed
@@ -113,8 +119,9 @@ class AzureStt:
 class AzureConnection:
     """One recogniser of the SDK."""
 
-    def __init__(self, settings: Transcription) -> None:
+    def __init__(self, settings: Transcription, threads: Executor) -> None:
         self._settings = settings
+        self._threads = threads
         self._finals = SilenceFinals(silence=SILENCE_SECONDS, patience=PATIENCE_SECONDS, provider=PROVIDER)
         self._loop = asyncio.get_running_loop()
         self._audio: Any = None
@@ -124,12 +131,12 @@ class AzureConnection:
 
     @classmethod
     async def opened(
-        cls, config: speechsdk.SpeechConfig, settings: Transcription, keyterms: tuple[str, ...]
+        cls, config: speechsdk.SpeechConfig, settings: Transcription, keyterms: tuple[str, ...], threads: Executor
     ) -> "AzureConnection":
         """Start it. Whether the vendor can be reached shows in the results."""
-        connection = cls(settings)
+        connection = cls(settings, threads)
         try:
-            await asyncio.to_thread(connection._start, config, keyterms)
+            await connection._loop.run_in_executor(threads, connection._start, config, keyterms)
         except RuntimeError as error:  # what the SDK raises for anything
             raise _failed(f"its SDK says {type(error).__name__}") from None
         except asyncio.CancelledError:
@@ -153,10 +160,11 @@ class AzureConnection:
         return self._finals.results()
 
     async def aclose(self) -> None:
-        """Stop the recogniser; its connection closes with it."""
+        """Stop the recogniser; its connection closes with it. One that is just connecting takes seconds, on a thread, for nobody to wait."""
         if not self._is_closed:
             self._is_closed = True
-            await asyncio.to_thread(self._stop)
+            stopped = self._loop.run_in_executor(self._threads, self._stop)
+            await asyncio.wait({stopped}, timeout=CLOSE_SECONDS)
 
     def _start(self, config: speechsdk.SpeechConfig, keyterms: tuple[str, ...]) -> None:
         self._audio = speechsdk.audio.PushAudioInputStream(
