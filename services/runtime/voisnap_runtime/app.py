@@ -25,7 +25,7 @@ from voisnap_kit.tokens import JwksClient
 from voisnap_media.recorder import Recorder
 from voisnap_media.vad import VadModel
 from voisnap_proto.requests import IceServer
-from voisnap_providers.accounts import platform_accounts
+from voisnap_providers.accounts import PLATFORM, platform_accounts
 from voisnap_providers.metering import CallMeter
 from voisnap_providers.registry import ProviderSettings, Registry
 from voisnap_providers.tenant_accounts import TenantAccounts
@@ -42,7 +42,7 @@ from .hubs.relay import BusRelay
 from .hubs.voice import VoiceHub
 from .hubs.webrtc import WebRtcHub
 from .hubs.wire import call_event
-from .pipeline.call import Call
+from .pipeline.call import Call, always
 from .pipeline.chat import Chat
 from .pipeline.ear import VadTicker
 from .pipeline.events import CallEvent
@@ -61,6 +61,7 @@ from .sessions.roster import LiveSessions
 from .sessions.store import RedisStore
 from .settings import RuntimeSettings
 from .slots import RedisSlots
+from .spend import SpendLedger
 from .transports.ice import MediaNetwork
 from .transports.pacing import HOOK_BEATS, Pacer
 from .transports.webrtc import WebRtcTransport
@@ -114,7 +115,16 @@ async def open_runtime(
 
         # Providers.
         limits = settings.account_limits
-        slots = RedisSlots(redis, new_id=lambda: new_id("slot"))
+        ledger = SpendLedger(
+            redis,
+            now=_now,
+            key_limits={
+                f"{provider}:{PLATFORM}": limit.usd_per_month
+                for provider, limit in limits.items()
+                if limit.usd_per_month is not None
+            },
+        )
+        slots = RedisSlots(redis, new_id=lambda: new_id("slot"), spent=ledger.key_exhausted)
         tenants = TenantAccounts(opener(settings.sealing_keys), environ)
         providers = Providers(
             registry,
@@ -130,6 +140,8 @@ async def open_runtime(
             slots=slots,
             hedge_after=settings.llm_hedge_seconds,
         )
+
+        await providers.load_all()
 
         # Sessions.
         store = RedisStore(redis)
@@ -152,7 +164,7 @@ async def open_runtime(
                 journal=journal,
                 pacer=pacer,
                 recordings=recordings,
-                make_call=_call_maker(providers, tickers),
+                make_call=_call_maker(providers, tickers, ledger),
                 make_transport=_transport_maker(settings),
                 now=_now,
                 neighbours=neighbours,
@@ -167,6 +179,7 @@ async def open_runtime(
             bus,
             sessions,
             check_providers=providers.check,
+            load_providers=providers.load,
             now=_now,
             random_bytes=os.urandom,
             lateness=pacer.lateness,
@@ -248,6 +261,7 @@ async def open_runtime(
                 sessions.keep_snapshots(),
                 bounds.run(),
                 slots.run(),
+                ledger.run(),
                 lag.run(),
                 reaping.run(),
                 registering.run(),
@@ -277,14 +291,16 @@ async def open_runtime(
         yield Runtime(app=app, drain=drain, sessions=sessions, node_id=node_id)
 
 
-def _call_maker(providers: Providers, tickers: Sequence[VadTicker]) -> Callable[..., LiveCall]:
+def _call_maker(providers: Providers, tickers: Sequence[VadTicker], ledger: SpendLedger) -> Callable[..., LiveCall]:
     def make(
         plan: SessionPlan, recorder: Recorder | None, notify: Callable[[CallEvent], None], resume: Resumption | None
     ) -> LiveCall:
         meter = CallMeter()
         chosen = providers.of(plan, meter)
+        guard = ledger.guard(plan, lambda: meter.usage)
+        may_spend = guard.may_go_on if guard is not None else always
         if chosen.stt is None or chosen.tts is None:
-            return Chat(plan, llm=chosen.llm, notify=notify, resume=resume, meter=meter)
+            return Chat(plan, llm=chosen.llm, notify=notify, resume=resume, meter=meter, may_spend=may_spend)
         judges = plan.agent.config.endpointing.provider is EndpointingProvider.SEMANTIC
         return Call(
             plan,
@@ -297,6 +313,7 @@ def _call_maker(providers: Providers, tickers: Sequence[VadTicker]) -> Callable[
             resume=resume,
             turn_end=providers.registry.turn_end() if judges else None,
             meter=meter,
+            may_spend=may_spend,
         )
 
     return make

@@ -51,7 +51,14 @@ ECHO_WARNING = (
     "The caller's device plays the agent's voice back into its microphone: echo was kept out of the conversation."
 )
 LINGERING = frozenset(
-    {EndReason.AGENT_ENDED, EndReason.USER_ENDED, EndReason.IDLE_TIMEOUT, EndReason.MAX_DURATION, EndReason.VOICEMAIL}
+    {
+        EndReason.AGENT_ENDED,
+        EndReason.USER_ENDED,
+        EndReason.IDLE_TIMEOUT,
+        EndReason.MAX_DURATION,
+        EndReason.VOICEMAIL,
+        EndReason.SPEND_LIMIT,
+    }
 )
 
 log = structlog.get_logger()

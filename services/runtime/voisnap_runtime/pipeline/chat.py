@@ -28,6 +28,7 @@ from .advice import advised
 from .call import Preparable, always
 from .chat_phrases import chat_phrases_of
 from .events import (
+    OUT_OF_MONEY,
     AgentState,
     AgentStateChanged,
     CallEvent,
@@ -367,9 +368,12 @@ class Chat:
     # --- writing
 
     async def _answer(self, asked_at: float) -> None:
-        """Write one reply."""
+        """Write one reply; a goodbye when there is no money for it."""
         self._owed = False
         self._wants_end = False
+        if not self._may_spend():
+            self._part()
+            return
         self._tell_state(AgentState.THINKING)
         self._disclose()
         reply = self._reply = _Reply(self._next, asked_at)
@@ -388,6 +392,14 @@ class Chat:
             self._tell_state(AgentState.LISTENING)
             if self._warns and self._ending is None:
                 self._warn_of_time()
+
+    def _part(self) -> None:
+        log.info("chat.out_of_money")
+        self._notify(OUT_OF_MONEY)
+        self._notify(Warned(text="The conversation was ended: the monthly spend limit is used up."))
+        self._disclose()
+        self._write(self._script.phrases.goodbye_unpaid)
+        self._ending = EndReason.SPEND_LIMIT
 
     async def _deltas(self, reply: _Reply) -> AsyncGenerator[str]:
         *before, asked = self._history()

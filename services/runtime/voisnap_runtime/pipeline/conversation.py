@@ -67,7 +67,7 @@ from voisnap_providers.ports.tts import TextToSpeech
 
 from .advice import advised
 from .ear import Ear
-from .events import AgentState, AgentStateChanged, AudioCleared, CallEvent, Fault, FaultCode, Warned
+from .events import OUT_OF_MONEY, AgentState, AgentStateChanged, AudioCleared, CallEvent, Fault, FaultCode, Warned
 from .meter import Meter
 from .mouth import Heard, Mouth
 from .prompt import Script, request_of
@@ -156,6 +156,7 @@ class Conversation:
         self._waterfall: Waterfall | None = None
         self._latency: TurnLatency | None = None
         self._mute_replies = 0
+        self._is_broke = False
         self._last_words: asyncio.Event | None = None
 
     # --- its beginning, gaps, and how it stands
@@ -432,7 +433,8 @@ class Conversation:
                 )
                 self._say(self._script.phrases.unheard)
             case End():
-                self._ended(command.reason)
+                broke = self._is_broke and command.reason is EndReason.AGENT_ENDED
+                self._ended(EndReason.SPEND_LIMIT if broke else command.reason)
             case _:
                 assert_never(command)
 
@@ -451,6 +453,9 @@ class Conversation:
         self._speak(self._utterance_of(_only(f"{lead} {text}".strip())))
 
     def _answer(self, text: str, *, warns: bool = False) -> None:
+        if not self._may_spend():
+            self._part()
+            return
         state = self.turns.state
         self._waterfall = Waterfall(
             speech_ended=self._ear.loop_time(state.silent_since_ms),
@@ -470,8 +475,23 @@ class Conversation:
         self._speak(draft)
         self._fill_after(0)
 
+    def _part(self) -> None:
+        """There is no money for another reply: say goodbye, once, and end."""
+        if self._is_broke:
+            self._ended(EndReason.SPEND_LIMIT)
+            return
+        self._is_broke = True
+        log.info("call.out_of_money")
+        self._notify(OUT_OF_MONEY)
+        self._notify(Warned(text="The call was ended: the monthly spend limit is used up."))
+        self._say(self._script.phrases.goodbye_unpaid)
+        if self._utterance is not None:
+            self._utterance.wants_end = True
+
     def _begin_draft(self, text: str) -> None:
         self._drop_draft()
+        if not self._may_spend():
+            return
         self._draft = self._reply_to(text, lead="")
 
     def _drop_draft(self) -> None:

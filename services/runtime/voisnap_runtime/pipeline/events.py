@@ -13,11 +13,12 @@ class AgentState(StrEnum):
 
 
 class FaultCode(StrEnum):
-    """Faults of a provider, as the hubs' `Error` event spells them."""
+    """Faults of a provider, and the end of the tenant's money, as the hubs' `Error` event spells them."""
 
     STT_PROVIDER_TIMEOUT = "STT_PROVIDER_TIMEOUT"
     LLM_PROVIDER_ERROR = "LLM_PROVIDER_ERROR"
     TTS_PROVIDER_ERROR = "TTS_PROVIDER_ERROR"
+    SESSION_LIMIT_REACHED = "SESSION_LIMIT_REACHED"
 
 
 class TranscriptionUpdated(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -49,11 +50,19 @@ class TurnFinished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A provider failed. Recoverable: the agent apologises and the call goes on; else the call ends."""
+    """A provider failed, or the money is used up. Recoverable: the agent apologises and the call goes on; else the call ends."""
 
     code: FaultCode
     message: str
     recoverable: bool
+
+
+OUT_OF_MONEY = Fault(
+    code=FaultCode.SESSION_LIMIT_REACHED,
+    message="The account's monthly spend limit is used up.",
+    recoverable=False,
+)
+"""The agent says goodbye and the call ends."""
 
 
 class Warned(msgspec.Struct, frozen=True, kw_only=True, tag=True):

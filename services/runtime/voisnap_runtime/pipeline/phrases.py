@@ -5,7 +5,7 @@ import msgspec
 
 class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     """One language's sentences. Gaps: `cut_off`, then `go_on` or `say_again`. Failures: `unheard`, `broken`. Ends: `goodbye_idle`,
-    `goodbye_long`, and before them `minute_left`, `half_minute_left`, `seconds_left`. Waiting: `fillers`."""
+    `goodbye_long`, `goodbye_unpaid`, and before them `minute_left`, `half_minute_left`, `seconds_left`. Waiting: `fillers`."""
 
     cut_off: str
     go_on: str
@@ -14,6 +14,7 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     broken: str
     goodbye_idle: str
     goodbye_long: str
+    goodbye_unpaid: str
     minute_left: str
     half_minute_left: str
     seconds_left: str
@@ -34,6 +35,7 @@ ENGLISH = Phrases(
     broken="I'm sorry, I'm having trouble answering right now. Could you please say that again?",
     goodbye_idle="I haven't heard anything for a while, so I'll end the call here. Goodbye.",
     goodbye_long="I'm sorry, we have reached the time limit of this call. Goodbye.",
+    goodbye_unpaid="I'm sorry, I can't go on with this conversation right now. Please try again later. Goodbye.",
     minute_left="We have about a minute left.",
     half_minute_left="We have about half a minute left.",
     seconds_left="We have only a few seconds left.",
@@ -50,6 +52,7 @@ _PHRASES = {
         broken="Lo siento, ahora mismo tengo problemas para responder. ¿Podría repetirlo, por favor?",
         goodbye_idle="Hace un rato que no oigo nada, así que termino la llamada aquí. Adiós.",
         goodbye_long="Lo siento, hemos llegado al límite de tiempo de esta llamada. Adiós.",
+        goodbye_unpaid="Lo siento, no puedo continuar esta conversación en este momento. Inténtelo más tarde, por favor. Adiós.",
         minute_left="Nos queda más o menos un minuto.",
         half_minute_left="Nos queda más o menos medio minuto.",
         seconds_left="Nos quedan solo unos segundos.",
@@ -63,6 +66,7 @@ _PHRASES = {
         broken="Excusez-moi, j'ai du mal à répondre en ce moment. Pourriez-vous répéter, s'il vous plaît ?",
         goodbye_idle="Je n'entends plus rien depuis un moment, je termine donc l'appel ici. Au revoir.",
         goodbye_long="Je suis désolé, nous avons atteint la durée maximale de cet appel. Au revoir.",
+        goodbye_unpaid="Je suis désolé, je ne peux pas poursuivre cette conversation pour le moment. Veuillez réessayer plus tard. Au revoir.",
         minute_left="Il nous reste environ une minute.",
         half_minute_left="Il nous reste environ trente secondes.",
         seconds_left="Il ne nous reste que quelques secondes.",
@@ -76,6 +80,7 @@ _PHRASES = {
         broken="Entschuldigung, ich kann gerade nicht antworten. Könnten Sie das bitte noch einmal sagen?",
         goodbye_idle="Ich habe länger nichts gehört und beende das Gespräch hier. Auf Wiederhören.",
         goodbye_long="Es tut mir leid, die Zeit für dieses Gespräch ist zu Ende. Auf Wiederhören.",
+        goodbye_unpaid="Es tut mir leid, ich kann dieses Gespräch gerade nicht fortsetzen. Bitte versuchen Sie es später noch einmal. Auf Wiederhören.",
         minute_left="Wir haben noch etwa eine Minute.",
         half_minute_left="Wir haben noch etwa eine halbe Minute.",
         seconds_left="Wir haben nur noch wenige Sekunden.",
@@ -89,6 +94,7 @@ _PHRASES = {
         broken="Desculpe, estou com dificuldade para responder agora. Poderia repetir, por favor?",
         goodbye_idle="Não ouço nada há algum tempo, então vou encerrar a ligação aqui. Até logo.",
         goodbye_long="Desculpe, chegamos ao limite de tempo desta ligação. Até logo.",
+        goodbye_unpaid="Desculpe, não posso continuar esta conversa neste momento. Por favor, tente mais tarde. Até logo.",
         minute_left="Temos cerca de um minuto.",
         half_minute_left="Temos cerca de meio minuto.",
         seconds_left="Temos só alguns segundos.",
@@ -102,6 +108,7 @@ _PHRASES = {
         broken="Mi scusi, in questo momento ho difficoltà a rispondere. Potrebbe ripetere, per favore?",
         goodbye_idle="Da un po' non sento più nulla, quindi chiudo qui la chiamata. Arrivederci.",
         goodbye_long="Mi dispiace, abbiamo raggiunto il limite di tempo di questa chiamata. Arrivederci.",
+        goodbye_unpaid="Mi dispiace, al momento non posso continuare questa conversazione. La prego di riprovare più tardi. Arrivederci.",
         minute_left="Abbiamo ancora circa un minuto.",
         half_minute_left="Abbiamo ancora circa mezzo minuto.",
         seconds_left="Abbiamo solo pochi secondi.",
@@ -115,6 +122,7 @@ _PHRASES = {
         broken="Sorry, ik kan nu even niet antwoorden. Kunt u dat alstublieft nog eens zeggen?",
         goodbye_idle="Ik heb al een tijdje niets gehoord, dus ik beëindig het gesprek hier. Tot ziens.",
         goodbye_long="Het spijt me, de tijd voor dit gesprek is om. Tot ziens.",
+        goodbye_unpaid="Het spijt me, ik kan dit gesprek nu niet voortzetten. Probeert u het later nog eens. Tot ziens.",
         minute_left="We hebben nog ongeveer een minuut.",
         half_minute_left="We hebben nog ongeveer een halve minuut.",
         seconds_left="We hebben nog maar een paar seconden.",
