@@ -138,6 +138,13 @@ class GoogleSpeechEmulator:
             await self._done.wait_for(lambda: len(self.spoken) > number and self.spoken[number].outcome != "open")
         return self.spoken[number]
 
+    async def heard(self, seconds: float, number: int = 0) -> None:
+        """Once the stream of this number got so much audio and told what it knows of it."""
+        async with self._done:
+            await self._done.wait_for(
+                lambda: len(self.streams) > number and self.streams[number].audio_seconds >= seconds - 0.001
+            )
+
     async def _control(self, scope: Any, receive: Any, send: Any) -> None:
         request = await read_request(scope, receive)
         if not await control(self, scope, send, request):
@@ -270,10 +277,12 @@ class GoogleSpeechEmulator:
                 if "streaming_config" in request or request.recognizer or not 0 < size <= MAX_AUDIO_BYTES or size % 2:
                     await self._refuse(context, [f"a message with {size} bytes of audio"])
                 stream.messages += 1
-                stream.audio_seconds += size / 32000
                 for heard in await segments.take(Pcm.from_bytes(request.audio, 16000)):
                     if heard.is_final or does_interim:
                         yield _response(heard)
+                async with self._done:
+                    stream.audio_seconds += size / 32000
+                    self._done.notify_all()
                 await self._fail_if_due(context, fault, stream)
             for heard in await segments.end() if not isinstance(fault, NeverFinal) else []:
                 yield _response(heard)

@@ -6,9 +6,11 @@ silence, and a flush that finds no final words ends the stream; the next one is 
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import grpc
+import grpc.aio
 from google.cloud.speech_v2 import SpeechAsyncClient
 from google.cloud.speech_v2.services.speech.transports import SpeechGrpcAsyncIOTransport
 from google.cloud.speech_v2.types import cloud_speech
@@ -28,6 +30,8 @@ MOST_KEYTERMS = 500
 BOOST = 10.0
 UNTOLD_CONFIDENCE = 0.8
 """For models that tell none."""
+REFUSAL_SECONDS = 0.5
+"""How long a refusal is waited for where one is likely."""
 
 RULES = LiveSttRules(
     batch=0.1,
@@ -98,8 +102,13 @@ class GoogleStt:
             recognizer=self._recognizer, streaming_config=_config(settings, keyterms)
         )
 
+        last: GoogleConnection | None = None
+
         async def connect() -> GoogleConnection:
-            return await GoogleConnection.open(self._calls(), first)
+            nonlocal last
+            is_doubtful = last is not None and last.ended_untold
+            last = await GoogleConnection.open(self._calls(), first, is_doubtful=is_doubtful)
+            return last
 
         return LiveSttStream(connect, RULES, provider=PROVIDER)
 
@@ -119,17 +128,30 @@ class GoogleStt:
 
 
 class GoogleConnection:
-    """One `StreamingRecognize` call."""
+    """One `StreamingRecognize` call.
+
+    A call that the service refuses while we write to it ends as INTERNAL, and the library forgets why (`ended_untold`): more is written to
+    the next one only if it is not refused for a while.
+    """
 
     def __init__(self, call: Any) -> None:
+        self.ended_untold = False
         self._call = call
+        self._is_answered = False
         self._told_until = 0.0
 
     @classmethod
-    async def open(cls, calls: Any, first: cloud_speech.StreamingRecognizeRequest) -> "GoogleConnection":
+    async def open(
+        cls, calls: Any, first: cloud_speech.StreamingRecognizeRequest, *, is_doubtful: bool = False
+    ) -> "GoogleConnection":
         """Begin a call. Raises ProviderError."""
         connection = cls(calls.streaming_recognize())
         await connection._write(first)
+        if is_doubtful:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REFUSAL_SECONDS):
+                    await connection._call.code()
+                raise await connection._fault()
         return connection
 
     async def send(self, audio: bytes) -> None:
@@ -156,10 +178,11 @@ class GoogleConnection:
     async def _results(self) -> AsyncGenerator[Heard]:
         try:
             async for response in self._call:
+                self._is_answered = True
                 for heard in self._heard(response.results):
                     yield heard
-        except grpc.RpcError as error:
-            raise fault(error, "stt") from None
+        except grpc.RpcError:
+            raise await self._fault() from None
 
     def _heard(self, results: Sequence[cloud_speech.StreamingRecognitionResult]) -> list[Heard]:
         """Each final result, then all interim ones as one: the service tells its surest part first."""
@@ -197,14 +220,13 @@ class GoogleConnection:
             raise await self._fault() from None
 
     async def _fault(self) -> ProviderError:
-        """Why a call is over that is written to."""
-        try:
-            await self._call.read()
-        except grpc.RpcError as error:
-            return fault(error, "stt")
-        except asyncio.InvalidStateError:
-            pass
-        return ProviderError("The stream is over.", provider=PROVIDER, kind="stt", retryable=True)
+        """Why the call is over."""
+        code = await self._call.code()
+        self.ended_untold = code is grpc.StatusCode.INTERNAL and not self._is_answered
+        if code is grpc.StatusCode.OK:
+            return ProviderError("The stream is over.", provider=PROVIDER, kind="stt", retryable=True)
+        trailing = await self._call.trailing_metadata()
+        return fault(grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing), "stt")
 
 
 def _config(settings: Transcription, keyterms: tuple[str, ...]) -> cloud_speech.StreamingRecognitionConfig:
