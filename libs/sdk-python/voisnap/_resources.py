@@ -128,22 +128,14 @@ class AuthMfaResource:
                 operation="auth.mfa.add_passkey",
                 method="POST",
                 path="/api/v1/auth/mfa/passkeys",
-                body=given(
-                    {
-                        "credential": credential,
-                        "enrolmentToken": enrolment_token,
-                        "name": name,
-                    }
-                ),
+                body=given({"credential": credential, "enrolmentToken": enrolment_token, "name": name}),
                 opaque=frozenset(["credential"]),
                 idempotency_key=idempotency_key,
                 answer=models.NewPasskey,
             )
         )
 
-    def ask_passkey(
-        self, *, mfa_token: str, idempotency_key: str | None = None
-    ) -> models.AssertionOptions:
+    def ask_passkey(self, *, mfa_token: str, idempotency_key: str | None = None) -> models.AssertionOptions:
         """During a log-in: what to hand to `navigator.credentials.get`."""
         return self._send(
             Call(
@@ -156,9 +148,7 @@ class AuthMfaResource:
             )
         )
 
-    def begin_passkey(
-        self, *, password: str, idempotency_key: str | None = None
-    ) -> models.PasskeyOptions:
+    def begin_passkey(self, *, password: str, idempotency_key: str | None = None) -> models.PasskeyOptions:
         """Begin with a passkey: what to hand to `navigator.credentials.create`."""
         return self._send(
             Call(
@@ -171,9 +161,7 @@ class AuthMfaResource:
             )
         )
 
-    def begin_totp(
-        self, *, password: str, idempotency_key: str | None = None
-    ) -> models.Totp:
+    def begin_totp(self, *, password: str, idempotency_key: str | None = None) -> models.Totp:
         """Begin with an authenticator app: scan the code, then confirm with the first code the app shows."""
         return self._send(
             Call(
@@ -186,9 +174,7 @@ class AuthMfaResource:
             )
         )
 
-    def confirm_totp(
-        self, *, code: str, idempotency_key: str | None = None
-    ) -> models.RecoveryCodes:
+    def confirm_totp(self, *, code: str, idempotency_key: str | None = None) -> models.RecoveryCodes:
         """Switch the app on with its first code. Keep the recovery codes: they are shown this once."""
         return self._send(
             Call(
@@ -201,9 +187,7 @@ class AuthMfaResource:
             )
         )
 
-    def remove_passkey(
-        self, passkey_id: str, *, password: str, idempotency_key: str | None = None
-    ) -> None:
+    def remove_passkey(self, passkey_id: str, *, password: str, idempotency_key: str | None = None) -> None:
         """Take a passkey away."""
         self._send(
             Call(
@@ -228,9 +212,7 @@ class AuthMfaResource:
             )
         )
 
-    def renew_recovery_codes(
-        self, *, password: str, idempotency_key: str | None = None
-    ) -> models.RecoveryCodes:
+    def renew_recovery_codes(self, *, password: str, idempotency_key: str | None = None) -> models.RecoveryCodes:
         """Get new recovery codes; the old ones are no good any more."""
         return self._send(
             Call(
@@ -245,14 +227,7 @@ class AuthMfaResource:
 
     def show(self) -> models.Factors:
         """What you have set up."""
-        return self._send(
-            Call(
-                operation="auth.mfa.show",
-                method="GET",
-                path="/api/v1/auth/mfa",
-                answer=models.Factors,
-            )
-        )
+        return self._send(Call(operation="auth.mfa.show", method="GET", path="/api/v1/auth/mfa", answer=models.Factors))
 
     def verify(
         self,
@@ -271,14 +246,7 @@ class AuthMfaResource:
                 operation="auth.mfa.verify",
                 method="POST",
                 path="/api/v1/auth/mfa/verify",
-                body=given(
-                    {
-                        "code": code,
-                        "credential": credential,
-                        "method": method,
-                        "mfaToken": mfa_token,
-                    }
-                ),
+                body=given({"code": code, "credential": credential, "method": method, "mfaToken": mfa_token}),
                 opaque=frozenset(["credential"]),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
@@ -297,17 +265,10 @@ class SettingsCorsResource:
         Needs the scope `keys:read`.
         """
         return self._send(
-            Call(
-                operation="settings.cors.get",
-                method="GET",
-                path="/api/v1/settings/cors",
-                answer=models.Cors,
-            )
+            Call(operation="settings.cors.get", method="GET", path="/api/v1/settings/cors", answer=models.Cors)
         )
 
-    def replace(
-        self, *, allowed_origins: Sequence[str], if_match: str | None = None
-    ) -> models.Cors:
+    def replace(self, *, allowed_origins: Sequence[str], if_match: str | None = None) -> models.Cors:
         """Replace the allowed origins; takes effect within ten seconds. Pages of the console are always allowed. Needs
         the scope `keys:write`.
 
@@ -333,11 +294,7 @@ class WebrtcSessionsResource:
         self._send = send
 
     def create(
-        self,
-        *,
-        agent_id: str,
-        metadata: Mapping[str, Any] | Unset = UNSET,
-        idempotency_key: str | None = None,
+        self, *, agent_id: str, metadata: Mapping[str, Any] | Unset = UNSET, idempotency_key: str | None = None
     ) -> models.WebRtcSession:
         """Make a call ready. Connect to WebRtcHub with the session token before it expires, and use the ICE servers as
         they are. Needs the scope `webrtc:write`.
@@ -362,11 +319,7 @@ class AgentsResource:
         self._send = send
 
     def activate(
-        self,
-        agent_id: str,
-        *,
-        if_match: str | None = None,
-        idempotency_key: str | None = None,
+        self, agent_id: str, *, if_match: str | None = None, idempotency_key: str | None = None
     ) -> models.Agent:
         """Let an agent take calls. Needs the scope `agents:write`.
 
@@ -410,8 +363,7 @@ class AgentsResource:
         voice: Mapping[str, Any],
         ai_disclosure_message: str | Unset | None = UNSET,
         analysis_config: Mapping[str, Any] | Unset = UNSET,
-        background_sound: Literal["none", "office", "cafe", "call_center"]
-        | Unset = UNSET,
+        background_sound: Literal["none", "office", "cafe", "call_center"] | Unset = UNSET,
         channels: Mapping[str, Any] | Unset = UNSET,
         cost_tracking: Mapping[str, Any] | Unset = UNSET,
         description: str | Unset | None = UNSET,
@@ -421,8 +373,7 @@ class AgentsResource:
         fallbacks: Mapping[str, Any] | Unset = UNSET,
         fillers: Mapping[str, Any] | Unset = UNSET,
         first_message: str | Unset | None = UNSET,
-        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"]
-        | Unset = UNSET,
+        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"] | Unset = UNSET,
         hipaa_compliant: bool | Unset = UNSET,
         interruption: Mapping[str, Any] | Unset = UNSET,
         knowledge_base_ids: Sequence[str] | Unset = UNSET,
@@ -485,20 +436,14 @@ class AgentsResource:
                         "widget": widget,
                     }
                 ),
-                opaque=frozenset(
-                    ["config", "responseMapping", "theme", "uiConfig", "variables"]
-                ),
+                opaque=frozenset(["config", "responseMapping", "theme", "uiConfig", "variables"]),
                 idempotency_key=idempotency_key,
                 answer=models.Agent,
             )
         )
 
     def deactivate(
-        self,
-        agent_id: str,
-        *,
-        if_match: str | None = None,
-        idempotency_key: str | None = None,
+        self, agent_id: str, *, if_match: str | None = None, idempotency_key: str | None = None
     ) -> models.Agent:
         """Refuse an agent new calls; those in progress go on. Needs the scope `agents:write`.
 
@@ -535,11 +480,7 @@ class AgentsResource:
         )
 
     def duplicate(
-        self,
-        agent_id: str,
-        *,
-        name: str | Unset | None = UNSET,
-        idempotency_key: str | None = None,
+        self, agent_id: str, *, name: str | Unset | None = UNSET, idempotency_key: str | None = None
     ) -> models.Agent:
         """Copy an agent with all its settings; the copy is inactive. Needs the scope `agents:write`."""
         return self._send(
@@ -651,12 +592,7 @@ class AgentsResource:
         )
 
     def restore(
-        self,
-        agent_id: str,
-        number: int,
-        *,
-        if_match: str | None = None,
-        idempotency_key: str | None = None,
+        self, agent_id: str, number: int, *, if_match: str | None = None, idempotency_key: str | None = None
     ) -> models.Agent:
         """Go back to the configuration of an earlier version, as the agent's next version. What is published stays
         published. Needs the scope `agents:write`.
@@ -738,12 +674,7 @@ class AgentsResource:
         )
 
     def tests(
-        self,
-        agent_id: str,
-        *,
-        page: int | None = None,
-        page_size: int | None = None,
-        cursor: str | None = None,
+        self, agent_id: str, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
     ) -> PagedList[models.Test]:
         """List an agent's tests, newest first. Needs the scope `agents:read`.
 
@@ -771,8 +702,7 @@ class AgentsResource:
         *,
         ai_disclosure_message: str | Unset | None = UNSET,
         analysis_config: Mapping[str, Any] | Unset = UNSET,
-        background_sound: Literal["none", "office", "cafe", "call_center"]
-        | Unset = UNSET,
+        background_sound: Literal["none", "office", "cafe", "call_center"] | Unset = UNSET,
         channels: Mapping[str, Any] | Unset = UNSET,
         cost_tracking: Mapping[str, Any] | Unset = UNSET,
         description: str | Unset | None = UNSET,
@@ -782,8 +712,7 @@ class AgentsResource:
         fallbacks: Mapping[str, Any] | Unset = UNSET,
         fillers: Mapping[str, Any] | Unset = UNSET,
         first_message: str | Unset | None = UNSET,
-        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"]
-        | Unset = UNSET,
+        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"] | Unset = UNSET,
         hipaa_compliant: bool | Unset = UNSET,
         interruption: Mapping[str, Any] | Unset = UNSET,
         knowledge_base_ids: Sequence[str] | Unset = UNSET,
@@ -855,9 +784,7 @@ class AgentsResource:
                         "widget": widget,
                     }
                 ),
-                opaque=frozenset(
-                    ["config", "responseMapping", "theme", "uiConfig", "variables"]
-                ),
+                opaque=frozenset(["config", "responseMapping", "theme", "uiConfig", "variables"]),
                 headers={"If-Match": if_match},
                 answer=models.Agent,
             )
@@ -895,11 +822,7 @@ class AnalysisResource:
         self._send = send
 
     def failures(
-        self,
-        *,
-        page: int | None = None,
-        page_size: int | None = None,
-        cursor: str | None = None,
+        self, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
     ) -> PagedList[models.Failure]:
         """List the analyses that were given up, the latest first. Needs the scope `conversations:read`.
 
@@ -1029,11 +952,7 @@ class ApiKeysResource:
         )
 
     def rotate(
-        self,
-        key_id: str,
-        *,
-        overlap_seconds: int | Unset = UNSET,
-        idempotency_key: str | None = None,
+        self, key_id: str, *, overlap_seconds: int | Unset = UNSET, idempotency_key: str | None = None
     ) -> models.NewApiKey:
         """Get a new key with the same name and scopes. The old one stays good for the overlap, a day unless you say
         otherwise. Needs the scope `keys:write`.
@@ -1128,14 +1047,7 @@ class AuthResource:
                 operation="auth.accept_invitation",
                 method="POST",
                 path="/api/v1/auth/invitations/accept",
-                body=given(
-                    {
-                        "firstName": first_name,
-                        "lastName": last_name,
-                        "password": password,
-                        "token": token,
-                    }
-                ),
+                body=given({"firstName": first_name, "lastName": last_name, "password": password, "token": token}),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
             )
@@ -1175,11 +1087,7 @@ class AuthResource:
         )
 
     def change_password(
-        self,
-        *,
-        current_password: str,
-        new_password: str,
-        idempotency_key: str | None = None,
+        self, *, current_password: str, new_password: str, idempotency_key: str | None = None
     ) -> models.Login:
         """Change your password. All log-ins end, and you get a new one."""
         return self._send(
@@ -1187,17 +1095,13 @@ class AuthResource:
                 operation="auth.change_password",
                 method="POST",
                 path="/api/v1/auth/password",
-                body=given(
-                    {"currentPassword": current_password, "newPassword": new_password}
-                ),
+                body=given({"currentPassword": current_password, "newPassword": new_password}),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
             )
         )
 
-    def confirm_registration(
-        self, *, token: str, idempotency_key: str | None = None
-    ) -> models.Login:
+    def confirm_registration(self, *, token: str, idempotency_key: str | None = None) -> models.Login:
         """Confirm the address with the link from the mail: the tenant is made, and you are logged in."""
         return self._send(
             Call(
@@ -1236,13 +1140,7 @@ class AuthResource:
                 operation="auth.hub_token",
                 method="POST",
                 path="/api/v1/auth/hub-token",
-                body=given(
-                    {
-                        "agentId": agent_id,
-                        "sessionId": session_id,
-                        "ttlSeconds": ttl_seconds,
-                    }
-                ),
+                body=given({"agentId": agent_id, "sessionId": session_id, "ttlSeconds": ttl_seconds}),
                 idempotency_key=idempotency_key,
                 answer=models.HubToken,
             )
@@ -1264,9 +1162,7 @@ class AuthResource:
                 operation="auth.login",
                 method="POST",
                 path="/api/v1/auth/login",
-                body=given(
-                    {"email": email, "environment": environment, "password": password}
-                ),
+                body=given({"email": email, "environment": environment, "password": password}),
                 idempotency_key=idempotency_key,
                 answer=models.Login | models.MfaRequired,
             )
@@ -1295,9 +1191,7 @@ class AuthResource:
             )
         )
 
-    def look_at_invitation(
-        self, *, token: str, idempotency_key: str | None = None
-    ) -> models.Invitation:
+    def look_at_invitation(self, *, token: str, idempotency_key: str | None = None) -> models.Invitation:
         """What an invitation is for. It stays good."""
         return self._send(
             Call(
@@ -1312,18 +1206,9 @@ class AuthResource:
 
     def me(self) -> models.User:
         """Who is logged in."""
-        return self._send(
-            Call(
-                operation="auth.me",
-                method="GET",
-                path="/api/v1/auth/me",
-                answer=models.User,
-            )
-        )
+        return self._send(Call(operation="auth.me", method="GET", path="/api/v1/auth/me", answer=models.User))
 
-    def refresh(
-        self, *, refresh_token: str, idempotency_key: str | None = None
-    ) -> models.Login:
+    def refresh(self, *, refresh_token: str, idempotency_key: str | None = None) -> models.Login:
         """Exchange a refresh token for a new pair. Each is good once; using one a second time ends the log-in."""
         return self._send(
             Call(
@@ -1367,9 +1252,7 @@ class AuthResource:
             )
         )
 
-    def rename(
-        self, *, first_name: str | Unset = UNSET, last_name: str | Unset = UNSET
-    ) -> models.User:
+    def rename(self, *, first_name: str | Unset = UNSET, last_name: str | Unset = UNSET) -> models.User:
         """Change your own names."""
         return self._send(
             Call(
@@ -1381,9 +1264,7 @@ class AuthResource:
             )
         )
 
-    def reset(
-        self, *, password: str, token: str, idempotency_key: str | None = None
-    ) -> None:
+    def reset(self, *, password: str, token: str, idempotency_key: str | None = None) -> None:
         """Choose a new password with the link from the mail. All log-ins end; a second factor is asked for as before."""
         self._send(
             Call(
@@ -1415,11 +1296,7 @@ class ConversationsResource:
         self._send = send
 
     def add_tags(
-        self,
-        conversation_id: str,
-        *,
-        tags: Sequence[str],
-        idempotency_key: str | None = None,
+        self, conversation_id: str, *, tags: Sequence[str], idempotency_key: str | None = None
     ) -> models.Conversation:
         """Add tags; those that are there stay. Needs the scope `conversations:write`."""
         return self._send(
@@ -1448,9 +1325,7 @@ class ConversationsResource:
             )
         )
 
-    def archive(
-        self, conversation_id: str, *, idempotency_key: str | None = None
-    ) -> models.Conversation:
+    def archive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
         """Take a conversation out of the lists; it stays as it is and can be read by its id. Needs the scope
         `conversations:write`.
         """
@@ -1509,10 +1384,8 @@ class ConversationsResource:
         page_size: int | None = None,
         cursor: str | None = None,
         agent_id: str | None = None,
-        channel: Literal["phone", "webrtc", "webchat", "sms", "whatsapp", "telegram"]
-        | None = None,
-        status: Literal["in_progress", "completed", "failed", "abandoned"]
-        | None = None,
+        channel: Literal["phone", "webrtc", "webchat", "sms", "whatsapp", "telegram"] | None = None,
+        status: Literal["in_progress", "completed", "failed", "abandoned"] | None = None,
         direction: Literal["inbound", "outbound"] | None = None,
         date_from: str | date | datetime | None = None,
         date_to: str | date | datetime | None = None,
@@ -1610,9 +1483,7 @@ class ConversationsResource:
             )
         )
 
-    def retry_analysis(
-        self, conversation_id: str, *, idempotency_key: str | None = None
-    ) -> models.AnalysisState:
+    def retry_analysis(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.AnalysisState:
         """Analyse the conversation once more, after a failure or to replace what was found. Needs the scope
         `conversations:write`.
         """
@@ -1654,9 +1525,7 @@ class ConversationsResource:
             )
         )
 
-    def unarchive(
-        self, conversation_id: str, *, idempotency_key: str | None = None
-    ) -> models.Conversation:
+    def unarchive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
         """Put an archived conversation back into the lists. Needs the scope `conversations:write`."""
         return self._send(
             Call(
@@ -1894,21 +1763,14 @@ class ProviderCredentialsResource:
                 operation="provider_credentials.list",
                 method="GET",
                 path="/api/v1/provider-credentials",
-                query={
-                    "page": page,
-                    "pageSize": page_size,
-                    "cursor": cursor,
-                    "provider": provider,
-                },
+                query={"page": page, "pageSize": page_size, "cursor": cursor, "provider": provider},
                 answer=Any,
             ),
             models.ProviderCredential,
             self._send,
         )
 
-    def test(
-        self, credential_id: str, *, idempotency_key: str | None = None
-    ) -> models.ProviderCredential:
+    def test(self, credential_id: str, *, idempotency_key: str | None = None) -> models.ProviderCredential:
         """Ask the provider something small with a credential: one word of a model, one word of a voice, a moment of
         silence to a recogniser. `lastTest` of the answer says what came of it. Costs a fraction of a cent. Needs
         the scope `provider-credentials:write`.
@@ -1947,14 +1809,7 @@ class ProviderCredentialsResource:
                 method="PATCH",
                 path="/api/v1/provider-credentials/{credentialId}",
                 path_values={"credentialId": credential_id},
-                body=given(
-                    {
-                        "isDefault": is_default,
-                        "name": name,
-                        "options": options,
-                        "secrets": secrets,
-                    }
-                ),
+                body=given({"isDefault": is_default, "name": name, "options": options, "secrets": secrets}),
                 opaque=frozenset(["options", "secrets"]),
                 answer=models.ProviderCredential,
             )
@@ -1975,9 +1830,7 @@ class UsersResource:
     def __init__(self, send: Sender) -> None:
         self._send = send
 
-    def deactivate(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    def deactivate(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """Let a person in no more: log-ins end at once, access tokens within seconds. Needs the scope `users:write`."""
         return self._send(
             Call(
@@ -2105,9 +1958,7 @@ class UsersResource:
             self._send,
         )
 
-    def reactivate(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    def reactivate(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """Let a deactivated person in again, with the password of before. Needs the scope `users:write`."""
         return self._send(
             Call(
@@ -2120,9 +1971,7 @@ class UsersResource:
             )
         )
 
-    def resend_invitation(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    def resend_invitation(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """Send the invitation again, with a new link; the earlier one is no good any more. Needs the scope
         `users:write`.
         """
@@ -2137,9 +1986,7 @@ class UsersResource:
             )
         )
 
-    def reset_mfa(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    def reset_mfa(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """Take all second factors of a person away, for somebody who lost them. Needs the scope `users:write`."""
         return self._send(
             Call(
@@ -2163,9 +2010,7 @@ class UsersResource:
             )
         )
 
-    def unlock(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    def unlock(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """End the lock that follows wrong passwords. Needs the scope `users:write`."""
         return self._send(
             Call(
@@ -2210,14 +2055,7 @@ class UsersResource:
                 method="PATCH",
                 path="/api/v1/users/{userId}",
                 path_values={"userId": user_id},
-                body=given(
-                    {
-                        "firstName": first_name,
-                        "lastName": last_name,
-                        "permissions": permissions,
-                        "role": role,
-                    }
-                ),
+                body=given({"firstName": first_name, "lastName": last_name, "permissions": permissions, "role": role}),
                 headers={"If-Match": if_match},
                 answer=models.User,
             )
@@ -2323,22 +2161,14 @@ class AsyncAuthMfaResource:
                 operation="auth.mfa.add_passkey",
                 method="POST",
                 path="/api/v1/auth/mfa/passkeys",
-                body=given(
-                    {
-                        "credential": credential,
-                        "enrolmentToken": enrolment_token,
-                        "name": name,
-                    }
-                ),
+                body=given({"credential": credential, "enrolmentToken": enrolment_token, "name": name}),
                 opaque=frozenset(["credential"]),
                 idempotency_key=idempotency_key,
                 answer=models.NewPasskey,
             )
         )
 
-    async def ask_passkey(
-        self, *, mfa_token: str, idempotency_key: str | None = None
-    ) -> models.AssertionOptions:
+    async def ask_passkey(self, *, mfa_token: str, idempotency_key: str | None = None) -> models.AssertionOptions:
         """During a log-in: what to hand to `navigator.credentials.get`."""
         return await self._send(
             Call(
@@ -2351,9 +2181,7 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def begin_passkey(
-        self, *, password: str, idempotency_key: str | None = None
-    ) -> models.PasskeyOptions:
+    async def begin_passkey(self, *, password: str, idempotency_key: str | None = None) -> models.PasskeyOptions:
         """Begin with a passkey: what to hand to `navigator.credentials.create`."""
         return await self._send(
             Call(
@@ -2366,9 +2194,7 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def begin_totp(
-        self, *, password: str, idempotency_key: str | None = None
-    ) -> models.Totp:
+    async def begin_totp(self, *, password: str, idempotency_key: str | None = None) -> models.Totp:
         """Begin with an authenticator app: scan the code, then confirm with the first code the app shows."""
         return await self._send(
             Call(
@@ -2381,9 +2207,7 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def confirm_totp(
-        self, *, code: str, idempotency_key: str | None = None
-    ) -> models.RecoveryCodes:
+    async def confirm_totp(self, *, code: str, idempotency_key: str | None = None) -> models.RecoveryCodes:
         """Switch the app on with its first code. Keep the recovery codes: they are shown this once."""
         return await self._send(
             Call(
@@ -2396,9 +2220,7 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def remove_passkey(
-        self, passkey_id: str, *, password: str, idempotency_key: str | None = None
-    ) -> None:
+    async def remove_passkey(self, passkey_id: str, *, password: str, idempotency_key: str | None = None) -> None:
         """Take a passkey away."""
         await self._send(
             Call(
@@ -2411,9 +2233,7 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def remove_totp(
-        self, *, password: str, idempotency_key: str | None = None
-    ) -> None:
+    async def remove_totp(self, *, password: str, idempotency_key: str | None = None) -> None:
         """Take the authenticator app away."""
         await self._send(
             Call(
@@ -2425,9 +2245,7 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def renew_recovery_codes(
-        self, *, password: str, idempotency_key: str | None = None
-    ) -> models.RecoveryCodes:
+    async def renew_recovery_codes(self, *, password: str, idempotency_key: str | None = None) -> models.RecoveryCodes:
         """Get new recovery codes; the old ones are no good any more."""
         return await self._send(
             Call(
@@ -2443,12 +2261,7 @@ class AsyncAuthMfaResource:
     async def show(self) -> models.Factors:
         """What you have set up."""
         return await self._send(
-            Call(
-                operation="auth.mfa.show",
-                method="GET",
-                path="/api/v1/auth/mfa",
-                answer=models.Factors,
-            )
+            Call(operation="auth.mfa.show", method="GET", path="/api/v1/auth/mfa", answer=models.Factors)
         )
 
     async def verify(
@@ -2468,14 +2281,7 @@ class AsyncAuthMfaResource:
                 operation="auth.mfa.verify",
                 method="POST",
                 path="/api/v1/auth/mfa/verify",
-                body=given(
-                    {
-                        "code": code,
-                        "credential": credential,
-                        "method": method,
-                        "mfaToken": mfa_token,
-                    }
-                ),
+                body=given({"code": code, "credential": credential, "method": method, "mfaToken": mfa_token}),
                 opaque=frozenset(["credential"]),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
@@ -2494,17 +2300,10 @@ class AsyncSettingsCorsResource:
         Needs the scope `keys:read`.
         """
         return await self._send(
-            Call(
-                operation="settings.cors.get",
-                method="GET",
-                path="/api/v1/settings/cors",
-                answer=models.Cors,
-            )
+            Call(operation="settings.cors.get", method="GET", path="/api/v1/settings/cors", answer=models.Cors)
         )
 
-    async def replace(
-        self, *, allowed_origins: Sequence[str], if_match: str | None = None
-    ) -> models.Cors:
+    async def replace(self, *, allowed_origins: Sequence[str], if_match: str | None = None) -> models.Cors:
         """Replace the allowed origins; takes effect within ten seconds. Pages of the console are always allowed. Needs
         the scope `keys:write`.
 
@@ -2530,11 +2329,7 @@ class AsyncWebrtcSessionsResource:
         self._send = send
 
     async def create(
-        self,
-        *,
-        agent_id: str,
-        metadata: Mapping[str, Any] | Unset = UNSET,
-        idempotency_key: str | None = None,
+        self, *, agent_id: str, metadata: Mapping[str, Any] | Unset = UNSET, idempotency_key: str | None = None
     ) -> models.WebRtcSession:
         """Make a call ready. Connect to WebRtcHub with the session token before it expires, and use the ICE servers as
         they are. Needs the scope `webrtc:write`.
@@ -2559,11 +2354,7 @@ class AsyncAgentsResource:
         self._send = send
 
     async def activate(
-        self,
-        agent_id: str,
-        *,
-        if_match: str | None = None,
-        idempotency_key: str | None = None,
+        self, agent_id: str, *, if_match: str | None = None, idempotency_key: str | None = None
     ) -> models.Agent:
         """Let an agent take calls. Needs the scope `agents:write`.
 
@@ -2582,9 +2373,7 @@ class AsyncAgentsResource:
             )
         )
 
-    async def compare(
-        self, agent_id: str, first: int, second: int
-    ) -> models.Comparison:
+    async def compare(self, agent_id: str, first: int, second: int) -> models.Comparison:
         """Compare two versions of an agent: which members differ, with the value in the first and in the second. Needs
         the scope `agents:read`.
         """
@@ -2609,8 +2398,7 @@ class AsyncAgentsResource:
         voice: Mapping[str, Any],
         ai_disclosure_message: str | Unset | None = UNSET,
         analysis_config: Mapping[str, Any] | Unset = UNSET,
-        background_sound: Literal["none", "office", "cafe", "call_center"]
-        | Unset = UNSET,
+        background_sound: Literal["none", "office", "cafe", "call_center"] | Unset = UNSET,
         channels: Mapping[str, Any] | Unset = UNSET,
         cost_tracking: Mapping[str, Any] | Unset = UNSET,
         description: str | Unset | None = UNSET,
@@ -2620,8 +2408,7 @@ class AsyncAgentsResource:
         fallbacks: Mapping[str, Any] | Unset = UNSET,
         fillers: Mapping[str, Any] | Unset = UNSET,
         first_message: str | Unset | None = UNSET,
-        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"]
-        | Unset = UNSET,
+        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"] | Unset = UNSET,
         hipaa_compliant: bool | Unset = UNSET,
         interruption: Mapping[str, Any] | Unset = UNSET,
         knowledge_base_ids: Sequence[str] | Unset = UNSET,
@@ -2684,20 +2471,14 @@ class AsyncAgentsResource:
                         "widget": widget,
                     }
                 ),
-                opaque=frozenset(
-                    ["config", "responseMapping", "theme", "uiConfig", "variables"]
-                ),
+                opaque=frozenset(["config", "responseMapping", "theme", "uiConfig", "variables"]),
                 idempotency_key=idempotency_key,
                 answer=models.Agent,
             )
         )
 
     async def deactivate(
-        self,
-        agent_id: str,
-        *,
-        if_match: str | None = None,
-        idempotency_key: str | None = None,
+        self, agent_id: str, *, if_match: str | None = None, idempotency_key: str | None = None
     ) -> models.Agent:
         """Refuse an agent new calls; those in progress go on. Needs the scope `agents:write`.
 
@@ -2734,11 +2515,7 @@ class AsyncAgentsResource:
         )
 
     async def duplicate(
-        self,
-        agent_id: str,
-        *,
-        name: str | Unset | None = UNSET,
-        idempotency_key: str | None = None,
+        self, agent_id: str, *, name: str | Unset | None = UNSET, idempotency_key: str | None = None
     ) -> models.Agent:
         """Copy an agent with all its settings; the copy is inactive. Needs the scope `agents:write`."""
         return await self._send(
@@ -2850,12 +2627,7 @@ class AsyncAgentsResource:
         )
 
     async def restore(
-        self,
-        agent_id: str,
-        number: int,
-        *,
-        if_match: str | None = None,
-        idempotency_key: str | None = None,
+        self, agent_id: str, number: int, *, if_match: str | None = None, idempotency_key: str | None = None
     ) -> models.Agent:
         """Go back to the configuration of an earlier version, as the agent's next version. What is published stays
         published. Needs the scope `agents:write`.
@@ -2937,12 +2709,7 @@ class AsyncAgentsResource:
         )
 
     def tests(
-        self,
-        agent_id: str,
-        *,
-        page: int | None = None,
-        page_size: int | None = None,
-        cursor: str | None = None,
+        self, agent_id: str, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
     ) -> AsyncPagedList[models.Test]:
         """List an agent's tests, newest first. Needs the scope `agents:read`.
 
@@ -2970,8 +2737,7 @@ class AsyncAgentsResource:
         *,
         ai_disclosure_message: str | Unset | None = UNSET,
         analysis_config: Mapping[str, Any] | Unset = UNSET,
-        background_sound: Literal["none", "office", "cafe", "call_center"]
-        | Unset = UNSET,
+        background_sound: Literal["none", "office", "cafe", "call_center"] | Unset = UNSET,
         channels: Mapping[str, Any] | Unset = UNSET,
         cost_tracking: Mapping[str, Any] | Unset = UNSET,
         description: str | Unset | None = UNSET,
@@ -2981,8 +2747,7 @@ class AsyncAgentsResource:
         fallbacks: Mapping[str, Any] | Unset = UNSET,
         fillers: Mapping[str, Any] | Unset = UNSET,
         first_message: str | Unset | None = UNSET,
-        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"]
-        | Unset = UNSET,
+        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"] | Unset = UNSET,
         hipaa_compliant: bool | Unset = UNSET,
         interruption: Mapping[str, Any] | Unset = UNSET,
         knowledge_base_ids: Sequence[str] | Unset = UNSET,
@@ -3054,9 +2819,7 @@ class AsyncAgentsResource:
                         "widget": widget,
                     }
                 ),
-                opaque=frozenset(
-                    ["config", "responseMapping", "theme", "uiConfig", "variables"]
-                ),
+                opaque=frozenset(["config", "responseMapping", "theme", "uiConfig", "variables"]),
                 headers={"If-Match": if_match},
                 answer=models.Agent,
             )
@@ -3094,11 +2857,7 @@ class AsyncAnalysisResource:
         self._send = send
 
     def failures(
-        self,
-        *,
-        page: int | None = None,
-        page_size: int | None = None,
-        cursor: str | None = None,
+        self, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
     ) -> AsyncPagedList[models.Failure]:
         """List the analyses that were given up, the latest first. Needs the scope `conversations:read`.
 
@@ -3228,11 +2987,7 @@ class AsyncApiKeysResource:
         )
 
     async def rotate(
-        self,
-        key_id: str,
-        *,
-        overlap_seconds: int | Unset = UNSET,
-        idempotency_key: str | None = None,
+        self, key_id: str, *, overlap_seconds: int | Unset = UNSET, idempotency_key: str | None = None
     ) -> models.NewApiKey:
         """Get a new key with the same name and scopes. The old one stays good for the overlap, a day unless you say
         otherwise. Needs the scope `keys:write`.
@@ -3327,22 +3082,13 @@ class AsyncAuthResource:
                 operation="auth.accept_invitation",
                 method="POST",
                 path="/api/v1/auth/invitations/accept",
-                body=given(
-                    {
-                        "firstName": first_name,
-                        "lastName": last_name,
-                        "password": password,
-                        "token": token,
-                    }
-                ),
+                body=given({"firstName": first_name, "lastName": last_name, "password": password, "token": token}),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
             )
         )
 
-    async def ask_to_unlock(
-        self, *, email: str, idempotency_key: str | None = None
-    ) -> None:
+    async def ask_to_unlock(self, *, email: str, idempotency_key: str | None = None) -> None:
         """Get a link by mail that ends the lock after wrong passwords. The answer is always the same."""
         await self._send(
             Call(
@@ -3376,11 +3122,7 @@ class AsyncAuthResource:
         )
 
     async def change_password(
-        self,
-        *,
-        current_password: str,
-        new_password: str,
-        idempotency_key: str | None = None,
+        self, *, current_password: str, new_password: str, idempotency_key: str | None = None
     ) -> models.Login:
         """Change your password. All log-ins end, and you get a new one."""
         return await self._send(
@@ -3388,17 +3130,13 @@ class AsyncAuthResource:
                 operation="auth.change_password",
                 method="POST",
                 path="/api/v1/auth/password",
-                body=given(
-                    {"currentPassword": current_password, "newPassword": new_password}
-                ),
+                body=given({"currentPassword": current_password, "newPassword": new_password}),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
             )
         )
 
-    async def confirm_registration(
-        self, *, token: str, idempotency_key: str | None = None
-    ) -> models.Login:
+    async def confirm_registration(self, *, token: str, idempotency_key: str | None = None) -> models.Login:
         """Confirm the address with the link from the mail: the tenant is made, and you are logged in."""
         return await self._send(
             Call(
@@ -3437,13 +3175,7 @@ class AsyncAuthResource:
                 operation="auth.hub_token",
                 method="POST",
                 path="/api/v1/auth/hub-token",
-                body=given(
-                    {
-                        "agentId": agent_id,
-                        "sessionId": session_id,
-                        "ttlSeconds": ttl_seconds,
-                    }
-                ),
+                body=given({"agentId": agent_id, "sessionId": session_id, "ttlSeconds": ttl_seconds}),
                 idempotency_key=idempotency_key,
                 answer=models.HubToken,
             )
@@ -3465,17 +3197,13 @@ class AsyncAuthResource:
                 operation="auth.login",
                 method="POST",
                 path="/api/v1/auth/login",
-                body=given(
-                    {"email": email, "environment": environment, "password": password}
-                ),
+                body=given({"email": email, "environment": environment, "password": password}),
                 idempotency_key=idempotency_key,
                 answer=models.Login | models.MfaRequired,
             )
         )
 
-    async def logout(
-        self, *, refresh_token: str, idempotency_key: str | None = None
-    ) -> None:
+    async def logout(self, *, refresh_token: str, idempotency_key: str | None = None) -> None:
         """End a log-in: its refresh tokens are no good any more. Access tokens run out by themselves."""
         await self._send(
             Call(
@@ -3498,9 +3226,7 @@ class AsyncAuthResource:
             )
         )
 
-    async def look_at_invitation(
-        self, *, token: str, idempotency_key: str | None = None
-    ) -> models.Invitation:
+    async def look_at_invitation(self, *, token: str, idempotency_key: str | None = None) -> models.Invitation:
         """What an invitation is for. It stays good."""
         return await self._send(
             Call(
@@ -3515,18 +3241,9 @@ class AsyncAuthResource:
 
     async def me(self) -> models.User:
         """Who is logged in."""
-        return await self._send(
-            Call(
-                operation="auth.me",
-                method="GET",
-                path="/api/v1/auth/me",
-                answer=models.User,
-            )
-        )
+        return await self._send(Call(operation="auth.me", method="GET", path="/api/v1/auth/me", answer=models.User))
 
-    async def refresh(
-        self, *, refresh_token: str, idempotency_key: str | None = None
-    ) -> models.Login:
+    async def refresh(self, *, refresh_token: str, idempotency_key: str | None = None) -> models.Login:
         """Exchange a refresh token for a new pair. Each is good once; using one a second time ends the log-in."""
         return await self._send(
             Call(
@@ -3570,9 +3287,7 @@ class AsyncAuthResource:
             )
         )
 
-    async def rename(
-        self, *, first_name: str | Unset = UNSET, last_name: str | Unset = UNSET
-    ) -> models.User:
+    async def rename(self, *, first_name: str | Unset = UNSET, last_name: str | Unset = UNSET) -> models.User:
         """Change your own names."""
         return await self._send(
             Call(
@@ -3584,9 +3299,7 @@ class AsyncAuthResource:
             )
         )
 
-    async def reset(
-        self, *, password: str, token: str, idempotency_key: str | None = None
-    ) -> None:
+    async def reset(self, *, password: str, token: str, idempotency_key: str | None = None) -> None:
         """Choose a new password with the link from the mail. All log-ins end; a second factor is asked for as before."""
         await self._send(
             Call(
@@ -3618,11 +3331,7 @@ class AsyncConversationsResource:
         self._send = send
 
     async def add_tags(
-        self,
-        conversation_id: str,
-        *,
-        tags: Sequence[str],
-        idempotency_key: str | None = None,
+        self, conversation_id: str, *, tags: Sequence[str], idempotency_key: str | None = None
     ) -> models.Conversation:
         """Add tags; those that are there stay. Needs the scope `conversations:write`."""
         return await self._send(
@@ -3651,9 +3360,7 @@ class AsyncConversationsResource:
             )
         )
 
-    async def archive(
-        self, conversation_id: str, *, idempotency_key: str | None = None
-    ) -> models.Conversation:
+    async def archive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
         """Take a conversation out of the lists; it stays as it is and can be read by its id. Needs the scope
         `conversations:write`.
         """
@@ -3712,10 +3419,8 @@ class AsyncConversationsResource:
         page_size: int | None = None,
         cursor: str | None = None,
         agent_id: str | None = None,
-        channel: Literal["phone", "webrtc", "webchat", "sms", "whatsapp", "telegram"]
-        | None = None,
-        status: Literal["in_progress", "completed", "failed", "abandoned"]
-        | None = None,
+        channel: Literal["phone", "webrtc", "webchat", "sms", "whatsapp", "telegram"] | None = None,
+        status: Literal["in_progress", "completed", "failed", "abandoned"] | None = None,
         direction: Literal["inbound", "outbound"] | None = None,
         date_from: str | date | datetime | None = None,
         date_to: str | date | datetime | None = None,
@@ -3813,9 +3518,7 @@ class AsyncConversationsResource:
             )
         )
 
-    async def retry_analysis(
-        self, conversation_id: str, *, idempotency_key: str | None = None
-    ) -> models.AnalysisState:
+    async def retry_analysis(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.AnalysisState:
         """Analyse the conversation once more, after a failure or to replace what was found. Needs the scope
         `conversations:write`.
         """
@@ -3857,9 +3560,7 @@ class AsyncConversationsResource:
             )
         )
 
-    async def unarchive(
-        self, conversation_id: str, *, idempotency_key: str | None = None
-    ) -> models.Conversation:
+    async def unarchive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
         """Put an archived conversation back into the lists. Needs the scope `conversations:write`."""
         return await self._send(
             Call(
@@ -4097,21 +3798,14 @@ class AsyncProviderCredentialsResource:
                 operation="provider_credentials.list",
                 method="GET",
                 path="/api/v1/provider-credentials",
-                query={
-                    "page": page,
-                    "pageSize": page_size,
-                    "cursor": cursor,
-                    "provider": provider,
-                },
+                query={"page": page, "pageSize": page_size, "cursor": cursor, "provider": provider},
                 answer=Any,
             ),
             models.ProviderCredential,
             self._send,
         )
 
-    async def test(
-        self, credential_id: str, *, idempotency_key: str | None = None
-    ) -> models.ProviderCredential:
+    async def test(self, credential_id: str, *, idempotency_key: str | None = None) -> models.ProviderCredential:
         """Ask the provider something small with a credential: one word of a model, one word of a voice, a moment of
         silence to a recogniser. `lastTest` of the answer says what came of it. Costs a fraction of a cent. Needs
         the scope `provider-credentials:write`.
@@ -4150,14 +3844,7 @@ class AsyncProviderCredentialsResource:
                 method="PATCH",
                 path="/api/v1/provider-credentials/{credentialId}",
                 path_values={"credentialId": credential_id},
-                body=given(
-                    {
-                        "isDefault": is_default,
-                        "name": name,
-                        "options": options,
-                        "secrets": secrets,
-                    }
-                ),
+                body=given({"isDefault": is_default, "name": name, "options": options, "secrets": secrets}),
                 opaque=frozenset(["options", "secrets"]),
                 answer=models.ProviderCredential,
             )
@@ -4178,9 +3865,7 @@ class AsyncUsersResource:
     def __init__(self, send: AsyncSender) -> None:
         self._send = send
 
-    async def deactivate(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    async def deactivate(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """Let a person in no more: log-ins end at once, access tokens within seconds. Needs the scope `users:write`."""
         return await self._send(
             Call(
@@ -4308,9 +3993,7 @@ class AsyncUsersResource:
             self._send,
         )
 
-    async def reactivate(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    async def reactivate(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """Let a deactivated person in again, with the password of before. Needs the scope `users:write`."""
         return await self._send(
             Call(
@@ -4323,9 +4006,7 @@ class AsyncUsersResource:
             )
         )
 
-    async def resend_invitation(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    async def resend_invitation(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """Send the invitation again, with a new link; the earlier one is no good any more. Needs the scope
         `users:write`.
         """
@@ -4340,9 +4021,7 @@ class AsyncUsersResource:
             )
         )
 
-    async def reset_mfa(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    async def reset_mfa(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """Take all second factors of a person away, for somebody who lost them. Needs the scope `users:write`."""
         return await self._send(
             Call(
@@ -4366,9 +4045,7 @@ class AsyncUsersResource:
             )
         )
 
-    async def unlock(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    async def unlock(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """End the lock that follows wrong passwords. Needs the scope `users:write`."""
         return await self._send(
             Call(
@@ -4413,14 +4090,7 @@ class AsyncUsersResource:
                 method="PATCH",
                 path="/api/v1/users/{userId}",
                 path_values={"userId": user_id},
-                body=given(
-                    {
-                        "firstName": first_name,
-                        "lastName": last_name,
-                        "permissions": permissions,
-                        "role": role,
-                    }
-                ),
+                body=given({"firstName": first_name, "lastName": last_name, "permissions": permissions, "role": role}),
                 headers={"If-Match": if_match},
                 answer=models.User,
             )
