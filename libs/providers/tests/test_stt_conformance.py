@@ -12,11 +12,13 @@ from voisnap_providers.vendors.assemblyai.stt import RULES, AssemblyAiStt
 from voisnap_providers.vendors.aws.stt import TranscribeStt
 from voisnap_providers.vendors.azure.stt import AzureStt
 from voisnap_providers.vendors.deepgram.stt import DeepgramStt
+from voisnap_providers.vendors.google.stt import GoogleStt
 from voisnap_testkit.assemblyai_emulator import AssemblyAiEmulator
 from voisnap_testkit.aws_emulator import AwsEmulator
 from voisnap_testkit.azure_emulator import AzureEmulator
 from voisnap_testkit.deepgram_emulator import DeepgramEmulator
 from voisnap_testkit.fakes_speech import FakeStt, listening, spoken
+from voisnap_testkit.google_speech_emulator import GoogleSpeechEmulator
 
 pytestmark = pytest.mark.conformance
 
@@ -52,7 +54,17 @@ async def assemblyai() -> AsyncIterator[SpeechToText]:
         assert emulator.violations == []
 
 
-VENDORS = ("aws", "azure", "deepgram", "assemblyai")
+@pytest.fixture
+async def google() -> AsyncIterator[SpeechToText]:
+    async with GoogleSpeechEmulator() as emulator:
+        options = {"speech_endpoint": emulator.url, "project": "voisnap-test"}
+        recogniser = GoogleStt(Account(id=PLATFORM, provider="google", options=options))
+        yield recogniser
+        await recogniser.aclose()
+        assert emulator.violations == []
+
+
+VENDORS = ("aws", "azure", "deepgram", "assemblyai", "google")
 """Fixtures of vendors' recognisers."""
 
 
