@@ -116,7 +116,7 @@ class LiveSttRules(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive: float | None = None
     silence_instead: float = 0.0
     max_age: float | None = None
-    finalise_timeout: float = 2.0
+    finalise_timeout: float = 1.5
     finalise_ends_connection: bool = False
     prepares: bool = True
     silence_after_pause: float = 0.0
@@ -159,6 +159,8 @@ class _Utterance:
         self.is_forgotten = False
         self.pieces: list[Heard] = []
         self.interim: Heard | None = None
+        self.interim_link: _Link | None = None
+        """Whose time the interim words have: they change too often to be put into the stream's before somebody wants them."""
         self.told = ""
         self.is_alive = False
         self.timeouts = 0
@@ -173,7 +175,21 @@ class _Utterance:
         return self.interim is None and bool(self.pieces) and self.settled >= end - COVERED
 
     def known(self) -> list[Heard]:
+        """What a final would be made of now; times of the interim words are still those of their connection."""
         return self.pieces if self.interim is None else [*self.pieces, self.interim]
+
+    def keep_interim(self) -> None:
+        """Take the interim words for final ones."""
+        if self.interim is not None and self.interim_link is not None:
+            self.pieces.append(_in_stream(self.interim_link, self.interim))
+        self.interim = self.interim_link = None
+
+    def words(self) -> tuple[Word, ...]:
+        """Words of the text, in the stream's time."""
+        pieces = self.pieces
+        if self.interim is not None and self.interim_link is not None:
+            pieces = [*pieces, _in_stream(self.interim_link, self.interim)]
+        return tuple(word for heard in pieces for word in fitted(heard.text, heard.words))
 
     @property
     def text(self) -> str:
@@ -382,11 +398,7 @@ class LiveSttStream:
         text = utterance.text
         words: tuple[Word, ...] = ()
         if is_final or is_prepared or ends_utterance:
-            words = within(
-                tuple(word for heard in known for word in fitted(heard.text, heard.words)),
-                utterance.start / RATE,
-                end / RATE,
-            )
+            words = within(utterance.words(), utterance.start / RATE, end / RATE)
         weights = [(heard.confidence, max(len(heard.text), 1)) for heard in known if heard.text]
         total = sum(weight for _, weight in weights)
         return Transcript(
@@ -412,14 +424,13 @@ class LiveSttStream:
             if heard.answers_finalise:
                 self._answered(link)
             return
-        heard = _in_stream(link, heard)
-        if heard.words and heard.words[-1].end_time * RATE <= utterance.start:
+        if heard.words and link.position(heard.words[-1].end_time) <= utterance.start:
             return
         utterance.is_alive = True
         if heard.is_final:
-            self._settle(link, utterance, heard)
+            self._settle(link, utterance, _in_stream(link, heard))
         elif heard.text or utterance.interim is not None:
-            utterance.interim = heard if heard.text else None
+            utterance.interim, utterance.interim_link = (heard, link) if heard.text else (None, None)
         if heard.answers_finalise:
             self._answered(link)
         elif heard.is_final and heard.ends_utterance and utterance.is_paused and link.sent == self._tape.end:
@@ -428,7 +439,7 @@ class LiveSttStream:
         self._deliver()
 
     def _settle(self, link: _Link, utterance: _Utterance, heard: Heard) -> None:
-        utterance.interim = None
+        utterance.interim = utterance.interim_link = None
         if heard.text:
             utterance.pieces.append(heard)
         until = heard.until if heard.until is not None else heard.words[-1].end_time if heard.words else None
@@ -449,9 +460,7 @@ class LiveSttStream:
         if ask is None:
             return
         utterance = ask.utterance
-        if utterance.interim is not None:  # it will not say more about it
-            utterance.pieces.append(utterance.interim)
-            utterance.interim = None
+        utterance.keep_interim()
         utterance.answered = max(utterance.answered, ask.position)
         utterance.settled = max(utterance.settled, ask.position)
         if self._rules.finalise_ends_connection:
@@ -786,8 +795,11 @@ def _in_stream(link: _Link, heard: Heard) -> Heard:
     return msgspec.structs.replace(
         heard,
         words=tuple(
-            msgspec.structs.replace(
-                word, start_time=link.position(word.start_time) / RATE, end_time=link.position(word.end_time) / RATE
+            Word(
+                word=word.word,
+                start_time=link.position(word.start_time) / RATE,
+                end_time=link.position(word.end_time) / RATE,
+                confidence=word.confidence,
             )
             for word in heard.words
         ),

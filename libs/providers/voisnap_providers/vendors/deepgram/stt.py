@@ -23,7 +23,7 @@ CLOSE_STREAM = '{"type":"CloseStream"}'
 BAD_DATA = 1008
 """The code of a connection whose audio it cannot read; another one would fare no better."""
 
-NOVA = LiveSttRules(batch=0.06, lead_in=0.1, keep_alive=4.0, finalise_timeout=2.0)
+NOVA = LiveSttRules(batch=0.06, lead_in=0.1, keep_alive=4.0)
 """A connection without any audio in its first 10 seconds is closed, whatever is said to keep it: hence the silence that opens it."""
 FLUX = LiveSttRules(
     batch=0.08, lead_in=0.1, keep_alive=4.0, silence_instead=0.08, prepares=False, silence_after_pause=3.0

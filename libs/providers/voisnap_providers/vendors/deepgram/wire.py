@@ -134,13 +134,24 @@ _types = frozenset({"Results", "UtteranceEnd", "TurnInfo", "Error"})
 def read(message: str | bytes) -> Message | None:
     """A message that says something; None for others (metadata, marks of speech, whatever is added). Raises `ProviderError` for nonsense."""
     try:
-        if msgspec.json.decode(message, type=_Other).type not in _types:
-            return None
         return _decoder.decode(message)
+    except msgspec.ValidationError:
+        if _kind(message) not in _types:
+            return None
+        raise _nonsense() from None
     except msgspec.DecodeError:
-        raise ProviderError(
-            "It said something that is no message.", provider=PROVIDER, kind="stt", retryable=True
-        ) from None
+        raise _nonsense() from None
+
+
+def _kind(message: str | bytes) -> str:
+    try:
+        return msgspec.json.decode(message, type=_Other).type
+    except msgspec.DecodeError:
+        raise _nonsense() from None
+
+
+def _nonsense() -> ProviderError:
+    return ProviderError("It said something that is no message.", provider=PROVIDER, kind="stt", retryable=True)
 
 
 def heard_in(results: Results) -> Heard:
