@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import anthropic
@@ -72,10 +72,9 @@ class AnthropicLlm:
         reply = _Reply(request.settings.model)
         try:
             with _translated():  # the library checks no event: a broken one fails where it is read
-                async with aclosing(aiter(stream)) as events:
-                    async for event in events:
-                        for delta in reply.deltas_of(event):
-                            yield delta
+                async for event in stream:
+                    for delta in reply.deltas_of(event):
+                        yield delta
         finally:
             await stream.close()
         if not reply.is_whole:
