@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -320,6 +321,21 @@ async def test_parameters_that_a_server_does_not_know_are_left_out_from_then_on(
         assert (body["max_completion_tokens"], body["temperature"]) == (300, 0.7)
 
 
+@pytest.fixture
+async def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names that were looked up; each is found at IPv4 addresses only, where the emulators are."""
+    names: list[str] = []
+    real = asyncio.get_running_loop().getaddrinfo
+
+    async def noted(host: Any, port: Any, **more: Any) -> Any:
+        names.append(host)
+        return await real(host, port, **more | {"family": socket.AF_INET})
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", noted)
+    return names
+
+
+@pytest.mark.usefixtures("looked_up")
 async def test_servers_at_one_address_share_no_connection(stranger, monkeypatch):
     monkeypatch.setattr("voisnap_providers.vendors.openai.llm.MAX_FOREIGN", 1)
     async with OpenAiEmulator(key=None) as server:
@@ -331,6 +347,20 @@ async def test_servers_at_one_address_share_no_connection(stranger, monkeypatch)
             connections.append(server.connections)
         assert connections == [1, 1, 2, 2, 3], "kept for one name, closed for the one that was used longest ago"
         assert server.requests[2].headers["host"].startswith("localhost:")
+
+
+async def test_a_name_is_looked_up_again_only_after_a_while(stranger, monkeypatch, looked_up):
+    async with OpenAiEmulator(key=None) as server:
+        settings = compatible_settings(server.url.replace("127.0.0.1", "localhost"))
+        for _ in range(3):
+            await heard(stranger, settings=settings)
+        assert looked_up.count("localhost") == 1
+        monkeypatch.setattr("voisnap_providers.vendors.openai.llm.JUDGED_SECONDS", -1.0)
+        another = OpenAiLlm(Account(id=PLATFORM, provider="openai_compatible"))
+        for _ in range(2):
+            await heard(another, settings=settings)
+        assert looked_up.count("localhost") == 3
+        await another.aclose()
 
 
 async def test_a_fault_that_names_nothing_optional_is_not_tried_again(emulator, model):

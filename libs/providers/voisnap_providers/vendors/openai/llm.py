@@ -1,5 +1,6 @@
 """Language models of OpenAI, and of servers that speak its chat completions."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -31,6 +32,7 @@ from . import thoughts, wire
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_REMEMBERED = 1000
 MAX_FOREIGN = 100
+JUDGED_SECONDS = 30.0
 _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 
 _log = structlog.get_logger()
@@ -48,6 +50,7 @@ class OpenAiLlm:
         self._account = account
         self._http = ChatHttp(self.provider)
         self._foreign: dict[str, ChatHttp] = {}
+        self._judged: dict[str, tuple[float, Endpoint]] = {}
         self._unknown: dict[tuple[str | None, str], frozenset[str]] = {}
 
     async def answer(self, request: LlmRequest) -> AsyncGenerator[LlmDelta]:
@@ -176,13 +179,25 @@ class OpenAiLlm:
         if is_own and account.id == PLATFORM:
             endpoint = Endpoint(url=url)
         else:
-            endpoint = await foreign_endpoint(url, self.provider)
+            endpoint = await self._judged_endpoint(url)
         trusts = is_own or (
             account.id != PLATFORM and not own_url
         )  # a tenant's key without an address: he wrote the agent's too
         key = account.secrets.get("api_key") if trusts else None
         pinned = msgspec.structs.replace(endpoint, url=_path_added(endpoint.url))
         return pinned, {**endpoint.headers(), **_key_header(url, key)}
+
+    async def _judged_endpoint(self, url: str) -> Endpoint:
+        """Where a tenant's URL leads, for a while: what was judged is what is connected to, and a caller need not wait for names again."""
+        now = asyncio.get_running_loop().time()
+        known = self._judged.get(url)
+        if known is not None and now < known[0]:
+            return known[1]
+        endpoint = await foreign_endpoint(url, self.provider)
+        if len(self._judged) >= MAX_REMEMBERED:
+            self._judged.clear()
+        self._judged[url] = (now + JUDGED_SECONDS, endpoint)
+        return endpoint
 
 
 Body = Callable[[frozenset[str]], dict[str, Any]]
