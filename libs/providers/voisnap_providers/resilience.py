@@ -353,6 +353,8 @@ class Chain(Generic[P, S]):
         others = [other for other in waiting if not other.circuit.is_open]
         if not others:
             return policy.first_timeout
+        if not probes and not link.is_last_resort and all(other.is_last_resort for other in others):
+            return policy.first_timeout  # better late than by somebody whom the agent's owner never chose
         if probes:
             return min(policy.first_timeout, policy.switch_timeout, PROBE_SECONDS)
         pace = link.circuit.pace(link.label)

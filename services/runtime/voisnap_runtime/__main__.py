@@ -17,6 +17,8 @@ async def main() -> None:
     log.configure("runtime", level=settings.log_level, fmt=settings.log_format)
     # At INFO it names every candidate, which is somebody's address.
     logging.getLogger("aioice").setLevel(logging.WARNING)
+    for library in ("httpx", "httpx2"):  # at INFO a line for every request, with its address
+        logging.getLogger(library).setLevel(logging.WARNING)
     trace.configure("runtime", settings.otel_exporter_otlp_endpoint)
     async with open_runtime(settings) as runtime:
         await serve(runtime.app, settings.http_host, settings.http_port, on_drain=runtime.drain)

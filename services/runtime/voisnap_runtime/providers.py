@@ -4,6 +4,7 @@ First comes the agent's own choice, then its `fallbacks`, then the platform's (`
 An agent none of whose own providers are set up is refused; what the platform falls back to only takes over when a provider fails.
 """
 
+import asyncio
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping
@@ -28,10 +29,11 @@ from voisnap_providers.registry import Registry
 from voisnap_providers.resilience import Link, Policy, ResilientLlm, ResilientTts
 from voisnap_providers.resilient_stt import ANSWER_SECONDS, ResilientStt
 from voisnap_providers.slots import AccountLimits, Slots
+from voisnap_providers.vendors import factories
 
 LLM_POLICY = Policy(first_timeout=7.0, switch_timeout=3.0, gap_timeout=7.5)
 """A turn waits eight seconds for the first word of a reply (`conversation.LLM_SECONDS`)."""
-TTS_POLICY = Policy(first_timeout=4.5, switch_timeout=2.0, gap_timeout=3.0, rest_seconds=math.inf, stays=True)
+TTS_POLICY = Policy(first_timeout=4.0, switch_timeout=2.0, gap_timeout=3.0, rest_seconds=math.inf, stays=True)
 """A sentence waits five seconds for its first sound (`speaker.TTS_SECONDS`)."""
 STT_POLICY = Policy(first_timeout=ANSWER_SECONDS, rest_seconds=math.inf)
 LOCAL_LANGUAGES = ("en",)
@@ -85,9 +87,27 @@ class Providers:
         self._llm_policy = msgspec.structs.replace(LLM_POLICY, hedge_after=hedge_after)
         self._random = random
         self._circuits = Circuits()
+        self._loaded: set[tuple[str, str]] = set()
         tuple(_parsed(self._fallbacks.llm, LlmProvider))
         tuple(_parsed(self._fallbacks.voice, VoiceProvider))
         tuple(_parsed(self._fallbacks.transcription, TranscriptionProvider))
+
+    async def load_all(self) -> None:
+        """Import what the platform's own accounts need, before anybody calls."""
+        accounts = self.registry.settings.accounts
+        await asyncio.to_thread(factories.load, [one for one in factories.VENDORS if one[1] in accounts])
+
+    async def load(self, plan: SessionPlan) -> None:
+        """Import what a session needs: that must not hold up other calls. Costs nothing the second time."""
+        config = plan.agent.config
+        wanted = {("llm", one.provider.value) for one in (config.llm, *config.fallbacks.llm)}
+        if plan.channel not in WRITTEN_CHANNELS:
+            wanted |= {("stt", one.provider.value) for one in (config.transcription, *config.fallbacks.transcription)}
+            wanted |= {("tts", one.provider.value) for one in (config.voice, *config.fallbacks.voice)}
+        missing = wanted - self._loaded
+        if missing:
+            await asyncio.to_thread(factories.load, missing)
+            self._loaded |= missing
 
     def check(self, plan: SessionPlan) -> None:
         """Raise DomainError for providers that are not set up here, and for pretended speech outside the sandbox."""

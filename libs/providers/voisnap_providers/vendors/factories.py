@@ -1,6 +1,6 @@
 """How each provider is made. Vendor modules are imported inside these functions: that is what keeps a process small."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -123,6 +123,15 @@ EXTRAS: Mapping[str, str] = {
     f"{_VENDORS}.azure.stt": "azure",
 }
 """The optional part of this package that a module's library comes with."""
+
+
+def load(providers: Iterable[tuple[str, str]]) -> None:
+    """Import the modules of vendors (kind, name), which takes up to a second each: off the event loop. What is missing is told when asked for."""
+    for path in {VENDORS[provider] for provider in providers if provider in VENDORS}:
+        try:
+            import_module(path)
+        except ImportError as error:
+            log.info("provider.not_installed", module=path, error=str(error))
 
 
 def vendor(kind: str, name: str, account: Account) -> Any:

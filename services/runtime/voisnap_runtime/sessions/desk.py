@@ -1,7 +1,7 @@
 """The front desk: opens sessions for the API, and ends them for whoever asks. Any process of the runtime answers."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -81,9 +81,12 @@ class DeskSettings(msgspec.Struct, frozen=True, kw_only=True):
     ice: IceSettings = msgspec.field(default_factory=IceSettings)
 
 
+async def _nothing_to_load(plan: SessionPlan) -> None: ...
+
+
 class Desk:
-    """Opens and ends sessions. `check_providers` raises DomainError for a plan whose providers are not set up here; `rehearsals` simulates
-    callers."""
+    """Opens and ends sessions. `load_providers` imports what a plan's providers need, then `check_providers` raises DomainError where they
+    are not set up here; `rehearsals` simulates callers."""
 
     def __init__(
         self,
@@ -98,12 +101,14 @@ class Desk:
         lateness: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = time.monotonic,
         rehearsals: Rehearsing | None = None,
+        load_providers: Callable[[SessionPlan], Awaitable[None]] = _nothing_to_load,
     ) -> None:
         self._settings = settings
         self._store = store
         self._bus = bus
         self._room = room
         self._check_providers = check_providers
+        self._load_providers = load_providers
         self._now = now
         self._random_bytes = random_bytes
         self._lateness = lateness
@@ -146,6 +151,7 @@ class Desk:
             self.check_room()
             if request.rehearsal is not None:
                 return await self._rehearse(plan, request.rehearsal)
+            await self._load_providers(plan)
             self._check_providers(plan)
             return await self._open(plan)
         except RedisError as error:
@@ -223,6 +229,7 @@ class Desk:
     async def _rehearse(self, asked: SessionPlan, rehearsal: Rehearsal) -> SessionOpened:
         if self._rehearsals is None:
             raise LimitReached("No callers are simulated here.", code="node-full")
+        await self._load_providers(asked)
         plan = self._rehearsals.cast(asked)
         self._check_providers(plan)
         opened = await self._open(plan)
