@@ -8,6 +8,8 @@ from contextlib import aclosing
 import grpc
 import grpc.aio
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from google.cloud.texttospeech_v1 import TextToSpeechAsyncClient
 from google.cloud.texttospeech_v1.services.text_to_speech.transports import TextToSpeechGrpcAsyncIOTransport
 from google.cloud.texttospeech_v1.types import cloud_tts
@@ -143,6 +145,38 @@ async def test_a_key_that_is_none_is_told_by_its_variable_and_never_shown(key: s
         made = google.make(Account(id=PLATFORM, provider="google", secrets={"service_account": key}))
         await anext(made.speak("Hello.", of(CHIRP)))
     assert "private_key" not in str(caught.value)
+
+
+@pytest.mark.parametrize("location", ["evil.example.com/", "evil.example.com:443/?", "eu.evil", "EU", "-eu", "a" * 80])
+def test_a_location_leads_to_google_only(location: str):
+    options = {"location": location, "tts_endpoint": "http://127.0.0.1:9"}
+    with pytest.raises(ProviderUnconfigured, match="location of google"):
+        google.make(Account(id="cred_1.1", provider="google", options=options))
+
+
+async def test_a_key_signs_requests_itself_and_its_addresses_are_not_used():
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    key = {
+        "type": "service_account",
+        "project_id": "voisnap-test",
+        "client_email": "voice@voisnap-test.iam.gserviceaccount.com",
+        "private_key": private.decode(),
+        "token_uri": "https://evil.example.com/token",
+        "universe_domain": "evil.example.com",
+    }
+    made = google.make(
+        Account(
+            id="cred_1.1",
+            provider="google",
+            secrets={"service_account": json.dumps(key)},
+            options={"location": "eu"},
+        )
+    )
+    assert made._calls().host == "eu-texttospeech.googleapis.com:443"
+    assert "evil" not in repr(vars(made._calls()._credentials))
+    await made.aclose()
 
 
 @pytest.mark.parametrize("text", ["a" * 9001, "word " * 3000, "é" * 4500, "日本語 " * 1000])

@@ -4,13 +4,14 @@ An address that begins with `http://` is that of an emulator on the loopback int
 """
 
 import ipaddress
-import json
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
 import grpc.aio
+import msgspec
 from google.api_core.client_options import ClientOptions
 from google.oauth2 import service_account
 from google.rpc import error_details_pb2
@@ -21,6 +22,7 @@ from voisnap_providers.errors import ProviderAuthError, ProviderError, ProviderT
 PROVIDER = "google"
 GLOBAL = "global"
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 MAX_ANSWER_BYTES = 16_000_000
 CONNECT_SECONDS = 5.0
 
@@ -32,19 +34,27 @@ _WRONG_REQUEST = {
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.UNIMPLEMENTED,
 }
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?")
 _RETRY_INFO = "google.rpc.retryinfo-bin"
+
+
+class _Key(msgspec.Struct, frozen=True, kw_only=True):
+    client_email: str
+    private_key: str
+    private_key_id: str = ""
+    project_id: str = ""
 
 
 class Access:
     """One account's way to one service: `host` is its global address, `setting` the account's option for another one."""
 
     def __init__(self, account: Account, *, host: str, setting: str) -> None:
-        self.location = account.option("location", GLOBAL)
+        self.location = _name(account, "location", GLOBAL)
         given = account.option(setting)
         self._local = _loopback(given, setting) if given.startswith("http://") else None
         self._host = given or (host if self.location == GLOBAL else f"{self.location}-{host}")
         self._info = {} if self._local else _service_account(account)
-        self._project = account.option("project") or str(self._info.get("project_id", ""))
+        self._project = _name(account, "project", self._info.get("project_id", ""))
 
     @property
     def project(self) -> str:
@@ -102,14 +112,21 @@ def _loopback(address: str, setting: str) -> str:
     return f"{host}:{parts.port}"
 
 
-def _service_account(account: Account) -> dict[str, Any]:
+def _name(account: Account, option: str, default: str) -> str:
+    """A value that becomes part of an address: a tenant's account must not lead elsewhere."""
+    value = account.option(option, default)
+    if value and _NAME.fullmatch(value) is None:
+        raise ProviderUnconfigured(f"The {option} of google is none: small letters, digits and hyphens only.")
+    return value
+
+
+def _service_account(account: Account) -> dict[str, str]:
+    """The values of a key that sign requests. Its addresses are not used: a tenant could have written them."""
     try:
-        info = json.loads(account.secret("service_account"))
-    except ValueError:
-        raise _no_service_account("is no JSON") from None
-    if not isinstance(info, dict):
-        raise _no_service_account("is no JSON object")
-    return info
+        found = msgspec.json.decode(account.secret("service_account"), type=_Key)
+    except msgspec.DecodeError:
+        raise _no_service_account("is no key of a service account") from None
+    return {**msgspec.structs.asdict(found), "token_uri": TOKEN_URL}
 
 
 def _no_service_account(what: str) -> ProviderUnconfigured:
