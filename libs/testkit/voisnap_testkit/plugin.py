@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -11,6 +14,7 @@ import redis
 import structlog
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
+from xdist.scheduler import LoadScopeScheduling
 
 from . import statements
 from .databases import DatabaseFactory, TestDatabase, run_apart
@@ -19,8 +23,8 @@ from .servers import DATABASE, NATS, REDIS, TestServers
 from .virtual_time import VirtualTimeLoop
 
 _CATEGORIES = frozenset({"unit", "conformance", "slice", "hub", "media", "e2e"})
-_COSTLY = frozenset({"two_runtimes"})
-"""Fixtures of a session that take so long that a run makes them once."""
+_COSTLY = ("two_runtimes",)
+"""Fixtures of a session that take so long that a run makes them once; whoever names them runs together."""
 
 _REDIS_DATABASES = 16
 _STARTED = "VOISNAP_TEST_STARTED"
@@ -63,7 +67,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         servers.stop()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test module declares what kind of test it holds."""
     unmarked = sorted(
@@ -71,16 +74,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
     if unmarked:
         raise pytest.UsageError(f"no category marker ({', '.join(sorted(_CATEGORIES))}) in: {', '.join(unmarked)}")
-    _keep_together(items)
+    items.sort(
+        key=lambda item: (_group_of(str(item.path)) not in _COSTLY, "tests-e2e" not in item.path.parts)
+    )  # the longest first
 
 
-def _keep_together(items: list[pytest.Item]) -> None:
-    """A file runs in one process, and all files that share something costly (`--dist loadgroup`) in the same."""
-    costly = {item.path: _COSTLY & set(getattr(item, "fixturenames", ())) for item in items}
-    for item in items:
-        costly[item.path] |= _COSTLY & set(getattr(item, "fixturenames", ()))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("+".join(sorted(costly[item.path])) or str(item.path)))
+class _Together(LoadScopeScheduling):
+    """A file runs in one process, and all files that share something costly in the same. Names of groups in node ids (`--dist loadgroup`) are
+    not understood by this release of pytest."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _group_of(nodeid.partition("::")[0])
+
+
+@cache
+def _group_of(file: str) -> str:
+    text = Path(file).read_text()
+    return next((name for name in _COSTLY if re.search(rf"\b{name}\b", text)), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """The scheduler of `--dist loadscope`; node ids are relative to the root, where pytest runs."""
+    return _Together(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.hookimpl(optionalhook=True, trylast=True)
