@@ -20,6 +20,8 @@ MAX_REPLY_BYTES = 16_000_000
 READ_SECONDS = 60.0
 CONNECT_SECONDS = 5.0
 _TIMEOUT = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
+_LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=90.0)
+"""A reply holds a connection while it is made; callers think for longer than the 5 s that httpx2 keeps an idle one."""
 _BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 _opened: ContextVar[list[httpx2.Response] | None] = ContextVar("opened_responses", default=None)
@@ -61,6 +63,7 @@ def bounded_client() -> httpx2.AsyncClient:
     return httpx2.AsyncClient(
         verify=tls(),
         timeout=_TIMEOUT,
+        limits=_LIMITS,
         follow_redirects=False,
         trust_env=True,
         headers={"Accept-Encoding": "identity"},

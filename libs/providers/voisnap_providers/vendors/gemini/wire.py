@@ -5,22 +5,21 @@ reference of `generateContent` (finish reasons, usage metadata, errors by google
 """
 
 import base64
-import binascii
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from google.genai import types
 from voisnap_domain.agents import Llm
 
 from voisnap_providers.ports.llm import LlmUsed, ToolCall, ToolSpec
-from voisnap_providers.vendors.alternation import Alternation, Exchange
+from voisnap_providers.vendors.alternation import Alternation, Exchange, Result
 
 KIND = "llm"
 THINKING_TOKENS = 1024
 """Room for the thoughts of models that can't be kept from thinking: the vendor counts thoughts against `maxOutputTokens`."""
-UNSIGNED = b"skip_thought_signature_validator"
+UNSIGNED = base64.b64encode(b"skip_thought_signature_validator").decode()
 """In place of a signature, for calls that another model made: newer models refuse a call without one."""
 
 WHOLE = frozenset({"STOP", "MAX_TOKENS", "CONTINUATION", "FINISH_REASON_UNSPECIFIED"})
@@ -35,47 +34,51 @@ _ALIAS = re.compile(r"(?:models/)?gemini-[a-z-]+-latest$")
 _KNOWS_MINIMAL = re.compile(r"flash-lite|^(?:3|3\.5|3\.6)-flash")
 
 
-def contents_of(dialogue: Alternation, model: str) -> list[types.Content]:
-    """The turns; of each side's in a row one."""
-    return [_content(exchange, signs=_thinks_by_level(model)) for exchange in dialogue.exchanges]
-
-
-def config_of(dialogue: Alternation, settings: Llm, tools: Sequence[ToolSpec] = ()) -> types.GenerateContentConfig:
-    """All of a request but the turns. Penalties are sent where an agent has some: most models refuse them."""
-    system = [types.Part(text=text) for text in (dialogue.prompt, *dialogue.more) if text]
+def body_of(
+    dialogue: Alternation,
+    settings: Llm,
+    *,
+    tools: Sequence[ToolSpec] = (),
+    schema: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The request. Penalties are sent where an agent has some: not every model takes them. With a `schema` the answer is held to it."""
     thinking = thinking_of(settings.model)
-    thinks = thinking is not None and thinking.thinking_budget != 0
-    declared = [
-        types.FunctionDeclaration(name=tool.name, description=tool.description, parameters_json_schema=tool.parameters)
-        for tool in tools
-    ]
-    return types.GenerateContentConfig(
-        system_instruction=types.Content(parts=system) if system else None,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        max_output_tokens=settings.max_tokens + (THINKING_TOKENS if thinks else 0),
-        frequency_penalty=settings.frequency_penalty or None,
-        presence_penalty=settings.presence_penalty or None,
-        thinking_config=thinking,
-        tools=[types.Tool(function_declarations=declared)] if declared else None,
-        automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
-        automatic_continuation=False,
-    )
+    thinks = bool(thinking) and thinking.get("thinkingBudget") != 0
+    config: dict[str, Any] = {
+        "temperature": settings.temperature,
+        "topP": settings.top_p,
+        "maxOutputTokens": settings.max_tokens + (THINKING_TOKENS if thinks else 0),
+    }
+    if settings.frequency_penalty:
+        config["frequencyPenalty"] = settings.frequency_penalty
+    if settings.presence_penalty:
+        config["presencePenalty"] = settings.presence_penalty
+    if thinking:
+        config["thinkingConfig"] = thinking
+    if schema is not None:
+        config |= {"responseMimeType": "application/json", "responseJsonSchema": schema}
+    signs = _thinks_by_level(settings.model)
+    body: dict[str, Any] = {
+        "contents": [_content(exchange, signs=signs) for exchange in dialogue.exchanges],
+        "generationConfig": config,
+    }
+    if system := [{"text": text} for text in (dialogue.prompt, *dialogue.more) if text]:
+        body["systemInstruction"] = {"parts": system}
+    if tools:
+        body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in tools]}]
+    return body
 
 
-def thinking_of(model: str) -> types.ThinkingConfig | None:
+def thinking_of(model: str) -> dict[str, Any] | None:
     """How a model is told to think as little as it can be: a caller waits on the line. None for models that do not think."""
+    known = _VERSION.match(model)
     if _thinks_by_level(model):
-        known = _VERSION.match(model)
         version = f"{known['major']}{'.' + known['minor'] if known['minor'] else ''}-{known['rest']}" if known else ""
         is_minimal = known is not None and known["major"] == "3" and _KNOWS_MINIMAL.search(version)
-        return types.ThinkingConfig(
-            thinking_level=types.ThinkingLevel.MINIMAL if is_minimal else types.ThinkingLevel.LOW
-        )
-    known = _VERSION.match(model)
+        return {"thinkingLevel": "MINIMAL" if is_minimal else "LOW"}
     if known is None or (known["major"], known["minor"]) != ("2", "5"):
         return None
-    return types.ThinkingConfig(thinking_budget=128 if known["rest"].startswith("pro") else 0)
+    return {"thinkingBudget": 128 if known["rest"].startswith("pro") else 0}
 
 
 def used(usage: types.GenerateContentResponseUsageMetadata) -> LlmUsed:
@@ -106,38 +109,36 @@ def _thinks_by_level(model: str) -> bool:
     return int(known["major"]) >= 3 if known else _ALIAS.match(model) is not None
 
 
-def _content(exchange: Exchange, *, signs: bool) -> types.Content:
-    texts = [types.Part(text=text) for text in exchange.texts]
+def _declaration(tool: ToolSpec) -> dict[str, Any]:
+    return {"name": tool.name, "description": tool.description, "parametersJsonSchema": tool.parameters}
+
+
+def _content(exchange: Exchange, *, signs: bool) -> dict[str, Any]:
+    texts = [{"text": text} for text in exchange.texts]
     if exchange.is_users:
-        results = [
-            types.Part(
-                function_response=types.FunctionResponse(
-                    id=result.call.call_id, name=result.call.name, response=_object(result.content)
-                )
-            )
-            for result in exchange.results
-        ]
-        return types.Content(role="user", parts=[*results, *texts])
+        return {"role": "user", "parts": [*map(_result_part, exchange.results), *texts]}
     calls = [_call_part(call, is_first=at == 0, signs=signs) for at, call in enumerate(exchange.calls)]
-    return types.Content(role="model", parts=[*texts, *calls])
+    return {"role": "model", "parts": [*texts, *calls]}
 
 
-def _call_part(call: ToolCall, *, is_first: bool, signs: bool) -> types.Part:
+def _result_part(result: Result) -> dict[str, Any]:
+    given = {"id": result.call.call_id, "name": result.call.name, "response": _object(result.content)}
+    return {"functionResponse": given}
+
+
+def _call_part(call: ToolCall, *, is_first: bool, signs: bool) -> dict[str, Any]:
     """The vendor signs the first of parallel calls only, and asks for just that signature."""
+    made = {"id": call.call_id, "name": call.name, "args": _object(call.arguments, whole_as=None)}
     signature = _signature(call)
     if signature is None and is_first and signs:
         signature = UNSIGNED
-    made = types.FunctionCall(id=call.call_id, name=call.name, args=_object(call.arguments, whole_as=None))
-    return types.Part(function_call=made, thought_signature=signature)
+    return {"functionCall": made, **({"thoughtSignature": signature} if signature else {})}
 
 
-def _signature(call: ToolCall) -> bytes | None:
+def _signature(call: ToolCall) -> str | None:
     if call.signature is None or not call.signature.startswith(_SIGNED):
         return None
-    try:
-        return base64.b64decode(call.signature.removeprefix(_SIGNED), validate=True)
-    except binascii.Error:
-        return None
+    return call.signature.removeprefix(_SIGNED)
 
 
 def _object(text: str, *, whole_as: str | None = "result") -> dict[str, Any]:
