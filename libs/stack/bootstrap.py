@@ -21,7 +21,7 @@ VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "voisnap.stamp"
 MINIMUM = (3, 11)
-NEEDED_BYTES = 1_500_000_000
+NEEDED_BYTES = 2_000_000_000
 """What the environment takes at its largest, wheels included."""
 INSTALL_SECONDS = 900
 
@@ -38,7 +38,7 @@ def main() -> None:
     if os.name != "posix":
         fail("Voisnap runs on Linux and macOS; on Windows use WSL 2.")
     if not VENV.exists() and shutil.disk_usage(ROOT).free < NEEDED_BYTES:
-        fail(f"Too little room on the disk of {ROOT}: the environment needs 1.5 GB. Free some and try again.")
+        fail(f"Too little room on the disk of {ROOT}: the environment needs 2 GB. Free some and try again.")
     say("Preparing the environment in .venv (once, about a quarter of a minute) …")
     if VENV.exists() and not is_usable():
         shutil.rmtree(VENV)
@@ -178,7 +178,7 @@ def is_network(output: str) -> bool:
 def explain(output: str) -> NoReturn:
     """End with the one line that this failure deserves."""
     if "No space left on device" in output or "os error 28" in output or "Errno 28" in output:
-        fail(f"The disk of {ROOT} is full: the environment needs 1.5 GB. Free some and try again.")
+        fail(f"The disk of {ROOT} is full: the environment needs 2 GB. Free some and try again.")
     missing = re.search(
         r"(?:distribution|Because|for|of) `?([a-z0-9][\w.-]*)(?:==[\w.]+)?`?.*?(?:no wheels|no usable wheels|has no)",
         output,
