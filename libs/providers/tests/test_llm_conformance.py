@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -29,7 +30,7 @@ from voisnap_providers.ports.llm import (
     ToolCallBegun,
     ToolSpec,
 )
-from voisnap_providers.vendors.scripted.llm import ScriptedLlm
+from voisnap_providers.registry import ProviderSettings, Registry
 from voisnap_testkit.anthropic_emulator import AnthropicEmulator
 from voisnap_testkit.cohere_emulator import CohereEmulator
 from voisnap_testkit.gemini_emulator import GeminiEmulator
@@ -501,28 +502,29 @@ async def test_an_answer_is_held_to_a_schema(case, emulator, model):
         return
     schema = PLAIN | {"additionalProperties": False}
     request = StructuredRequest(messages=ASKED, settings=case.settings(), name="visit", schema=schema)
-    emulator.script({"day": "Friday"}, Refusal(), Failure(401), Failure(429, retry_after=3), Raw("<html>"))
+    emulator.script({"day": "Friday"}, Refusal(), Failure(401), Failure(429, retry_after=3), Raw("<html>"), Cut("{"))
     reply = await model.complete(request)
     assert json.loads(reply.text) == {"day": "Friday"}
     assert reply.used.input_tokens > 0
     assert not emulator.asked[0].stream
     assert (emulator.asked[0].schema or {}).get("properties") == PLAIN["properties"]
     faults = []
-    for _ in range(4):
+    for _ in range(5):
         with pytest.raises(ProviderError) as caught:
             await model.complete(request)
         faults.append((caught.value.retryable, caught.value.retry_after))
-    assert faults == [(False, None), (False, None), (True, 3), (True, None)]
+    assert faults == [(False, None), (False, None), (True, 3), (True, None), (True, None)]
 
 
 # -- models without a vendor
 
 
 @pytest.fixture(params=["local", "scripted"])
-def own_model(request: pytest.FixtureRequest) -> Any:
-    if request.param == "scripted":
-        return ScriptedLlm()
-    return request.getfixturevalue("registry").llm("local")
+async def own_model(request: pytest.FixtureRequest, models_dir: Path) -> AsyncIterator[Any]:
+    registry = Registry(ProviderSettings(models_dir=models_dir, threads=1))
+    await registry.warm(("llm",), name=request.param)
+    yield registry.llm(request.param)
+    await registry.aclose()
 
 
 async def test_models_of_the_house_keep_the_same_order(own_model):

@@ -198,6 +198,7 @@ class Thinker:
 class LlmEmulator(ABC):
     """`url` is the base URL to configure, `key` the only one it takes (None: any). `requests` and `asked` grow by a request each.
 
+    `first_delay` and `gap` (seconds) pace every answer that is no fault: before it, and after each of its pieces.
     `chunk_bytes` sends a stream in pieces of so many bytes, whatever they cut. `hung_up` counts the clients that left in the middle.
     """
 
@@ -212,6 +213,8 @@ class LlmEmulator(ABC):
         self.asked: list[Asked] = []
         self.violations: list[str] = []
         self.chunk_bytes: int | None = None
+        self.first_delay = 0.0
+        self.gap = 0.0
         self.warmed = 0
         self.hung_up = 0
         self._clients: set[tuple[str, int]] = set()
@@ -303,7 +306,9 @@ class LlmEmulator(ABC):
 
     async def start(self, port: int = 0) -> None:
         """Listen on the loopback interface."""
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY by it
+        listener = socket.socket(
+            socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+        )  # asyncio sets TCP_NODELAY by it
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}{self.prefix}"
@@ -381,8 +386,7 @@ class LlmEmulator(ABC):
     async def _play(self, seen: Seen, asked: Asked, step: Step, receive: Any, send: Any) -> None:
         gone = asyncio.create_task(_until_gone(receive))
         try:
-            if isinstance(step, Slow):
-                await self._pause(gone, step.seconds)
+            await self._pause(gone, step.seconds if isinstance(step, Slow) else self.first_delay)
             match step:
                 case Failure():
                     await self._fail(send, step)
@@ -390,8 +394,12 @@ class LlmEmulator(ABC):
                     await _raw(send, step)
                 case _ if asked.stream:
                     await self._stream(seen, step, gone, send)
+                case Held():
+                    await self._pause(gone, 3600.0)
+                case Trouble():
+                    await self._fail(send, Failure(500, None, step.message))
                 case _:
-                    await _json(send, 200, self.whole(seen, _reply(step)))
+                    await _json(send, 200, self.whole(seen, _reply(step)), is_torn=isinstance(step, Cut))
         except _GoneError:
             self.hung_up += 1
             self._left.set()
@@ -413,7 +421,7 @@ class LlmEmulator(ABC):
             await out(event)
         for event in self.content(seen, reply):
             await out(event)
-            await self._pause(gone, step.gap if isinstance(step, Slow) else 0.0)
+            await self._pause(gone, step.gap if isinstance(step, Slow) else self.gap)
         match step:
             case Held():
                 await self._pause(gone, 3600.0)
@@ -470,10 +478,15 @@ def serve(emulator: type[LlmEmulator], key: str) -> None:
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free one, printed)")
     parser.add_argument("--key", default=key, help="the only API key that is taken (default: %(default)s)")
     parser.add_argument("--no-thinking", action="store_true", help='answer "ok" instead of by the facts of the prompt')
+    parser.add_argument("--first-ms", type=int, default=0, help="milliseconds before an answer (default: %(default)s)")
+    parser.add_argument(
+        "--token-ms", type=int, default=0, help="milliseconds between its pieces (default: %(default)s)"
+    )
     given = parser.parse_args()
 
     async def run() -> None:
         running = emulator(key=given.key, thinks=not given.no_thinking)
+        running.first_delay, running.gap = given.first_ms / 1000, given.token_ms / 1000
         await running.start(given.port)
         print(running.url, flush=True)  # noqa: T201 - a command line
         stopped = asyncio.Event()
@@ -540,12 +553,17 @@ async def _until_gone(receive: Any) -> None:
         pass
 
 
-async def _json(send: Any, status: int, body: Any, headers: list[tuple[bytes, bytes]] | None = None) -> None:
-    await _raw(send, Raw(json.dumps(body), status, "application/json"), headers)
+async def _json(
+    send: Any, status: int, body: Any, headers: list[tuple[bytes, bytes]] | None = None, *, is_torn: bool = False
+) -> None:
+    await _raw(send, Raw(json.dumps(body), status, "application/json"), headers, is_torn=is_torn)
 
 
-async def _raw(send: Any, raw: Raw, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+async def _raw(send: Any, raw: Raw, headers: list[tuple[bytes, bytes]] | None = None, *, is_torn: bool = False) -> None:
     payload = raw.body.encode("utf-8", "surrogateescape")
     fixed = [(b"content-type", raw.content_type.encode()), (b"content-length", str(len(payload)).encode())]
     await send({"type": "http.response.start", "status": raw.status, "headers": [*fixed, *(headers or [])]})
+    if is_torn:
+        await send({"type": "http.response.body", "body": payload[: len(payload) // 2], "more_body": True})
+        raise ConnectionError("torn")
     await send({"type": "http.response.body", "body": payload, "more_body": False})
