@@ -19,6 +19,7 @@ from voisnap_media.pcm import Pcm
 
 from voisnap_providers.errors import ProviderError, ProviderTimeout
 from voisnap_providers.inference import InferencePool, PoolClosedError, PoolFullError, Priority
+from voisnap_providers.pcm_stream import shared_times
 from voisnap_providers.ports.tts import SpeechChunk, SpokenWord, TtsCapabilities
 
 from .normalise import is_speakable, sentences, spoken_form
@@ -234,17 +235,11 @@ def _words(text: str, timed: list[tuple[str, float, float]], shift: float, lengt
             at = places[-1][1] if places else timed[0][1]
             places += [(at, at)] * (i2 - i1)
         else:
-            places += _shared(written[i1:i2], timed[j1][1], timed[j2 - 1][2])
+            places += shared_times(written[i1:i2], timed[j1][1], timed[j2 - 1][2])
     return tuple(
         SpokenWord(word=word, start=_within(start - shift, length), end=_within(end - shift, length))
         for word, (start, end) in zip(written, places, strict=True)
     )
-
-
-def _shared(words: list[str], start: float, end: float) -> list[tuple[float, float]]:
-    weights = np.array([len(word) + 4 * sum(sign.isdigit() for sign in word) for word in words], float)
-    edges = start + (end - start) * np.concatenate([[0.0], np.cumsum(weights) / weights.sum()])
-    return [(float(edges[number]), float(edges[number + 1])) for number in range(len(words))]
 
 
 def _key(word: str) -> str:
