@@ -105,8 +105,8 @@ def _checked_secret(name: str, value: str, faults: list[FieldError]) -> str:
     if name == "service_account":
         return _checked_service_account(value, pointer, faults)
     value = value.strip()
-    if not 8 <= len(value) <= MAX_SECRET:
-        detail = f"must have 8 to {MAX_SECRET} characters"
+    if not 1 <= len(value) <= MAX_SECRET:
+        detail = f"must have 1 to {MAX_SECRET} characters"
         faults.append(FieldError(pointer=pointer, code="bad-length", detail=detail))
     elif not _HEADER_SAFE.fullmatch(value):
         detail = "must be printable ASCII characters without blanks"
