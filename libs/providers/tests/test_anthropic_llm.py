@@ -460,3 +460,14 @@ async def test_a_conversation_is_read_by_the_model(emulator, model):
     assert analysed.findings.summary == "A parcel is lost."
     assert analysed.usage.provider == "anthropic"
     assert set(emulator.asked[0].schema["properties"]) == set(schema_of(config)["properties"])
+
+
+async def test_an_account_is_used_alone_whatever_the_environment_says(emulator, monkeypatch):
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+        monkeypatch.setenv(name, "sk-ant-of-the-platform")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
+    tenants = make(account(emulator))
+    for name in (SONNET, OLDER):
+        assert text_of(await deltas(tenants, settings=settings(name))) == "ok"
+    assert "platform" not in str(emulator.requests)
+    await tenants.aclose()

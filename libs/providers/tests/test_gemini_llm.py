@@ -425,3 +425,19 @@ async def test_a_conversation_is_read_by_the_model(emulator, model):
     assert analysed.findings.summary == "A parcel is lost."
     assert analysed.usage.provider == "google"
     assert set(emulator.asked[0].schema["properties"]) == set(schema_of(config)["properties"])
+
+
+async def test_an_account_is_used_alone_whatever_the_environment_says(emulator, monkeypatch):
+    for name, value in (
+        ("GOOGLE_API_KEY", "AIza-of-the-platform"),
+        ("GEMINI_API_KEY", "AIza-of-the-platform"),
+        ("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:9"),
+        ("GOOGLE_GENAI_USE_VERTEXAI", "true"),
+        ("GOOGLE_GENAI_USE_ENTERPRISE", "true"),
+        ("GOOGLE_CLOUD_PROJECT", "platform"),
+    ):
+        monkeypatch.setenv(name, value)
+    tenants = make(account(emulator))
+    assert text_of(await deltas(tenants)) == "ok"
+    assert "platform" not in str(emulator.requests[0])
+    await tenants.aclose()
