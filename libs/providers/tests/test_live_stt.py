@@ -190,14 +190,15 @@ async def test_no_message_is_shorter_or_longer_than_the_vendor_takes_and_times_s
     stream = vendor.open()
     await asyncio.sleep(0.1)
     stream.push(sound(7))
-    stream.push(quiet(0.03))
+    stream.push(quiet(0.13))
     stream.flush()
-    assert (await final(stream)).audio_seconds == pytest.approx(0.53)
+    assert (await final(stream)).audio_seconds == pytest.approx(0.63)
     stream.push(sound(8))
     stream.flush()
+    assert {count for _, count in vendor.last.sends[:3]} == {4800, 1600}
     assert all(1600 <= count <= 4800 for _, count in vendor.last.sends)
     word = (await final(stream)).words[0]
-    assert (word.word, word.start_time, word.end_time) == ("8", pytest.approx(0.53), pytest.approx(1.03))
+    assert (word.word, word.start_time, word.end_time) == ("8", pytest.approx(0.63), pytest.approx(1.13))
     await stream.aclose()
 
 
@@ -341,6 +342,12 @@ async def test_only_a_moment_is_waited_for_silence_after_the_last_final_words():
     stream.flush()
     assert (await final(stream)).text == "1"
     assert now() - flushed < 0.6
+    late = Word(word="1", start_time=0.0, end_time=0.5, confidence=0.9)
+    vendor.last.say(Heard(text="1", is_final=True, words=(late,)))
+    vendor.answers = True
+    await say(stream, sound(2))
+    stream.flush()
+    assert (await final(stream)).text == "2"
     await stream.aclose()
 
 
@@ -353,6 +360,28 @@ async def test_final_words_that_reach_the_end_need_no_request():
     stream.flush()
     assert (await final(stream)).text == "1"
     assert vendor.last.finalised == []
+    await stream.aclose()
+
+
+async def test_audio_after_a_flush_waits_for_the_answer_and_words_said_again_in_it_are_nobodys():
+    vendor = Vendor()
+    vendor.answers = False
+    stream = vendor.open()
+    await say(stream, sound(1))
+    stream.pause()
+    await asyncio.sleep(0.1)
+    stream.flush()
+    sent = len(vendor.last.audio)
+    vendor.last.settle()
+    assert (await final(stream)).text == "1"
+    await say(stream, sound(2))
+    assert len(vendor.last.audio) == sent
+    vendor.last.say(Heard(text="1", is_final=True, answers_finalise=True))
+    await asyncio.sleep(0.3)
+    assert len(vendor.last.audio) == sent + len(sound(2))
+    vendor.answers = True
+    stream.flush()
+    assert (await final(stream)).text == "2"
     await stream.aclose()
 
 
@@ -496,6 +525,17 @@ async def test_a_caller_who_never_stops_is_moved_over_without_losing_a_word():
     heard = await final(stream)
     assert heard.text == " ".join(str(number) for number in range(1, 25))
     assert len(vendor.connections) >= 2
+    await stream.aclose()
+
+
+async def test_a_new_connection_does_not_wait_for_ever_for_a_silent_moment():
+    vendor = Vendor(LiveSttRules(max_age=10.0))
+    stream = vendor.open()
+    await say(stream, sound(1, 26))
+    assert len(vendor.connections) == 2
+    assert vendor.connections[0].is_closed
+    stream.flush()
+    assert (await final(stream)).text.split() == [str(number) for number in range(1, 27)]
     await stream.aclose()
 
 
