@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 from voisnap_domain.agents import AgentConfig, AgentSnapshot, Llm, Persona, Transcription, Voice
 from voisnap_domain.conversations import CallQuality, RecordingInfo, Speaker, Turn, TurnLatency, Word
-from voisnap_domain.costs import LlmUsage, SttUsage, TtsUsage, Usage
+from voisnap_domain.costs import LegKind, Usage, UsageLeg
 from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, TenantId, UserId
 from voisnap_domain.sessions import Channel, Direction, EndReason, SessionPlan
 from voisnap_domain.tenants import Environment, Owner, Tenant, TenantStatus, UsageLimits
@@ -158,10 +158,29 @@ TOPICS: tuple[Topic, ...] = (
             duration_seconds=42.5,
             reason=EndReason.USER_ENDED,
             turns=5,
-            usage=Usage(
-                llm=LlmUsage(provider="local", model="brain", input_tokens=120, output_tokens=40),
-                tts=TtsUsage(provider="local", characters=310),
-                stt=SttUsage(provider="local", audio_seconds=12.4),
+            usage=Usage.of(
+                (
+                    UsageLeg(
+                        kind=LegKind.LLM,
+                        provider="openai",
+                        model="gpt-4o",
+                        requests=2,
+                        input_tokens=1240,
+                        cached_tokens=1024,
+                        output_tokens=40,
+                    ),
+                    UsageLeg(
+                        kind=LegKind.LLM,
+                        provider="local",
+                        model="brain",
+                        requests=1,
+                        input_tokens=120,
+                        output_tokens=12,
+                        estimated=True,
+                    ),
+                    UsageLeg(kind=LegKind.TTS, provider="local", voice="heart", requests=3, characters=310),
+                    UsageLeg(kind=LegKind.STT, provider="local", requests=1, audio_seconds=12.4, session_seconds=42.5),
+                )
             ),
             quality=CallQuality(packets_received=2000),
             recording=RecordingInfo(

@@ -61,6 +61,13 @@ async def test_every_model_voice_and_account_has_a_leg_of_its_own():
     assert meter.usage.llm == LlmUsage(provider="scripted", model="demo", input_tokens=9, output_tokens=5)
 
 
+async def test_a_voice_is_paid_for_by_the_model_that_speaks_it():
+    meter, voice = CallMeter(), FakeTts()
+    voice.model = "eleven_flash_v2_5"
+    _ = [chunk async for chunk in meter.tts(voice).speak("Hello there.", VOICE)]
+    assert [(leg.model, leg.voice, leg.characters) for leg in meter.usage.legs] == [("eleven_flash_v2_5", "x", 12)]
+
+
 async def test_the_cached_part_of_the_input_and_the_open_time_of_streams_are_counted():
     now = 100.0
     meter = CallMeter(clock=lambda: now)

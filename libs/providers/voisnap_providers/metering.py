@@ -96,12 +96,13 @@ class CallMeter:
         provider: str,
         characters: int,
         *,
+        model: str | None = None,
         voice: str | None = None,
         account: str = PLATFORM_ACCOUNT,
         estimated: bool = False,
     ) -> None:
         """Count text given to a voice."""
-        tally = self._tally(LegKind.TTS, provider, None, voice, account)
+        tally = self._tally(LegKind.TTS, provider, model, voice, account)
         tally.requests += 1
         tally.characters += characters
         tally.estimated |= estimated
@@ -185,7 +186,8 @@ class MeteredLlm:
 
 
 class MeteredTts:
-    """A voice whose characters are counted once it began to speak them, or was stopped before it did."""
+    """A voice whose characters are counted once it began to speak them, or was stopped before it did. Its `model`, where it has one, is part
+    of what is paid for."""
 
     def __init__(self, voice: TextToSpeech, meter: CallMeter, account: str = PLATFORM_ACCOUNT) -> None:
         self._voice = voice
@@ -209,7 +211,12 @@ class MeteredTts:
         finally:
             if began or not ended:
                 self._meter.add_tts(
-                    self.provider, len(text), voice=voice.voice_id, account=self._account, estimated=not began
+                    self.provider,
+                    len(text),
+                    model=getattr(self._voice, "model", None),
+                    voice=voice.voice_id,
+                    account=self._account,
+                    estimated=not began,
                 )
 
     async def warm(self) -> None:

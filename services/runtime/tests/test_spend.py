@@ -6,6 +6,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 from voisnap_domain.costs import LegKind, Markup, Price, Usage, UsageLeg
+from voisnap_domain.errors import LimitReached
 from voisnap_domain.spending import SpendTerms
 from voisnap_kit.redis import Redis, RedisError
 from voisnap_runtime.spend import QUIET_SETTLEMENTS, SpendLedger
@@ -78,6 +79,20 @@ async def test_calls_of_other_processes_count_too(redis, plan):
     await there.settle()
     await here.settle()
     assert not first.may_go_on()
+
+
+async def test_a_new_session_is_refused_when_the_calls_under_way_have_spent_the_month(redis, plan):
+    book, talk = ledger(redis), Talk()
+    begin(book, plan, talk)
+    talk.costs(3.9)
+    await book.settle()
+    book.check(plan)
+    talk.costs(4.0)
+    await book.settle()
+    with pytest.raises(LimitReached) as refusal:
+        book.check(plan)
+    assert refusal.value.code == "spend-limit-reached"
+    book.check(msgspec.structs.replace(plan, spend=None))
 
 
 async def test_a_lost_answer_counts_nothing_twice_and_a_lost_server_heals(redis, plan):

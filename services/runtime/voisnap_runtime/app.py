@@ -178,7 +178,7 @@ async def open_runtime(
             store,
             bus,
             sessions,
-            check_providers=providers.check,
+            check_providers=lambda plan: _check(plan, ledger, providers),
             load_providers=providers.load,
             now=_now,
             random_bytes=os.urandom,
@@ -317,6 +317,12 @@ def _call_maker(providers: Providers, tickers: Sequence[VadTicker], ledger: Spen
         )
 
     return make
+
+
+def _check(plan: SessionPlan, ledger: SpendLedger, providers: Providers) -> None:
+    """Raises DomainError for a session that can't be paid for, or whose providers are not there."""
+    ledger.check(plan)
+    providers.check(plan)
 
 
 def _transport_maker(settings: RuntimeSettings) -> Callable[..., WebRtcTransport]:

@@ -17,6 +17,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from voisnap_domain.costs import Costs, LegKind, Usage, priced
+from voisnap_domain.errors import LimitReached
 from voisnap_domain.sessions import SessionPlan
 from voisnap_domain.spending import SpendTerms, is_used_up, month_of
 from voisnap_kit import log
@@ -51,7 +52,7 @@ class SpendGuard:
         self.id = new_id("spend")
         self.terms = terms
         self.month = month_of(plan.created_at)
-        self.purse = f"vs:spend:{{tenant:{plan.tenant_id}}}:{self.month:%Y-%m}"
+        self.purse = _tenant_purse(plan)
         self.told: Mapping[str, int] = {}
         """What Redis knows of this call, in millionths of a dollar by purse."""
         self.quiet = 0
@@ -103,6 +104,14 @@ class SpendLedger:
         guard = SpendGuard(self, plan, plan.spend, usage)
         self.watch(guard)
         return guard
+
+    def check(self, plan: SessionPlan) -> None:
+        """Raises LimitReached `spend-limit-reached` for a session whose tenant's calls, as far as they are known here, have spent its month."""
+        if plan.spend is None:
+            return
+        known = max(self.total(_tenant_purse(plan)), _micros(plan.spend.spent_usd))
+        if is_used_up(plan.spend.limit_usd, Decimal(known) / MICROS):
+            raise LimitReached("The monthly spend limit is used up.", code="spend-limit-reached")
 
     def watch(self, guard: SpendGuard) -> None:
         """Settle for this call from now on."""
@@ -156,6 +165,10 @@ class SpendLedger:
 def _run(guard: SpendGuard | None, purse: str, amount: int) -> tuple[tuple[str, ...], tuple[object, ...]]:
     baseline = _micros(guard.terms.spent_usd) if guard is not None and purse == guard.purse else 0
     return (purse,), ("" if guard is None else guard.id, amount, baseline, KEEP_SECONDS)
+
+
+def _tenant_purse(plan: SessionPlan) -> str:
+    return f"vs:spend:{{tenant:{plan.tenant_id}}}:{month_of(plan.created_at):%Y-%m}"
 
 
 def _key_purse(account: str, month: date) -> str:

@@ -73,7 +73,8 @@ class ElevenLabsTts:
     capabilities = TtsCapabilities(sample_rate=RATE, word_timings=True)
 
     def __init__(self, account: Account) -> None:
-        self._model = account.option("model", MODEL)
+        self.model = account.option("model", MODEL)
+        """What its voices are spoken with, and paid for."""
         self._client = httpx.AsyncClient(
             base_url=account.option("base_url", URL),
             headers={"xi-api-key": account.secret("api_key"), "accept-encoding": "identity"},
@@ -126,7 +127,7 @@ class ElevenLabsTts:
             "POST",
             f"/v1/text-to-speech/{quote(voice.voice_id, safe='')}/stream/with-timestamps",
             params={"output_format": f"pcm_{RATE}"},
-            json={"text": text, "model_id": self._model, "voice_settings": _settings(voice)},
+            json={"text": text, "model_id": self.model, "voice_settings": _settings(voice)},
         )
         try:
             response = await self._client.send(request, stream=True)
