@@ -68,6 +68,17 @@ async def test_settings_reach_the_wire(emulator):
     assert "language-model-name" not in other
 
 
+@pytest.mark.parametrize(
+    ("language", "sent"), [("en", "en-US"), ("es", "es-US"), ("cs", "cs-CZ"), ("nb", "no-NO"), ("en-AU", "en-AU")]
+)
+def test_a_language_alone_becomes_the_variety_that_the_vendor_has(language: str, sent: str):
+    keys = {"access_key_id": "AKID", "secret_access_key": "secret"}
+    stt = transcribe.make(Account(id="x", provider="aws", secrets=keys, options={"region": "eu-west-1"}))
+    url = stt.url(listening(language=language))
+    assert url.startswith("wss://transcribestreaming.eu-west-1.amazonaws.com:8443/stream-transcription-websocket?")
+    assert f"language-code={sent}&" in url
+
+
 async def test_punctuation_is_left_out_where_it_is_not_wanted(emulator):
     stream = recogniser(emulator).open(listening(punctuate=False))
     final = await said(stream, spoken(TEXT))

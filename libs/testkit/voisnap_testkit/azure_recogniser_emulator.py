@@ -36,7 +36,8 @@ KNOWN_OPTIONS = frozenset(
         "lidEnabled",
     }
 )
-LANGUAGES = frozenset({"en-US", "en-GB", "de-DE", "es-ES", "fr-FR", "it-IT", "pt-BR", "nl-NL"})
+LANGUAGE = re.compile(r"(?!xx)[a-z]{2,3}(-[A-Z][a-z]{3})?-[A-Z]{2}")
+"""What may be one: all real tags have this form."""
 DEFAULT_SILENCE_SECONDS = 0.5
 
 
@@ -80,7 +81,7 @@ class AzureRecogniser:
             self.violations.append(f"unknown options {sorted(unknown)}")
         if "USP" not in scope.get("subprotocols", []):
             self.violations.append("the subprotocol is not USP")
-        if options.get("language") not in LANGUAGES:
+        if not LANGUAGE.fullmatch(options.get("language", "")):
             await answer(scope, send, 400, b"Unsupported language", {})
             return
         stream = AzureStream(options=options, headers=request.headers)

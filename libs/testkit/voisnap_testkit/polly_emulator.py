@@ -35,6 +35,8 @@ VOICES: dict[str, tuple[str, tuple[str, ...]]] = {
     "Lucia": ("es-ES", (GENERATIVE, NEURAL, "standard")),
     "Tiffany": ("en-US", (GENERATIVE,)),
 }
+OTHER = ("en-US", (NEURAL, "standard"))
+"""What is told of the voices that botocore knows and this table does not."""
 _STATUS_CODES = {
     429: "ThrottlingException",
     403: "AccessDeniedException",
@@ -155,9 +157,7 @@ def _parsed(request: HttpRequest) -> dict[str, Any]:
 
 
 def _judge_voice(body: dict[str, Any]) -> None:
-    if body["VoiceId"] not in VOICES:
-        raise PollyFault("ValidationException", f"Invalid VoiceId {body['VoiceId']}")
-    _, engines = VOICES[body["VoiceId"]]
+    _, engines = VOICES.get(body["VoiceId"], OTHER)
     engine = body.get("Engine", "standard")
     if engine not in engines:
         text = f"This voice does not support the selected engine: {engine}"

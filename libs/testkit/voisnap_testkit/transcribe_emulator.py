@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 from botocore.eventstream import EventStreamBuffer, ParserError
+from botocore.session import get_session
 from voisnap_media.pcm import Pcm
 
 from .emulated_faults import CutAfter, FailedAfter, Faults, NeverFinal, Refused
@@ -22,7 +23,7 @@ from .local_server import HttpRequest, answer
 PATH = "/stream-transcription-websocket"
 SILENCE_SECONDS = 0.7
 MAX_AUDIO_BYTES = 32_000
-LANGUAGES = frozenset({"en-US", "en-GB", "en-AU", "de-DE", "es-US", "es-ES", "fr-FR", "it-IT", "pt-BR", "ja-JP"})
+LANGUAGES = frozenset(get_session().get_service_model("transcribe").shape_for("LanguageCode").enum)
 SETTINGS: Mapping[str, frozenset[str] | None] = {
     "language-code": LANGUAGES,
     "media-encoding": frozenset({"pcm"}),

@@ -26,6 +26,7 @@ from voisnap_providers.errors import ProviderError, ProviderTimeout
 from voisnap_providers.live_stt import Heard, LiveSttRules, LiveSttStream
 from voisnap_providers.ports.stt import SttCapabilities
 from voisnap_providers.vendors.silence_finals import SilenceFinals
+from voisnap_providers.vendors.varieties import variety
 
 from .event_stream import audio_event
 from .faults import PROVIDER, refused
@@ -52,23 +53,8 @@ RULES = LiveSttRules(
     finalise_timeout=2.0,
     connect_timeout=OPEN_SECONDS,
 )
-LANGUAGES = {
-    "ar": "ar-SA",
-    "de": "de-DE",
-    "en": "en-US",
-    "es": "es-US",
-    "fr": "fr-FR",
-    "hi": "hi-IN",
-    "it": "it-IT",
-    "ja": "ja-JP",
-    "ko": "ko-KR",
-    "nl": "nl-NL",
-    "pl": "pl-PL",
-    "pt": "pt-BR",
-    "sv": "sv-SE",
-    "zh": "zh-CN",
-}
-"""The variety that is meant by a language alone."""
+LANGUAGES = {"es": "es-US", "fil": "tl-PH", "nb": "no-NO"}
+"""Where it means another variety than most."""
 ORDINARY_MODELS = frozenset({"", "default", "standard", "streaming", "transcribe", "general", "transcribe-streaming"})
 """Names of the model that everybody gets; others are custom language models of the account."""
 
@@ -106,7 +92,7 @@ class TranscribeStt:
     def url(self, settings: Transcription) -> str:
         """Where a stream is opened, signed, good for a minute."""
         query = {
-            "language-code": LANGUAGES.get(settings.language, settings.language),
+            "language-code": variety(settings.language, LANGUAGES),
             "media-encoding": "pcm",
             "sample-rate": "16000",
             "enable-partial-results-stabilization": "true",

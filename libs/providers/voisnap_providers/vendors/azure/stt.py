@@ -20,6 +20,7 @@ from voisnap_providers.errors import ProviderAuthError, ProviderError, ProviderU
 from voisnap_providers.live_stt import Heard, LiveSttRules, LiveSttStream
 from voisnap_providers.ports.stt import SttCapabilities
 from voisnap_providers.vendors.silence_finals import SilenceFinals
+from voisnap_providers.vendors.varieties import variety
 
 log = structlog.get_logger()
 
@@ -45,23 +46,8 @@ RULES = LiveSttRules(
     finalise_timeout=2.0,
     connect_timeout=START_SECONDS,
 )
-LANGUAGES = {
-    "ar": "ar-SA",
-    "de": "de-DE",
-    "en": "en-US",
-    "es": "es-ES",
-    "fr": "fr-FR",
-    "hi": "hi-IN",
-    "it": "it-IT",
-    "ja": "ja-JP",
-    "ko": "ko-KR",
-    "nl": "nl-NL",
-    "pl": "pl-PL",
-    "pt": "pt-BR",
-    "sv": "sv-SE",
-    "zh": "zh-CN",
-}
-"""The variety that is meant by a language alone."""
+LANGUAGES = {"no": "nb-NO", "tl": "fil-PH"}
+"""Where it means another variety than most."""
 
 _CUSTOM_MODEL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _KEY_REFUSED = {speechsdk.CancellationErrorCode.AuthenticationFailure, speechsdk.CancellationErrorCode.Forbidden}
@@ -102,7 +88,7 @@ class AzureStt:
         # an address and a region exclude each other
         place: dict[str, Any] = {"host": self._address} if self._address else {"region": self._region}
         config = speechsdk.SpeechConfig(subscription=self._key, **place)
-        config.speech_recognition_language = LANGUAGES.get(settings.language, settings.language)
+        config.speech_recognition_language = variety(settings.language, LANGUAGES)
         config.output_format = speechsdk.OutputFormat.Detailed
         config.request_word_level_timestamps()
         is_masked = settings.profanity_filter
