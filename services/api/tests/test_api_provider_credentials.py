@@ -6,6 +6,8 @@ import logging
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from voisnap_api.auth.scopes import Role
 from voisnap_api.provider_credentials.reconcilers import stale_seals
 from voisnap_domain.ids import TenantId
@@ -28,7 +30,9 @@ SERVICE_ACCOUNT = {
     "type": "service_account",
     "project_id": "acme-voice",
     "private_key_id": "0123456789abcdef",
-    "private_key": "-----BEGIN PRIVATE KEY-----\nMIIsecret\n-----END PRIVATE KEY-----\n",
+    "private_key": rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    .private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    .decode(),
     "client_email": "bot@acme-voice.iam.gserviceaccount.com",
     "client_id": "1",
     "auth_uri": "https://accounts.google.com/o/oauth2/auth",
@@ -116,6 +120,10 @@ WRONG = [
     ),
     (
         {"provider": "google", "secrets": {"serviceAccount": json.dumps(SERVICE_ACCOUNT | {"type": "external_account"})}},
+        ["/secrets/serviceAccount"],
+    ),
+    (
+        {"provider": "google", "secrets": {"serviceAccount": json.dumps(SERVICE_ACCOUNT | {"private_key": "-----BEGIN PRIVATE KEY-----"})}},
         ["/secrets/serviceAccount"],
     ),
     ({"provider": "openai_compatible"}, ["/options/baseUrl"]),

@@ -1,5 +1,6 @@
 """Who reads a conversation: the agent's own language model where it can be asked, else the analyst of this machine."""
 
+import asyncio
 import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from voisnap_providers.errors import ProviderError, ProviderUnconfigured
 from voisnap_providers.ports.analysis import Analysed, Analyst
 from voisnap_providers.registry import Registry
 from voisnap_providers.tenant_accounts import TenantAccounts
+from voisnap_providers.vendors import factories
 
 _log = log.get(__name__)
 
@@ -70,6 +72,7 @@ class Analysts:
         warnings: tuple[str, ...] = ()
         try:
             own = self._accounts.opened(credentials, tenant_id=caller.tenant_id, environment=caller.environment)
+            await asyncio.to_thread(factories.load, [("llm", llm.provider.value)])  # costs nothing the second time
             return await self._registry.llm_analyst(llm, own).analyse(dialogue)
         except CannotOpen:
             _log.error("analysis.credential_unreadable", provider=llm.provider.value)

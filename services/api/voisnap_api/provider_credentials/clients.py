@@ -13,6 +13,7 @@ from voisnap_providers.errors import ProviderAuthError, ProviderError, ProviderU
 from voisnap_providers.ports.llm import LlmRequest, Message, Role
 from voisnap_providers.registry import Registry
 from voisnap_providers.tenant_accounts import TenantAccounts
+from voisnap_providers.vendors import factories
 
 from voisnap_api.catalogue.usecases import smallest_of
 
@@ -51,10 +52,10 @@ class Prober:
         opened = self._accounts.opened(
             (credential.as_sealed,), tenant_id=credential.tenant_id, environment=credential.environment
         )
+        kinds = _kinds(credential)
         async with self._room, self._registry() as registry:
-            probes = await asyncio.gather(
-                *(self._probe(registry, kind, credential, opened) for kind in _kinds(credential))
-            )
+            await asyncio.to_thread(factories.load, [(kind, credential.provider) for kind in kinds])
+            probes = await asyncio.gather(*(self._probe(registry, kind, credential, opened) for kind in kinds))
         outcomes = {probe.outcome for probe in probes}
         outcome = next((one for one in _WORST_FIRST if one in outcomes), ProbeOutcome.NOT_TESTED)
         return CredentialTest(at=self._clock(), outcome=outcome, probes=tuple(probes))

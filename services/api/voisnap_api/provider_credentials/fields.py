@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from voisnap_domain.agent_rules import camel
 from voisnap_domain.endpoints import endpoint_fault
 from voisnap_domain.errors import FieldError
@@ -131,8 +134,10 @@ def _checked_service_account(value: str, pointer: str, faults: list[FieldError])
         return fault("must be the key file of a service account (its type is another one)")
     if account.token_uri != _GOOGLES_TOKENS:
         return fault(f"its token_uri must be {_GOOGLES_TOKENS}")
-    if "PRIVATE KEY" not in account.private_key or not account.client_email.endswith(".gserviceaccount.com"):
+    if not account.client_email.endswith(".gserviceaccount.com"):
         return fault("must be the key file of a service account of Google's")
+    if not _is_signing_key(account.private_key):
+        return fault("its private_key is no RSA key in PEM")
     return msgspec.json.encode(account).decode()
 
 
@@ -164,6 +169,14 @@ def _missing(provider: str, secrets: Mapping[str, str], options: Mapping[str, st
 
 def _required(pointer: str) -> FieldError:
     return FieldError(pointer=pointer, code="required", detail=f"{pointer.rpartition('/')[2]} is required.")
+
+
+def _is_signing_key(pem: str) -> bool:
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return isinstance(key, RSAPrivateKey)
 
 
 def _key_id(service_account: str) -> str:
