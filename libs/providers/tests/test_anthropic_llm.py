@@ -471,3 +471,20 @@ async def test_an_account_is_used_alone_whatever_the_environment_says(emulator, 
         assert text_of(await deltas(tenants, settings=settings(name))) == "ok"
     assert "platform" not in str(emulator.requests)
     await tenants.aclose()
+
+
+async def test_what_a_model_turns_out_not_to_take_is_left_out_from_then_on(emulator, model):
+    refused = Failure(400, None, '"thinking.type.disabled" is not supported for this model.')
+    emulator.script(refused, "Hello.", "Again.", refused)
+    assert text_of(await deltas(model, settings=settings(HAIKU, max_tokens=100))) == "Hello."
+    assert text_of(await deltas(model, settings=settings(HAIKU, max_tokens=100))) == "Again."
+    assert [("thinking" in seen.body, seen.body["max_tokens"]) for seen in emulator.requests] == [
+        (True, 100),
+        (False, 2148),
+        (False, 2148),
+    ]
+    with pytest.raises(ProviderError, match="does not take thinking"):
+        await deltas(model, settings=settings(HAIKU))
+    emulator.script(Failure(400, None, "`temperature` is deprecated for this model."), {"city": "Rome"})
+    assert json.loads((await model.complete(structured(OLDER))).text) == {"city": "Rome"}
+    assert emulator.requests[-1].headers["anthropic-version"] == NEW

@@ -441,3 +441,18 @@ async def test_an_account_is_used_alone_whatever_the_environment_says(emulator, 
     assert text_of(await deltas(tenants)) == "ok"
     assert "platform" not in str(emulator.requests[0])
     await tenants.aclose()
+
+
+async def test_what_a_model_turns_out_not_to_take_is_left_out_from_then_on(emulator, model):
+    level = Failure(400, None, "Thinking level is not supported for this model.")
+    penalty = Failure(400, None, "Penalty is not enabled for models/gemini-3.8-flash")
+    asked = settings(NEWEST, frequency_penalty=0.5, max_tokens=100)
+    emulator.script(level, penalty, "Hello.", "Again.", level)
+    assert text_of(await deltas(model, settings=asked)) == "Hello."
+    assert config_of(emulator) == {"temperature": 0.7, "topP": 1.0, "maxOutputTokens": 1124}
+    assert text_of(await deltas(model, settings=asked)) == "Again."
+    assert len(emulator.requests) == 4
+    with pytest.raises(ProviderError, match="does not take thinking"):
+        await deltas(model, settings=asked)
+    await deltas(model)
+    assert "thinkingConfig" in config_of(emulator), "another model is another matter"

@@ -1,7 +1,7 @@
 """Claude, by Anthropic's own library."""
 
 import logging
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,6 +30,7 @@ from voisnap_providers.ports.llm import (
 from voisnap_providers.vendors.alternation import alternation_for, alternation_of
 from voisnap_providers.vendors.retry_after import seconds_of
 from voisnap_providers.vendors.sdk_http import TooLong, bounded_client
+from voisnap_providers.vendors.untaken import NotTakenError, Untaken
 
 from . import wire
 
@@ -61,14 +62,18 @@ class AnthropicLlm:
     def __init__(self, key: str, url: str = URL) -> None:
         self._key = key
         self._url = url
+        self._untaken = Untaken()
         self._http = bounded_client()
         self._client = AsyncAnthropic(api_key=key, base_url=url, max_retries=0, http_client=self._http)
 
     async def answer(self, request: LlmRequest) -> AsyncGenerator[LlmDelta]:
         """The reply as it is made. Closing the generator closes the response, which stops the model."""
-        body = wire.body_of(alternation_for(request), request.settings, tools=request.tools, cached=True)
-        with _translated():
-            stream: Any = await self._client.messages.create(**body, **self._extras(request.settings), stream=True)
+        dialogue = alternation_for(request)
+
+        def body(without: Set[str]) -> dict[str, Any]:
+            return wire.body_of(dialogue, request.settings, tools=request.tools, cached=True, without=without)
+
+        stream = await self._created(body, request.settings, stream=True)
         reply = _Reply(request.settings.model)
         try:
             with _translated():  # the library checks no event: a broken one fails where it is read
@@ -104,19 +109,42 @@ class AnthropicLlm:
         await self._client.close()
 
     async def _completed(self, messages: Sequence[Message], settings: Llm, output: dict[str, Any]) -> StructuredReply:
-        body = wire.body_of(alternation_of(messages), settings, cached=False)
-        body["output_config"] = {**body.get("output_config", {}), **output}
-        with _translated(asked_schema=bool(output)):
-            message: Any = await self._client.messages.create(**body, **self._extras(settings), stream=False)
+        dialogue = alternation_of(messages)
+
+        def body(without: Set[str]) -> dict[str, Any]:
+            made = wire.body_of(dialogue, settings, cached=False, without=without)
+            output_config = {**made.get("output_config", {}), **output}
+            return made | ({"output_config": output_config} if output_config else {})
+
+        message = await self._created(body, settings, stream=False, asked_schema=bool(output))
+        with _translated():
             text = "".join(block.text for block in message.content if block.type == "text")
             counted = wire.used(message.usage)
         if message.stop_reason == "refusal":
             raise _refused()
         return StructuredReply(text=text, used=counted)
 
-    def _extras(self, settings: Llm) -> dict[str, Any]:
+    async def _created(
+        self,
+        body: Callable[[Set[str]], dict[str, Any]],
+        settings: Llm,
+        *,
+        stream: bool,
+        asked_schema: bool = False,
+    ) -> Any:
+        """The answer to a request, without the parts that its model turns out not to take."""
+        while True:
+            without = self._untaken.of(settings.model)
+            extras = self._extras(settings, without)
+            try:
+                with _translated(asked_schema=asked_schema):
+                    return await self._client.messages.create(**body(without), **extras, stream=stream)
+            except NotTakenError as refusal:
+                self._untaken.learn(settings.model, refusal)
+
+    def _extras(self, settings: Llm, without: Set[str]) -> dict[str, Any]:
         """A temperature needs the older version of the API, and goes with that version's header for the key."""
-        sampling = wire.sampling_of(settings)
+        sampling = wire.sampling_of(settings, without)
         if not sampling:
             return {}
         headers = {"anthropic-version": wire.SAMPLING_VERSION, "x-api-key": self._key, "Authorization": Omit()}
@@ -245,6 +273,9 @@ def _status_error(error: anthropic.APIStatusError, *, asked_schema: bool) -> Pro
     fault, status = error.type or "", error.status_code
     if fault == "authentication_error" or status == 401:
         return ProviderAuthError("anthropic refused the key.", provider=PROVIDER, kind=wire.KIND)
+    part = wire.refused_part(error.api_message or "") if status == 400 else None
+    if part is not None:
+        return NotTakenError(part, provider=PROVIDER)
     if asked_schema and status == 400 and _is_about_schema(error.api_message or ""):
         return _NoSchema()
     retryable = fault in _PASSING or (

@@ -5,7 +5,7 @@ Facts: Claude platform documentation, "Messages", "Tool use", "Prompt caching", 
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +23,10 @@ MAX_TEMPERATURE = 1.0
 DEFAULT_TEMPERATURE = Llm.__struct_defaults__[0]
 CACHED: Mapping[str, Any] = {"type": "ephemeral"}
 
+THINKING, EFFORT, SAMPLING = "thinking", "effort", "sampling"
+"""Parts of a request that not every model takes."""
+_REFUSALS = {THINKING: ("thinking.type",), EFFORT: ("effort",), SAMPLING: ("temperature", "top_p")}
+
 _BOUNDS = (
     "minimum",
     "maximum",
@@ -36,12 +40,22 @@ _BOUNDS = (
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9_-]")
 
 
-def body_of(dialogue: Alternation, settings: Llm, *, tools: Sequence[ToolSpec] = (), cached: bool) -> dict[str, Any]:
-    """The request without `stream`. `cached`: the beginning (tools, then the prompt) is kept by the vendor for the next request of the call."""
+def body_of(
+    dialogue: Alternation,
+    settings: Llm,
+    *,
+    tools: Sequence[ToolSpec] = (),
+    cached: bool,
+    without: Set[str] = frozenset(),
+) -> dict[str, Any]:
+    """The request but for `stream` and the sampling. `cached`: the beginning (tools, then the prompt) is kept by the vendor for the next
+    request of the call. The parts in `without` are left out."""
     traits = traits_of(settings.model)
+    thinking = traits.thinking if THINKING not in without else None
+    thinks = traits.has_low_effort or THINKING in without
     body: dict[str, Any] = {
         "model": settings.model,
-        "max_tokens": settings.max_tokens + (THINKING_TOKENS if traits.has_low_effort else 0),
+        "max_tokens": settings.max_tokens + (THINKING_TOKENS if thinks else 0),
         "messages": [_message(exchange, settings.model) for exchange in dialogue.exchanges],
     }
     if system := _system(dialogue, cached=cached):
@@ -50,23 +64,28 @@ def body_of(dialogue: Alternation, settings: Llm, *, tools: Sequence[ToolSpec] =
         body["tools"] = [_tool(tool) for tool in tools]
         if cached and not dialogue.prompt:
             body["tools"][-1]["cache_control"] = CACHED
-    if traits.thinking is not None:
-        body["thinking"] = traits.thinking
-    if traits.has_low_effort:
+    if thinking is not None:
+        body["thinking"] = thinking
+    if traits.has_low_effort and EFFORT not in without:
         body["output_config"] = {"effort": "low"}
     return body
 
 
-def sampling_of(settings: Llm) -> dict[str, float]:
+def sampling_of(settings: Llm, without: Set[str] = frozenset()) -> dict[str, float]:
     """Temperature or top_p, never both: Claude 4.1 and later refuse them together. A top_p counts where the temperature is the default one.
 
     Anthropic's temperature ends at 1, where the seed's ends at 2: what is above is 1. Scaling it would make every usual value colder.
     """
-    if not traits_of(settings.model).takes_sampling:
+    if SAMPLING in without or not traits_of(settings.model).takes_sampling:
         return {}
     if settings.top_p < 1.0 and settings.temperature == DEFAULT_TEMPERATURE:
         return {"top_p": settings.top_p}
     return {"temperature": min(settings.temperature, MAX_TEMPERATURE)}
+
+
+def refused_part(message: str) -> str | None:
+    """Which part of a request the vendor's words refuse, if one that can be left out."""
+    return next((part for part, words in _REFUSALS.items() if any(word in message for word in words)), None)
 
 
 def output_format(schema: Mapping[str, Any]) -> dict[str, Any]:

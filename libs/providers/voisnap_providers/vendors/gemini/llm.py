@@ -2,9 +2,9 @@
 
 import logging
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Set
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import httpx2
@@ -26,6 +26,7 @@ from voisnap_providers.ports.llm import (
 from voisnap_providers.vendors.alternation import alternation_for, alternation_of
 from voisnap_providers.vendors.retry_after import seconds_of
 from voisnap_providers.vendors.sdk_http import READ_SECONDS, TooLong, bounded_client, noting_responses, tls
+from voisnap_providers.vendors.untaken import NotTakenError, Untaken
 
 from . import wire
 
@@ -33,6 +34,7 @@ PROVIDER = "google"
 URL = "https://generativelanguage.googleapis.com"
 WARM_SECONDS = 5.0
 
+_T = TypeVar("_T")
 _PLACEHOLDER = "-"
 """The library wants some contents; those of the body take their place."""
 
@@ -56,6 +58,7 @@ class GeminiLlm:
 
     def __init__(self, key: str, url: str = URL) -> None:
         self._url = url
+        self._untaken = Untaken()
         self._http = bounded_client()
         options = types.HttpOptions(
             base_url=url,
@@ -68,18 +71,11 @@ class GeminiLlm:
 
     async def answer(self, request: LlmRequest) -> AsyncGenerator[LlmDelta]:
         """The reply as it is made. Closing the generator closes the response, which stops the model."""
-        body = wire.body_of(alternation_for(request), request.settings, tools=request.tools)
         reply = _Reply()
         responses: list[httpx2.Response] = []
         try:
+            chunks, chunk = await self._begun(request, responses)
             with _translated():
-                with noting_responses(responses):
-                    chunks: Any = await self._models.generate_content_stream(
-                        model=request.settings.model,
-                        contents=_PLACEHOLDER,
-                        config=_sending(body),
-                    )
-                    chunk = await anext(chunks, None)
                 while chunk is not None:
                     for delta in reply.deltas_of(chunk):
                         yield delta
@@ -95,13 +91,18 @@ class GeminiLlm:
 
     async def complete(self, request: StructuredRequest) -> StructuredReply:
         """An answer by a schema."""
-        body = wire.body_of(alternation_of(request.messages), request.settings, schema=request.schema)
-        with _translated():
+        dialogue = alternation_of(request.messages)
+
+        async def asked(without: Set[str]) -> tuple[str, _Reply]:
+            body = wire.body_of(dialogue, request.settings, schema=request.schema, without=without)
             response = await self._models.generate_content(
                 model=request.settings.model, contents=_PLACEHOLDER, config=_sending(body)
             )
-        reply = _Reply()
-        text = "".join(delta.text for delta in reply.deltas_of(response) if isinstance(delta, TextDelta))
+            reply = _Reply()
+            said = [delta.text for delta in reply.deltas_of(response) if isinstance(delta, TextDelta)]
+            return "".join(said), reply
+
+        text, reply = await self._taken(request.settings.model, asked)
         if not reply.is_whole:
             raise _error("The answer is empty.", retryable=True)
         return StructuredReply(text=text, used=reply.used)
@@ -116,6 +117,29 @@ class GeminiLlm:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+    async def _begun(self, request: LlmRequest, responses: list[httpx2.Response]) -> tuple[Any, Any]:
+        """The chunks of a reply, and the first of them, with which the library sends the request."""
+        dialogue = alternation_for(request)
+
+        async def asked(without: Set[str]) -> tuple[Any, Any]:
+            body = wire.body_of(dialogue, request.settings, tools=request.tools, without=without)
+            with noting_responses(responses):
+                chunks: Any = await self._models.generate_content_stream(
+                    model=request.settings.model, contents=_PLACEHOLDER, config=_sending(body)
+                )
+                return chunks, await anext(chunks, None)
+
+        return await self._taken(request.settings.model, asked)
+
+    async def _taken(self, model: str, asked: Callable[[Set[str]], Awaitable[_T]]) -> _T:
+        """What `asked` gives, without the parts that the model turns out not to take."""
+        while True:
+            try:
+                with _translated():
+                    return await asked(self._untaken.of(model))
+            except NotTakenError as refusal:
+                self._untaken.learn(model, refusal)
 
 
 def _sending(body: dict[str, Any]) -> types.GenerateContentConfig:
@@ -193,6 +217,9 @@ def _status_error(error: errors.APIError) -> ProviderError:
     details = _details(error)
     if code in (401, 403) or any(detail.get("reason") == "API_KEY_INVALID" for detail in details):
         return ProviderAuthError("google refused the key.", provider=PROVIDER, kind=wire.KIND)
+    part = wire.refused_part(error.message or "") if code == 400 else None
+    if part is not None:
+        return NotTakenError(part, provider=PROVIDER)
     retryable = code in (408, 409, 429, 499) or code >= 500
     return _error(f"google failed: {status} (status {code}).", retryable=retryable, retry_after=_wait(error, details))
 

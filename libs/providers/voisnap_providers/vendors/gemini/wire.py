@@ -7,7 +7,7 @@ reference of `generateContent` (finish reasons, usage metadata, errors by google
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from google.genai import types
@@ -28,6 +28,10 @@ MISHAPS = frozenset(
 )
 """Endings that another try may not have. Every other one is a refusal."""
 
+THINKING, PENALTIES = "thinking", "penalties"
+"""Parts of a request that not every model takes."""
+_REFUSALS = {THINKING: ("thinking",), PENALTIES: ("penalty",)}
+
 _SIGNED = "gemini:"
 _VERSION = re.compile(r"(?:models/)?gemini-(?P<major>\d+)(?:\.(?P<minor>\d+))?-?(?P<rest>.*)")
 _ALIAS = re.compile(r"(?:models/)?gemini-[a-z-]+-latest$")
@@ -40,20 +44,22 @@ def body_of(
     *,
     tools: Sequence[ToolSpec] = (),
     schema: Mapping[str, Any] | None = None,
+    without: Set[str] = frozenset(),
 ) -> dict[str, Any]:
-    """The request. Penalties are sent where an agent has some: not every model takes them. With a `schema` the answer is held to it."""
+    """The request. Penalties are sent where an agent has some: not every model takes them. With a `schema` the answer is held to it. The
+    parts in `without` are left out."""
     thinking = thinking_of(settings.model)
-    thinks = bool(thinking) and thinking.get("thinkingBudget") != 0
+    thinks = THINKING in without or (bool(thinking) and thinking.get("thinkingBudget") != 0)
     config: dict[str, Any] = {
         "temperature": settings.temperature,
         "topP": settings.top_p,
         "maxOutputTokens": settings.max_tokens + (THINKING_TOKENS if thinks else 0),
     }
-    if settings.frequency_penalty:
+    if settings.frequency_penalty and PENALTIES not in without:
         config["frequencyPenalty"] = settings.frequency_penalty
-    if settings.presence_penalty:
+    if settings.presence_penalty and PENALTIES not in without:
         config["presencePenalty"] = settings.presence_penalty
-    if thinking:
+    if thinking and THINKING not in without:
         config["thinkingConfig"] = thinking
     if schema is not None:
         config |= {"responseMimeType": "application/json", "responseJsonSchema": schema}
@@ -67,6 +73,11 @@ def body_of(
     if tools:
         body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in tools]}]
     return body
+
+
+def refused_part(message: str) -> str | None:
+    """Which part of a request the vendor's words refuse, if one that can be left out."""
+    return next((part for part, words in _REFUSALS.items() if any(word in message.lower() for word in words)), None)
 
 
 def thinking_of(model: str) -> dict[str, Any] | None:
