@@ -226,7 +226,7 @@ class _Session:
         return await self._meets_no_fault()
 
     async def _take_audio(self, data: bytes) -> None:
-        if data.startswith(b"{") or len(data) % 2:
+        if (data.startswith(b'{"') and data.endswith(b"}")) or len(data) % 2:
             self.violation(f"{len(data)} bytes that are no samples")
         self.audio = np.concatenate([self.audio, np.frombuffer(data[: len(data) // 2 * 2], np.int16)])
         self.stream.audio_seconds = len(self.audio) / RATE

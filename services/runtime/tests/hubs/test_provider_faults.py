@@ -8,6 +8,8 @@ from voisnap_domain.ids import SessionId
 from voisnap_domain.sessions import Channel
 from voisnap_providers.errors import ProviderError, ProviderTimeout
 from voisnap_providers.ports.llm import LlmCapabilities, TextDelta
+from voisnap_providers.resilience import Link, Policy, ResilientLlm
+from voisnap_providers.resilient_stt import ResilientStt
 from voisnap_runtime.pipeline.call import Call
 from voisnap_testkit.fakes_speech import FakeStt, FakeTts
 
@@ -73,9 +75,20 @@ def provide(house):
     return use
 
 
-async def test_a_recogniser_that_cannot_be_reopened_ends_the_call(house, voice, provide, monkeypatch):
+def chained(stt=None, llm=None):
+    """Chains of which nobody works."""
+    made = {}
+    if stt is not None:
+        made["stt"] = ResilientStt((Link(stt), Link(Deafness())), random=lambda: 0.5)
+    if llm is not None:
+        made["llm"] = ResilientLlm((Link(llm), Link(Silence())), policy=Policy(backoff=0), random=lambda: 0.5)
+    return made
+
+
+@pytest.mark.parametrize("made", [dict, chained], ids=["alone", "in a chain"])
+async def test_a_recogniser_that_cannot_be_reopened_ends_the_call(house, voice, provide, monkeypatch, made):
     monkeypatch.setattr("voisnap_runtime.pipeline.hearing.BACKOFF_SECONDS", (0.0, 0.0))
-    provide(stt=Deafness(), llm=Silence())
+    provide(**made(stt=Deafness(), llm=Silence()))
     async with voice() as client:
         await client.until("SessionStarted")
         live = house.sessions.get(SessionId("call_1"))
@@ -88,9 +101,9 @@ async def test_a_recogniser_that_cannot_be_reopened_ends_the_call(house, voice, 
     assert house.store.tenants["ten_1"] == {}
 
 
-async def test_a_language_model_that_fails_is_told_and_the_call_goes_on(house, voice, provide):
-    llm = Silence()
-    provide(stt=FakeStt(), llm=llm)
+@pytest.mark.parametrize("made", [dict, chained], ids=["alone", "in a chain"])
+async def test_a_language_model_that_fails_is_told_and_the_call_goes_on(house, voice, provide, made):
+    provide(stt=FakeStt(), **made(llm=Silence()))
     async with voice() as client:
         await client.until("SessionStarted")
         await house.sessions.get(SessionId("call_1")).begun()
