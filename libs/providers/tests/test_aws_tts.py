@@ -5,12 +5,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 from voisnap_domain.agents import Voice, VoiceProvider
+from voisnap_media.pcm import Pcm
+from voisnap_media.resample import resample
 from voisnap_providers.accounts import Account
 from voisnap_providers.errors import ProviderAuthError, ProviderError
 from voisnap_providers.ports.tts import SpeechChunk
 from voisnap_providers.vendors.aws import tts as polly
 from voisnap_testkit.aws_emulator import AwsEmulator
-from voisnap_testkit.emulated_faults import CutAfter, Fault, NoSound, Refused
+from voisnap_testkit.emulated_faults import CutAfter, Fault, NoSound, Refused, SlowStart
+from voisnap_testkit.emulated_voice import LocalVoice
 
 pytestmark = pytest.mark.conformance
 
@@ -151,3 +154,27 @@ async def test_words_are_estimated_when_their_times_are_late(emulator, tts, monk
     chunks = await spoken(tts, TEXT, voice())
     assert " ".join(chunk.text for chunk in chunks) == TEXT
     assert all(word.end > word.start for chunk in chunks for word in chunk.words)
+
+
+async def test_an_interrupted_sentence_ends_at_the_vendor_too(emulator, tts):
+    await tts.warm()
+    emulator.asked.clear()
+    emulator.plan(SlowStart(60))
+    waiting = asyncio.ensure_future(spoken(tts, "A sentence nobody wants any more.", voice("Joanna:generative")))
+    async with asyncio.timeout(5):
+        await emulator.asked.wait()
+        waiting.cancel()
+        await emulator.hung_up.wait()
+    assert await spoken(tts, "Again.", voice())
+
+
+async def test_real_speech_comes_with_its_words(registry, hibari):
+    async with AwsEmulator(voice=LocalVoice(hibari)) as emulator:
+        tts = polly.make(account(emulator))
+        text = "Your appointment is on Friday. Can I help you with anything else?"
+        chunks = await spoken(tts, text, voice())
+        sound = Pcm.concat([chunk.audio for chunk in chunks])
+        heard = registry.part("moonshine")(resample(sound, 16000).as_float32()).text
+        assert heard.startswith(text.rstrip("?"))
+        assert " ".join(word.word for chunk in chunks for word in chunk.words) == text
+        await tts.aclose()

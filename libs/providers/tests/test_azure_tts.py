@@ -1,15 +1,19 @@
 """Azure's voices, against the emulator that reads their SSML."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from voisnap_domain.agents import Voice, VoiceProvider
+from voisnap_media.pcm import Pcm
+from voisnap_media.resample import resample
 from voisnap_providers.accounts import Account
 from voisnap_providers.errors import ProviderAuthError, ProviderError, ProviderUnconfigured
 from voisnap_providers.ports.tts import SpeechChunk
 from voisnap_providers.vendors.azure import tts as azure
 from voisnap_testkit.azure_emulator import AzureEmulator
-from voisnap_testkit.emulated_faults import CutAfter, Fault, NoSound, Refused
+from voisnap_testkit.emulated_faults import CutAfter, Fault, NoSound, Refused, SlowStart
+from voisnap_testkit.emulated_voice import LocalVoice
 
 pytestmark = pytest.mark.conformance
 
@@ -105,3 +109,27 @@ async def test_a_refused_key_is_told_as_such(emulator):
 def test_without_a_region_nothing_is_set_up():
     with pytest.raises(ProviderUnconfigured, match="AZURE_SPEECH_REGION"):
         azure.make(Account(id="x", provider="azure", secrets={"key": "k"}))
+
+
+async def test_an_interrupted_sentence_ends_at_the_vendor_too(emulator, tts):
+    await tts.warm()
+    emulator.asked.clear()
+    emulator.plan(SlowStart(60))
+    waiting = asyncio.ensure_future(spoken(tts, "A sentence nobody wants any more.", voice()))
+    async with asyncio.timeout(5):
+        await emulator.asked.wait()
+        waiting.cancel()
+        await emulator.hung_up.wait()
+    assert await spoken(tts, "Again.", voice())
+
+
+async def test_real_speech_comes_with_its_words(registry, hibari):
+    async with AzureEmulator(voice=LocalVoice(hibari)) as emulator:
+        tts = azure.make(Account(id="x", provider="azure", secrets=emulator.secrets, options=emulator.options))
+        text = "Your appointment is on Friday. Can I help you with anything else?"
+        chunks = await spoken(tts, text, voice())
+        sound = Pcm.concat([chunk.audio for chunk in chunks])
+        heard = registry.part("moonshine")(resample(sound, 16000).as_float32()).text
+        assert heard.startswith(text.rstrip("?"))
+        assert " ".join(word.word for chunk in chunks for word in chunk.words) == text
+        await tts.aclose()

@@ -8,6 +8,7 @@ async with AwsEmulator() as emulator:
 python -m voisnap_testkit.aws_emulator --port 4020
 """
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Self
@@ -18,7 +19,7 @@ from .emulated_segments import WordsOf
 from .emulated_voice import EmulatedVoice, ToneVoice
 from .emulated_words import HiddenWords
 from .emulator_process import control, run_emulator
-from .local_server import read_request, served
+from .local_server import hung_up, read_request, served
 from .polly_emulator import PollyEmulator, PollyFault, refuse
 from .transcribe_emulator import PATH, TranscribeEmulator
 
@@ -39,6 +40,10 @@ class AwsEmulator:
         self.faults = Faults()
         self.polly = PollyEmulator(voice or ToneVoice(), self.faults)
         self.transcribe = TranscribeEmulator(recogniser or HiddenWords(), self.faults, idle_seconds=idle_seconds)
+        self.asked = asyncio.Event()
+        """Speech was asked for."""
+        self.hung_up = asyncio.Event()
+        """A client left before its speech was there."""
         self.url = ""
         self._port = port
         self._stack = AsyncExitStack()
@@ -93,7 +98,9 @@ class AwsEmulator:
         else:
             denied = self.access.denied(request, "polly")
             if denied is None:
-                await self.polly.serve(scope, receive, send, request)
+                self.asked.set()
+                if await hung_up(receive, self.polly.serve(scope, send, request)):
+                    self.hung_up.set()
                 return
         code, message = ("UnknownOperationException", "") if denied is None else (denied.code, denied.message)
         await refuse(scope, send, PollyFault(code, message, 404 if denied is None else 403))

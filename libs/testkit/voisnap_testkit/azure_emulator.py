@@ -8,6 +8,7 @@ async with AzureEmulator() as emulator:
 python -m voisnap_testkit.azure_emulator --port 4021
 """
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Self
@@ -19,7 +20,7 @@ from .emulated_segments import WordsOf
 from .emulated_voice import EmulatedVoice, ToneVoice
 from .emulated_words import HiddenWords
 from .emulator_process import control, run_emulator
-from .local_server import answer, read_request, served
+from .local_server import answer, hung_up, read_request, served
 
 KEY = "azure-test-key"
 
@@ -39,6 +40,10 @@ class AzureEmulator:
         self.faults = Faults()
         self.voice = AzureVoice(voice or ToneVoice(), self.faults)
         self.recogniser = AzureRecogniser(recogniser or HiddenWords(), self.faults)
+        self.asked = asyncio.Event()
+        """Speech was asked for."""
+        self.hung_up = asyncio.Event()
+        """A client left before its speech was there."""
         self.url = ""
         self._port = port
         self._stack = AsyncExitStack()
@@ -80,7 +85,9 @@ class AzureEmulator:
         if request.headers.get("ocp-apim-subscription-key") != self.key:
             await answer(scope, send, 401, b"", {})
         elif scope["type"] != "websocket":
-            await self.voice.serve(scope, send, request)
+            self.asked.set()
+            if await hung_up(receive, self.voice.serve(scope, send, request)):
+                self.hung_up.set()
         elif PATH.fullmatch(request.path):
             await self.recogniser.serve(scope, receive, send, request)
         else:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl
@@ -74,6 +74,19 @@ async def read_request(scope: Any, receive: Any) -> HttpRequest:
         headers={name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]},
         body=body,
     )
+
+
+async def hung_up(receive: Any, work: Coroutine[Any, Any, None]) -> bool:
+    """Do the work of an answer; whether the client went away before it was done, which stops it."""
+    leaving = asyncio.ensure_future(receive())
+    working = asyncio.ensure_future(work)
+    await asyncio.wait({leaving, working}, return_when=asyncio.FIRST_COMPLETED)
+    is_gone = not working.done()
+    (working if is_gone else leaving).cancel()
+    await asyncio.wait({leaving, working})
+    if not is_gone:
+        working.result()
+    return is_gone
 
 
 async def answer(scope: Any, send: Any, status: int, body: bytes, headers: dict[str, str]) -> None:

@@ -69,12 +69,12 @@ class PollyEmulator:
         self._faults = faults
         self.requests: list[Spoken] = []
 
-    async def serve(self, scope: Any, receive: Any, send: Any, request: HttpRequest) -> None:
+    async def serve(self, scope: Any, send: Any, request: HttpRequest) -> None:
         """One request."""
         try:
             match request.method, request.path:
                 case "POST", "/v1/speech":
-                    await self._speech(scope, receive, send, request)
+                    await self._speech(scope, send, request)
                 case "GET", "/v1/voices":
                     await _json(scope, send, 200, _voices(dict(request.query)))
                 case _:
@@ -82,7 +82,7 @@ class PollyEmulator:
         except PollyFault as fault:
             await refuse(scope, send, fault)
 
-    async def _speech(self, scope: Any, receive: Any, send: Any, request: HttpRequest) -> None:
+    async def _speech(self, scope: Any, send: Any, request: HttpRequest) -> None:
         body = _parsed(request)
         _judge_voice(body)
         text, speed = _text_and_speed(body)
