@@ -267,6 +267,7 @@ class LiveSttStream:
         self._spare: asyncio.Task[_Link] | None = None
         self._spare_at = 0.0
         self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._batch = round(rules.batch * RATE)
         self._unsent_since_wake = 0
         self._failures = 0
@@ -499,6 +500,8 @@ class LiveSttStream:
                 self._results.put_nowait(error)
         finally:
             self._let_go()
+            if self._timer is not None:
+                self._timer.cancel()
             if self._spare is not None:
                 self._spare.cancel()
                 self._spare.add_done_callback(self._close_unused)
@@ -614,12 +617,20 @@ class LiveSttStream:
         if self._wake.is_set():
             await asyncio.sleep(0)
             return
-        timer = self._loop.call_at(min(due), self._wake.set) if due else None
-        try:
-            await self._wake.wait()
-        finally:
-            if timer is not None:
-                timer.cancel()
+        self._wake_at(min(due) if due else None)
+        await self._wake.wait()
+
+    def _wake_at(self, at: float | None) -> None:
+        """A timer that comes too early costs less than one that is set anew for every batch of audio."""
+        if at is None or (self._timer is not None and self._timer.when() <= at):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._timer_came)
+
+    def _timer_came(self) -> None:
+        self._timer = None
+        self._wake.set()
 
     def _alive_at(self, link: _Link) -> float | None:
         return None if self._rules.keep_alive is None or link.ask else link.sent_at + self._rules.keep_alive

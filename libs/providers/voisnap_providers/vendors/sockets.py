@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import Awaitable, Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -74,16 +74,9 @@ async def sent(sending: Awaitable[None], *, provider: str) -> None:
         raise closed(error, provider=provider) from None
 
 
-async def messages(socket: ClientConnection) -> AsyncGenerator[str | bytes]:
-    """What comes in, until the other side closes as it should. Raises `ConnectionClosed` with its code when it closes otherwise."""
-    while True:
-        try:
-            message = await socket.recv()
-        except ConnectionClosed as error:
-            if error.rcvd is not None and error.rcvd.code == 1000:
-                return
-            raise
-        yield message
+def ended_well(error: ConnectionClosed) -> bool:
+    """Whether the other side closed as one closes when everything is said."""
+    return error.rcvd is not None and error.rcvd.code == 1000
 
 
 def close_code(error: ConnectionClosed) -> int:

@@ -94,10 +94,11 @@ class AssemblyAiConnection:
 
     async def begun(self) -> None:
         """Wait for the first message: a refused key is told only after the socket is open."""
-        async for message in self._messages():
-            if isinstance(message, wire.Begin):
-                return
-        raise ProviderError("It closed the connection.", provider=PROVIDER, kind="stt", retryable=True)
+        try:
+            while not isinstance(self._read(await self._socket.recv()), wire.Begin):
+                pass
+        except ConnectionClosed as error:
+            raise _closed(error) from None
 
     async def send(self, audio: bytes) -> None:
         """Audio goes as it is."""
@@ -122,23 +123,23 @@ class AssemblyAiConnection:
         return self._heard()
 
     async def _heard(self) -> AsyncGenerator[Heard]:
-        async for message in self._messages():
-            if isinstance(message, wire.Turn):
-                heard = wire.heard_of(message, formats_apart=self._formats_apart, was_asked=self._was_asked)
-                if heard.answers_finalise:
-                    self._was_asked = False
-                yield heard
-
-    async def _messages(self) -> AsyncGenerator[wire.Message]:
         try:
-            async for message in sockets.messages(self._socket):
-                read = wire.read(message)
-                if isinstance(read, wire.Failed):
-                    raise _error(read.error_code or 0)
-                if read is not None:
-                    yield read
+            while True:
+                read = self._read(await self._socket.recv())
+                if isinstance(read, wire.Turn):
+                    heard = wire.heard_of(read, formats_apart=self._formats_apart, was_asked=self._was_asked)
+                    if heard.answers_finalise:
+                        self._was_asked = False
+                    yield heard
         except ConnectionClosed as error:
-            raise _closed(error) from None
+            if not sockets.ended_well(error):
+                raise _closed(error) from None
+
+    def _read(self, message: str | bytes) -> wire.Message | None:
+        read = wire.read(message)
+        if isinstance(read, wire.Failed):
+            raise _error(read.error_code or 0)
+        return read
 
     async def aclose(self) -> None:
         """Sessions are paid by their time: end it at once."""

@@ -92,11 +92,13 @@ class DeepgramConnection:
 
     async def _heard(self) -> AsyncGenerator[Heard]:
         try:
-            async for message in sockets.messages(self._socket):
-                read = wire.read(message)
+            while True:
+                read = wire.read(await self._socket.recv())
                 if read is not None and (heard := self._understood(read)) is not None:
                     yield heard
         except ConnectionClosed as error:
+            if sockets.ended_well(error):
+                return
             healable = sockets.close_code(error) != BAD_DATA
             raise sockets.closed(error, provider=PROVIDER, retryable=healable) from None
 
