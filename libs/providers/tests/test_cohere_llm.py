@@ -13,6 +13,7 @@ from voisnap_domain.agents import Llm, LlmProvider
 from voisnap_providers.accounts import PLATFORM, Account
 from voisnap_providers.errors import ProviderAuthError, ProviderError, ProviderUnconfigured
 from voisnap_providers.ports.llm import LlmRequest, Message, Role, StructuredRequest, ToolCall, ToolSpec
+from voisnap_providers.registry import ProviderSettings, Registry
 from voisnap_providers.vendors.cohere.llm import CohereLlm, make
 from voisnap_testkit.cohere_emulator import CohereEmulator
 from voisnap_testkit.llm_emulator import Call, Failure, Raw, Reply
@@ -163,6 +164,15 @@ async def test_an_expired_token_is_a_refused_key(emulator, model):
     emulator.script(Failure(498))
     with pytest.raises(ProviderAuthError):
         await model.complete(VISIT)
+
+
+async def test_the_registry_makes_one_model_an_account(tmp_path):
+    registry = Registry(ProviderSettings(models_dir=tmp_path, threads=1, accounts={"cohere": account("http://x")}))
+    own = msgspec.structs.replace(account("http://x"), id="pcr_1.1")
+    assert registry.llm("cohere") is registry.llm("cohere")
+    assert registry.llm("cohere", {"cohere": own}) is not registry.llm("cohere")
+    assert registry.llm("cohere").capabilities.tools
+    await registry.aclose()
 
 
 def test_without_a_key_there_is_no_model():

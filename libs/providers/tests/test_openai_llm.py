@@ -432,6 +432,16 @@ async def test_servers_that_number_calls_in_their_own_way_are_understood(strange
         ]
 
 
+@pytest.mark.parametrize("reason", ["error", "abort"])
+async def test_an_end_that_is_a_failure_is_worth_another_try(stranger, reason):
+    async with OpenAiEmulator(key=None) as server:
+        events = [{"choices": [{"delta": {"content": "Hel"}}]}, {"choices": [{"delta": {}, "finish_reason": reason}]}]
+        server.script(Raw("".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"))
+        with pytest.raises(ProviderError) as caught:
+            await heard(stranger, settings=compatible_settings(server.url))
+        assert caught.value.retryable
+
+
 async def test_a_call_cut_in_its_arguments_is_no_call_without_any(emulator, model):
     emulator.script(Reply(calls=(Call("find_slots", "", "a"),), stop="length"))
     _, deltas = await heard(model)

@@ -33,6 +33,8 @@ OPENAI_URL = "https://api.openai.com/v1"
 MAX_REMEMBERED = 1000
 MAX_FOREIGN = 100
 JUDGED_SECONDS = 30.0
+_FAILED = ("error", "abort", "insufficient_system_resource")
+"""Ends of compatible servers and gateways (vLLM, OpenRouter, DeepSeek) that are none."""
 _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 
 _log = structlog.get_logger()
@@ -222,7 +224,7 @@ class _Reply:
             chunk = wire.chunk_of(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise self._http.fault("An event is no chunk.") from None
-        if chunk.error is not None:
+        if chunk.error is not None or (chunk.choices and chunk.choices[0].finish_reason in _FAILED):
             raise self._http.fault("The model failed in the middle.")
         if chunk.usage is not None:
             self._used = wire.used(chunk.usage)  # some send it with every chunk, growing: the last counts
