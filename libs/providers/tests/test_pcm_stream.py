@@ -155,7 +155,7 @@ def test_words_without_times_lie_between_their_neighbours():
     assert placed(chunks)[4][1] == pytest.approx(times[4][2], abs=0.001)
 
 
-@pytest.mark.parametrize("ms_per_char", [30, 60, 120])
+@pytest.mark.parametrize("ms_per_char", [30, 60, 100])
 @pytest.mark.parametrize("ms", [20, 300, 9000])
 def test_estimates_follow_the_voice_once_its_pace_is_known(ms_per_char: float, ms: float):
     audio, times = tone(TEXT, ms_per_char=ms_per_char)
@@ -177,6 +177,15 @@ def test_estimates_know_silence_in_front_and_that_speed_changes_the_pace():
     slow = Pace()
     spoken(SpokenText(TEXT, provider="x", pace=slow), tone(TEXT, ms_per_char=60)[0])
     assert pace.seconds == pytest.approx(slow.seconds, rel=0.05)
+
+
+def test_a_pause_near_a_comma_is_where_the_clause_ends_however_fast_the_voice_is():
+    slow, fast = tone("Hello there,", ms_per_char=70)[0], tone("how may I help you", ms_per_char=40)[0]
+    audio = Pcm.concat([slow, Pcm.silence(RATE, 250), fast])
+    chunks = spoken(SpokenText("Hello there, how may I help you", provider="x"), audio)
+    _, (_, _, comma), (word, start, _), *_ = placed(chunks)
+    assert (word, start) == ("how", pytest.approx(slow.seconds + 0.25, abs=0.02))
+    assert comma == pytest.approx(slow.seconds, abs=0.02)
 
 
 def test_promised_times_that_stay_away_are_estimated():

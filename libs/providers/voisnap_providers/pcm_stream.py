@@ -42,13 +42,20 @@ HELD_FRAMES = 10
 UNTIMED_SECONDS = 1.5
 """How much audio waits for the times of its words before they are estimated after all."""
 SHORTEST_WORD_SECONDS = 0.01
-USUAL_PACE = 0.06
+USUAL_PACE = 0.048
 """Voiced seconds that a unit of `weight` takes at speed 1."""
 LEARNING = 0.3
+LONG_WEIGHT = 40.0
+"""Texts of this weight and more are learned from in full, shorter ones less: a single word is spoken slowly."""
+PAUSE_FRAMES = 12
+"""Silence this long may be that of a comma or full stop."""
+PAUSE_WINDOW_FRAMES = 35
+"""How far from its estimated place such a pause is looked for, in voiced frames."""
 PACES_KEPT = 500
 
 _LINK = re.compile(r"\[([^\]\s](?:[^\]]{0,200}[^\]\s])?)\]\([^)\s]*\)")
 _MARKS = re.compile(r"[*`~]+|(?<!\w)_+|_+(?!\w)|^#+$")
+_CLAUSE_END = re.compile(r"[.!?…。！？,;:，；：、][\"'”’)\]]*$")
 _SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’)\]*_]*$")
 
 
@@ -114,9 +121,13 @@ class Pace:
     def __init__(self) -> None:
         self.seconds = USUAL_PACE
 
-    def learn(self, seconds: float) -> None:
-        """A text took this long per unit of weight, at speed 1."""
-        self.seconds += LEARNING * (min(max(seconds, USUAL_PACE / 3), USUAL_PACE * 3) - self.seconds)
+    def learn(self, seconds: float, *, of_weight: float = LONG_WEIGHT) -> None:
+        """A text of this weight took this long per unit of it, at speed 1."""
+        self.seconds += (
+            LEARNING
+            * min(of_weight / LONG_WEIGHT, 1.0)
+            * (min(max(seconds, USUAL_PACE / 3), USUAL_PACE * 3) - self.seconds)
+        )
 
 
 class Paces:
@@ -155,6 +166,9 @@ class SpokenText:
         """The first word without its final times."""
         self._sound = _Sound()
         self._used_frames = 0
+        self._frames_per_weight = self._pace.seconds / speed / FRAME_SECONDS
+        self._clause = (0, 0)
+        """The word and the voiced frame that a clause began with."""
         self._last_time = 0.0
 
     @property
@@ -185,6 +199,7 @@ class SpokenText:
         if self._measured and self.seconds - max(self._last_time, self._sound.cut_seconds) > UNTIMED_SECONDS:
             self._measured = False
             self._used_frames = self._sound.voiced_before(self._sound.cut_seconds)
+            self._clause = (self._settled, self._used_frames)
         if self._measured:
             self._settle_measured()
         else:
@@ -202,7 +217,7 @@ class SpokenText:
         else:
             self._settle_rest()
             total = sum(word.weight for word in self._words)
-            self._pace.learn(len(self._sound.voiced) * FRAME_SECONDS * self._speed / total)
+            self._pace.learn(len(self._sound.voiced) * FRAME_SECONDS * self._speed / total, of_weight=total)
         self._settled = len(self._words)
         return self._chunks()
 
@@ -240,16 +255,26 @@ class SpokenText:
             at = run
 
     def _settle_estimated(self) -> None:
-        """Words whose share of voiced audio is there; the last one waits for the end of the audio."""
+        """Words whose share of voiced audio is there; the last one waits for the end of the audio. A pause near the end of a clause is its
+        end, and tells how fast the voice is now."""
         frames = len(self._sound.voiced) - HELD_FRAMES
         while self._settled < len(self._words) - 1:
             word = self._words[self._settled]
-            until = self._used_frames + max(1, round(word.weight * self._pace.seconds / self._speed / FRAME_SECONDS))
-            if until > frames:
+            until = self._used_frames + max(1, round(word.weight * self._frames_per_weight))
+            if until + (PAUSE_WINDOW_FRAMES if word.ends_clause else 0) > frames:
                 return
+            if word.ends_clause and (pause := self._sound.pause_near(until, after=self._used_frames)) is not None:
+                until = pause
+                self._note_clause(pause)
             word.start, word.stop = self._sound.voiced_span(self._used_frames, until)
             self._used_frames = until
             self._settled += 1
+
+    def _note_clause(self, pause: int) -> None:
+        word, frame = self._clause
+        took = (pause - frame) / sum(one.weight for one in self._words[word : self._settled + 1])
+        self._frames_per_weight = (self._frames_per_weight + took) / 2
+        self._clause = (self._settled + 1, pause)
 
     def _settle_rest(self) -> None:
         """The words that are left share the voiced audio that is left."""
@@ -302,6 +327,7 @@ class _Word(msgspec.Struct):
     end: int
     weight: float
     ends_sentence: bool
+    ends_clause: bool
     start: float | None = None
     stop: float | None = None
 
@@ -354,6 +380,16 @@ class _Sound:
         """From the start of one voiced frame to the end of the one before another, in seconds."""
         return self.voiced[first] * FRAME_SECONDS, (self.voiced[end - 1] + 1) * FRAME_SECONDS
 
+    def pause_near(self, frame: int, *, after: int) -> int | None:
+        """The voiced frame that follows the longest pause within reach; None without one."""
+        first, last = (
+            max(frame - PAUSE_WINDOW_FRAMES, after + 1),
+            min(frame + PAUSE_WINDOW_FRAMES, len(self.voiced) - 1),
+        )
+        pauses = [(self.voiced[at] - self.voiced[at - 1], at) for at in range(first, last + 1)]
+        longest, at = max(pauses, default=(0, 0))
+        return at if longest > PAUSE_FRAMES else None
+
     def cut(self, until: float | None) -> Pcm:
         """What waits up to this moment; None: all."""
         end = self._total if until is None else min(max(round(until * self.rate), self._cut), self._total)
@@ -391,6 +427,7 @@ def _read(text: str) -> tuple[str, list[_Word], str]:
                     end=first + len(plain),
                     weight=weight(plain),
                     ends_sentence=_SENTENCE_END.search(written) is not None,
+                    ends_clause=_CLAUSE_END.search(plain) is not None,
                 )
             )
             lead = []
