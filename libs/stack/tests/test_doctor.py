@@ -75,3 +75,15 @@ def test_the_report_is_json_and_failures_are_the_exit_status(tmp_path: Path) -> 
     assert findings["python"]["verdict"] == "ok"
     assert findings["models"]["verdict"] == "fail"
     assert done.returncode == 1
+
+
+def test_vendors_are_told_by_their_variables_and_never_by_their_keys() -> None:
+    found = doctor.check_providers({"OPENAI_API_KEY": "sk-very-secret", "AWS_REGION": "eu-west-1"})
+    assert [(finding.about, finding.verdict) for finding in found] == [
+        ("provider openai", Verdict.OK),
+        ("provider aws", Verdict.WARN),
+    ]
+    assert "AWS_SECRET_ACCESS_KEY" in found[1].change
+    assert "very-secret" not in repr(found)
+    (nothing,) = doctor.check_providers({})
+    assert (nothing.verdict, "local" in nothing.found) == (Verdict.OK, True)

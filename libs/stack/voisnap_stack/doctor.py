@@ -14,12 +14,15 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
 from aioice import Candidate, Connection
 from aioice.stun import TransactionError
+from voisnap_providers.accounts import PROVIDERS, platform_accounts
+from voisnap_providers.vendors.factories import VENDORS
 
 from . import models
 from .control import ask
@@ -132,6 +135,24 @@ def check_secrets(home: Home) -> list[Finding]:
         names = " ".join(str(path) for path in open_to_others)
         return [_fail("secrets", f"others can read {names}", f"run `chmod 600 {names}`")]
     return [_ok("secrets", f"{len(present)} files, readable by their owner only")]
+
+
+def check_providers(environ: Mapping[str, str] = os.environ) -> list[Finding]:
+    """Which vendors the platform itself may call, by its environment; names of variables, never their values."""
+    findings: list[Finding] = []
+    ready = platform_accounts(environ)
+    for provider, values in PROVIDERS.items():
+        given = [value.variable for value in values if environ.get(value.variable, "").strip()]
+        absent = [value.variable for value in values if value.required and value.variable not in given]
+        if provider in ready:
+            kinds = sorted(kind for kind, name in VENDORS if name == provider)
+            findings.append(_ok(f"provider {provider}", f"{', '.join(kinds)} by {', '.join(given)}"))
+        elif given:
+            change = f"set {' and '.join(absent)}, or unset {' and '.join(given)}"
+            findings.append(_warn(f"provider {provider}", f"{' and '.join(absent)} missing", change))
+    if not ready:
+        findings.append(_ok("providers", "local speech and language only: no vendor's key is set"))
+    return findings
 
 
 async def check_platform(settings: UpSettings) -> list[Finding]:
@@ -307,6 +328,7 @@ async def examine(settings: UpSettings) -> list[Finding]:
     findings += await asyncio.to_thread(check_models, settings)
     findings += check_disk(settings)
     findings += check_secrets(settings.home)
+    findings += check_providers()
     for more in (check_servers(), check_platform(settings), check_clock(settings), check_media(settings)):
         findings += await more
     return findings
@@ -316,7 +338,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "doctor",
         help="check this installation and say what to change",
-        description=f"Looks at Python, packages, models, disk, secrets, servers, {', '.join(SERVICES)}, clock, STUN and TURN. "
+        description=f"Looks at Python, packages, models, disk, secrets, providers, servers, {', '.join(SERVICES)}, clock, STUN and TURN. "
         "Exit status 1 if anything fails; warnings do not count.",
     )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
