@@ -22,6 +22,7 @@ from voisnap_providers.accounts import PLATFORM, Account
 from voisnap_providers.errors import ProviderAuthError, ProviderError, ProviderTimeout, ProviderUnconfigured
 from voisnap_providers.live_stt import LiveSttRules
 from voisnap_providers.ports.stt import SttStream, Transcript
+from voisnap_providers.vendors import sockets
 from voisnap_providers.vendors.assemblyai import stt as assemblyai
 from voisnap_testkit.assemblyai_emulator import AssemblyAiEmulator
 from voisnap_testkit.emulated_faults import CutAfter, FailedAfter, NeverFinal, Refused
@@ -267,6 +268,25 @@ async def test_nobody_at_the_address_is_an_error_that_may_pass():
     assert error.retryable
     assert not isinstance(error, ProviderTimeout)
     await stream.aclose()
+
+
+@pytest.mark.parametrize(
+    ("messages", "code"),
+    [
+        ((bytes(640),), 3007),
+        ((bytes(34000),), 3007),
+        ((bytes(32000),) * 3, 3007),
+        (('{"type":"Finalize"}',), 3006),
+    ],
+)
+async def test_the_emulator_minds_the_length_and_the_pace_of_audio(messages: tuple[str | bytes, ...], code: int):
+    async with AssemblyAiEmulator() as emulator:
+        url = emulator.url.replace("http", "ws") + "/v3/ws?sample_rate=16000&speech_model=universal-streaming-english"
+        socket = await sockets.open_socket(url, {"Authorization": emulator.key}, provider="assemblyai")
+        for message in messages:
+            await socket.send(message)
+        await asyncio.wait_for(socket.wait_closed(), 5)
+        assert (socket.close_code, len(emulator.violations)) == (code, 1)
 
 
 # -- the emulator, judged by AssemblyAI's own client, and real speech in real time

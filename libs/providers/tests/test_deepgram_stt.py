@@ -15,6 +15,7 @@ from voisnap_providers.accounts import PLATFORM, Account
 from voisnap_providers.errors import ProviderAuthError, ProviderError, ProviderTimeout, ProviderUnconfigured
 from voisnap_providers.live_stt import Heard
 from voisnap_providers.ports.stt import SttStream, Transcript
+from voisnap_providers.vendors import sockets
 from voisnap_providers.vendors.deepgram import stt as deepgram
 from voisnap_providers.vendors.deepgram import wire
 from voisnap_testkit.deepgram_emulator import DeepgramEmulator
@@ -305,6 +306,25 @@ async def test_nobody_at_the_address_is_an_error_that_may_pass(emulator):
     assert error.retryable
     assert not isinstance(error, ProviderTimeout)
     await stream.aclose()
+
+
+@pytest.mark.parametrize(
+    ("path", "message", "violation"),
+    [
+        ("/v1/listen?model=nova-3&encoding=linear16&sample_rate=16000", b'{"type":"KeepAlive"}', "no samples"),
+        ("/v1/listen?model=nova-3&encoding=linear16&sample_rate=16000", '{"type":"ForceEndTurn"}', "ForceEndTurn"),
+        ("/v2/listen?model=flux-general-en&encoding=linear16&sample_rate=16000", '{"type":"KeepAlive"}', "KeepAlive"),
+    ],
+)
+async def test_the_emulator_minds_what_is_no_part_of_the_protocol(path: str, message: str | bytes, violation: str):
+    async with DeepgramEmulator() as emulator:
+        headers = {"Authorization": f"Token {emulator.key}"}
+        socket = await sockets.open_socket(emulator.url.replace("http", "ws") + path, headers, provider="deepgram")
+        await socket.send(b"{" + bytes(639))
+        await socket.send(message)
+        await socket.send('{"type":"CloseStream"}')
+        await asyncio.wait_for(socket.wait_closed(), 5)
+        assert [violation in found for found in emulator.violations] == [True]
 
 
 # -- the emulator, judged by Deepgram's own client, and real speech

@@ -92,8 +92,8 @@ class DeepgramStream(msgspec.Struct, kw_only=True):
 
 
 class DeepgramEmulator:
-    """`url` and `key` open it. `idle_seconds` is its clock for connections without audio, `answers_little=False`: a Finalize with less than
-    that many seconds of audio since the last final words gets no answer, as the vendor reserves."""
+    """`url` and `key` open it. `idle_seconds` is its clock for connections without audio. A Finalize with less than `unanswered_seconds` of
+    audio since the last final words gets no answer, as the vendor reserves."""
 
     def __init__(
         self,
@@ -443,6 +443,14 @@ class _Flux(_Session):
     async def _tell(self, **message: Any) -> None:
         await self.say(request_id=str(uuid.uuid4()), sequence_id=self.sequence, **message)
         self.sequence += 1
+
+
+def _is_message(data: bytes) -> bool:
+    """Whether a text message came as a binary one: samples may begin with a brace, but make no document."""
+    try:
+        return data.startswith(b"{") and isinstance(json.loads(data), dict)
+    except ValueError:
+        return False
 
 
 def _bare(word: str) -> str:
