@@ -388,9 +388,10 @@ async def test_thoughts_sent_as_words_are_not_said(stranger, said, heard_words, 
         assert (await heard(stranger, settings=compatible_settings(server.url)))[0] == heard_words
 
 
-async def test_thoughts_without_an_answer_are_none(stranger):
+@pytest.mark.parametrize("said", ["<think>He wants a price, and then", "<think>A price.</think>\n", " \n"])
+async def test_thoughts_without_an_answer_are_none(stranger, said):
     async with OpenAiEmulator(key=None) as server:
-        server.script("<think>He wants a price, and then")
+        server.script(said)
         with pytest.raises(ProviderError, match="no answer"):
             await heard(stranger, settings=compatible_settings(server.url))
 

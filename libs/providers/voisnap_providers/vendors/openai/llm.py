@@ -237,7 +237,7 @@ class _Reply:
             raise self._http.fault("The model refused to answer.", retryable=False)
         deltas: list[LlmDelta] = []
         if delta.content and (text := self._words.add(delta.text)):
-            self._has_spoken = True
+            self._has_spoken = self._has_spoken or not text.isspace()
             deltas.append(TextDelta(text=text))
         for part in delta.tool_calls or ():
             try:
