@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import azure.cognitiveservices.speech as speechsdk
 import pytest
 from voisnap_domain.agents import Voice, VoiceProvider
 from voisnap_media.pcm import Pcm
@@ -121,6 +122,21 @@ async def test_an_interrupted_sentence_ends_at_the_vendor_too(emulator, tts):
         waiting.cancel()
         await emulator.hung_up.wait()
     assert await spoken(tts, "Again.", voice())
+
+
+async def test_the_native_sdk_takes_the_emulator_for_the_vendor(emulator, tts):
+    config = speechsdk.SpeechConfig(subscription=emulator.key, host=emulator.options["stt_url"])
+    config.speech_synthesis_voice_name = "en-US-JennyNeural"
+    config.set_speech_synthesis_output_format(speechsdk.SpeechSynthesisOutputFormat.Raw24Khz16BitMonoPcm)
+    synthesizer = speechsdk.SpeechSynthesizer(config, None)
+    words: list[str] = []
+    synthesizer.synthesis_word_boundary.connect(lambda event: words.append(event.text))
+    result = await asyncio.to_thread(lambda: synthesizer.speak_text_async(TEXT).get())
+    assert result.reason == speechsdk.ResultReason.SynthesizingAudioCompleted
+    assert words == TEXT.split()
+    assert emulator.voice.requests[0].text == TEXT
+    ours = Pcm.concat([chunk.audio for chunk in await spoken(tts, TEXT, voice())])
+    assert Pcm.from_bytes(result.audio_data, 24000).same_as(ours)
 
 
 async def test_real_speech_comes_with_its_words(registry, hibari):

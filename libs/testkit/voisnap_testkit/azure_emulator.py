@@ -1,4 +1,4 @@
-"""Azure's recogniser (WebSocket) and voices (REST) on one port, strict.
+"""Azure's recogniser (WebSocket) and voices (REST and WebSocket) on one port, strict.
 
 async with AzureEmulator() as emulator:
     Account(..., secrets=emulator.secrets, options=emulator.options)
@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Self
 
 from .azure_recogniser_emulator import PATH, AzureRecogniser
-from .azure_voice_emulator import AzureVoice
+from .azure_voice_emulator import SOCKET_PATH, AzureVoice
 from .emulated_faults import Fault, Faults
 from .emulated_segments import WordsOf
 from .emulated_voice import EmulatedVoice, ToneVoice
@@ -88,6 +88,8 @@ class AzureEmulator:
             self.asked.set()
             if await hung_up(receive, self.voice.serve(scope, send, request)):
                 self.hung_up.set()
+        elif request.path == SOCKET_PATH:
+            await self.voice.serve_socket(scope, receive, send, request)
         elif PATH.fullmatch(request.path):
             await self.recogniser.serve(scope, receive, send, request)
         else:

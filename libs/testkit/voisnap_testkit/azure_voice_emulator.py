@@ -1,6 +1,10 @@
-"""Azure's text to speech by REST: SSML in, audio in pieces out. Knows some voices and styles, and refuses what the service refuses."""
+"""Azure's text to speech: SSML in, audio in pieces out, by REST or over the WebSocket of the native SDK, which also gets words with times.
+Knows some styles, and refuses what the service refuses."""
 
+import json
 import re
+import uuid
+from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
@@ -11,6 +15,8 @@ from .emulated_voice import EmulatedVoice, Encoding, encoded
 from .local_server import HttpRequest, answer
 
 PATH = "/cognitiveservices/v1"
+SOCKET_PATH = "/cognitiveservices/websocket/v1"
+TICKS = 10_000_000
 SPEAK = "{http://www.w3.org/2001/10/synthesis}"
 MSTTS = "{http://www.w3.org/2001/mstts}"
 LANG = "{http://www.w3.org/XML/1998/namespace}lang"
@@ -84,6 +90,70 @@ class AzureVoice:
         except SsmlFault as fault:
             await answer(scope, send, fault.status, str(fault).encode(), {"content-type": "text/plain"})
 
+    async def serve_socket(self, scope: Any, receive: Any, send: Any, request: HttpRequest) -> None:
+        """One connection: `speech.config`, then for each text `synthesis.context` and `ssml`."""
+        fault = await self._faults.next()
+        if isinstance(fault, Refused):
+            await answer(scope, send, fault.status, b"", {})
+            return
+        await send({"type": "websocket.accept", "subprotocol": "USP" if "USP" in scope["subprotocols"] else None})
+        context: dict[str, Any] = {}
+        while (message := await receive())["type"] != "websocket.disconnect":
+            head, _, body = (message.get("text") or "").partition("\r\n\r\n")
+            headers = {name.strip().lower(): value.strip() for name, _, value in _pairs(head)}
+            match headers.get("path"):
+                case "speech.config":
+                    json.loads(body)
+                case "synthesis.context":
+                    context = json.loads(body)["synthesis"]["audio"]
+                case "ssml":
+                    try:
+                        await self._speak_over(send, context, body, headers["x-requestid"], request.headers)
+                    except (SsmlFault, ElementTree.ParseError) as error:
+                        await send({"type": "websocket.close", "code": 1007, "reason": str(error)[:100]})
+                        return
+                case _:
+                    await send({"type": "websocket.close", "code": 1007, "reason": "unknown path"})
+                    return
+
+    async def _speak_over(
+        self, send: Any, context: Mapping[str, Any], ssml: str, request_id: str, headers: dict[str, str]
+    ) -> None:
+        if context.get("outputFormat") not in FORMATS:
+            raise SsmlFault("Unsupported output format")
+        encoding, rate = FORMATS[context["outputFormat"]]
+        spoken = _read(ssml, headers)
+        self.requests.append(spoken)
+        speech = await self._voice.say(spoken.text, speed=spoken.speed)
+        stream_id = uuid.uuid4().hex
+
+        async def tell(path: str, body: Mapping[str, Any]) -> None:
+            head = f"X-RequestId:{request_id}\r\nPath:{path}\r\nContent-Type:application/json; charset=utf-8\r\n\r\n"
+            await send({"type": "websocket.send", "text": head + json.dumps(body)})
+
+        service = {"context": {"serviceTag": uuid.uuid4().hex}}
+        await tell("turn.start", service)
+        await tell("response", {**service, "audio": {"type": "inline", "streamId": stream_id}})
+        if context.get("metadataOptions", {}).get("wordBoundaryEnabled"):
+            for word in speech.words:
+                text = {"Text": word.word, "Length": len(word.word), "BoundaryType": "WordBoundary"}
+                times = {"Offset": int(word.start * TICKS), "Duration": int((word.end - word.start) * TICKS)}
+                await tell("audio.metadata", {"Metadata": [{"Type": "WordBoundary", "Data": {**times, "text": text}}]})
+        payload = encoded(speech.audio, encoding, rate)
+        head = f"X-RequestId:{request_id}\r\nX-StreamId:{stream_id}\r\nPath:audio\r\n".encode()
+        for at in range(0, len(payload) + 4800, 4800):  # the last piece is empty: no more comes
+            frame = len(head).to_bytes(2, "big") + head + payload[at : at + 4800]
+            await send({"type": "websocket.send", "bytes": frame})
+        await tell(
+            "audio.metadata",
+            {"Metadata": [{"Type": "SessionEnd", "Data": {"Offset": int(speech.audio.seconds * TICKS)}}]},
+        )
+        await tell("turn.end", {})
+
+
+def _pairs(head: str) -> list[tuple[str, str, str]]:
+    return [line.partition(":") for line in head.split("\r\n")]
+
 
 def _judged(request: HttpRequest) -> tuple[SpokenSsml, tuple[Encoding, int]]:
     if request.headers.get("content-type") != "application/ssml+xml":
@@ -94,13 +164,12 @@ def _judged(request: HttpRequest) -> tuple[SpokenSsml, tuple[Encoding, int]]:
     if wanted is None:
         raise SsmlFault("Unsupported output format")
     try:
-        return _read(request), wanted
+        return _read(request.body.decode(), request.headers), wanted
     except (ElementTree.ParseError, UnicodeDecodeError) as error:
         raise SsmlFault(f"Invalid SSML: {error}") from None
 
 
-def _read(request: HttpRequest) -> SpokenSsml:
-    ssml = request.body.decode()
+def _read(ssml: str, headers: dict[str, str]) -> SpokenSsml:
     root = ElementTree.fromstring(ssml)  # noqa: S314 - from the adapter under test
     voices = root.findall(f"{SPEAK}voice")
     if root.tag != f"{SPEAK}speak" or root.get("version") != "1.0" or not root.get(LANG) or len(root) != len(voices):
@@ -126,7 +195,7 @@ def _read(request: HttpRequest) -> SpokenSsml:
         style=style,
         style_degree=degree,
         ssml=ssml,
-        headers=request.headers,
+        headers=headers,
     )
 
 
