@@ -475,6 +475,21 @@ async def test_no_word_is_lost_or_doubled_when_the_connection_breaks_in_mid_sent
     await stream.aclose()
 
 
+async def test_interim_words_whose_audio_is_too_old_to_be_said_again_are_kept():
+    vendor = Vendor()
+    vendor.interims = True
+    stream = vendor.open()
+    await say(stream, sound(1, 80))
+    vendor.last.say(lost())
+    await asyncio.sleep(0.5)
+    stream.flush()
+    heard = await final(stream)
+    assert heard.text.split() == [str(number) for number in range(1, 81)]
+    assert stream.dropped_seconds == 0.0
+    assert len(vendor.connections) == 2
+    await stream.aclose()
+
+
 async def test_a_connection_that_ends_while_its_answer_is_awaited_is_replaced_and_asked_again():
     vendor = Vendor()
     stream = vendor.open()

@@ -184,6 +184,18 @@ class _Utterance:
             self.pieces.append(_in_stream(self.interim_link, self.interim))
         self.interim = self.interim_link = None
 
+    def keep_interim_before(self, position: int) -> None:
+        """Take interim words for final ones where their audio is not kept any more."""
+        if self.interim is None or self.interim_link is None or self.settled >= position:
+            return
+        heard = _in_stream(self.interim_link, self.interim)
+        words = tuple(word for word in heard.words if word.start_time * RATE < position)
+        self.interim = self.interim_link = None
+        if words:
+            text = " ".join(word.word for word in words)
+            self.pieces.append(msgspec.structs.replace(heard, text=text, words=words, is_final=True))
+            self.settled = max(position, round(words[-1].end_time * RATE))
+
     def words(self) -> tuple[Word, ...]:
         """Words of the text, in the stream's time."""
         pieces = self.pieces
@@ -548,6 +560,7 @@ class LiveSttStream:
         """From now on, everything goes over this connection: first the audio that has no final words yet."""
         utterance = self._utterances[0]
         utterance.is_alive = False
+        utterance.keep_interim_before(self._tape.base)
         link.sent = max(utterance.settled, self._tape.base)
         link.sent_at = link.free_at = self._loop.time()
         self._link = link
