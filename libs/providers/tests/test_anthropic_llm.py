@@ -323,6 +323,7 @@ async def test_calls_of_another_vendor_are_understood(emulator, model):
         (Failure(529, retry_after=2), True, 2.0),
         (Refusal(), False, None),
         (Filtered("I"), False, None),
+        (Reply(text=" \n"), True, None),
         (Cut("Hel"), True, None),
         (Cut("Hel", torn=True), True, None),
         (Trouble("Hel"), True, None),

@@ -323,6 +323,7 @@ def chunk(**members: Any) -> Raw:
         (chunk(candidates=[{"finishReason": "MALFORMED_FUNCTION_CALL"}]), True, None),
         (chunk(candidates=[{"finishReason": "PROHIBITED_CONTENT"}]), False, None),
         (chunk(candidates=[{"content": 5}]), True, None),
+        (Reply(text=" \n"), True, None),
         (Cut("Hel"), True, None),
         (Cut("Hel", torn=True), True, None),
         (Trouble("Hel"), True, None),

@@ -236,7 +236,7 @@ class _Reply:
 
     def _text(self, text: str) -> Iterator[LlmDelta]:
         if text:
-            self.has_spoken = True
+            self.has_spoken = self.has_spoken or not text.isspace()
             yield TextDelta(text=text)
 
 

@@ -180,7 +180,7 @@ class _Reply:
             yield ToolCallBegun(call_id=call.call_id, name=call.name)
             yield call
         elif part.text and not part.thought:
-            self.has_spoken = True
+            self.has_spoken = self.has_spoken or not part.text.isspace()
             yield TextDelta(text=part.text)
 
     def _finish(self, reason: str) -> None:
