@@ -145,6 +145,21 @@ async def test_an_operators_price_goes_before_the_catalogues_from_its_day_on(api
     assert (await read(api, f"{yesterday.url}/costs"))["total"] == Decimal("2.5")
     with pytest.raises(Conflict, match="gpt-4o"):
         await as_operator(api, prices.add_price, wanted)
+    async with api.database.transaction_as_system() as tx:
+        await tx.exec("UPDATE prices SET valid_from = valid_from - 1 WHERE origin = 'operator'")
+        await tx.exec(
+            "INSERT INTO prices (kind, provider, model, valid_from, usd, unit, source)"
+            " VALUES ('llm_input', 'openai', 'gpt-4o', %(today)s, 7, 'million_tokens', 'a later release')",
+            today=TODAY,
+        )
+        listed = (
+            await prices.price_list(tx, on=TODAY),
+            await prices.prices_of(tx, frozenset({"openai"}), on=TODAY),
+        )
+    for known in listed:
+        assert [price.usd for price in known if (price.kind, price.model) == (wanted.kind, wanted.model)] == [
+            Decimal("1.5")
+        ], "a contract holds until the operator says otherwise"
     past = msgspec.structs.replace(
         wanted, valid_from=date(2026, 1, 1), unit=PriceUnit.STARTED_MINUTE, usd=Decimal("NaN")
     )
