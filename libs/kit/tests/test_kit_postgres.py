@@ -331,3 +331,28 @@ def insert_later(tx: Tx, id: str) -> None:
         "INSERT INTO things (id, tenant_id, environment, name) VALUES (%(id)s, 'ten_a', 'live', 'x')",
         id=id,
     )
+
+
+async def test_a_transaction_takes_a_connection_with_its_first_statement(kit_database: TestDatabase) -> None:
+    async with await Database.open(kit_database.url, max_size=1) as database:
+        async with database.transaction("ten_a", "live"), database.transaction("ten_b", "live") as tx:
+            await insert(tx, "t1", tenant="ten_b")
+        async with database.transaction("ten_b", "live") as tx:
+            assert await ids(tx) == ["t1"]
+
+
+async def test_a_first_statement_that_fails_leaves_its_connection_usable(kit_database: TestDatabase) -> None:
+    async with await Database.open(kit_database.url, max_size=1) as database:
+        async with database.transaction("ten_a", "live") as tx:
+            await insert(tx, "t1")
+        for _ in range(2):
+            with pytest.raises(UniqueViolated):
+                async with database.transaction("ten_a", "live") as tx:
+                    await insert(tx, "t1")
+        with pytest.raises(UniqueViolated):
+            async with database.transaction("ten_a", "live") as tx:
+                tx.exec_later(
+                    "INSERT INTO things (id, tenant_id, environment, name) VALUES ('t1', 'ten_a', 'live', 'bolt')"
+                )
+        async with database.transaction("ten_a", "live") as tx:
+            assert await ids(tx) == ["t1"]

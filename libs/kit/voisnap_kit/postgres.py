@@ -8,9 +8,9 @@ connection never carries them over.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, LiteralString, Self, TypeVar, cast
+from typing import Any, LiteralString, NamedTuple, Self, TypeVar, cast
 
 import msgspec
 import psycopg
@@ -42,6 +42,12 @@ _OPTIONS = (
 _READ_SETTINGS = (
     "SELECT set_config('transaction_read_only', 'on', true), set_config('app.tenant_id', %s, true),"
     " set_config('app.environment', %s, true), set_config('app.system', %s, true), set_config('app.platform_admin', %s, true)"
+)
+
+
+_SETTINGS = (
+    "SELECT set_config('app.tenant_id', %s, true), set_config('app.environment', %s, true),"
+    " set_config('app.system', %s, true), set_config('app.platform_admin', %s, true)"
 )
 
 
@@ -85,97 +91,127 @@ class RowMissing(DatabaseError):
     """`Tx.one` found no row."""
 
 
+class Statement(NamedTuple):
+    """What is sent: SQL with named parameters, and their values as the driver takes them."""
+
+    sql: LiteralString
+    params: dict[str, Any]
+
+    @classmethod
+    def of(cls, sql: LiteralString, params: dict[str, Any]) -> "Statement":
+        """With tuples and sets as arrays."""
+        return cls(sql, _parameters(params))
+
+
+Cursor = psycopg.AsyncCursor[dict[str, Any]]
+
+
 class Tx:
     """One transaction. Statements are literal SQL with named parameters; rows become the type asked for.
 
-    A type that is no struct takes the row's only column. Tuples and sets go in as arrays, structs and dicts as jsonb.
+    A type that is no struct takes the row's only column. Tuples and sets go in as arrays, structs and dicts as jsonb. The transaction begins
+    with its first statement, in the same round trip: `connect` gives the connection on which that has been done, and the statement's cursor.
     """
 
-    def __init__(self, connection: AsyncConnection[TupleRow]) -> None:
-        self._connection = connection
-        self._later: list[tuple[LiteralString, dict[str, Any]]] = []
+    def __init__(
+        self,
+        connect: Callable[
+            [Sequence[Statement], Statement | None], Awaitable[tuple[AsyncConnection[TupleRow], Cursor | None]]
+        ],
+    ) -> None:
+        self._connect = connect
+        self._begun: AsyncConnection[TupleRow] | None = None
+        self._later: list[Statement] = []
 
     async def maybe(self, kind: type[T], sql: LiteralString, /, **params: Any) -> T | None:
         """The first row, or None."""
-        if self._later:
-            await self.send_later_ones()
         with _translated():
-            async with self._cursor() as cursor:
-                await cursor.execute(sql, _parameters(params))
-                row = await cursor.fetchone()
+            row = await (await self._execute(Statement.of(sql, params))).fetchone()
         return None if row is None else _convert(row, kind)
 
     async def one(self, kind: type[T], sql: LiteralString, /, **params: Any) -> T:
         """The first row. Raises RowMissing."""
-        if self._later:
-            await self.send_later_ones()
         with _translated():
-            async with self._cursor() as cursor:
-                await cursor.execute(sql, _parameters(params))
-                row = await cursor.fetchone()
+            row = await (await self._execute(Statement.of(sql, params))).fetchone()
         if row is None:
             raise RowMissing("the statement returned no row")
         return _convert(row, kind)
 
     async def all(self, kind: type[T], sql: LiteralString, /, **params: Any) -> list[T]:
         """All rows, in order."""
-        if self._later:
-            await self.send_later_ones()
         with _translated():
-            async with self._cursor() as cursor:
-                await cursor.execute(sql, _parameters(params))
-                rows = await cursor.fetchall()
+            rows = await (await self._execute(Statement.of(sql, params))).fetchall()
         return [_convert(row, kind) for row in rows]
 
     async def exec(self, sql: LiteralString, /, **params: Any) -> int:
         """Run a statement; the number of rows it touched."""
-        if self._later:
-            await self.send_later_ones()
         with _translated():
-            async with self._cursor() as cursor:
-                await cursor.execute(sql, _parameters(params))
-                return cursor.rowcount
+            return (await self._execute(Statement.of(sql, params))).rowcount
 
     async def exec_many(self, sql: LiteralString, rows: Sequence[dict[str, Any]]) -> None:
         """Run a statement once a row, in one round trip."""
         if not rows:
             return
-        if self._later:
-            await self.send_later_ones()
         with _translated():
-            async with self._cursor() as cursor:
+            connection = await self._ready()
+            async with connection.cursor() as cursor:
                 await cursor.executemany(sql, [_parameters(row) for row in rows])
 
     def exec_later(self, sql: LiteralString, /, **params: Any) -> None:
         """Run a statement with the next one or with the commit, in the same round trip as others like it; its failure comes there."""
-        self._later.append((sql, _parameters(params)))
+        self._later.append(Statement.of(sql, params))
 
-    async def send_later_ones(self, *, commit: bool = False) -> None:
-        """Run what waits to be run, in order; and commit."""
+    async def commit(self) -> None:
+        """Run what waits to be run, in order, and commit; nothing at all when nothing was asked. For `Database` alone."""
         waiting, self._later = self._later, []
+        if self._begun is None and not waiting:
+            return
         with _translated():
-            if waiting:
-                async with self._connection.pipeline():
+            if self._begun is None:
+                self._begun, _ = await self._connect(waiting, None)
+                await self._begun.commit()
+            elif waiting:
+                async with self._begun.pipeline():
                     for sql, params in waiting:
-                        await self._connection.execute(sql, params)
-                    if commit:
-                        await self._connection.commit()
-            elif commit:
-                await self._connection.commit()
+                        await self._begun.execute(sql, params)
+                    await self._begun.commit()
+            else:
+                await self._begun.commit()
+
+    @property
+    def begun(self) -> AsyncConnection[TupleRow] | None:
+        """The connection, once a statement was sent. For `Database` alone."""
+        return self._begun
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
         """A block whose failure undoes only the block."""
-        if self._later:
-            await self.send_later_ones()
         with _translated():
-            async with self._connection.transaction():
+            connection = await self._ready()
+            async with connection.transaction():
                 yield
-                if self._later:
-                    await self.send_later_ones()
+                await self._ready()
 
-    def _cursor(self) -> psycopg.AsyncCursor[dict[str, Any]]:
-        return self._connection.cursor(row_factory=cast(AsyncRowFactory[dict[str, Any]], dict_row))
+    async def _ready(self) -> AsyncConnection[TupleRow]:
+        """The connection, with everything sent that waited."""
+        waiting, self._later = self._later, []
+        if self._begun is None:
+            self._begun, _ = await self._connect(waiting, None)
+        elif waiting:
+            async with self._begun.pipeline():
+                for sql, params in waiting:
+                    await self._begun.execute(sql, params)
+        return self._begun
+
+    async def _execute(self, statement: Statement) -> Cursor:
+        if self._begun is None:
+            waiting, self._later = self._later, []
+            self._begun, cursor = await self._connect(waiting, statement)
+            return cast(Cursor, cursor)
+        connection = await self._ready() if self._later else self._begun
+        cursor = _cursor(connection)
+        await cursor.execute(statement.sql, statement.params)
+        return cursor
 
 
 class Reader(Tx):
@@ -303,7 +339,7 @@ class Database:
                 await connection.set_autocommit(True)
                 async with connection.pipeline():
                     await connection.execute(_READ_SETTINGS, settings)
-                    cursor = connection.cursor(row_factory=cast(AsyncRowFactory[dict[str, Any]], dict_row))
+                    cursor = _cursor(connection)
                     await cursor.execute(sql, params)
                 return await cursor.fetchall()
             except psycopg.OperationalError as error:
@@ -338,46 +374,65 @@ class Database:
 
     @asynccontextmanager
     async def _begin(self, settings: tuple[str, str, str, str]) -> AsyncGenerator[Tx]:
-        connection = await self._begun_connection(settings)
+        taken: list[AsyncConnection[TupleRow]] = []
+
+        async def connect(
+            waiting: Sequence[Statement], first: Statement | None
+        ) -> tuple[AsyncConnection[TupleRow], Cursor | None]:
+            return await self._begun_connection(settings, waiting, first, taken)
+
+        tx = Tx(connect)
         try:
-            tx = Tx(connection)
             yield tx
-            await tx.send_later_ones(commit=True)
+            await tx.commit()
         except BaseException:
-            if not connection.closed:
-                with contextlib.suppress(psycopg.Error):
-                    await connection.rollback()
+            for connection in taken:
+                if not connection.closed:
+                    with contextlib.suppress(psycopg.Error):
+                        await connection.rollback()
             raise
         finally:
-            await self._pool.putconn(connection)
+            for connection in taken:
+                await self._pool.putconn(connection)
 
-    async def _begun_connection(self, settings: tuple[str, str, str, str]) -> AsyncConnection[TupleRow]:
-        """A connection with the transaction begun. Those that died with the server are thrown away here, so no check costs a round trip."""
+    async def _begun_connection(
+        self,
+        settings: tuple[str, str, str, str],
+        waiting: Sequence[Statement],
+        first: Statement | None,
+        taken: list[AsyncConnection[TupleRow]],
+    ) -> tuple[AsyncConnection[TupleRow], Cursor | None]:
+        """A connection with the transaction begun, what waited run, and the cursor of the first statement: one round trip. `taken` holds it
+        from the moment on that it must be given back. Those that died with the server are thrown away here, so no check costs a round trip."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + ACQUIRE_TIMEOUT
         while True:
-            with _translated():
-                connection = await self._pool.getconn(timeout=max(0.05, deadline - loop.time()))
+            connection = await self._pool.getconn(timeout=max(0.05, deadline - loop.time()))
+            taken.append(connection)
+            cursor: Cursor | None = None
             try:
                 async with connection.pipeline():
-                    # The first statement carries BEGIN: both travel in one round trip.
-                    await connection.execute(
-                        "SELECT set_config('app.tenant_id', %s, true), set_config('app.environment', %s, true),"
-                        " set_config('app.system', %s, true), set_config('app.platform_admin', %s, true)",
-                        settings,
-                    )
+                    await connection.execute(_SETTINGS, settings)  # carries BEGIN
+                    for sql, params in waiting:
+                        await connection.execute(sql, params)
+                    if first is not None:
+                        cursor = _cursor(connection)
+                        await cursor.execute(first.sql, first.params)
             except psycopg.OperationalError as error:
+                if not connection.closed:
+                    raise  # the server lives: a deadlock, a time-out
+                taken.remove(connection)
                 await self._pool.putconn(connection)
                 if loop.time() >= deadline:
                     raise DatabaseUnavailable(str(error)) from error
-            except BaseException:
-                await self._pool.putconn(connection)
-                raise
             else:
                 if connection.info.transaction_status is TransactionStatus.INTRANS:
-                    return connection
-                await self._pool.putconn(connection)
+                    return connection, cursor
                 raise DatabaseError("the transaction could not begin")
+
+
+def _cursor(connection: AsyncConnection[TupleRow]) -> Cursor:
+    return connection.cursor(row_factory=cast(AsyncRowFactory[dict[str, Any]], dict_row))
 
 
 def _convert(row: dict[str, Any], kind: type[T]) -> T:
