@@ -94,6 +94,12 @@ async def test_all_of_a_chain_are_asked_once_more_after_a_pause():
     assert now() - began == pytest.approx(0.2)
 
 
+async def test_what_cannot_be_repeated_is_not_asked_in_the_second_round():
+    first, second = Model("a", [down(retryable=False)]), Model("b", [down()], ["back"])
+    assert await words(chained(Link(first), Link(second), rest_seconds=0)) == ["back"]
+    assert len(first.asked) == 1
+
+
 async def test_a_model_that_is_silent_is_left_sooner_the_quicker_it_usually_is():
     circuit = CircuitBreaker()
     for _ in range(8):

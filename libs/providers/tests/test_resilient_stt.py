@@ -136,6 +136,20 @@ async def test_a_final_that_was_asked_for_is_given_by_the_next_one_once():
     await caller.leave()
 
 
+async def test_what_is_said_before_the_last_final_has_come_is_not_lost_with_it():
+    first, second = Breaking(delay_ms=1000), FakeStt()
+    caller = Caller(Link(first), Link(second))
+    caller.says("one")
+    caller.stream.flush()
+    caller.says("two")
+    assert (await caller.final()).text == "one"
+    first.broken.set()
+    await asyncio.sleep(0.1)
+    caller.stream.flush()
+    assert (await caller.final()).text == "two"
+    await caller.leave()
+
+
 async def test_a_recogniser_that_gives_no_final_words_is_left_in_time_where_another_waits():
     caller = Caller(Link(Breaking(mute=True)), Link(FakeStt()), policy=Policy(first_timeout=2.0))
     caller.says("anybody")
