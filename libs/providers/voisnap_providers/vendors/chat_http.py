@@ -16,6 +16,10 @@ from . import retry_after, sse
 
 KIND = "llm"
 MAX_REPLY_BYTES = 2_000_000
+MAX_PIECES = 50_000
+"""Of one answer. Each costs some 40 µs whatever it holds: a server that sends single bytes would keep the whole process busy."""
+PIECES_AT_ONCE = 32
+"""That many may lie in one read from a connection; then it is the others' turn."""
 _TIMEOUT = httpx.Timeout(60.0, connect=5.0, pool=5.0)
 _LIMITS = httpx.Limits(max_connections=500, max_keepalive_connections=100, keepalive_expiry=90.0)
 """A caller thinks and speaks for longer than the 5 s after which httpx closes an idle connection."""
@@ -94,7 +98,7 @@ class ChatHttp:
             await self.read(response)
             raise self.fault("The answer is no stream of events.")
         try:
-            async with aclosing(sse.data_of(response.aiter_raw())) as events:
+            async with aclosing(self._pieces(response)) as pieces, aclosing(sse.data_of(pieces)) as events:
                 async for data in events:
                     yield data
         except sse.TooLongError:
@@ -112,11 +116,23 @@ class ChatHttp:
     async def read(self, response: httpx.Response) -> bytes:
         """The whole body. Raises ProviderError for one of no sane size."""
         payload = bytearray()
-        async for piece in response.aiter_raw():
-            payload += piece
-            if len(payload) > MAX_REPLY_BYTES:
-                raise self.fault("The answer is too long.", retryable=False)
+        async with aclosing(self._pieces(response)) as pieces:
+            async for piece in pieces:
+                payload += piece
+                if len(payload) > MAX_REPLY_BYTES:
+                    raise self.fault("The answer is too long.", retryable=False)
         return bytes(payload)
+
+    async def _pieces(self, response: httpx.Response) -> AsyncGenerator[bytes]:
+        """The body as it comes. A thousand pieces may be there at once, and nothing below here waits between them: other calls go first."""
+        count = 0
+        async for piece in response.aiter_raw():
+            count += 1
+            if count > MAX_PIECES:
+                raise self.fault("The answer is in too many pieces.", retryable=False)
+            if count % PIECES_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            yield piece
 
     async def warm(
         self, url: httpx.URL | str, headers: Mapping[str, str], extensions: Mapping[str, object] | None = None

@@ -18,18 +18,26 @@ async def data_of(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
 
     Raises TooLongError.
     """
-    pending = b""
+    parts: list[bytes] = []
     data: list[bytes] = []
-    size = total = 0
+    size = total = waiting = 0
     async for chunk in chunks:
         total += len(chunk)
-        pending = pending + chunk if pending else chunk
+        waiting += len(chunk)
+        is_line = b"\n" in chunk or b"\r" in chunk or (parts and parts[-1].endswith(b"\r"))
+        parts.append(chunk)
+        if total > MAX_STREAM_BYTES or (not is_line and size + waiting > MAX_EVENT_BYTES):
+            raise TooLongError
+        if not is_line:  # put together once it is whole: a line in a million pieces would be copied a million times
+            continue
+        pending = b"".join(parts)
         if pending.endswith(b"\r"):  # its line feed may come with the next chunk
             lines, pending = pending[:-1].splitlines(keepends=True), b"\r"
         else:
             lines, pending = pending.splitlines(keepends=True), b""
         if lines and not lines[-1].endswith((b"\n", b"\r")):
             pending = lines.pop() + pending
+        parts, waiting = [pending] if pending else [], len(pending)
         for line in lines:
             stripped = line.rstrip(b"\r\n")
             if not stripped:
@@ -39,9 +47,9 @@ async def data_of(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
             elif stripped.startswith(b"data:"):
                 data.append(stripped[6:] if stripped.startswith(b"data: ") else stripped[5:])
                 size += len(stripped)
-        if size + len(pending) > MAX_EVENT_BYTES or total > MAX_STREAM_BYTES:
+        if size + waiting > MAX_EVENT_BYTES:
             raise TooLongError
-    last = pending.rstrip(b"\r\n")
+    last = b"".join(parts).rstrip(b"\r\n")
     if last.startswith(b"data:"):
         data.append(last[5:].lstrip())
     if data:

@@ -1,0 +1,74 @@
+"""Servers of tenants that mean harm: whatever they send, other calls of the process go on."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from voisnap_domain.agents import Llm, LlmProvider
+from voisnap_providers.accounts import Account
+from voisnap_providers.errors import ProviderError
+from voisnap_providers.ports.llm import LlmRequest, Message, Role
+from voisnap_providers.vendors import sse
+from voisnap_providers.vendors.chat_http import MAX_PIECES, PIECES_AT_ONCE
+from voisnap_providers.vendors.openai.llm import OpenAiLlm
+
+pytestmark = pytest.mark.conformance
+
+REQUEST = LlmRequest(
+    messages=(Message(role=Role.USER, content="Hello"),),
+    settings=Llm(provider=LlmProvider.OPENAI_COMPATIBLE, model="any"),
+)
+
+
+@contextlib.asynccontextmanager
+async def server_saying(status: int, content_type: str, body: bytes) -> AsyncIterator[str]:
+    """A server whose every answer is this body, in chunks as it stands."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = f"HTTP/1.1 {status} Whatever\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(head.encode() + body)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type"), [(200, "text/event-stream"), (200, "application/json"), (500, "application/json")]
+)
+async def test_a_body_in_single_bytes_is_given_up_and_holds_up_nobody(status, content_type):
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with server_saying(status, content_type, b"1\r\na\r\n" * (MAX_PIECES + 1)) as url:
+        model = OpenAiLlm(Account(id="pcred_1.1", provider="openai_compatible", options={"base_url": url}))
+        busy = asyncio.create_task(others())
+        with pytest.raises(ProviderError, match="too many pieces"):
+            await anext(aiter(model.answer(REQUEST)))
+        busy.cancel()
+        await model.aclose()
+    assert turns >= MAX_PIECES // PIECES_AT_ONCE
+
+
+async def test_a_long_line_in_small_pieces_costs_no_more_than_in_one():
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"data: " + b"a" * 900_000
+        for _ in range(30_000):
+            yield b"b"
+        yield b"\n\n"
+
+    began = time.process_time()
+    [data] = [data async for data in sse.data_of(pieces())]
+    assert time.process_time() - began < 1.0
+    assert data == b"a" * 900_000 + b"b" * 30_000
