@@ -146,7 +146,8 @@ class Link(Generic[P, S]):
 
 
 class Chain(Generic[P, S]):
-    """Providers of one kind, in the order they are wanted."""
+    """Providers of one kind, in the order they are wanted. With `begins` an output that it is not true of is none when it comes first, and a
+    provider that gives no other has failed."""
 
     def __init__(
         self,
@@ -156,6 +157,7 @@ class Chain(Generic[P, S]):
         random: Callable[[], float],
         *,
         slots: Slots | None = None,
+        begins: Callable[[Any], bool] | None = None,
     ) -> None:
         if not links:
             raise ValueError("a chain needs at least one provider")
@@ -164,6 +166,7 @@ class Chain(Generic[P, S]):
         self.policy = policy
         self.slots = slots
         self._random = random
+        self._begins = begins
         self._current: Link[P, S] | None = None
 
     def order(self) -> list[Link[P, S]]:
@@ -205,8 +208,12 @@ class Chain(Generic[P, S]):
                     last = last or self.resting(link)
                     continue
                 began = False
+                patience = self._patience(link, waiting, probes=was_open)
+                outputs = self._attempt(link, start, deadline, patience)
+                if self.policy.hedge_after is not None and self.policy.hedge_after < patience:
+                    outputs = self._hedged(link, outputs, waiting, start, deadline, self.policy.hedge_after)
                 try:
-                    async with aclosing(self._tried(link, waiting, start, deadline, probes=was_open)) as outputs:
+                    async with aclosing(outputs):
                         async for output in outputs:
                             began = True
                             yield output
@@ -250,23 +257,17 @@ class Chain(Generic[P, S]):
 
     # --- one try
 
-    async def _tried(
+    async def _hedged(
         self,
         link: Link[P, S],
+        first: AsyncGenerator[T],
         waiting: list[Link[P, S]],
         start: Callable[[Link[P, S]], AsyncGenerator[T]],
         deadline: float,
-        *,
-        probes: bool,
+        hedge_after: float,
     ) -> AsyncGenerator[T]:
         """One provider's outputs, or those of a second one that was asked while the first kept silent."""
-        patience = self._patience(link, waiting, probes=probes)
-        first = self._attempt(link, start, deadline, patience)
-        hedge_after = self.policy.hedge_after
-        if hedge_after is None or hedge_after >= patience:
-            chosen, beginning = first, None
-        else:
-            chosen, beginning = await self._raced(link, first, waiting, start, deadline, hedge_after)
+        chosen, beginning = await self._raced(link, first, waiting, start, deadline, hedge_after)
         async with aclosing(chosen):
             if beginning is not None:
                 yield beginning[0]
@@ -296,9 +297,14 @@ class Chain(Generic[P, S]):
                             f"{link.provider} did not answer in time.", provider=link.provider, kind=self.kind
                         ) from None
                     if not began:
+                        if self._begins is not None and not self._begins(output):
+                            break
                         began = True
                         link.circuit.began(link.label, loop.time() - asked)
                     yield output
+            if self._begins is not None and not began:
+                detail = f"{link.provider} gave no answer."
+                raise ProviderError(detail, provider=link.provider, kind=self.kind, retryable=True)
             link.worked()
         except ProviderError as error:
             self.note(link, error)
@@ -423,15 +429,13 @@ class ResilientLlm:
         random: Callable[[], float],
         slots: Slots | None = None,
     ) -> None:
-        self._chain = Chain(links, "llm", policy or Policy(), random, slots=slots)
+        self._chain = Chain(links, "llm", policy or Policy(), random, slots=slots, begins=_begins_reply)
         self.provider = links[0].provider
         self.capabilities = links[0].port.capabilities
 
-    async def answer(self, request: LlmRequest) -> AsyncGenerator[LlmDelta]:
+    def answer(self, request: LlmRequest) -> AsyncGenerator[LlmDelta]:
         """The reply of the first model that begins one. A stream that ends without anything at all counts as failed."""
-        async with aclosing(self._chain.stream(lambda link: _answer_of(link, request))) as deltas:
-            async for delta in deltas:
-                yield delta
+        return self._chain.stream(lambda link: _answer_of(link, request))
 
     async def prepare(self, prompt: str) -> None:
         """Let the first choice work out the prompt, if it can. Raises ProviderError."""
@@ -491,7 +495,7 @@ class ResilientTts:
         self.provider = links[0].provider
         self.capabilities = links[0].port.capabilities
 
-    async def speak(self, text: str, voice: Voice) -> AsyncGenerator[SpeechChunk]:
+    def speak(self, text: str, voice: Voice) -> AsyncGenerator[SpeechChunk]:
         """The audio of the text, by the first voice that gives any."""
         rest = text.split()
 
@@ -510,9 +514,7 @@ class ResilientTts:
                     f"{link.provider} gave no sound.", provider=link.provider, kind="tts", retryable=True
                 )
 
-        async with aclosing(self._chain.stream(spoken, resumes=lambda: has_words(" ".join(rest)))) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        return self._chain.stream(spoken, resumes=lambda: has_words(" ".join(rest)))
 
     async def warm(self) -> None:
         """Open connections of those that will be asked first."""
@@ -562,19 +564,14 @@ def has_words(text: str) -> bool:
     return any(character.isalnum() for character in text)
 
 
-async def _answer_of(link: Link[LanguageModel, Llm], request: LlmRequest) -> AsyncGenerator[LlmDelta]:
+def _answer_of(link: Link[LanguageModel, Llm], request: LlmRequest) -> AsyncGenerator[LlmDelta]:
     if link.settings is not None and link.settings is not request.settings:
         request = msgspec.structs.replace(request, settings=link.settings)
-    answers = False
-    async with aclosing(link.port.answer(request)) as deltas:
-        async for delta in deltas:
-            if not answers:
-                if isinstance(delta, LlmUsed):
-                    break
-                answers = True
-            yield delta
-    if not answers:
-        raise ProviderError(f"{link.provider} gave no answer.", provider=link.provider, kind="llm", retryable=True)
+    return link.port.answer(request)
+
+
+def _begins_reply(delta: LlmDelta) -> bool:
+    return not isinstance(delta, LlmUsed)
 
 
 async def _begun(outputs: AsyncGenerator[T]) -> tuple[T] | None:
