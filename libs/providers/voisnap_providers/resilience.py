@@ -145,6 +145,54 @@ class Link(Generic[P, S]):
             self._misfit.failed()
 
 
+class _Watch:
+    """Ends waits that take too long, as `asyncio.timeout` does, for streams: a wait that is over in time moves a moment, no timer."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._until: float | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelling = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_over = False
+
+    def wait_until(self, moment: float) -> None:
+        """The current task waits from now on, until `moment` of the loop's time at the longest: then it is cancelled."""
+        self._task = task = asyncio.current_task(self._loop)
+        self._cancelling = task.cancelling() if task is not None else 0
+        self._until = moment
+        if self._timer is None or self._timer.when() > moment:
+            self.close()
+            self._timer = self._loop.call_at(moment, self._look)
+
+    def stop(self) -> None:
+        """What was waited for has come."""
+        self._until = None
+
+    def ended_wait(self) -> bool:
+        """Whether it was this that cancelled the task, and nobody else did."""
+        if not self._is_over or self._task is None:
+            return False
+        self._is_over = False
+        return self._task.uncancel() <= self._cancelling
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._until is None or self._task is None:
+            return
+        if self._loop.time() < self._until:
+            self._timer = self._loop.call_at(self._until, self._look)
+            return
+        self._until, self._is_over = None, True
+        self._task.cancel()
+
+
 class Chain(Generic[P, S]):
     """Providers of one kind, in the order they are wanted. With `begins` an output that it is not true of is none when it comes first, and a
     provider that gives no other has failed."""
@@ -281,21 +329,25 @@ class Chain(Generic[P, S]):
         lease = await self.lease(link, patience=min(SLOT_SECONDS, max(0.0, deadline - loop.time())))
         asked = loop.time()
         began = False
+        watch = _Watch(loop)
         try:
             async with aclosing(start(link)) as outputs:
                 while True:
                     limit = loop.time() + self.policy.gap_timeout if began else min(asked + patience, deadline)
+                    watch.wait_until(limit)
                     try:
-                        async with asyncio.timeout_at(limit):
-                            output = await anext(outputs)
+                        output = await anext(outputs)
                     except StopAsyncIteration:
                         break
-                    except TimeoutError:
+                    except asyncio.CancelledError:
+                        if not watch.ended_wait():
+                            raise
                         if not began:
                             link.circuit.began(link.label, loop.time() - asked)
                         raise ProviderTimeout(
                             f"{link.provider} did not answer in time.", provider=link.provider, kind=self.kind
                         ) from None
+                    watch.stop()
                     if not began:
                         if self._begins is not None and not self._begins(output):
                             break
@@ -314,6 +366,7 @@ class Chain(Generic[P, S]):
                 link.worked()
             raise
         finally:
+            watch.close()
             if lease is not None:
                 await lease.release()
 
