@@ -126,6 +126,10 @@ WRONG = [
         {"provider": "google", "secrets": {"serviceAccount": json.dumps(SERVICE_ACCOUNT | {"private_key": "-----BEGIN PRIVATE KEY-----"})}},
         ["/secrets/serviceAccount"],
     ),
+    (
+        {"provider": "google", "secrets": {"serviceAccount": json.dumps(SERVICE_ACCOUNT | {"private_key": SERVICE_ACCOUNT["private_key"] * 3})}},
+        ["/secrets/serviceAccount"],
+    ),
     ({"provider": "openai_compatible"}, ["/options/baseUrl"]),
     (
         {"provider": "openai_compatible", "options": {"baseUrl": "http://169.254.169.254/v1"}},
@@ -144,6 +148,18 @@ async def test_every_wrong_field_is_named_and_no_secret_repeated(api, owner):
         assert [error["pointer"] for error in answer.json()["errors"]] == pointers, changes
         assert KEY not in answer.text
     assert await rows(api, "SELECT id FROM provider_credentials") == []
+
+
+async def test_a_key_goes_to_no_other_server_than_it_was_given_for(api, owner):
+    mine, other = ({"baseUrl": f"https://{name}.example.com/v1"} for name in ("mine", "other"))
+    credential = await made(api, owner, provider="openai_compatible", options=mine)
+    url = f"{URL}/{credential['id']}"
+    moved = await api.client.patch(url, json={"options": other}, headers=owner)
+    assert moved.status_code == 422
+    assert [error["pointer"] for error in moved.json()["errors"]] == ["/secrets"]
+    assert (await api.client.get(url, headers=owner)).json()["options"] == mine
+    with_key = await api.client.patch(url, json={"options": other, "secrets": {"apiKey": OTHER}}, headers=owner)
+    assert (with_key.status_code, with_key.json()["options"]) == (200, other)
 
 
 async def test_googles_key_file_is_kept_without_what_could_lead_elsewhere(api, owner):

@@ -17,6 +17,8 @@ from voisnap_providers.accounts import PROVIDERS
 
 MAX_SECRET = 4096
 MAX_SERVICE_ACCOUNT = 16_384
+MAX_PRIVATE_KEY = 3500
+"""An RSA key of 4096 bits in PEM; Google's have 2048. Checking one of 6144 bits takes four seconds, of more bits minutes."""
 _SHORTEST_TO_HINT = 12
 _OPTIONS: dict[str, re.Pattern[str]] = {
     "region": re.compile(r"[a-z]{2,}[a-z0-9-]{1,38}"),
@@ -84,6 +86,12 @@ def checked_values(
     return Values(secrets=kept_secrets, options=kept_options), tuple(faults)
 
 
+def moved(provider: str, before: Mapping[str, str], after: Mapping[str, str]) -> bool:
+    """Whether other options send the secrets to another server."""
+    address = _NEEDS_ADDRESS.get(provider)
+    return address is not None and before.get(address) != after.get(address)
+
+
 def hints_of(secrets: Mapping[str, str]) -> dict[str, str]:
     """What lists show of secrets: the last four characters of each, of Google's key file those of the key's id."""
     return {name: _hint(_key_id(value) if name == "service_account" else value) for name, value in secrets.items()}
@@ -136,6 +144,8 @@ def _checked_service_account(value: str, pointer: str, faults: list[FieldError])
         return fault(f"its token_uri must be {_GOOGLES_TOKENS}")
     if not account.client_email.endswith(".gserviceaccount.com"):
         return fault("must be the key file of a service account of Google's")
+    if len(account.private_key) > MAX_PRIVATE_KEY:
+        return fault("its private_key is longer than those of Google's")
     if not _is_signing_key(account.private_key):
         return fault("its private_key is no RSA key in PEM")
     return msgspec.json.encode(account).decode()

@@ -16,7 +16,7 @@ from voisnap_api.audit import usecases as audit
 from voisnap_api.audit.records import Target
 
 from . import store
-from .fields import Values, checked_values, hints_of, on_the_wire
+from .fields import Values, checked_values, hints_of, moved, on_the_wire
 from .records import CredentialTest, ProviderCredential
 
 MOST = 100
@@ -252,9 +252,15 @@ def _with_values(
 def _with_options(
     before: ProviderCredential, options: dict[str, str]
 ) -> tuple[ProviderCredential, tuple[FieldError, ...]]:
-    """Secrets stay sealed; whether the required ones are there was judged when they came."""
+    """Secrets stay sealed; whether the required ones are there was judged when they came.
+
+    They go to no other server than they were given for: who may change an address may not know them.
+    """
     values, faults = checked_values(before.provider, {}, options)
     faults = tuple(fault for fault in faults if not fault.pointer.startswith("/secrets"))
+    if not faults and moved(before.provider, before.options, values.options):
+        detail = "must be given again where the baseUrl changes"
+        faults = (FieldError(pointer="/secrets", code="required", detail=detail),)
     if faults or values.options == before.options:
         return before, faults
     return msgspec.structs.replace(before, options=values.options, revision=before.revision + 1, last_test=None), ()
