@@ -105,3 +105,20 @@ def test_a_process_logs_one_json_object_a_line() -> None:
 )
 def test_credentials_that_show_themselves_are_masked_and_nothing_else(text, masked):
     assert mask_credentials(text) == masked
+
+
+DEBUGGING = """
+import logging
+from voisnap_kit import log
+log.configure("api", "DEBUG", "json", show_pii=False)
+for name in ("websockets.client", "httpx2", "botocore.auth", "aiobotocore.endpoint", "openai._base_client", "anthropic"):
+    logging.getLogger(name).debug("> Authorization: Token aVerySecretKey")
+    logging.getLogger(name).info("POST https://models.example.com/v1?key=aVerySecretKey")
+log.get("here").debug("agent.seen")
+"""
+
+
+def test_vendors_libraries_write_no_keys_while_somebody_debugs() -> None:
+    done = subprocess.run([sys.executable, "-c", DEBUGGING], capture_output=True, text=True, timeout=30, check=True)  # noqa: S603
+    [line] = done.stderr.splitlines()
+    assert "agent.seen" in line

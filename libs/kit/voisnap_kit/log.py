@@ -127,6 +127,24 @@ def _add_trace(_logger: Any, _method: str, event: structlog.typing.EventDict) ->
     return event
 
 
+_TALKATIVE = (
+    *(
+        "httpx",
+        "httpcore",
+        "httpx2",
+        "httpcore2",
+        "websockets",
+        "aiohttp",
+        "botocore",
+        "aiobotocore",
+        "google",
+        "urllib3",
+    ),
+    *("openai", "anthropic", "cohere", "asyncio", "uvicorn.error"),
+)
+"""Below a warning, some of them write addresses that customers named, signed ones, headers with keys, or prompts."""
+
+
 class _DropRejectedSockets(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         return _UVICORN_REJECTED not in record.getMessage()
@@ -140,7 +158,7 @@ def _tame_libraries() -> None:
     uvicorn_error = logging.getLogger("uvicorn.error")
     if not any(isinstance(f, _DropRejectedSockets) for f in uvicorn_error.filters):
         uvicorn_error.addFilter(_DropRejectedSockets())
-    for name in ("httpx", "httpcore", "asyncio", "uvicorn.error"):
+    for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("nats").setLevel(logging.CRITICAL)  # kit.bus reports what matters itself
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator
 
@@ -9,10 +10,11 @@ import pytest
 from voisnap_domain.agents import Llm, LlmProvider
 from voisnap_providers.accounts import Account
 from voisnap_providers.errors import ProviderError
-from voisnap_providers.ports.llm import LlmRequest, Message, Role
+from voisnap_providers.ports.llm import LlmRequest, LlmUsed, Message, Role, TextDelta
 from voisnap_providers.vendors import sse
 from voisnap_providers.vendors.chat_http import MAX_PIECES, PIECES_AT_ONCE
 from voisnap_providers.vendors.openai.llm import OpenAiLlm
+from voisnap_providers.vendors.openai.wire import MAX_TOKENS
 
 pytestmark = pytest.mark.conformance
 
@@ -72,3 +74,18 @@ async def test_a_long_line_in_small_pieces_costs_no_more_than_in_one():
     [data] = [data async for data in sse.data_of(pieces())]
     assert time.process_time() - began < 1.0
     assert data == b"a" * 900_000 + b"b" * 30_000
+
+
+@pytest.mark.parametrize(("told", "counted"), [(-7, 0), (10**30, MAX_TOKENS), (12, 12)])
+async def test_no_count_breaks_the_sum_and_no_sign_the_transcript(told, counted):
+    chunks = [
+        {"choices": [{"delta": {"content": "Good\0bye."}, "finish_reason": "stop"}]},
+        {"choices": [], "usage": {"prompt_tokens": told, "completion_tokens": told}},
+    ]
+    events = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks).encode()
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(events), events)
+    async with server_saying(200, "text/event-stream", body) as url:
+        model = OpenAiLlm(Account(id="pcred_1.1", provider="openai_compatible", options={"base_url": url}))
+        deltas = [delta async for delta in model.answer(REQUEST)]
+        await model.aclose()
+    assert deltas == [TextDelta(text="Goodbye."), LlmUsed(input_tokens=counted, output_tokens=counted)]

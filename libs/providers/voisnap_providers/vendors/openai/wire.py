@@ -19,6 +19,8 @@ DONE = b"[DONE]"
 UNANSWERED = "(No result: the call was broken off.)"
 MAX_CALLS = 128
 MAX_CALL_CHARS = 200_000
+MAX_TOKENS = 100_000_000
+"""Of one reply, beyond which no server's count is believed."""
 
 _REASONING = ("o1", "o3", "o4", "gpt-5", "gpt-6")
 """Models that reason: they count hidden tokens, and refuse a temperature and its like."""
@@ -95,10 +97,10 @@ class Delta(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """What is to be said."""
+        """What is to be said, without NULs, which no transcript could be stored with."""
         if self.content is None or isinstance(self.content, str):
-            return self.content or ""
-        return "".join(part.text or "" for part in self.content if part.type == "text")
+            return (self.content or "").replace("\0", "")
+        return "".join(part.text or "" for part in self.content if part.type == "text").replace("\0", "")
 
 
 class ChunkChoice(msgspec.Struct, frozen=True):
@@ -203,8 +205,15 @@ def used(usage: Usage) -> LlmUsed:
     """Tokens as the platform counts them: here too the prompt's include the cached ones, the completion's the reasoning."""
     cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else 0
     return LlmUsed(
-        input_tokens=usage.prompt_tokens or 0, output_tokens=usage.completion_tokens or 0, cached_tokens=cached or 0
+        input_tokens=_sane(usage.prompt_tokens),
+        output_tokens=_sane(usage.completion_tokens),
+        cached_tokens=_sane(cached),
     )
+
+
+def _sane(tokens: int | None) -> int:
+    """What a server of a tenant counts may be any number; its sum has to fit into a message."""
+    return min(max(tokens or 0, 0), MAX_TOKENS)
 
 
 def error_body(payload: bytes) -> ErrorBody:
