@@ -177,6 +177,27 @@ async def test_what_one_call_learns_of_a_provider_all_calls_know_and_each_leg_is
     assert [(leg.provider, leg.model) for leg in meters[0].usage.legs] == [("anthropic", "haiku")]
 
 
+async def test_an_agent_s_own_server_that_fails_closes_no_other_one_and_takes_no_slot(plan_of):
+    shelf = Shelf("openai_compatible", "deepgram", "elevenlabs")
+    providers = Providers(
+        shelf, fallbacks=Fallbacks(llm=("none",)), limits={"openai_compatible": AccountLimits(concurrent=1)}
+    )
+
+    def at(server: str):
+        llm = Llm(provider=LlmProvider.OPENAI_COMPATIBLE, model="m", base_url=f"https://{server}/v1")
+        return providers.of(plan_of(llm=llm), CallMeter()).llm
+
+    assert at("a.example")._chain.links[0].limits.is_open
+    shelf.made["llm", "openai_compatible", "platform"].fails = True
+    for _ in range(4):
+        with pytest.raises(ProviderError):
+            await answer(at("a.example"))
+    shelf.made["llm", "openai_compatible", "platform"].fails = False
+    assert await answer(at("b.example")) == "openai_compatible platform"
+    with pytest.raises(ProviderError, match="not called"):
+        await answer(at("a.example"))
+
+
 async def test_a_written_session_neither_hears_nor_speaks(plan_of):
     got = Providers(Shelf("openai")).of(plan_of(channel=Channel.WEBCHAT), CallMeter())
     assert (got.stt, got.tts) == (None, None)

@@ -201,19 +201,26 @@ class Providers:
         port = find(provider, own)
         account = self.registry.account(provider, own)
         account_id = PLATFORM if account is None else account.id
+        foreign = _foreign_server(settings, account)
         link = Link(
             counted(port, account_id),
             settings,
-            circuit=self._circuits.of(kind, provider, account_id),
+            circuit=self._circuits.of(kind, provider, f"{account_id} {foreign}" if foreign else account_id),
             account=f"{provider}:{account_id}",
-            limits=self._limits.get(provider) if account_id == PLATFORM else None,
+            limits=self._limits.get(provider) if account_id == PLATFORM and not foreign else None,
             is_last_resort=is_last_resort,
         )
-        same = (provider, account_id, link.label if not is_last_resort else None)
+        same = (provider, account_id, foreign, link.label if not is_last_resort else None)
         if same in seen or (is_last_resort and any(one[0] == provider for one in seen)):
             return
         seen.add(same)
         links.append(link)
+
+
+def _foreign_server(settings: Llm | Voice | Transcription, account: Account | None) -> str:
+    """The address of an agent's own server, which is not the account's: how it does says nothing of the account, nor of other servers."""
+    address = (settings.base_url or "").rstrip("/") if isinstance(settings, Llm) else ""
+    return "" if account is not None and address == account.option("base_url").rstrip("/") else address
 
 
 def _fallback_llms(names: tuple[str, ...], agent: Llm, language: str) -> Iterable[Llm]:
