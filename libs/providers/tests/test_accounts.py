@@ -1,5 +1,7 @@
 """The platform's accounts come from its environment; nothing shows a key."""
 
+import asyncio
+
 import pytest
 from voisnap_providers.accounts import PLATFORM, PROVIDERS, Account, platform_accounts
 from voisnap_providers.errors import ProviderUnconfigured
@@ -54,3 +56,41 @@ async def test_a_provider_without_an_account_names_its_variables(tmp_path):
     with pytest.raises(ProviderUnconfigured, match="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY and AWS_REGION"):
         registry.tts("aws")
     await registry.aclose()
+
+
+@pytest.mark.parametrize(("secret", "own_kinds"), [("api_key", {"llm"}), ("service_account", {"stt", "tts"})])
+async def test_googles_other_door_is_opened_as_the_platform(tmp_path, secret, own_kinds):
+    ours = Account(id=PLATFORM, provider="google", secrets={"api_key": "ours", "service_account": "ours"})
+    theirs = Account(id="pcr_1.1", provider="google", secrets={secret: "theirs"}, options={"project": "theirs"})
+    registry = Registry(ProviderSettings(models_dir=tmp_path, threads=1, accounts={"google": ours}))
+    chosen = {kind: registry.account("google", {"google": theirs}, kind) for kind in ("llm", "stt", "tts")}
+    assert {kind for kind, account in chosen.items() if account is theirs} == own_kinds
+    assert {kind for kind, account in chosen.items() if account is ours} == set(chosen) - own_kinds
+    await registry.aclose()
+
+
+async def test_instances_of_tenants_are_closed_when_there_are_too_many_unless_a_call_holds_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("voisnap_providers.registry.MOST_OF_TENANTS", 3)
+    registry = Registry(ProviderSettings(models_dir=tmp_path, threads=1))
+    closed: list[str] = []
+
+    class Port:
+        def __init__(self, account: Account) -> None:
+            self.account = account
+
+        async def aclose(self) -> None:
+            closed.append(self.account.id)
+
+    monkeypatch.setattr("voisnap_providers.vendors.factories.vendor", lambda kind, name, account: Port(account))
+
+    def asked(number: int) -> object:
+        return registry.llm("openai", {"openai": Account(id=f"pcr_{number}.1", provider="openai")})
+
+    held = asked(0)
+    for number in (1, 2, 1, 3, 4):
+        asked(number)
+    assert asked(0) is held
+    await asyncio.sleep(0)
+    assert closed == ["pcr_2.1", "pcr_1.1"]
+    await registry.aclose()
+    assert sorted(closed) == [f"pcr_{number}.1" for number in range(5)]

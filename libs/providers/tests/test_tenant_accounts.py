@@ -52,11 +52,11 @@ def test_a_compatible_server_is_the_one_the_tenant_named():
     assert account["openai_compatible"].option("base_url") == "https://x.test/v1"
 
 
-def test_googles_other_door_still_opens_with_the_platforms_key():
-    account = opened(sealed("google", api_key="own-gemini"))["google"]
-    assert dict(account.secrets) == {"api_key": "own-gemini", "service_account": "{platform}"}
+def test_no_secret_of_the_platforms_becomes_part_of_a_tenants_account():
+    account = opened(sealed("google", options={"project": "victim"}, api_key="own-gemini"))["google"]
+    assert dict(account.secrets) == {"api_key": "own-gemini"}
     other = opened(sealed("google", service_account="{own}"))["google"]
-    assert dict(other.secrets) == {"api_key": "platform-gemini", "service_account": "{own}"}
+    assert dict(other.secrets) == {"service_account": "{own}"}
 
 
 @pytest.mark.parametrize("change", [{"tenant": "ten_b"}, {"environment": Environment.SANDBOX}])

@@ -128,6 +128,15 @@ def needs_values(provider: str) -> bool:
     return any(setting.required for setting in PROVIDERS.get(provider, (_key(""),)))
 
 
+def serves(account: Account, kind: str) -> bool:
+    """Whether an account can do one kind of work (llm, stt, tts). Google is two vendors in one: Gemini wants a key, speech a service account."""
+    needed = _NEEDED.get((account.provider, kind))
+    return needed is None or bool(account.secrets.get(needed))
+
+
+_NEEDED = {("google", "llm"): "api_key", ("google", "stt"): "service_account", ("google", "tts"): "service_account"}
+
+
 def missing(provider: str, kind: str) -> ProviderUnconfigured:
     """What to say where a vendor has no account."""
     needed = [one.variable for one in PROVIDERS[provider] if one.required] or [PROVIDERS[provider][0].variable]

@@ -6,6 +6,8 @@ A vendor's module is imported when its provider is first asked for, never before
 import asyncio
 import os
 import random
+import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -15,7 +17,7 @@ import msgspec
 import structlog
 from voisnap_domain.agents import Llm, Voice, VoiceProvider
 
-from .accounts import PLATFORM, Account, missing, needs_values
+from .accounts import PLATFORM, Account, missing, needs_values, serves
 from .errors import ProviderUnconfigured
 from .inference import InferencePool, Priority
 from .llm_analyst import LlmAnalyst
@@ -34,6 +36,11 @@ Accounts = Mapping[str, Account]
 NONE: Accounts = {}
 
 KINDS = ("stt", "tts", "llm", "embeddings")
+
+MOST_OF_TENANTS = 256
+"""Instances for tenants' accounts, and readers of conversations: each has connections and what it learned; an account that changed is another one."""
+_ONLY_HERE = 3
+"""References to an instance that no call uses: the registry's, a local name's, and the question's own."""
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +66,9 @@ class Registry:
         self.settings = settings
         self.pool = InferencePool(settings.threads, on_wait=on_wait)
         self._shared: dict[tuple[str, ...], Any] = {}
+        self._of_tenants: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
+        self._readers: OrderedDict[tuple[str, str, str, str | None], ResilientStructured] = OrderedDict()
+        self._closing: set[asyncio.Task[None]] = set()
         self._parts: dict[str, Any] = {}
 
     def stt(self, name: str, own: Accounts = NONE) -> SpeechToText:
@@ -73,9 +83,11 @@ class Registry:
         """A language model by name. Raises like `stt`."""
         return cast(LanguageModel, self._get("llm", name, own))
 
-    def account(self, name: str, own: Accounts = NONE) -> Account | None:
-        """Whose account a provider is called with; an empty one where no value is required, else None."""
-        found = own.get(name) or self.settings.accounts.get(name)
+    def account(self, name: str, own: Accounts = NONE, kind: str = "") -> Account | None:
+        """Whose account a provider is called with for a kind of work; an empty one where no value is required, else None."""
+        found = own.get(name)
+        if found is None or not serves(found, kind):
+            found = self.settings.accounts.get(name)
         return found if found is not None or needs_values(name) else Account(id=PLATFORM, provider=name)
 
     def embedder(self, name: str) -> Embedder:
@@ -91,11 +103,16 @@ class Registry:
         model = self.llm(settings.provider, own)
         if not model.capabilities.structured:
             raise ProviderUnconfigured(f"The llm provider {settings.provider} does not answer by a schema.")
-        account = self.account(settings.provider, own)
-        key = ("structured", str(settings.provider), account.id if account is not None else "")
-        if key not in self._shared:
-            self._shared[key] = ResilientStructured((cast(StructuredModel, model),), random=random.random)
-        return LlmAnalyst(self._shared[key], settings)
+        account = self.account(settings.provider, own, "llm")
+        # what fails with one model, or at one address, says nothing about those of other agents
+        key = (str(settings.provider), account.id if account is not None else "", settings.model, settings.base_url)
+        reader = self._readers.get(key)
+        if reader is None:
+            reader = self._readers[key] = ResilientStructured((cast(StructuredModel, model),), random=random.random)
+            if len(self._readers) > MOST_OF_TENANTS:
+                self._readers.popitem(last=False)
+        self._readers.move_to_end(key)
+        return LlmAnalyst(reader, settings)
 
     def turn_end(self, name: str = "local") -> TurnEndDetector:
         """Who judges from the sound whether a caller has finished. Loads its model when first asked, not here."""
@@ -120,9 +137,12 @@ class Registry:
 
     async def aclose(self) -> None:
         """Close every provider made here, then the worker threads."""
-        for shared in self._shared.values():
+        for shared in (*self._shared.values(), *self._of_tenants.values()):
             await shared.aclose()
+        await asyncio.gather(*self._closing)
         self._shared.clear()
+        self._of_tenants.clear()
+        self._readers.clear()
         await self.pool.aclose()
         self._parts.clear()
 
@@ -147,10 +167,39 @@ class Registry:
         return self._shared[key]
 
     def _of_vendor(self, kind: str, name: str, own: Accounts) -> Any:
-        account = self.account(name, own)
+        account = self.account(name, own, kind)
         if account is None:
             raise missing(name, kind)
         key = (kind, name, account.id)
+        if account.id != PLATFORM:
+            return self._of_tenant(key, account)
         if key not in self._shared:
             self._shared[key] = factories.vendor(kind, name, account)
         return self._shared[key]
+
+    def _of_tenant(self, key: tuple[str, str, str], account: Account) -> Any:
+        port = self._of_tenants.get(key)
+        if port is None:
+            port = self._of_tenants[key] = factories.vendor(key[0], key[1], account)
+            self._close_unused()
+        self._of_tenants.move_to_end(key)
+        return port
+
+    def _close_unused(self) -> None:
+        """Close what was asked for longest ago and no call holds, as far as there are too many."""
+        excess = len(self._of_tenants) - MOST_OF_TENANTS
+        for key in list(self._of_tenants)[:-1] if excess > 0 else ():
+            port = self._of_tenants[key]
+            if sys.getrefcount(port) <= _ONLY_HERE:
+                del self._of_tenants[key]
+                closing = asyncio.get_running_loop().create_task(port.aclose())
+                self._closing.add(closing)
+                closing.add_done_callback(self._closed)
+                excess -= 1
+            if excess <= 0:
+                return
+
+    def _closed(self, closing: "asyncio.Task[None]") -> None:
+        self._closing.discard(closing)
+        if not closing.cancelled() and closing.exception() is not None:
+            log.warning("provider.not_closed", error=type(closing.exception()).__name__)

@@ -19,13 +19,13 @@ _SECRETS = msgspec.json.Decoder(dict[str, str])
 class TenantAccounts:
     """Makes accounts of sealed credentials.
 
-    Where a vendor is reached is the operator's business: addresses come from the platform's environment, whoever's key is used.
+    Where a vendor is reached is the operator's business: addresses come from the platform's environment, whoever's key is used. Secrets never
+    do: what is done with the platform's keys is counted, limited and paid as the platform's.
     """
 
     def __init__(self, unseal: Unseal | None, environ: Mapping[str, str]) -> None:
         self._unseal = unseal
-        self._addresses = {provider: _values(provider, environ, of_secrets=False) for provider in PROVIDERS}
-        self._secrets = {provider: _values(provider, environ, of_secrets=True) for provider in PROVIDERS}
+        self._addresses = {provider: _addresses(provider, environ) for provider in PROVIDERS}
 
     def opened(
         self, credentials: Iterable[SealedCredential], *, tenant_id: TenantId, environment: Environment
@@ -43,15 +43,11 @@ class TenantAccounts:
         return Account(
             id=sealed.account_id,
             provider=sealed.provider,
-            secrets=self._completed(sealed.provider, secrets),
+            secrets=secrets,
             options={**self._addresses[sealed.provider], **sealed.options},
         )
 
-    def _completed(self, provider: str, secrets: dict[str, str]) -> dict[str, str]:
-        """Google is two vendors in one: whose key opens Gemini only still speaks and hears with the platform's, and the other way round."""
-        return {**self._secrets[provider], **secrets} if provider == "google" else secrets
 
-
-def _values(provider: str, environ: Mapping[str, str], *, of_secrets: bool) -> dict[str, str]:
-    wanted = (one for one in PROVIDERS[provider] if (one.is_secret if of_secrets else one.is_address))
+def _addresses(provider: str, environ: Mapping[str, str]) -> dict[str, str]:
+    wanted = (one for one in PROVIDERS[provider] if one.is_address)
     return {one.name: value for one in wanted if (value := environ.get(one.variable, "").strip())}

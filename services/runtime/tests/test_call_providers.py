@@ -61,7 +61,7 @@ class Shelf:
         self.names = {"local", "scripted", *names}
         self.made: dict[tuple[str, str, str], object] = {}
 
-    def account(self, name, own):
+    def account(self, name, own, kind):
         return own.get(name) or (Account(id="platform", provider=name) if name in self.names else None)
 
     def llm(self, name, own):
@@ -76,7 +76,7 @@ class Shelf:
     def _get(self, kind, name, own, make):
         if name not in self.names and name not in own:
             raise ProviderUnconfigured(f"{name} is not set up")
-        account = self.account(name, own).id
+        account = self.account(name, own, kind).id
         port = self.made.setdefault((kind, name, account), make(account))
         port.provider = name
         return port

@@ -199,7 +199,7 @@ class Providers:
     ) -> None:
         provider = settings.provider.value
         port = find(provider, own)
-        account = self.registry.account(provider, own)
+        account = self.registry.account(provider, own, kind)
         account_id = PLATFORM if account is None else account.id
         foreign = _foreign_server(settings, account)
         link = Link(
