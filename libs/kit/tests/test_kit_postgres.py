@@ -356,3 +356,61 @@ async def test_a_first_statement_that_fails_leaves_its_connection_usable(kit_dat
                 )
         async with database.transaction("ten_a", "live") as tx:
             assert await ids(tx) == ["t1"]
+
+
+async def test_a_statement_is_used_again_after_the_schema_changed_below_it(kit_database: TestDatabase) -> None:
+    async with (
+        await Database.open(kit_database.url, max_size=1) as database,
+        await psycopg.AsyncConnection.connect(kit_database.owner_url, autocommit=True) as owner,
+    ):
+        async with database.transaction("ten_a", "live") as tx:
+            await insert(tx, "t1")
+        reader = database.reader("ten_a", "live")
+        assert await reader.one(Named, "SELECT * FROM things") == Named(name="bolt")
+        schema = await reader.one(str, "SELECT current_schema()")
+        await owner.execute(f"ALTER TABLE {schema}.things ADD COLUMN later text".encode())
+        try:
+            with pytest.raises(psycopg.errors.FeatureNotSupported, match="cached plan"):
+                await reader.one(Named, "SELECT * FROM things")
+            assert await reader.one(Named, "SELECT * FROM things") == Named(name="bolt")
+        finally:
+            await owner.execute(f"ALTER TABLE {schema}.things DROP COLUMN later".encode())
+
+
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+
+
+async def test_statements_beyond_those_that_are_prepared_and_percent_signs_work(
+    kit_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voisnap_kit.exchange.MOST_PREPARED", 4)
+    async with await Database.open(kit_database.url, max_size=1) as database:
+        async with database.transaction("ten_a", "live") as tx:
+            await tx.exec_many(
+                "INSERT INTO things (id, tenant_id, environment, name) VALUES (%(id)s, 'ten_a', 'live', %(name)s)",
+                [{"id": f"t{number}", "name": "100%"} for number in range(3)],
+            )
+            for limit in (1, 40_000, 3_000_000_000):  # three types of parameters
+                assert await tx.one(int, "SELECT count(*) FROM things WHERE 0 < %(limit)s", limit=limit) == 3
+            assert await tx.all(str, "SELECT id FROM things WHERE name LIKE '%%0%%' ORDER BY id LIMIT 2") == [
+                "t0",
+                "t1",
+            ]
+            prepared = await tx.one(int, "SELECT count(*) FROM pg_prepared_statements")
+        assert prepared == 4
+        with pytest.raises(psycopg.ProgrammingError, match="percent sign"):
+            await database.reader("ten_a", "live").all(str, "SELECT id FROM things WHERE name LIKE '0%'")
+
+
+async def test_statements_whose_preparation_failed_are_prepared_anew(kit_database: TestDatabase) -> None:
+    async with await Database.open(kit_database.url, max_size=1) as database:
+        reader = database.reader("ten_a", "live")
+        for _ in range(2):
+            with pytest.raises(psycopg.errors.UndefinedTable):
+                await reader.all(str, "SELECT id FROM nothings")
+            with pytest.raises(psycopg.errors.InvalidTextRepresentation):
+                async with database.transaction("ten_a", "live") as tx:
+                    tx.exec_later("SELECT 'x'::int")
+                    await ids(tx)
+        assert await ids(reader) == []

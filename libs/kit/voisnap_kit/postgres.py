@@ -9,19 +9,19 @@ connection never carries them over.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any, LiteralString, NamedTuple, Self, TypeVar, cast
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Any, LiteralString, Self, TypeVar, cast
 
 import msgspec
 import psycopg
-from psycopg import AsyncConnection, errors
+from psycopg import errors
 from psycopg.pq import TransactionStatus
-from psycopg.rows import AsyncRowFactory, TupleRow, dict_row
 from psycopg.types.json import JsonbDumper, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from voisnap_domain.tenants import Environment
 
 from . import log
+from .exchange import Connection, Result, Statement
 from .failures import Unavailable
 
 _log = log.get(__name__)
@@ -39,16 +39,12 @@ _OPTIONS = (
 )
 
 
-_READ_SETTINGS = (
-    "SELECT set_config('transaction_read_only', 'on', true), set_config('app.tenant_id', %s, true),"
-    " set_config('app.environment', %s, true), set_config('app.system', %s, true), set_config('app.platform_admin', %s, true)"
-)
-
-
 _SETTINGS = (
-    "SELECT set_config('app.tenant_id', %s, true), set_config('app.environment', %s, true),"
-    " set_config('app.system', %s, true), set_config('app.platform_admin', %s, true)"
+    "SELECT set_config('app.tenant_id', %(tenant_id)s, true), set_config('app.environment', %(environment)s, true),"
+    " set_config('app.system', %(system)s, true), set_config('app.platform_admin', %(platform_admin)s, true)"
 )
+_READ_SETTINGS = _SETTINGS + ", set_config('transaction_read_only', 'on', true)"
+_BEGIN, _COMMIT = Statement("BEGIN", {}), Statement("COMMIT", {})
 
 
 class DatabaseError(Exception):
@@ -91,127 +87,78 @@ class RowMissing(DatabaseError):
     """`Tx.one` found no row."""
 
 
-class Statement(NamedTuple):
-    """What is sent: SQL with named parameters, and their values as the driver takes them."""
-
-    sql: LiteralString
-    params: dict[str, Any]
-
-    @classmethod
-    def of(cls, sql: LiteralString, params: dict[str, Any]) -> "Statement":
-        """With tuples and sets as arrays."""
-        return cls(sql, _parameters(params))
-
-
-Cursor = psycopg.AsyncCursor[dict[str, Any]]
-
-
 class Tx:
     """One transaction. Statements are literal SQL with named parameters; rows become the type asked for.
 
     A type that is no struct takes the row's only column. Tuples and sets go in as arrays, structs and dicts as jsonb. The transaction begins
-    with its first statement, in the same round trip: `connect` gives the connection on which that has been done, and the statement's cursor.
+    with its first statement, in the same round trip: `connect` gives the connection on which that has been done, and what came of it.
     """
 
     def __init__(
-        self,
-        connect: Callable[
-            [Sequence[Statement], Statement | None], Awaitable[tuple[AsyncConnection[TupleRow], Cursor | None]]
-        ],
+        self, connect: Callable[[Sequence[Statement]], Awaitable[tuple[Connection, Sequence[Result]]]]
     ) -> None:
         self._connect = connect
-        self._begun: AsyncConnection[TupleRow] | None = None
+        self._begun: Connection | None = None
         self._later: list[Statement] = []
 
     async def maybe(self, kind: type[T], sql: LiteralString, /, **params: Any) -> T | None:
         """The first row, or None."""
-        with _translated():
-            row = await (await self._execute(Statement.of(sql, params))).fetchone()
-        return None if row is None else _convert(row, kind)
+        rows = await self._rows(Statement(sql, params))
+        return _convert(rows[0], kind) if rows else None
 
     async def one(self, kind: type[T], sql: LiteralString, /, **params: Any) -> T:
         """The first row. Raises RowMissing."""
-        with _translated():
-            row = await (await self._execute(Statement.of(sql, params))).fetchone()
-        if row is None:
+        rows = await self._rows(Statement(sql, params))
+        if not rows:
             raise RowMissing("the statement returned no row")
-        return _convert(row, kind)
+        return _convert(rows[0], kind)
 
     async def all(self, kind: type[T], sql: LiteralString, /, **params: Any) -> list[T]:
         """All rows, in order."""
-        with _translated():
-            rows = await (await self._execute(Statement.of(sql, params))).fetchall()
-        return [_convert(row, kind) for row in rows]
+        return [_convert(row, kind) for row in await self._rows(Statement(sql, params))]
 
     async def exec(self, sql: LiteralString, /, **params: Any) -> int:
         """Run a statement; the number of rows it touched."""
-        with _translated():
-            return (await self._execute(Statement.of(sql, params))).rowcount
+        return (await self._run([Statement(sql, params)]))[-1].count
 
     async def exec_many(self, sql: LiteralString, rows: Sequence[dict[str, Any]]) -> None:
         """Run a statement once a row, in one round trip."""
-        if not rows:
-            return
-        with _translated():
-            connection = await self._ready()
-            async with connection.cursor() as cursor:
-                await cursor.executemany(sql, [_parameters(row) for row in rows])
+        if rows:
+            await self._run([Statement(sql, row) for row in rows])
 
     def exec_later(self, sql: LiteralString, /, **params: Any) -> None:
-        """Run a statement with the next one or with the commit, in the same round trip as others like it; its failure comes there."""
-        self._later.append(Statement.of(sql, params))
+        """Run a statement with the next one or with the commit, in the same round trip; its failure comes there."""
+        self._later.append(Statement(sql, params))
 
     async def commit(self) -> None:
         """Run what waits to be run, in order, and commit; nothing at all when nothing was asked. For `Database` alone."""
-        waiting, self._later = self._later, []
-        if self._begun is None and not waiting:
-            return
-        with _translated():
-            if self._begun is None:
-                self._begun, _ = await self._connect(waiting, None)
-                await self._begun.commit()
-            elif waiting:
-                async with self._begun.pipeline():
-                    for sql, params in waiting:
-                        await self._begun.execute(sql, params)
-                    await self._begun.commit()
-            else:
-                await self._begun.commit()
-
-    @property
-    def begun(self) -> AsyncConnection[TupleRow] | None:
-        """The connection, once a statement was sent. For `Database` alone."""
-        return self._begun
+        if self._begun is None and self._later:
+            await self._run([])
+        if self._begun is not None:
+            await self._run([_COMMIT])
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
         """A block whose failure undoes only the block."""
-        with _translated():
-            connection = await self._ready()
-            async with connection.transaction():
+        await self._run([])
+        with _Translated():
+            async with cast(Connection, self._begun).transaction():
                 yield
-                await self._ready()
+                await self._run([])
 
-    async def _ready(self) -> AsyncConnection[TupleRow]:
-        """The connection, with everything sent that waited."""
-        waiting, self._later = self._later, []
-        if self._begun is None:
-            self._begun, _ = await self._connect(waiting, None)
-        elif waiting:
-            async with self._begun.pipeline():
-                for sql, params in waiting:
-                    await self._begun.execute(sql, params)
-        return self._begun
+    async def _rows(self, statement: Statement) -> list[dict[str, Any]]:
+        return (await self._run([statement]))[-1].rows()
 
-    async def _execute(self, statement: Statement) -> Cursor:
-        if self._begun is None:
+    async def _run(self, statements: Sequence[Statement]) -> Sequence[Result]:
+        """Send what waits and these statements, beginning the transaction if need be."""
+        if self._later:
             waiting, self._later = self._later, []
-            self._begun, cursor = await self._connect(waiting, statement)
-            return cast(Cursor, cursor)
-        connection = await self._ready() if self._later else self._begun
-        cursor = _cursor(connection)
-        await cursor.execute(statement.sql, statement.params)
-        return cursor
+            statements = [*waiting, *statements]
+        with _Translated():
+            if self._begun is None:
+                self._begun, results = await self._connect(statements)
+                return results
+            return await self._begun.exchange(statements) if statements else ()
 
 
 class Reader(Tx):
@@ -220,25 +167,12 @@ class Reader(Tx):
     Two statements may see two states of the database; whoever needs one state, or writes, takes a transaction.
     """
 
-    def __init__(self, database: "Database", settings: tuple[str, str, str, str]) -> None:
+    def __init__(self, database: "Database", settings: dict[str, str]) -> None:
         self._database = database
         self._settings = settings
 
-    async def maybe(self, kind: type[T], sql: LiteralString, /, **params: Any) -> T | None:
-        """The first row, or None."""
-        rows = await self._database.read(self._settings, sql, _parameters(params))
-        return _convert(rows[0], kind) if rows else None
-
-    async def one(self, kind: type[T], sql: LiteralString, /, **params: Any) -> T:
-        """The first row. Raises RowMissing."""
-        rows = await self._database.read(self._settings, sql, _parameters(params))
-        if not rows:
-            raise RowMissing("the statement returned no row")
-        return _convert(rows[0], kind)
-
-    async def all(self, kind: type[T], sql: LiteralString, /, **params: Any) -> list[T]:
-        """All rows, in order."""
-        return [_convert(row, kind) for row in await self._database.read(self._settings, sql, _parameters(params))]
+    async def _rows(self, statement: Statement) -> list[dict[str, Any]]:
+        return await self._database.read(self._settings, statement)
 
     async def exec(self, sql: LiteralString, /, **params: Any) -> int:
         """Refused: a reader does not write."""
@@ -283,16 +217,22 @@ class Wake:
 class Database:
     """A pool of connections to one database, as one role."""
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[TupleRow]]) -> None:
+    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
         self._pool = pool
         self.outbox_written = Wake()
 
     @classmethod
     async def open(cls, url: str, *, min_size: int = 1, max_size: int = 10) -> Self:
         """A pool on `url`; the server may still be starting. The role's search_path finds the schema (see `migrate.grant`)."""
-        pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
+        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
-            kwargs={"connect_timeout": CONNECT_TIMEOUT, "options": _OPTIONS, "application_name": "voisnap"},
+            connection_class=Connection,
+            kwargs={
+                "prepare_threshold": None,
+                "connect_timeout": CONNECT_TIMEOUT,
+                "options": _OPTIONS,
+                "application_name": "voisnap",
+            },
             min_size=min_size,
             max_size=max_size,
             max_waiting=max_size * 20,
@@ -304,58 +244,36 @@ class Database:
         await pool.open(wait=False)
         return cls(pool)
 
-    @asynccontextmanager
-    async def transaction(
+    def transaction(
         self, tenant_id: str, environment: Environment | str, *, platform_admin: bool = False
-    ) -> AsyncGenerator[Tx]:
+    ) -> AbstractAsyncContextManager[Tx]:
         """A transaction in one tenant's environment: committed at the end, rolled back by an exception.
 
         `platform_admin` says that the caller operates the platform; only the admin service's policies read it.
         """
-        settings = (tenant_id, str(environment), "off", "on" if platform_admin else "off")
-        async with self._begin(settings) as tx:
-            yield tx
+        return self._begin(_settings(tenant_id, environment, platform_admin=platform_admin))
 
-    @asynccontextmanager
-    async def transaction_as_system(self) -> AsyncGenerator[Tx]:
+    def transaction_as_system(self) -> AbstractAsyncContextManager[Tx]:
         """A transaction over all tenants, for code that has no caller."""
-        async with self._begin(("", "", "on", "off")) as tx:
-            yield tx
+        return self._begin(_settings("", "", system=True))
 
     def reader(self, tenant_id: str, environment: Environment | str, *, platform_admin: bool = False) -> Reader:
         """Single statements that read in one tenant's environment."""
-        return Reader(self, (tenant_id, str(environment), "off", "on" if platform_admin else "off"))
+        return Reader(self, _settings(tenant_id, environment, platform_admin=platform_admin))
 
-    async def read(
-        self, settings: tuple[str, str, str, str], sql: LiteralString, params: dict[str, Any]
-    ) -> list[dict[str, Any]]:
-        """The rows of one statement. A pipeline without BEGIN is one transaction, so the settings hold for it and no longer."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + ACQUIRE_TIMEOUT
-        while True:
-            with _translated():
-                connection = await self._pool.getconn(timeout=max(0.05, deadline - loop.time()))
-            try:
-                await connection.set_autocommit(True)
-                async with connection.pipeline():
-                    await connection.execute(_READ_SETTINGS, settings)
-                    cursor = _cursor(connection)
-                    await cursor.execute(sql, params)
-                return await cursor.fetchall()
-            except psycopg.OperationalError as error:
-                if not connection.closed or loop.time() >= deadline:
-                    with _translated():
-                        raise
-                _log.debug("database.connection_lost", error=repr(error))  # it died with the server: try another
-            except psycopg.Error:
-                with _translated():
-                    raise
-            except BaseException:
-                await connection.close()  # cancelled in the middle: nobody knows what it still will say
-                raise
-            finally:
-                if not connection.closed:
-                    await connection.set_autocommit(False)
+    async def read(self, settings: dict[str, str], statement: Statement) -> list[dict[str, Any]]:
+        """The rows of one statement. A round trip without BEGIN is one transaction, so the settings hold for it and no longer."""
+        taken: list[Connection] = []
+        try:
+            with _Translated():
+                _, results = await self._exchanged([Statement(_READ_SETTINGS, settings), statement], taken)
+                return results[-1].rows()
+        except asyncio.CancelledError:
+            for connection in taken:
+                await connection.close()  # nobody knows what it still will say
+            raise
+        finally:
+            for connection in taken:
                 await self._pool.putconn(connection)
 
     async def check(self) -> None:
@@ -373,13 +291,14 @@ class Database:
         await self.close()
 
     @asynccontextmanager
-    async def _begin(self, settings: tuple[str, str, str, str]) -> AsyncGenerator[Tx]:
-        taken: list[AsyncConnection[TupleRow]] = []
+    async def _begin(self, settings: dict[str, str]) -> AsyncGenerator[Tx]:
+        taken: list[Connection] = []
 
-        async def connect(
-            waiting: Sequence[Statement], first: Statement | None
-        ) -> tuple[AsyncConnection[TupleRow], Cursor | None]:
-            return await self._begun_connection(settings, waiting, first, taken)
+        async def connect(statements: Sequence[Statement]) -> tuple[Connection, Sequence[Result]]:
+            connection, results = await self._exchanged([_BEGIN, Statement(_SETTINGS, settings), *statements], taken)
+            if connection.pgconn.transaction_status != TransactionStatus.INTRANS:
+                raise DatabaseError("the transaction could not begin")
+            return connection, results
 
         tx = Tx(connect)
         try:
@@ -395,44 +314,36 @@ class Database:
             for connection in taken:
                 await self._pool.putconn(connection)
 
-    async def _begun_connection(
-        self,
-        settings: tuple[str, str, str, str],
-        waiting: Sequence[Statement],
-        first: Statement | None,
-        taken: list[AsyncConnection[TupleRow]],
-    ) -> tuple[AsyncConnection[TupleRow], Cursor | None]:
-        """A connection with the transaction begun, what waited run, and the cursor of the first statement: one round trip. `taken` holds it
-        from the moment on that it must be given back. Those that died with the server are thrown away here, so no check costs a round trip."""
+    async def _exchanged(
+        self, statements: Sequence[Statement], taken: list[Connection]
+    ) -> tuple[Connection, Sequence[Result]]:
+        """A connection and the results of the first statements on it, in one round trip. `taken` holds it from the moment on that it must be
+        given back. Those that died with the server are thrown away here, so no check costs a round trip: nothing may be committed by these
+        statements, so that they can be sent again."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + ACQUIRE_TIMEOUT
         while True:
             connection = await self._pool.getconn(timeout=max(0.05, deadline - loop.time()))
             taken.append(connection)
-            cursor: Cursor | None = None
             try:
-                async with connection.pipeline():
-                    await connection.execute(_SETTINGS, settings)  # carries BEGIN
-                    for sql, params in waiting:
-                        await connection.execute(sql, params)
-                    if first is not None:
-                        cursor = _cursor(connection)
-                        await cursor.execute(first.sql, first.params)
+                return connection, await connection.exchange(statements)
             except psycopg.OperationalError as error:
-                if not connection.closed:
+                if not connection.closed or loop.time() >= deadline:
                     raise  # the server lives: a deadlock, a time-out
-                taken.remove(connection)
-                await self._pool.putconn(connection)
-                if loop.time() >= deadline:
-                    raise DatabaseUnavailable(str(error)) from error
-            else:
-                if connection.info.transaction_status is TransactionStatus.INTRANS:
-                    return connection, cursor
-                raise DatabaseError("the transaction could not begin")
+                _log.debug("database.connection_lost", error=repr(error))
+            taken.remove(connection)
+            await self._pool.putconn(connection)
 
 
-def _cursor(connection: AsyncConnection[TupleRow]) -> Cursor:
-    return connection.cursor(row_factory=cast(AsyncRowFactory[dict[str, Any]], dict_row))
+def _settings(
+    tenant_id: str, environment: Environment | str, *, platform_admin: bool = False, system: bool = False
+) -> dict[str, str]:
+    return {
+        "tenant_id": tenant_id,
+        "environment": str(environment),
+        "system": "on" if system else "off",
+        "platform_admin": "on" if platform_admin else "off",
+    }
 
 
 def _convert(row: dict[str, Any], kind: type[T]) -> T:
@@ -443,29 +354,27 @@ def _convert(row: dict[str, Any], kind: type[T]) -> T:
     return msgspec.convert(next(iter(row.values())), kind)
 
 
-def _parameters(params: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: list(value) if isinstance(value, tuple | set | frozenset) else value for name, value in params.items()
-    }
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
+class _Translated:
     """psycopg's errors as ours."""
-    try:
-        yield
-    except errors.UniqueViolation as error:
-        raise UniqueViolated(error.diag.constraint_name or "") from error
-    except errors.ForeignKeyViolation as error:
-        raise ForeignKeyViolated(error.diag.constraint_name or "") from error
-    except (errors.CheckViolation, errors.NotNullViolation) as error:
-        raise CheckViolated(error.diag.constraint_name or error.diag.column_name or "") from error
-    except (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable) as error:
-        raise Contention(str(error)) from error
-    except errors.QueryCanceled as error:
-        raise DatabaseError(f"statement cancelled: {error}") from error
-    except (psycopg.OperationalError, PoolTimeout) as error:
-        raise DatabaseUnavailable(str(error)) from error
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: Any) -> None:
+        match error:
+            case errors.UniqueViolation():
+                raise UniqueViolated(error.diag.constraint_name or "") from error
+            case errors.ForeignKeyViolation():
+                raise ForeignKeyViolated(error.diag.constraint_name or "") from error
+            case errors.CheckViolation() | errors.NotNullViolation():
+                raise CheckViolated(error.diag.constraint_name or error.diag.column_name or "") from error
+            case errors.DeadlockDetected() | errors.SerializationFailure() | errors.LockNotAvailable():
+                raise Contention(str(error)) from error
+            case errors.QueryCanceled():
+                raise DatabaseError(f"statement cancelled: {error}") from error
+            case psycopg.OperationalError() | PoolTimeout():
+                raise DatabaseUnavailable(str(error)) from error
+            case _:
+                pass
 
 
 class _AsJsonb(JsonbDumper):
@@ -474,7 +383,7 @@ class _AsJsonb(JsonbDumper):
     _dumps = staticmethod(msgspec.json.encode)
 
 
-async def _configure(connection: AsyncConnection[TupleRow]) -> None:
+async def _configure(connection: Connection) -> None:
     set_json_loads(msgspec.json.decode, context=connection)
     connection.adapters.register_dumper(dict, _AsJsonb)
     connection.adapters.register_dumper(msgspec.Struct, _AsJsonb)
