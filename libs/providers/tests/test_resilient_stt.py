@@ -150,13 +150,15 @@ async def test_what_is_said_before_the_last_final_has_come_is_not_lost_with_it()
     await caller.leave()
 
 
-async def test_a_recogniser_that_gives_no_final_words_is_left_in_time_where_another_waits():
-    caller = Caller(Link(Breaking(mute=True)), Link(FakeStt()), policy=Policy(first_timeout=2.0))
+@pytest.mark.parametrize(("is_last_resort", "seconds"), [(False, 2.0), (True, 4.0)])
+async def test_a_recogniser_that_gives_no_final_words_is_left_in_time_where_another_waits(is_last_resort, seconds):
+    other = Link(FakeStt(), is_last_resort=is_last_resort)
+    caller = Caller(Link(Breaking(mute=True)), other, policy=Policy(first_timeout=2.0))
     caller.says("anybody")
     began = asyncio.get_running_loop().time()
     caller.stream.flush()
     assert (await caller.final()).text == "anybody"
-    assert asyncio.get_running_loop().time() - began == pytest.approx(2.0, abs=0.01)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(seconds, abs=0.01)
     caller.says("and on")
     caller.stream.flush()
     assert (await caller.final()).text == "and on"

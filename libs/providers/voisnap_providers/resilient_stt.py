@@ -26,6 +26,8 @@ log = structlog.get_logger()
 REPLAY_SECONDS = 30.0
 ANSWER_SECONDS = 2.0
 """How long a recogniser may take for final words while another one could be asked."""
+LAST_RESORT_FACTOR = 2.0
+"""Better late than by somebody whom the agent's owner never chose."""
 CLOSE_SECONDS = 1.0
 LEAD_SECONDS = 0.5
 """What is replayed before the first sound."""
@@ -308,19 +310,26 @@ class ResilientSttStream:
 
     # --- time and memory
 
-    def _others_wait(self) -> bool:
-        return any(
-            link is not self._link and id(link) not in self._failed and not link.circuit.is_open
+    def _patience(self) -> float | None:
+        """Seconds for final words: without end where nobody else could give them, longer where only the platform's last resort could."""
+        others = [
+            link
             for link in self._chain.links
-        )
+            if link is not self._link and id(link) not in self._failed and not link.circuit.is_open
+        ]
+        if not others:
+            return None
+        is_own = self._link.is_last_resort or not all(link.is_last_resort for link in others)
+        return self._chain.policy.first_timeout * (1 if is_own else LAST_RESORT_FACTOR)
 
     def _expect_answer(self) -> None:
-        self._due_at = asyncio.get_running_loop().time() + self._chain.policy.first_timeout
+        self._due_at = asyncio.get_running_loop().time()
         if self._limit is not None:
             self._limit.reschedule(self._answer_by())
 
     def _answer_by(self) -> float | None:
-        return self._due_at if self._due and self._others_wait() else None
+        patience = self._patience() if self._due and self._due_at is not None else None
+        return None if patience is None or self._due_at is None else self._due_at + patience
 
     def _drop_oldest(self) -> None:
         for place, entry in enumerate(self._tail):
