@@ -3,12 +3,17 @@
 import asyncio
 import contextlib
 import json
+import socket
+import threading
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from voisnap_domain.agents import Llm, LlmProvider
 from voisnap_providers.accounts import Account
+from voisnap_providers.endpoint import foreign_endpoint
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.llm import LlmRequest, LlmUsed, Message, Role, TextDelta
 from voisnap_providers.vendors import sse
@@ -89,3 +94,25 @@ async def test_no_count_breaks_the_sum_and_no_sign_the_transcript(told, counted)
         deltas = [delta async for delta in model.answer(REQUEST)]
         await model.aclose()
     assert deltas == [TextDelta(text="Goodbye."), LlmUsed(input_tokens=counted, output_tokens=counted)]
+
+
+async def test_names_that_are_slow_to_look_up_hold_up_no_other_names(monkeypatch):
+    answer = threading.Event()
+    real = socket.getaddrinfo
+
+    def slow(host: str, *rest: Any, **more: Any) -> Any:
+        if host.endswith(".test"):
+            answer.wait(10)
+            raise OSError
+        return real(host, *rest, **more)
+
+    monkeypatch.setattr("socket.getaddrinfo", slow)
+    monkeypatch.setattr("voisnap_providers.endpoint.LOOKUP_SECONDS", 0.05)
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(2))
+    asked = (foreign_endpoint(f"https://{number}.test/v1", "openai_compatible") for number in range(4))
+    refused = await asyncio.gather(*asked, return_exceptions=True)
+    assert [str(error) for error in refused] == ["The host of the baseUrl is not known."] * 4
+    async with asyncio.timeout(2):
+        assert await loop.getaddrinfo("127.0.0.1", 80)
+    answer.set()

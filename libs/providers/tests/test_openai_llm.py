@@ -325,13 +325,12 @@ async def test_parameters_that_a_server_does_not_know_are_left_out_from_then_on(
 async def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names that were looked up; each is found at IPv4 addresses only, where the emulators are."""
     names: list[str] = []
-    real = asyncio.get_running_loop().getaddrinfo
 
-    async def noted(host: Any, port: Any, **more: Any) -> Any:
+    async def noted(host: str, port: int) -> list[str]:
         names.append(host)
-        return await real(host, port, **more | {"family": socket.AF_INET})
+        return [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, family=socket.AF_INET)]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", noted)
+    monkeypatch.setattr("voisnap_providers.endpoint.looked_up", noted)
     return names
 
 
@@ -565,19 +564,19 @@ async def test_addresses_inside_are_refused(url):
 
 
 async def test_a_name_that_leads_inside_is_refused(monkeypatch):
-    async def inside(*_: Any, **__: Any) -> list[Any]:
-        return [(None, None, None, "", ("169.254.169.254", 443))]
+    async def inside(host: str, port: int) -> list[str]:
+        return ["169.254.169.254"]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", inside, raising=False)
+    monkeypatch.setattr("voisnap_providers.endpoint.looked_up", inside)
     with pytest.raises(ProviderError, match="may not be called"):
         await foreign_endpoint("https://models.example.com/v1", "openai_compatible")
 
 
 async def test_an_address_is_looked_up_once_and_kept(monkeypatch):
-    async def outside(*_: Any, **__: Any) -> list[Any]:
-        return [(None, None, None, "", ("203.0.113.7", 443))]
+    async def outside(host: str, port: int) -> list[str]:
+        return ["203.0.113.7"]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", outside, raising=False)
+    monkeypatch.setattr("voisnap_providers.endpoint.looked_up", outside)
     endpoint = await foreign_endpoint("https://models.example.com:8443/v1/", "openai_compatible")
     assert (endpoint.url, endpoint.host, endpoint.sni) == (
         "https://203.0.113.7:8443/v1",

@@ -4,6 +4,7 @@ judged, and that very address is connected to."""
 import asyncio
 import ipaddress
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import msgspec
@@ -11,7 +12,10 @@ from voisnap_domain.endpoints import Address, endpoint_fault, is_forbidden
 
 from .errors import ProviderError
 
+LOOKUP_SECONDS = 4.0
 _KIND = "llm"
+_LOOKUPS = ThreadPoolExecutor(max_workers=16, thread_name_prefix="tenants-names")
+"""A server of names that a tenant chose may take half a minute. The threads it holds are none of those that look up everybody else's names."""
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,17 +41,26 @@ async def foreign_endpoint(base_url: str, provider: str) -> Endpoint:
     url = httpx.URL(base_url)
     port = url.port or (443 if url.scheme == "https" else 80)
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
+        async with asyncio.timeout(LOOKUP_SECONDS):
+            found = await looked_up(url.host, port)
+    except OSError as error:  # TimeoutError is one
         raise ProviderError(
             "The host of the baseUrl is not known.", provider=provider, kind=_KIND, retryable=True
         ) from error
-    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    addresses = [ipaddress.ip_address(address.partition("%")[0]) for address in found]
     if not addresses or not all(_is_allowed(address, url.scheme) for address in addresses):
         raise _refused(provider)
     chosen = addresses[0]
     pinned = url.copy_with(host=str(chosen))
     return Endpoint(url=str(pinned).rstrip("/"), host=url.netloc.decode("ascii"), sni=url.host)
+
+
+async def looked_up(host: str, port: int) -> list[str]:
+    """The addresses of a name. Raises OSError."""
+    found = await asyncio.get_running_loop().run_in_executor(
+        _LOOKUPS, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    )
+    return [str(entry[4][0]) for entry in found]
 
 
 def _is_allowed(address: Address, scheme: str) -> bool:
