@@ -10,14 +10,16 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 from voisnap_domain.agents import Llm, LlmProvider
 from voisnap_providers.accounts import Account
 from voisnap_providers.endpoint import foreign_endpoint
-from voisnap_providers.errors import ProviderError
+from voisnap_providers.errors import ProviderAuthError, ProviderError
 from voisnap_providers.ports.llm import LlmRequest, LlmUsed, Message, Role, TextDelta
 from voisnap_providers.vendors import sse
 from voisnap_providers.vendors.chat_http import MAX_PIECES, PIECES_AT_ONCE
+from voisnap_providers.vendors.gemini.llm import GeminiLlm
 from voisnap_providers.vendors.openai.llm import OpenAiLlm
 from voisnap_providers.vendors.openai.wire import MAX_TOKENS
 
@@ -116,3 +118,26 @@ async def test_names_that_are_slow_to_look_up_hold_up_no_other_names(monkeypatch
     async with asyncio.timeout(2):
         assert await loop.getaddrinfo("127.0.0.1", 80)
     answer.set()
+
+
+async def test_a_model_that_the_account_may_not_use_is_no_refused_key():
+    body = json.dumps({"error": {"message": "no access", "type": "invalid_request_error", "code": "model_not_found"}})
+    chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body.encode())
+    async with server_saying(403, "application/json", chunks) as url:
+        model = OpenAiLlm(Account(id="pcred_1.1", provider="openai_compatible", options={"base_url": url}))
+        with pytest.raises(ProviderError, match="no such model") as caught:
+            await anext(aiter(model.answer(REQUEST)))
+        await model.aclose()
+    assert not caught.value.retryable
+    assert not isinstance(caught.value, ProviderAuthError), "which would close the account for everybody"
+
+
+@pytest.mark.parametrize("name", ["x?key=1", "../files", "models/a/../../b", "x#", "a b", "", "%2e%2e/x", "a&b"])
+async def test_a_name_that_would_lead_elsewhere_is_no_model_of_google_s(name):
+    model = GeminiLlm("key", "http://127.0.0.1:9")
+    with pytest.raises(ProviderError, match="no model of such a name") as caught:
+        await anext(
+            aiter(model.answer(msgspec.structs.replace(REQUEST, settings=Llm(provider=LlmProvider.GOOGLE, model=name))))
+        )
+    assert not caught.value.retryable
+    await model.aclose()

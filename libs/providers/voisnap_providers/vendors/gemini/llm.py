@@ -35,6 +35,8 @@ URL = "https://generativelanguage.googleapis.com"
 WARM_SECONDS = 5.0
 
 _T = TypeVar("_T")
+_MODEL = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/@-]{0,199}")
+"""It becomes part of an address. What the library finds wrong with one would look like a fault of the vendor."""
 _PLACEHOLDER = "-"
 """The library wants some contents; those of the body take their place."""
 
@@ -134,6 +136,8 @@ class GeminiLlm:
 
     async def _taken(self, model: str, asked: Callable[[Set[str]], Awaitable[_T]]) -> _T:
         """What `asked` gives, without the parts that the model turns out not to take."""
+        if _MODEL.fullmatch(model) is None:
+            raise _error("google has no model of such a name.", retryable=False)
         while True:
             try:
                 with _translated():

@@ -163,6 +163,8 @@ class OpenAiLlm:
 
     def _fault_of(self, rejected: Rejected) -> ProviderError:
         body = wire.error_body(rejected.payload)
+        if rejected.status == 403 and body.reason == "model_not_found":  # the key is good, for others' models
+            return self._http.fault(f"{self.provider} has no such model for this account.", retryable=False)
         return self._http.fault_of(rejected, body.reason, is_final=body.reason == "insufficient_quota")
 
     async def _endpoint(self, base_url: str | None) -> tuple[Endpoint, dict[str, str]]:
