@@ -284,7 +284,8 @@ class Explained(Tx):
     """A transaction that also plans what it runs, and keeps the plans that read a table of conversations from end to end."""
 
     def __init__(self, tx: Tx, worst: list[str]) -> None:
-        super().__init__(tx._connection)
+        super().__init__(tx._connect)
+        self._begun = tx._begun
         self.worst = worst
 
     async def all(self, kind: Any, sql: Any, /, **params: Any) -> Any:
@@ -297,6 +298,7 @@ async def sequential_reads(database: Database, wanted: ConversationFilter) -> li
     """Lines of plans that read a whole table of conversations, of a first and of a deep page."""
     worst: list[str] = []
     async with begin(database, CALLER) as work:
+        await work.tx.exec("SELECT 1")  # both are one transaction, which begins with its first statement
         work.tx = Explained(work.tx, worst)
         for offset in (0, 5000):
             await lists.find(work, wanted, limit=20, offset=offset)

@@ -299,6 +299,7 @@ def _voice_ids(provider: str) -> frozenset[str]:
     return frozenset(voice.id for voice in all_voices() if voice.provider == provider)
 
 
+@cache
 def _why_not(provider: str, kind: ModelKind) -> str:
     if provider == "google":
         variable = next(one.variable for one in PROVIDERS[provider] if one.name in _GOOGLES[kind])
