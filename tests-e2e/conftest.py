@@ -1,6 +1,6 @@
 """Fixtures of the end-to-end tests: one running platform, and questions spoken by the local voice."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +9,31 @@ from hibari import Hibari
 from voisnap_media import files
 from voisnap_media.pcm import Pcm
 from voisnap_testkit.platform import Platform, start_platform, stop_platform
+from voisnap_testkit.plugin import shared_by
+
+_running: dict[str, Platform] = {}
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Platform:
     """One platform for all tests that leave it running."""
-    running = start_platform(tmp_path_factory.mktemp("platform") / "home")
-    yield running
-    stop_platform(running)
+    _running["platform"] = start_platform(tmp_path_factory.mktemp("platform") / "home")
+    return _running["platform"]
 
 
 @pytest.fixture(scope="session")
-def two_runtimes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def two_runtimes(tmp_path_factory: pytest.TempPathFactory) -> Platform:
     """One platform with two runtime processes, for tests that kill, stop and drain them and leave two running."""
-    running = start_platform(tmp_path_factory.mktemp("two-runtimes") / "home", runtimes=2)
-    yield running
-    stop_platform(running)
+    _running["two_runtimes"] = start_platform(tmp_path_factory.mktemp("two-runtimes") / "home", runtimes=2)
+    return _running["two_runtimes"]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """A platform ends with the last file that shares it: an idle one takes a gigabyte, and a tenth of a core from the tests that follow."""
+    wanted = shared_by(str(nextitem.path)) if nextitem is not None else None
+    for name in _running.keys() - {wanted}:
+        stop_platform(_running.pop(name))
 
 
 @pytest.fixture(scope="session")

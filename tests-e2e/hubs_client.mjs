@@ -66,7 +66,7 @@ async function voice(transport, messagePack) {
   const silence = new Uint8Array(640);
   await connection.invoke("SendAudioAsync", messagePack ? silence : Buffer.from(silence).toString("base64"));
   const upload = new signalR.Subject();
-  await connection.send("UploadAudio", upload);
+  const uploaded = connection.invoke("UploadAudio", upload);
   for (let frame = 0; frame < 10; frame += 1) upload.next(messagePack ? silence : Buffer.from(silence).toString("base64"));
   upload.complete();
   await until("Transcription", (said) => said.speaker === "agent");
@@ -74,6 +74,7 @@ async function voice(transport, messagePack) {
   await connection.invoke("SendDtmfAsync", "5");
   await until("DtmfReceived", (key) => key.digit === "5");
   const { resumeToken } = await connection.invoke("RequestReconnectionAsync");
+  await uploaded; // the client posts the frames one after another, and nobody hears of one that fails
   await connection.invoke("EndSessionAsync", "user_ended");
   const ended = await until("SessionEnded");
   await closed;

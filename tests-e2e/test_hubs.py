@@ -15,6 +15,7 @@ import pytest
 from voisnap_media import files
 from voisnap_stack.call_hub import HubClient, HubEvent
 from voisnap_testkit import node
+from voisnap_testkit.platform import Platform, patience
 
 pytestmark = pytest.mark.e2e
 
@@ -59,6 +60,12 @@ class Guest:
 
 
 @pytest.fixture(scope="module")
+def platform(two_runtimes: Platform) -> Platform:
+    """The one that these tests need anyway."""
+    return two_runtimes
+
+
+@pytest.fixture(scope="module")
 def hub_token(platform) -> Callable[..., str]:
     """`hub_token(agentId=…)`: a token for the hubs, made with the live key unless told otherwise."""
 
@@ -88,7 +95,7 @@ def guest(platform, hub_token) -> Callable[..., Any]:
 
 
 def completed(platform, conversation_id: str) -> dict[str, Any]:
-    deadline = time.monotonic() + STORED_SECONDS
+    deadline = time.monotonic() + STORED_SECONDS * patience()
     while True:
         answer = platform.get(f"/conversations/{conversation_id}")
         if answer.status_code == 200 and answer.json()["status"] != "in_progress":

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import httpx
 import psycopg
 import pytest
-from voisnap_testkit.platform import VOISNAP, Platform, free_port, wait_until
+from voisnap_testkit.platform import VOISNAP, Platform, free_port, patience, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -217,7 +217,7 @@ def end(platform: Platform, number: signal.Signals) -> Ending:
     family = family_of(platform.home)
     began = time.monotonic()
     platform.process.send_signal(number)
-    status = platform.process.wait(timeout=3 * STOP_SECONDS)
+    status = platform.process.wait(timeout=3 * STOP_SECONDS * patience())
     return Ending(status=status, seconds=time.monotonic() - began, family=family, demo=platform.demo)
 
 
@@ -240,7 +240,7 @@ def refused(folder: Path, **environment: str) -> str:
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=START_SECONDS,
+        timeout=START_SECONDS * patience(),
         check=False,
     )
     assert done.returncode == 1, done
@@ -248,7 +248,7 @@ def refused(folder: Path, **environment: str) -> str:
     lines = [line for line in done.stderr.splitlines() if not line.startswith("speech models ")]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("voisnap: ")
-    assert "PIP_NO_INDEX" in environment or time.monotonic() - began < REFUSAL_SECONDS
+    assert "PIP_NO_INDEX" in environment or time.monotonic() - began < REFUSAL_SECONDS * patience()
     return lines[0]
 
 
@@ -476,7 +476,7 @@ def test_taken_port_is_one_clear_line(first: Run, tmp_path: Path, monkeypatch: p
 def test_sigterm_ends_everything_within_five_seconds(terminated: Ending, home: Path) -> None:
     assert len(terminated.family) > len(PARTS)  # with the supervisor and what PostgreSQL starts
     assert terminated.status == 0
-    assert terminated.seconds < STOP_SECONDS
+    assert terminated.seconds < STOP_SECONDS * patience()
     assert not left_of(terminated.family, home)
 
 
@@ -486,7 +486,7 @@ def test_second_start_is_quick_and_keeps_the_credentials(
     with capsys.disabled():
         print(f"\nsecond start ready after {second.seconds:.1f} s")
 
-    assert second.seconds < SECOND_START_SECONDS
+    assert second.seconds < SECOND_START_SECONDS * patience()
     assert second.platform.demo == terminated.demo | {"baseUrl": second.platform.base_url}
     assert second.platform.get(f"/agents/{terminated.demo['agentId']}").status_code == 200
 
@@ -512,7 +512,7 @@ def test_ctrl_c_ends_everything_within_five_seconds(third: Run) -> None:
 
     assert len(ending.family) > len(PARTS)
     assert ending.status == 0
-    assert ending.seconds < STOP_SECONDS
+    assert ending.seconds < STOP_SECONDS * patience()
     assert not left_of(ending.family, third.platform.home)
 
 
@@ -541,7 +541,7 @@ def test_start_that_is_interrupted_ends_everything_within_five_seconds(cut_short
     folder, ending, _ = cut_short
 
     assert ending.status == 0
-    assert ending.seconds < STOP_SECONDS
+    assert ending.seconds < STOP_SECONDS * patience()
     wait_until(lambda: not left_of(ending.family, folder), seconds=STOP_SECONDS, what="no process of the ended start")
 
 
@@ -603,7 +603,7 @@ def test_full_disk_is_one_clear_line(tmp_path: Path) -> None:
         env=os.environ | {"PORT": str(free_port()), "VOISNAP_HOME": str(tmp_path / "state")},
         capture_output=True,
         text=True,
-        timeout=START_SECONDS,
+        timeout=START_SECONDS * patience(),
         check=False,
     )
 

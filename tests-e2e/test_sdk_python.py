@@ -21,6 +21,12 @@ README = Path(__file__).parents[1] / "libs/sdk-python/README.md"
 
 
 @pytest.fixture(scope="module")
+def platform(two_runtimes: Platform) -> Platform:
+    """The one that these tests need anyway."""
+    return two_runtimes
+
+
+@pytest.fixture(scope="module")
 def client(platform: Platform):
     with VoisnapClient(api_key=platform.demo["apiKeyLive"], base_url=platform.base_url) as made:
         yield made

@@ -28,6 +28,12 @@ Run = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
+def platform(two_runtimes: Platform) -> Platform:
+    """The one that these tests need anyway."""
+    return two_runtimes
+
+
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program's folder with the package installed."""
     node.build(JS / "sdk")

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 from voisnap_testkit.node import put_on_path
-from voisnap_testkit.platform import Platform
+from voisnap_testkit.platform import Platform, patience
 
 pytestmark = pytest.mark.e2e
 
@@ -65,7 +65,7 @@ class Client:
     ) -> dict[str, Any]:
         """The next event of that name that matches."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds * patience()):
                 while True:
                     while self._read < len(self.seen):
                         found = self.seen[self._read]
@@ -171,8 +171,8 @@ def test_calls_and_chats_survive_the_kill_of_their_process(two_runtimes: Platfor
     call, chat, chat_gap = asyncio.run(calls())
 
     print(f"voice gap {call.longest_gap_ms:.0f} ms, chat gap {chat_gap:.0f} ms")
-    assert call.longest_gap_ms <= 3000
-    assert chat_gap <= 3000
+    assert call.longest_gap_ms <= 3000 * patience()
+    assert chat_gap <= 3000 * patience()
     conversation, said = stored(two_runtimes, call.named("SessionStarted")[0]["conversationId"])
     assert (conversation["status"], conversation["recording"]["available"]) == ("abandoned", True)
     heard = " ".join(text for _, text in said)
@@ -253,7 +253,7 @@ def test_a_frozen_process_loses_its_call_and_does_no_harm_when_it_thaws(two_runt
 
     gap = client.named("SessionStarted")[1]["at"] - client.named("reconnecting")[0]["at"]
     print(f"back {gap:.0f} ms after the client noticed")
-    assert gap <= 3000
+    assert gap <= 3000 * patience()
     assert (len(client.named("SessionEnded")), client.named("Error")) == (1, [])
     a_second = 1000 * (len(frames) - 1) / (frames[-1] - frames[0])
     assert a_second == pytest.approx(50, abs=5), "one process speaks, not two"
@@ -303,7 +303,7 @@ def test_kills_while_the_caller_speaks_while_a_reply_is_written_and_of_all_proce
     backs = zip(call.named("reconnecting"), call.named("SessionStarted")[1:], strict=True)
     gaps = [back["at"] - lost["at"] for lost, back in backs]
     print("gaps " + ", ".join(f"{gap:.0f} ms" for gap in gaps))
-    assert gaps[0] <= 3000
+    assert gaps[0] <= 3000 * patience()
     conversation, said = stored(two_runtimes, call.named("SessionStarted")[0]["conversationId"])
     print(said)
     assert (conversation["status"], conversation["endReason"]) == ("completed", "user_ended")

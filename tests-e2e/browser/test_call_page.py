@@ -11,9 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from voisnap_testkit.platform import Platform, wait_until
+from voisnap_testkit.platform import Platform, patience, wait_until
 
 pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def platform(two_runtimes: Platform) -> Platform:
+    """The one that these tests need anyway."""
+    return two_runtimes
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +145,7 @@ def test_call_goes_on_when_its_server_is_killed_in_the_middle_of_a_sentence(
         )
     assert shown["failure"] is None, shown
     assert shown["states"][-3:] == ["Reconnecting…", "Connected", "Call ended"]
-    assert 300 < shown["gapMs"] <= 6000, shown["gapMs"]
+    assert 300 < shown["gapMs"] <= 6000 * patience(), shown["gapMs"]
     assert [line.partition("\n")[0] for line in shown["lines"][:2]] == ["Agent", "Agent"]
     assert shown["fault"] is None
     two_runtimes.wait_for_runtimes(2, but=killed.result())

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from voisnap_media import files
 from voisnap_providers.vendors.local.stt import Moonshine
+from voisnap_testkit.platform import patience
 
 pytestmark = pytest.mark.e2e
 
@@ -106,7 +107,7 @@ def conversation(platform: Any, call: Call) -> dict[str, Any]:
         answer = platform.get(path)
         if answer.status_code == 200 and answer.json()["status"] != "in_progress":
             return answer.json() | {"storedAfterS": time.time() - call.page["hungUpAt"]}
-        assert time.time() - call.page["hungUpAt"] < 10, answer.text
+        assert time.time() - call.page["hungUpAt"] < 10 * patience(), answer.text
         time.sleep(0.1)  # another process stores it: there is no event to wait for here
 
 
@@ -138,8 +139,8 @@ def test_page_shows_the_examples_states_in_order(call: Call) -> None:
 def test_first_message_is_heard(call: Call, ears: Moonshine) -> None:
     greeting = [span for span in voices(call.agent) if span.start < HUMAN_AT]
     assert greeting, "nothing was heard before the caller spoke"
-    assert greeting[0].start < 4
-    assert "street dental" in heard(ears, call.agent, greeting)
+    assert greeting[0].start < 4 * patience()
+    assert "street dental" in heard(ears, call.agent, greeting).replace(",", "")
 
 
 def test_question_is_answered_aloud_from_the_agents_facts(call: Call, ears: Moonshine) -> None:
@@ -149,7 +150,7 @@ def test_question_is_answered_aloud_from_the_agents_facts(call: Call, ears: Moon
     text = heard(ears, call.agent, answer)
     assert "110" in text or "one hundred" in text, text
     # Mouth to ear, endpointing silence and the browser's own buffers included.
-    assert answer[0].start - question_end < 3.0
+    assert answer[0].start - question_end < 3.0 * patience()
 
 
 def test_both_utterances_were_recognised(platform: Any, call: Call, conversation: dict[str, Any]) -> None:
@@ -163,7 +164,7 @@ def test_both_utterances_were_recognised(platform: Any, call: Call, conversation
 
 
 def test_conversation_is_complete_within_three_seconds(conversation: dict[str, Any], call: Call, platform: Any) -> None:
-    assert conversation["storedAfterS"] < 3
+    assert conversation["storedAfterS"] < 3 * patience()
     assert conversation["status"] == "completed"
     assert conversation["channel"] == "webrtc"
     assert conversation["agentId"] == platform.demo["agentId"]

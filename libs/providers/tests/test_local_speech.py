@@ -11,6 +11,7 @@ from voisnap_domain.agents import Voice
 from voisnap_media.pcm import Pcm
 from voisnap_providers.ports.stt import Transcript
 from voisnap_providers.registry import Registry
+from voisnap_providers.vendors.local import stt
 from voisnap_testkit.fakes_speech import listening
 
 pytestmark = pytest.mark.media
@@ -83,7 +84,11 @@ async def test_word_times_lie_where_the_words_are_spoken(registry: Registry, say
     assert transcript.words[0].start_time < 0.3
 
 
-async def test_long_speech_is_cut_and_joined_without_losing_words(registry: Registry, say: Callable[..., Pcm]):
+async def test_long_speech_is_cut_and_joined_without_losing_words(
+    registry: Registry, say: Callable[..., Pcm], monkeypatch: pytest.MonkeyPatch
+):
+    # The pieces come all at once here, and may wait for each other; in a call all but the last are decoded while the caller speaks.
+    monkeypatch.setattr(stt, "FINAL_TIMEOUT_SECONDS", 20.0)
     said = SENTENCES[:10]
     audio = Pcm.concat([say(sentence) for sentence in said])
     assert audio.seconds > 20

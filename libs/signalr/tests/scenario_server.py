@@ -155,6 +155,7 @@ def running(count: int, files: Mapping[str, Path]) -> Iterator[tuple[Front, ...]
         access_log=False,
         lifespan="on",
         timeout_graceful_shutdown=2,
+        timeout_keep_alive=75,  # as the services: at the default of 5 a busy client can write to a connection that is just closed
     )
     server = uvicorn.Server(config)
 

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from voisnap_kit.bus import Bus
 from voisnap_kit.redis import Redis
-from voisnap_testkit.databases import TestDatabase
+from voisnap_testkit.databases import DatabaseFactory, TestDatabase
 from voisnap_testkit.servers import TestServers, containers_wanted
 from voisnap_testkit.statements import statements_in
 
@@ -33,6 +33,42 @@ def test_each_database_is_migrated_empty_and_its_own(database_for: Callable[...,
     assert query(first.url, "INSERT INTO lamps VALUES (1, 'desk') RETURNING id") == [(1,)]
     assert query(second.url, "SELECT count(*) FROM lamps") == [(0,)]
     assert query(first.url, "SELECT current_user::text, current_schema()::text") == [("voisnap_house", "house")]
+
+
+def test_what_a_test_wrote_is_gone_when_the_next_one_gets_its_database(servers: TestServers, house: Path) -> None:
+    databases = DatabaseFactory(servers.database_url, "returned")
+    first = databases.create("voisnap_house", house)
+    left_open = psycopg.connect(first.url)
+    query(first.url, "INSERT INTO lamps VALUES (1, 'desk') RETURNING id")
+    databases.give_back(first)
+    again = databases.create("voisnap_house", house)
+    assert again == first
+    assert query(again.url, "SELECT count(*) FROM lamps") == [(0,)]
+    with pytest.raises(psycopg.OperationalError):
+        left_open.execute("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE house.lamps ADD COLUMN colour text",
+        "CREATE FUNCTION house.one() RETURNS int RETURN 1",
+        "GRANT ALL ON house.lamps TO public",
+        "DELETE FROM house.schema_migrations",
+        "INSERT INTO house.lamps SELECT n, repeat('x', 2000) FROM generate_series(1, 10000) n",
+    ],
+)
+def test_a_database_that_a_test_changed_for_good_is_not_given_to_the_next(
+    servers: TestServers, house: Path, change: str
+) -> None:
+    databases = DatabaseFactory(servers.database_url, "changed")
+    first = databases.create("voisnap_house", house)
+    with psycopg.connect(first.owner_url, autocommit=True) as connection:
+        connection.execute(change.encode())
+    databases.give_back(first)
+    again = databases.create("voisnap_house", house)
+    assert again != first
+    assert query(again.url, "SELECT count(*) FROM lamps") == [(0,)]
 
 
 def test_a_databases_url_is_that_of_a_role_without_privileges(

@@ -1,8 +1,9 @@
 """The pytest plugin: `servers`, `database_for`, `redis_url`, `nats_url`, and `@pytest.mark.virtual_time`."""
 
+import ast
 import asyncio
+import gc
 import os
-import re
 from collections.abc import Awaitable, Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -23,8 +24,8 @@ from .servers import DATABASE, NATS, REDIS, TestServers
 from .virtual_time import VirtualTimeLoop
 
 _CATEGORIES = frozenset({"unit", "conformance", "slice", "hub", "media", "e2e"})
-_COSTLY = ("two_runtimes",)
-"""Fixtures of a session that take so long that a run makes them once; whoever names them runs together."""
+_COSTLY = ("two_runtimes", "platform")
+"""Fixtures of a session that take so long that a run makes them once; whoever asks for one runs together."""
 
 _REDIS_DATABASES = 16
 _STARTED = "VOISNAP_TEST_STARTED"
@@ -35,6 +36,8 @@ _run_servers: pytest.StashKey[TestServers] = pytest.StashKey()
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "virtual_time: run the test on a loop whose clock jumps to the next timer")
     config.stash[_run_servers] = TestServers()
+    # Each application that a test builds makes 100,000 objects that live: at the default of 700, an eighth of a run goes into collecting.
+    gc.set_threshold(100_000, 20, 20)
     _log_through_pytest()
     put_on_path()
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
@@ -74,23 +77,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
     if unmarked:
         raise pytest.UsageError(f"no category marker ({', '.join(sorted(_CATEGORIES))}) in: {', '.join(unmarked)}")
-    items.sort(
-        key=lambda item: (_group_of(str(item.path)) not in _COSTLY, "tests-e2e" not in item.path.parts)
-    )  # the longest first
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[int, bool]:
+    """The longest first: what shares something costly, then what runs in processes, then the others."""
+    group = shared_by(str(item.path))
+    return _COSTLY.index(group) if group in _COSTLY else len(_COSTLY), "tests-e2e" not in item.path.parts
 
 
 class _Together(LoadScopeScheduling):
-    """A file runs in one process, and all files that share something costly in the same. Names of groups in node ids (`--dist loadgroup`) are
-    not understood by this release of pytest."""
+    """A file runs in one process, and all files that share something costly in the same. Names of groups in node ids (`--dist loadgroup`)
+    are not understood by this release of pytest."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return _group_of(nodeid.partition("::")[0])
+        file = nodeid.partition("::")[0]
+        return shared_by(file) or file
 
 
 @cache
-def _group_of(file: str) -> str:
-    text = Path(file).read_text()
-    return next((name for name in _COSTLY if re.search(rf"\b{name}\b", text)), file)
+def shared_by(file: str) -> str | None:
+    """The costly fixture that tests and fixtures of a file ask for, if any: of several the first of the list."""
+    tree = ast.parse(Path(file).read_text())
+    asked = {
+        argument.arg
+        for function in tree.body
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (function.name.startswith("test_") or function.decorator_list)
+        for argument in function.args.args
+    }
+    return next((name for name in _COSTLY if name in asked), None)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -135,7 +151,7 @@ def database_for(_databases: DatabaseFactory) -> Iterator[Callable[..., TestData
 
     yield create
     for database in made:
-        _databases.drop(database)
+        _databases.give_back(database)
 
 
 @pytest.fixture(scope="session")
