@@ -598,7 +598,8 @@ async def test_connections_leave_nothing_behind(hub_app, connect) -> None:
         socket.drop(code)
         await socket.finished()
     async with asyncio.timeout(5):
-        await asyncio.wait(asyncio.all_tasks() - before)
+        while left := asyncio.all_tasks() - before:
+            await asyncio.wait(left)
     assert app.connection_count == 0
 
 
