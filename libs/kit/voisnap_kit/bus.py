@@ -14,22 +14,6 @@ from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
-import nats
-import nats.errors
-import nats.js.errors
-from nats.aio.client import Client, Server
-from nats.aio.msg import Msg
-from nats.js import JetStreamContext
-from nats.js.api import (
-    AckPolicy,
-    ConsumerConfig,
-    DeliverPolicy,
-    DiscardPolicy,
-    RawStreamMsg,
-    RetentionPolicy,
-    StorageType,
-    StreamConfig,
-)
 from opentelemetry.trace import SpanKind
 from prometheus_client import Counter
 from voisnap_domain import errors as domain_errors
@@ -38,7 +22,26 @@ from voisnap_proto import EVENTS, subject_of
 
 from . import log, trace
 from .backoff import Backoff
+from .extras import without
 from .failures import Unavailable
+
+with without("aiohttp"):  # for servers behind WebSockets, where `_await_server` would find none: 120 ms
+    import nats
+    import nats.errors
+    import nats.js.errors
+    from nats.aio.client import Client, Server
+    from nats.aio.msg import Msg
+    from nats.js import JetStreamContext
+    from nats.js.api import (
+        AckPolicy,
+        ConsumerConfig,
+        DeliverPolicy,
+        DiscardPolicy,
+        RawStreamMsg,
+        RetentionPolicy,
+        StorageType,
+        StreamConfig,
+    )
 
 _log = log.get(__name__)
 

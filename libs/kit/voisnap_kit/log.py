@@ -7,8 +7,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
 from opentelemetry import trace as otel
+
+from .extras import without
+
+with without("rich"):  # draws tracebacks on consoles, of which ours are plain: 75 ms
+    import structlog
 
 REDACTED = "<redacted>"
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-import httpx
 import jwt
 import msgspec
 from cryptography.hazmat.primitives import serialization
@@ -20,6 +19,10 @@ from voisnap_domain.errors import Unauthenticated
 
 from . import log
 from .backoff import Backoff
+from .extras import without
+
+with without("pygments", "rich"):  # for its command line: 45 ms
+    import httpx
 
 _log = log.get(__name__)
 

@@ -8,16 +8,18 @@ provider of a chain, not the chain, so that everybody's share is kept apart.
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voisnap_domain.agents import Transcription, Voice
 from voisnap_domain.costs import PLATFORM_ACCOUNT, LegKind, Usage, UsageLeg
-from voisnap_media.pcm import Pcm
 
 from .errors import ProviderError
 from .ports.llm import LanguageModel, LlmDelta, LlmRequest, LlmUsed, TextDelta, ToolCall
 from .ports.stt import SpeechToText, SttStream, Transcript
 from .ports.tts import SpeechChunk, TextToSpeech
+
+if TYPE_CHECKING:  # see ports.stt
+    from voisnap_media.pcm import Pcm
 
 CHARS_PER_TOKEN = 4
 """Rule of thumb for replies that were cut short before the model told its count."""
@@ -259,7 +261,7 @@ class MeteredSttStream:
         self.tally = tally
         meter.opened(self)
 
-    def push(self, audio: Pcm) -> None:
+    def push(self, audio: "Pcm") -> None:
         """Hand on and count."""
         self._stream.push(audio)
         self.tally.audio_seconds += audio.seconds

@@ -9,10 +9,9 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
-import numpy as np
 import structlog
 from voisnap_domain.agents import Llm, Transcription, Voice
 
@@ -22,6 +21,9 @@ from .ports.embeddings import Embedder
 from .ports.llm import LanguageModel, LlmDelta, LlmRequest, LlmUsed, StructuredModel, StructuredReply, StructuredRequest
 from .ports.tts import SpeechChunk, TextToSpeech
 from .slots import AccountLimits, Slots
+
+if TYPE_CHECKING:  # see ports.embeddings
+    import numpy as np
 
 __all__ = [
     "Chain",
@@ -595,7 +597,7 @@ class ResilientEmbedder:
         self.model = embedder.model
         self.dimensions = embedder.dimensions
 
-    async def embed(self, texts: tuple[str, ...]) -> np.ndarray:
+    async def embed(self, texts: tuple[str, ...]) -> "np.ndarray":
         """Unit vectors."""
         return await self._chain.call(lambda link: link.port.embed(texts))
 

@@ -8,12 +8,12 @@ from voisnap_kit.reconcile import Reconciler
 from voisnap_kit.work import Caller, begin_as_system
 
 from voisnap_api.links.usecases import forget_old_links
-from voisnap_api.mfa.usecases import forget_old_challenges
+from voisnap_api.mfa.upkeep import forget_old_challenges
 from voisnap_api.users.usecases import forget_unverified
 
 from .lockout import forget_old_failures
 from .revocations import forget_old_revocations
-from .usecases import forget_expired_tokens
+from .upkeep import forget_expired_tokens
 
 
 class Deleted(msgspec.Struct, frozen=True, kw_only=True):

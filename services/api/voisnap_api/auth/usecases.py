@@ -289,11 +289,6 @@ def hub_token(
     )
 
 
-async def forget_expired_tokens(work: Work) -> int:
-    """Delete refresh tokens that ran out; how many."""
-    return await store.delete_expired(work.tx, before=work.now)
-
-
 async def _spend(work: Work, refresh_token: str) -> tuple[RefreshToken | None, User | None]:
     """Use a refresh token up: it and its owner, or None when it is no good. A token that was spent before ends its family."""
     token = await store.refresh_token_for_change(work.tx, _hash(refresh_token))

@@ -251,11 +251,6 @@ async def judge(work: Work, vault: Vault, site: Site, token: str, proof: Proof) 
     return Judged(user=user, environment=asked.login_env, is_right=is_right)
 
 
-async def forget_old_challenges(work: Work) -> int:
-    """Delete what nobody completed; how many."""
-    return await store.delete_old_challenges(work.tx, before=work.now)
-
-
 async def _is_right(work: Work, vault: Vault, site: Site, asked: Challenge, proof: Proof) -> bool:
     match proof.method:
         case Method.TOTP:

@@ -7,7 +7,6 @@ from contextlib import aclosing, asynccontextmanager
 from voisnap_domain.agents import Llm, LlmProvider, Transcription, TranscriptionProvider, Voice, VoiceProvider
 from voisnap_kit import log
 from voisnap_kit.work import Clock, utc_now
-from voisnap_media.pcm import Pcm
 from voisnap_providers.accounts import Account
 from voisnap_providers.errors import ProviderAuthError, ProviderError, ProviderUnconfigured
 from voisnap_providers.ports.llm import LlmRequest, Message, Role
@@ -123,6 +122,8 @@ async def _ask_tts(registry: Registry, provider: str, voice: str, own: Mapping[s
 
 
 async def _ask_stt(registry: Registry, provider: str, _model: str, own: Mapping[str, Account]) -> None:
+    from voisnap_media.pcm import Pcm  # noqa: PLC0415 - with numpy 120 ms of a start, for a probe that few ask for
+
     recogniser = registry.stt(provider, own)
     rate = recogniser.capabilities.sample_rate
     stream = recogniser.open(Transcription(provider=TranscriptionProvider(provider)))
