@@ -22,8 +22,12 @@ MOST_PREPARED = 200
 
 _PLACE = re.compile(r"%(?:%|\((\w+)\)s|)")
 _GOOD = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK})
-_OUTDATED = (errors.FeatureNotSupported, errors.InvalidSqlStatementName)
-"""What prepared statements fail with after the schema has changed below them."""
+_REPLANNED = "RevalidateCachedQuery"
+"""The function of the server that refuses a prepared statement whose columns are others by now; the code of its error has many uses."""
+
+
+class Outdated(psycopg.Error):
+    """The schema has changed below a prepared statement, or somebody else discarded it. The connection prepares anew from now on."""
 
 
 class Statement(NamedTuple):
@@ -45,6 +49,11 @@ class Result:
         """Rows touched or returned; -1 for a statement that has no such number."""
         touched = self._found.command_tuples
         return -1 if touched is None else touched
+
+    @property
+    def did(self) -> str:
+        """The command as the server names it: `COMMIT`, `INSERT 0 1`."""
+        return (self._found.command_status or b"").decode()
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows, by the names of their columns."""
@@ -74,7 +83,7 @@ class Connection(AsyncConnection[TupleRow]):
     async def exchange(self, statements: Sequence[Statement]) -> list[Result]:
         """Run statements in order, in one round trip; those behind one that fails are not run, and its error is raised.
 
-        Without BEGIN all of them are one transaction, which ends with the round trip.
+        Without BEGIN all of them are one transaction, which ends with the round trip. Raises psycopg's errors and Outdated.
         """
         if self._transformer is None:
             self._transformer = adapt.Transformer(self)
@@ -84,9 +93,11 @@ class Connection(AsyncConnection[TupleRow]):
         try:
             async with self.lock:
                 found = await self.wait(self._exchanged(sendable))
-        except _OUTDATED:
+        except (errors.FeatureNotSupported, errors.InvalidSqlStatementName) as error:
+            if isinstance(error, errors.FeatureNotSupported) and error.diag.source_function != _REPLANNED:
+                raise
             self._names.clear()
-            raise
+            raise Outdated(*error.args) from error
         return [Result(one, transformer) for one in found]
 
     def _exchanged(self, statements: Sequence[_Sendable]) -> PQGen[list[PGresult]]:
@@ -127,7 +138,7 @@ class Connection(AsyncConnection[TupleRow]):
             for key in (*sent, None):  # the last answer is that of the sync
                 for result in (yield from generators.fetch_many(self.pgconn)):
                     if result.status == ExecStatus.FATAL_ERROR:
-                        failure = failure or errors.error_from_result(result, encoding="utf-8")
+                        failure = failure or _failure(result)
                     if result.status not in _GOOD:
                         if key is not None:
                             self._names.pop(key, None)
@@ -139,6 +150,13 @@ class Connection(AsyncConnection[TupleRow]):
         if failure is not None:
             raise failure
         return found
+
+
+def _failure(result: PGresult) -> psycopg.Error:
+    """The error without its details: those repeat rows (addresses, hashes of passwords), and errors are logged. `diag` has them still."""
+    failure = errors.error_from_result(result, encoding="utf-8")
+    failure.args = (failure.diag.message_primary or "",)
+    return failure
 
 
 def _sendable(statement: Statement, transformer: Transformer) -> _Sendable:

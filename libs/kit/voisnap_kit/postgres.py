@@ -15,13 +15,14 @@ from typing import Any, LiteralString, Self, TypeVar, cast
 import msgspec
 import psycopg
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import JsonbDumper, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from voisnap_domain.tenants import Environment
 
 from . import log
-from .exchange import Connection, Result, Statement
+from .exchange import Connection, Outdated, Result, Statement
 from .failures import Unavailable
 
 _log = log.get(__name__)
@@ -44,6 +45,10 @@ _SETTINGS = (
     " set_config('app.system', %(system)s, true), set_config('app.platform_admin', %(platform_admin)s, true)"
 )
 _READ_SETTINGS = _SETTINGS + ", set_config('transaction_read_only', 'on', true)"
+_LIVELINESS = {"keepalives_idle": 20, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+"""A server that vanished without a word (its machine died, a firewall forgot the connection) is given up after so long, not after a quarter
+of an hour. What the URL says of it counts more."""
+
 _BEGIN, _COMMIT = Statement("BEGIN", {}), Statement("COMMIT", {})
 
 
@@ -76,7 +81,7 @@ class CheckViolated(DatabaseError):
 
 
 class Contention(DatabaseError, Unavailable):
-    """A deadlock, a lock time-out or a serialization failure: the whole transaction may be tried again."""
+    """A deadlock, a lock time-out, a serialization failure or a schema that changed: the whole transaction may be tried again."""
 
 
 class DatabaseUnavailable(DatabaseError, Unavailable):
@@ -134,8 +139,8 @@ class Tx:
         """Run what waits to be run, in order, and commit; nothing at all when nothing was asked. For `Database` alone."""
         if self._begun is None and self._later:
             await self._run([])
-        if self._begun is not None:
-            await self._run([_COMMIT])
+        if self._begun is not None and (await self._run([_COMMIT]))[-1].did != "COMMIT":
+            raise DatabaseError("nothing was committed: a statement had failed")
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
@@ -143,8 +148,12 @@ class Tx:
         await self._run([])
         with _Translated():
             async with cast(Connection, self._begun).transaction():
-                yield
-                await self._run([])
+                try:
+                    yield
+                    await self._run([])
+                except BaseException:
+                    self._later.clear()  # what waited before the block has been run
+                    raise
 
     async def _rows(self, statement: Statement) -> list[dict[str, Any]]:
         return (await self._run([statement]))[-1].rows()
@@ -232,6 +241,7 @@ class Database:
                 "connect_timeout": CONNECT_TIMEOUT,
                 "options": _OPTIONS,
                 "application_name": "voisnap",
+                **{name: value for name, value in _LIVELINESS.items() if name not in conninfo_to_dict(url)},
             },
             min_size=min_size,
             max_size=max_size,
@@ -318,15 +328,19 @@ class Database:
         self, statements: Sequence[Statement], taken: list[Connection]
     ) -> tuple[Connection, Sequence[Result]]:
         """A connection and the results of the first statements on it, in one round trip. `taken` holds it from the moment on that it must be
-        given back. Those that died with the server are thrown away here, so no check costs a round trip: nothing may be committed by these
-        statements, so that they can be sent again."""
+        given back. Those that died with the server are thrown away here, so no check costs a round trip, and those whose prepared statements
+        the schema has left behind prepare anew: nothing may be committed by these statements, so that they can be sent again."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + ACQUIRE_TIMEOUT
         while True:
             connection = await self._pool.getconn(timeout=max(0.05, deadline - loop.time()))
             taken.append(connection)
             try:
-                return connection, await connection.exchange(statements)
+                try:
+                    return connection, await connection.exchange(statements)
+                except Outdated:
+                    await connection.rollback()
+                    return connection, await connection.exchange(statements)
             except psycopg.OperationalError as error:
                 if not connection.closed or loop.time() >= deadline:
                     raise  # the server lives: a deadlock, a time-out
@@ -367,11 +381,11 @@ class _Translated:
                 raise ForeignKeyViolated(error.diag.constraint_name or "") from error
             case errors.CheckViolation() | errors.NotNullViolation():
                 raise CheckViolated(error.diag.constraint_name or error.diag.column_name or "") from error
-            case errors.DeadlockDetected() | errors.SerializationFailure() | errors.LockNotAvailable():
+            case errors.DeadlockDetected() | errors.SerializationFailure() | errors.LockNotAvailable() | Outdated():
                 raise Contention(str(error)) from error
             case errors.QueryCanceled():
                 raise DatabaseError(f"statement cancelled: {error}") from error
-            case psycopg.OperationalError() | PoolTimeout():
+            case psycopg.OperationalError() | PoolTimeout() | errors.IdleInTransactionSessionTimeout():
                 raise DatabaseUnavailable(str(error)) from error
             case _:
                 pass
