@@ -474,6 +474,15 @@ async def test_an_account_is_used_alone_whatever_the_environment_says(emulator, 
     await tenants.aclose()
 
 
+async def test_what_a_request_of_one_customer_is_refused_for_is_sent_for_the_others(emulator, model):
+    quoted = Failure(400, None, "tools.0.custom.name: thinking.type is no name of a tool.")
+    emulator.script(quoted, quoted, "Hello.")
+    with pytest.raises(ProviderError):
+        await deltas(model, settings=settings(HAIKU))
+    assert text_of(await deltas(model, settings=settings(HAIKU))) == "Hello."
+    assert ["thinking" in seen.body for seen in emulator.requests] == [True, False, True]
+
+
 async def test_what_a_model_turns_out_not_to_take_is_left_out_from_then_on(emulator, model):
     refused = Failure(400, None, '"thinking.type.disabled" is not supported for this model.')
     emulator.script(refused, "Hello.", "Again.", refused)

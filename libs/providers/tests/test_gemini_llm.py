@@ -444,6 +444,15 @@ async def test_an_account_is_used_alone_whatever_the_environment_says(emulator, 
     await tenants.aclose()
 
 
+async def test_what_a_request_of_one_customer_is_refused_for_is_sent_for_the_others(emulator, model):
+    quoted = Failure(400, None, "The function thinking_of_you has no valid schema.")
+    emulator.script(quoted, quoted, "Hello.")
+    with pytest.raises(ProviderError):
+        await deltas(model, settings=settings(NEWEST))
+    assert text_of(await deltas(model, settings=settings(NEWEST))) == "Hello."
+    assert "thinkingConfig" in config_of(emulator)
+
+
 async def test_what_a_model_turns_out_not_to_take_is_left_out_from_then_on(emulator, model):
     level = Failure(400, None, "Thinking level is not supported for this model.")
     penalty = Failure(400, None, "Penalty is not enabled for models/gemini-3.8-flash")

@@ -321,6 +321,18 @@ async def test_parameters_that_a_server_does_not_know_are_left_out_from_then_on(
         assert (body["max_completion_tokens"], body["temperature"]) == (300, 0.7)
 
 
+async def test_what_a_request_of_one_customer_is_refused_for_is_sent_for_the_others(emulator, model):
+    emulator.script(
+        Failure(400, None, "Invalid schema for function 'temperature'."),
+        Failure(400, None, "Invalid schema for function 'temperature'."),
+    )
+    with pytest.raises(ProviderError):
+        await heard(model)
+    assert ["temperature" in seen.body for seen in emulator.requests] == [True, False]
+    assert (await heard(model))[0] == "ok"
+    assert emulator.requests[-1].body["temperature"] == 0.3
+
+
 @pytest.fixture
 async def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names that were looked up; each is found at IPv4 addresses only, where the emulators are."""

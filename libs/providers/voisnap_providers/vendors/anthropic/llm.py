@@ -133,14 +133,13 @@ class AnthropicLlm:
         asked_schema: bool = False,
     ) -> Any:
         """The answer to a request, without the parts that its model turns out not to take."""
-        while True:
-            without = self._untaken.of(settings.model)
+
+        async def created(without: Set[str]) -> Any:
             extras = self._extras(settings, without)
-            try:
-                with _translated(asked_schema=asked_schema):
-                    return await self._client.messages.create(**body(without), **extras, stream=stream)
-            except NotTakenError as refusal:
-                self._untaken.learn(settings.model, refusal)
+            with _translated(asked_schema=asked_schema):
+                return await self._client.messages.create(**body(without), **extras, stream=stream)
+
+        return await self._untaken.asked(settings.model, created)
 
     def _extras(self, settings: Llm, without: Set[str]) -> dict[str, Any]:
         """A temperature needs the older version of the API, and goes with that version's header for the key."""

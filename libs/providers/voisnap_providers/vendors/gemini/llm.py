@@ -138,12 +138,12 @@ class GeminiLlm:
         """What `asked` gives, without the parts that the model turns out not to take."""
         if _MODEL.fullmatch(model) is None:
             raise _error("google has no model of such a name.", retryable=False)
-        while True:
-            try:
-                with _translated():
-                    return await asked(self._untaken.of(model))
-            except NotTakenError as refusal:
-                self._untaken.learn(model, refusal)
+
+        async def translated(without: Set[str]) -> _T:
+            with _translated():
+                return await asked(without)
+
+        return await self._untaken.asked(model, translated)
 
 
 def _sending(body: dict[str, Any]) -> types.GenerateContentConfig:

@@ -30,6 +30,8 @@ MISHAPS = frozenset(
 
 THINKING, PENALTIES = "thinking", "penalties"
 """Parts of a request that not every model takes."""
+MOST_PENALTY = 1.99
+"""Gemini's penalties end below 2."""
 _REFUSALS = {THINKING: ("thinking",), PENALTIES: ("penalty",)}
 
 _SIGNED = "gemini:"
@@ -56,9 +58,9 @@ def body_of(
         "maxOutputTokens": settings.max_tokens + (THINKING_TOKENS if thinks else 0),
     }
     if settings.frequency_penalty and PENALTIES not in without:
-        config["frequencyPenalty"] = settings.frequency_penalty
+        config["frequencyPenalty"] = min(settings.frequency_penalty, MOST_PENALTY)
     if settings.presence_penalty and PENALTIES not in without:
-        config["presencePenalty"] = settings.presence_penalty
+        config["presencePenalty"] = min(settings.presence_penalty, MOST_PENALTY)
     if thinking and THINKING not in without:
         config["thinkingConfig"] = thinking
     if schema is not None:

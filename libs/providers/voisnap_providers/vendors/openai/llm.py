@@ -130,24 +130,32 @@ class OpenAiLlm:
 
     @asynccontextmanager
     async def _posted(self, settings: Llm, body: "Body", *, raw: bool = False) -> AsyncGenerator[httpx.Response]:
-        """The answer to `body`, without the parameters that this server turned out not to take. `raw`: raises Rejected as it is."""
+        """The answer to `body`, without the parameters that this server does not take. `raw`: raises Rejected as it is.
+
+        Remembered is what a request could do without and worked: a refusal may quote one customer's words, or mean something else by them.
+        """
         endpoint, headers = await self._endpoint(settings.base_url)
         http = await self._http_of(endpoint)
         server = (settings.base_url, settings.model)
+        without = known = self._unknown.get(server, frozenset())
         for _ in range(len(wire.OPTIONAL) + 2):
-            without = self._unknown.get(server, frozenset())
             asked = body(without)
             try:
                 async with http.posted(endpoint.url, asked, headers, endpoint.extensions()) as response:
+                    if without != known:
+                        self._remember(server, without)
                     yield response
                     return
             except Rejected as rejected:
                 unknown = _unknown(rejected, asked)
                 if unknown is None:
                     raise rejected if raw else self._fault_of(rejected) from None
-                if len(self._unknown) >= MAX_REMEMBERED:
-                    self._unknown.clear()
-                self._unknown[server] = without | {unknown}
+                without |= {unknown}
+
+    def _remember(self, server: tuple[str | None, str], unknown: frozenset[str]) -> None:
+        if len(self._unknown) >= MAX_REMEMBERED:
+            self._unknown.clear()
+        self._unknown[server] = self._unknown.get(server, frozenset()) | unknown
 
     async def _http_of(self, endpoint: Endpoint) -> ChatHttp:
         """The connections to use. Two servers may have one address: who was vouched for as one must not be spoken to as the other."""
