@@ -20,6 +20,8 @@ from .errors import FieldError
 CENT_FRACTION = Decimal("0.000001")
 PLATFORM_ACCOUNT = "platform"
 """The account of a leg that used the platform's own access to a provider."""
+OWN_SERVER_ACCOUNT = "own-server"
+"""The account of a leg that a server of the agent's own answered: what it counts says nothing of the platform's access."""
 ANY = "*"
 """The model of a price for whatever has no price of its own."""
 MAX_MARKUP_PERCENT = 1000

@@ -198,6 +198,15 @@ async def test_an_agent_s_own_server_that_fails_closes_no_other_one_and_takes_no
         await answer(at("a.example"))
 
 
+async def test_what_an_agent_s_own_server_counts_is_not_the_platform_s(plan_of):
+    providers = Providers(Shelf("openai_compatible", "deepgram", "elevenlabs"), fallbacks=Fallbacks(llm=("none",)))
+    meter = CallMeter()
+    llm = Llm(provider=LlmProvider.OPENAI_COMPATIBLE, model="m", base_url="https://a.example/v1")
+    await answer(providers.of(plan_of(llm=llm), meter).llm)
+    await answer(providers.of(plan_of(llm=msgspec.structs.replace(llm, base_url=None)), meter).llm)
+    assert [leg.account for leg in meter.usage.legs] == ["own-server", "platform"]
+
+
 async def test_a_written_session_neither_hears_nor_speaks(plan_of):
     got = Providers(Shelf("openai")).of(plan_of(channel=Channel.WEBCHAT), CallMeter())
     assert (got.stt, got.tts) == (None, None)

@@ -64,6 +64,19 @@ async def test_a_call_stops_at_the_limit_by_what_it_knows_itself(redis, plan):
         assert guard.may_go_on() is goes_on, usd
 
 
+async def test_a_call_that_cannot_be_counted_keeps_no_other_from_it(redis, plan):
+    here, there = ledger(redis), ledger(redis)
+    broken, sound, other = Talk(), Talk(), Talk()
+    for talk in (broken, sound):
+        begin(here, plan, talk)
+    watching = begin(there, plan, other)
+    broken.usage = Usage.of((UsageLeg(kind=LegKind.TELEPHONY, provider="sip", session_seconds=float("nan")),))
+    sound.costs(4.5)
+    await here.settle()
+    await there.settle()
+    assert not watching.may_go_on(), "1 before, 4.5 there"
+
+
 async def test_calls_of_other_processes_count_too(redis, plan):
     here, there = ledger(redis), ledger(redis)
     mine, yours = Talk(), Talk()

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from voisnap_domain.agents import Llm, LlmProvider, Transcription, TranscriptionProvider, Voice, VoiceProvider
+from voisnap_domain.costs import OWN_SERVER_ACCOUNT
 from voisnap_domain.errors import DomainError
 from voisnap_domain.sessions import WRITTEN_CHANNELS, SessionPlan
 from voisnap_domain.tenants import Environment
@@ -203,7 +204,7 @@ class Providers:
         account_id = PLATFORM if account is None else account.id
         foreign = _foreign_server(settings, account)
         link = Link(
-            counted(port, account_id),
+            counted(port, OWN_SERVER_ACCOUNT if foreign and account_id == PLATFORM else account_id),
             settings,
             circuit=self._circuits.of(kind, provider, f"{account_id} {foreign}" if foreign else account_id),
             account=f"{provider}:{account_id}",

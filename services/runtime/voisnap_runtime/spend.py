@@ -133,7 +133,7 @@ class SpendLedger:
             await asyncio.sleep(SETTLE_SECONDS)
             try:
                 await self.settle()
-            except RedisError as error:
+            except (RedisError, OSError) as error:
                 if not self._is_away:
                     _log.warning("spend.not_settled", error=repr(error))
                 self._is_away = True
@@ -143,7 +143,13 @@ class SpendLedger:
         month = month_of(self._now())
         tellings: list[tuple[SpendGuard | None, str, int]] = []
         for guard in tuple(self._guards):
-            changed = {purse: amount for purse, amount in guard.amounts().items() if amount != guard.told.get(purse)}
+            try:
+                amounts = guard.amounts()
+            except Exception as error:  # one call that can't be counted must not keep all others from being counted
+                self._guards.discard(guard)
+                _log.error("spend.not_counted", purse=guard.purse, error=repr(error))
+                continue
+            changed = {purse: amount for purse, amount in amounts.items() if amount != guard.told.get(purse)}
             guard.quiet = 0 if changed else guard.quiet + 1
             if guard.quiet > QUIET_SETTLEMENTS:
                 self._guards.discard(guard)
