@@ -7,20 +7,23 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import msgspec
-from voisnap_kit import log, trace
-from voisnap_kit.bus import Bus
-from voisnap_kit.health import DrainGate
-from voisnap_kit.migrate import migrate
-from voisnap_kit.postgres import Database
-from voisnap_kit.serve import run, serve
-from voisnap_kit.settings import SettingsError, load
-from voisnap_kit.tokens import JwksClient
+from voisnap_kit.memory import loading
 
-from .app import build
-from .openapi import document
-from .seed import SeedRequest, seed_tenant
-from .settings import MigrationSettings, SeedSettings, Settings
+with loading():
+    import msgspec
+    from voisnap_kit import log, trace
+    from voisnap_kit.bus import Bus
+    from voisnap_kit.health import DrainGate
+    from voisnap_kit.migrate import migrate
+    from voisnap_kit.postgres import Database
+    from voisnap_kit.serve import run, serve
+    from voisnap_kit.settings import SettingsError, load
+    from voisnap_kit.tokens import JwksClient
+
+    from .app import build
+    from .openapi import document
+    from .seed import SeedRequest, seed_tenant
+    from .settings import MigrationSettings, SeedSettings, Settings
 
 SCHEMA = "admin"
 MIGRATIONS = Path(__file__).with_name("migrations")

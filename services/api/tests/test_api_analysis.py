@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -182,6 +182,9 @@ class Readers:
     def __init__(self, local: Any, llm: Any = None) -> None:
         self._local, self._llm = local, llm
         self.own: list[Mapping[str, Account]] = []
+
+    async def warm(self, kinds: Iterable[str]) -> None:
+        assert tuple(kinds) == ("analysis",)
 
     def analyst(self, name: str) -> Any:
         assert name == "local"

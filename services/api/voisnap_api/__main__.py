@@ -8,21 +8,24 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import msgspec
-from voisnap_kit import log, trace
-from voisnap_kit.bus import Bus
-from voisnap_kit.health import DrainGate
-from voisnap_kit.migrate import migrate
-from voisnap_kit.postgres import Database
-from voisnap_kit.redis import Redis
-from voisnap_kit.serve import run, serve
-from voisnap_kit.settings import SettingsError, load
-from voisnap_kit.tokens import TokenSigner
-from voisnap_providers.vendors.blobs import blobs_from_url
+from voisnap_kit.memory import loading
 
-from .app import build, openapi_document
-from .demo import DemoRequest, seed_demo
-from .settings import MigrationSettings, SeedSettings, Settings
+with loading():
+    import msgspec
+    from voisnap_kit import log, trace
+    from voisnap_kit.bus import Bus
+    from voisnap_kit.health import DrainGate
+    from voisnap_kit.migrate import migrate
+    from voisnap_kit.postgres import Database
+    from voisnap_kit.redis import Redis
+    from voisnap_kit.serve import run, serve
+    from voisnap_kit.settings import SettingsError, load
+    from voisnap_kit.tokens import TokenSigner
+    from voisnap_providers.vendors.blobs import blobs_from_url
+
+    from .app import build, openapi_document
+    from .demo import DemoRequest, seed_demo
+    from .settings import MigrationSettings, SeedSettings, Settings
 
 SCHEMA = "api"
 MIGRATIONS = Path(__file__).with_name("migrations")

@@ -4,33 +4,36 @@ import asyncio
 import os
 from contextlib import AsyncExitStack
 
-from voisnap_kit import log, sealing, trace
-from voisnap_kit.bus import Bus
-from voisnap_kit.outbox import Relay
-from voisnap_kit.postgres import Database
-from voisnap_kit.reconcile import Reconciler
-from voisnap_kit.serve import run, run_worker
-from voisnap_kit.settings import SettingsError, load
-from voisnap_providers.ports.blobs import Blobs
-from voisnap_providers.ports.email import EmailSender
-from voisnap_providers.registry import Registry
-from voisnap_providers.tenant_accounts import TenantAccounts
-from voisnap_providers.vendors.blobs import blobs_from_url
-from voisnap_providers.vendors.smtp import smtp_from_url
+from voisnap_kit.memory import loading
 
-from .analysis import subscribers as analysis_subscribers
-from .analysis.clients import Analysts, warm
-from .auth.reconcilers import old_log_ins
-from .conversation_lists.reconcilers import list_index
-from .conversations import reconcilers as conversation_reconcilers
-from .conversations import subscribers as conversation_subscribers
-from .idempotency.reconcilers import old_idempotency_keys
-from .inbox_upkeep import old_inbox_notes
-from .mail.reconcilers import due_mails, old_mails
-from .prices.reconcilers import price_catalogue
-from .provider_credentials.reconcilers import stale_seals
-from .settings import WorkerSettings
-from .tenants import subscribers as tenant_subscribers
+with loading():
+    from voisnap_kit import log, sealing, trace
+    from voisnap_kit.bus import Bus
+    from voisnap_kit.outbox import Relay
+    from voisnap_kit.postgres import Database
+    from voisnap_kit.reconcile import Reconciler
+    from voisnap_kit.serve import run, run_worker
+    from voisnap_kit.settings import SettingsError, load
+    from voisnap_providers.ports.blobs import Blobs
+    from voisnap_providers.ports.email import EmailSender
+    from voisnap_providers.registry import Registry
+    from voisnap_providers.tenant_accounts import TenantAccounts
+    from voisnap_providers.vendors.blobs import blobs_from_url
+    from voisnap_providers.vendors.smtp import smtp_from_url
+
+    from .analysis import subscribers as analysis_subscribers
+    from .analysis.clients import Analysts
+    from .auth.reconcilers import old_log_ins
+    from .conversation_lists.reconcilers import list_index
+    from .conversations import reconcilers as conversation_reconcilers
+    from .conversations import subscribers as conversation_subscribers
+    from .idempotency.reconcilers import old_idempotency_keys
+    from .inbox_upkeep import old_inbox_notes
+    from .mail.reconcilers import due_mails, old_mails
+    from .prices.reconcilers import price_catalogue
+    from .provider_credentials.reconcilers import stale_seals
+    from .settings import WorkerSettings
+    from .tenants import subscribers as tenant_subscribers
 
 
 async def main() -> None:
@@ -47,7 +50,7 @@ async def main() -> None:
         registry = Registry(settings.providers)
         stack.push_async_callback(registry.aclose)
         await run_worker(
-            lambda: work(database, bus, registry, blobs, Analysts(registry, accounts), sender=sender, keys=keys),
+            lambda: work(database, bus, blobs, Analysts(registry, accounts), sender=sender, keys=keys),
             service="api-worker",
             host=settings.http_host,
             port=settings.http_port,
@@ -58,7 +61,6 @@ async def main() -> None:
 async def work(
     database: Database,
     bus: Bus,
-    registry: Registry,
     blobs: Blobs,
     analysts: Analysts,
     *,
@@ -90,7 +92,7 @@ async def work(
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(Relay(database, bus).run())
-            group.create_task(warm(registry))
+            group.create_task(analysts.warm())
             for reconciler in reconcilers:
                 group.create_task(reconciler.run())
     finally:

@@ -3,12 +3,15 @@
 import logging
 import os
 
-from voisnap_kit import log, trace
-from voisnap_kit.serve import run, serve
-from voisnap_kit.settings import load
+from voisnap_kit.memory import loading
 
-from .app import open_runtime
-from .settings import RuntimeSettings
+with loading():
+    from voisnap_kit import log, trace
+    from voisnap_kit.serve import run, serve
+    from voisnap_kit.settings import load
+
+    from .app import open_runtime
+    from .settings import RuntimeSettings
 
 
 async def main() -> None:

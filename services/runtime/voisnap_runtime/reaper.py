@@ -10,22 +10,25 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
-from voisnap_domain.ids import EventId, NodeId
-from voisnap_kit import log, trace
-from voisnap_kit.bus import Bus
-from voisnap_kit.ids import new_id
-from voisnap_kit.reconcile import Reconciler
-from voisnap_kit.redis import Redis
-from voisnap_kit.serve import run, run_worker
-from voisnap_kit.settings import load
-from voisnap_providers.vendors.blobs import blobs_from_url
+from voisnap_kit.memory import loading
 
-from .recording import Recordings
-from .sessions.journal import Relay
-from .sessions.neighbours import Neighbours
-from .sessions.reaper import Reaper
-from .sessions.store import RedisStore
+with loading():
+    import msgspec
+    from voisnap_domain.ids import EventId, NodeId
+    from voisnap_kit import log, trace
+    from voisnap_kit.bus import Bus
+    from voisnap_kit.ids import new_id
+    from voisnap_kit.reconcile import Reconciler
+    from voisnap_kit.redis import Redis
+    from voisnap_kit.serve import run, run_worker
+    from voisnap_kit.settings import load
+    from voisnap_providers.vendors.blobs import blobs_from_url
+
+    from .recording import Recordings
+    from .sessions.journal import Relay
+    from .sessions.neighbours import Neighbours
+    from .sessions.reaper import Reaper
+    from .sessions.store import RedisStore
 
 REAP_SECONDS = 2.0
 RELAY_SECONDS = 1.0

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -18,7 +18,6 @@ from voisnap_kit.work import Caller
 from voisnap_providers.accounts import Account
 from voisnap_providers.errors import ProviderError, ProviderUnconfigured
 from voisnap_providers.ports.analysis import Analysed, Analyst
-from voisnap_providers.registry import Registry
 from voisnap_providers.tenant_accounts import TenantAccounts
 from voisnap_providers.vendors import factories
 
@@ -35,6 +34,9 @@ _REHEARSAL = Dialogue(
     started_at=datetime(2000, 1, 1, tzinfo=UTC),
 )
 
+WARM_AFTER_SECONDS = 30.0
+"""When a process that nobody asked yet makes itself ready: later than what starts with it, which needs the processors now."""
+
 
 class AnalystRegistry(Protocol):
     """What is needed of `voisnap_providers.registry.Registry`."""
@@ -43,16 +45,7 @@ class AnalystRegistry(Protocol):
 
     def llm_analyst(self, settings: Llm, own: Mapping[str, Account]) -> Analyst: ...
 
-
-async def warm(registry: Registry) -> None:
-    """Have the local analyst read once unheard: the first reading of a process takes a second longer than the rest.
-
-    Without its model it reads by words and rules alone, and says so in the log itself.
-    """
-    with contextlib.suppress(ProviderError):
-        await registry.warm(("analysis",))
-    with contextlib.suppress(ProviderError):
-        await registry.analyst("local").analyse(_REHEARSAL)
+    async def warm(self, kinds: Iterable[str]) -> None: ...
 
 
 class Analysts:
@@ -61,6 +54,13 @@ class Analysts:
     def __init__(self, registry: AnalystRegistry, accounts: TenantAccounts) -> None:
         self._registry = registry
         self._accounts = accounts
+        self._loading = asyncio.Lock()
+
+    async def warm(self) -> None:
+        """Wait a while, then have the local analyst read once unheard: loading it and its first reading take a second and 200 MB."""
+        await asyncio.sleep(WARM_AFTER_SECONDS)
+        with contextlib.suppress(ProviderError):
+            await (await self._local()).analyse(_REHEARSAL)
 
     async def analyse(
         self, caller: Caller, dialogue: Dialogue, llm: Llm, credentials: tuple[SealedCredential, ...] = ()
@@ -84,5 +84,12 @@ class Analysts:
                 "analysis.fell_back", provider=error.provider, retryable=error.retryable, error=type(error).__name__
             )
             warnings = (f"The language model of {error.provider} could not be used; the analysis was made without it.",)
-        found = await self._registry.analyst("local").analyse(dialogue)
+        found = await (await self._local()).analyse(dialogue)
         return msgspec.structs.replace(found, warnings=(*warnings, *found.warnings))
+
+    async def _local(self) -> Analyst:
+        """The analyst of this machine; its model is loaded off the loop when it is first asked for."""
+        async with self._loading:
+            with contextlib.suppress(ProviderError):  # then it goes by words and rules, and says so
+                await self._registry.warm(("analysis",))
+        return self._registry.analyst("local")

@@ -14,6 +14,7 @@ import numpy as np
 import structlog
 from hibari import Hibari, dsp
 from hibari.g2p.normalize import normalize as read_numbers
+from hibari.voices import voice_path
 from voisnap_domain.agents import Voice
 from voisnap_media.pcm import Pcm
 
@@ -23,7 +24,7 @@ from voisnap_providers.pcm_stream import shared_times
 from voisnap_providers.ports.tts import SpeechChunk, SpokenWord, TtsCapabilities
 
 from .normalise import is_speakable, sentences, spoken_form
-from .wire import PROVIDER, broken, session
+from .wire import PROVIDER, broken
 
 log = structlog.get_logger()
 
@@ -52,12 +53,15 @@ class HibariVoice:
     """The model itself; call from a worker thread. Many threads may call at once."""
 
     def __init__(self) -> None:
-        self._hibari = Hibari(voice=VOICE, threads=1)
-        path = Path(self._hibari.model_path)
-        self._session = session(_with_lengths(path.read_bytes()), kind="tts")
+        path = Path(voice_path(VOICE))
+        try:  # the library hands to onnxruntime what it is given, a file's name or its bytes
+            self._hibari = Hibari(voice=VOICE, model=_with_lengths(path.read_bytes()), threads=1)
+        except Exception as error:  # see `wire.session`
+            raise broken(path, kind="tts") from error
+        self._hibari.model_path = str(path)  # or the bytes would stay for ever
+        self._session = self._hibari.sess
         if LENGTHS_TENSOR not in {item.name for item in self._session.get_outputs()}:
             raise broken(path, kind="tts")
-        self._hibari.sess = self._session
         self._hibari.g2p.oov(
             "voisnap"
         )  # loads the reader of unknown words now and not in the first call that meets one
