@@ -163,6 +163,25 @@ async def test_a_refused_key_closes_its_account_at_once():
     assert len(first.asked) == 1
 
 
+async def test_a_model_that_an_account_may_not_use_closes_it_for_nobody_else_as_long_as_it_works_for_others():
+    circuits = Circuits()
+    refused, works = Model("a", [ProviderAuthError("no", provider="a", kind="llm")]), Model("a", ["mine"])
+
+    def link(model: Model) -> Link:
+        return Link(model, circuit=circuits.of("llm", "a", "platform"))
+
+    assert await words(chained(link(works))) == ["mine"]
+    foul = chained(link(refused), Link(Model("b", ["hi"])))
+    for _ in range(3):
+        assert await words(foul) == ["hi"]
+    assert len(refused.asked) == 1, "in this call it is not asked again"
+    assert await words(chained(link(works))) == ["mine"]
+    await asyncio.sleep(60)
+    assert await words(foul) == ["hi"]
+    with pytest.raises(ProviderError, match="not called"):
+        await words(chained(link(works)))
+
+
 async def test_a_wrong_model_name_of_one_agent_is_no_fault_of_the_provider():
     circuit = CircuitBreaker(failures=1)
     for _ in range(9):

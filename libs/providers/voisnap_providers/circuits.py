@@ -5,6 +5,7 @@ a tenant's refused key is no reason to leave the platform's alone, a voice servi
 """
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ Clock = Callable[[], float]
 LONGEST_REST = 120.0
 """Seconds; whatever a vendor's Retry-After says, it is asked again after this."""
 REFUSED_SECONDS = 60.0
-"""How long a key that was refused is left alone: somebody has to change it first."""
+"""How long a key that was refused is left alone: somebody has to change it first. One that worked within this time is not what was refused."""
 MOST_CIRCUITS = 4096
 WEIGHT = 0.25
 """Of the latest call in health and pace."""
@@ -29,6 +30,7 @@ class CircuitBreaker:
         self._failed = 0
         self._closed_until = 0.0
         self._asked_until = 0.0
+        self._worked_at = -math.inf
         self._paces: dict[str, float] = {}
         self.health = 1.0
         """1 when every call of late went well, 0 when none did."""
@@ -54,6 +56,7 @@ class CircuitBreaker:
         """A call went well."""
         self._failed = 0
         self._asked_until = 0.0
+        self._worked_at = self._clock()
         self.health += WEIGHT * (1.0 - self.health)
 
     def failed(self, *, retry_after: float | None = None) -> None:
@@ -66,11 +69,15 @@ class CircuitBreaker:
         if self._failed >= self._limit:
             self._closed_until = self._clock() + self._rest
 
-    def refused(self) -> None:
-        """The key was refused: no call with it works until somebody changes it."""
+    def refused(self) -> bool:
+        """A call was refused for its key: no call with it works until somebody changes it. Not where another one has just worked: then a model
+        or a voice is none of the account's, which whoever named it must not close for all others. Whether it was the key."""
+        if self._clock() - self._worked_at < REFUSED_SECONDS:
+            return False
         self.health = 0.0
         self._failed = max(self._failed, self._limit)
         self._closed_until = self._clock() + max(self._rest, REFUSED_SECONDS)
+        return True
 
     def began(self, of: str, seconds: float) -> None:
         """The first output of a call of `of` (a model, a voice) took so long."""

@@ -140,7 +140,8 @@ class Link(Generic[P, S]):
         if isinstance(error, ProviderBusy):
             return
         if isinstance(error, ProviderAuthError):
-            self.circuit.refused()
+            if not self.circuit.refused():
+                self._misfit.refused()
         elif error.retryable:
             self.circuit.failed(retry_after=error.retry_after)
         else:
