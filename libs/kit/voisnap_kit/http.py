@@ -193,11 +193,23 @@ def build_app(
         **options,
     )
     _resolve_in_turn(app)
-    handler: Any = Entrance(app.asgi_handler, app.asgi_router.handle_routing)
-    for layer in layers:
-        handler = layer(handler)
-    app.asgi_handler = Edge(Cors(handler, cors_origins, more_origins), service=service)
+    routed = Entrance(app.asgi_handler, app.asgi_router.handle_routing)
+    app.asgi_handler = edge(routed, layers, cors_origins, more_origins, service=service)
     return app
+
+
+def edge(
+    routed: ASGIApp,
+    layers: Sequence[Callable[[ASGIApp], ASGIApp]],
+    cors_origins: Sequence[str],
+    more_origins: Origins | None,
+    *,
+    service: str,
+) -> ASGIApp:
+    """All that a request passes before it is routed."""
+    for layer in layers:
+        routed = layer(routed)
+    return Edge(Cors(routed, cors_origins, more_origins), service=service)
 
 
 def _resolve_in_turn(app: Litestar) -> None:

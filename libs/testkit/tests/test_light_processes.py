@@ -7,7 +7,7 @@ import pytest
 
 pytestmark = pytest.mark.unit
 
-LIGHT = ("voisnap_admin.__main__", "voisnap_api.worker", "voisnap_api.__main__")
+LIGHT = ("voisnap_admin.__main__", "voisnap_admin.app", "voisnap_api.worker", "voisnap_api.__main__", "voisnap_api.app")
 HEAVY = (
     "numpy",
     "onnxruntime",

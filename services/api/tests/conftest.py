@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,6 +31,7 @@ from voisnap_kit.tokens import TokenSigner
 from voisnap_kit.work import Caller, begin_as_system
 from voisnap_proto.requests import OPEN_SESSION, IceServer, OpenSession, SessionOpened
 from voisnap_providers.ports.blobs import BlobInfo, BlobNotFound
+from voisnap_testkit.applications import Applications
 from voisnap_testkit.memory_bus import MemoryBus
 
 SEALING_KEYS = "test:" + base64.b64encode(b"s" * 32).decode()
@@ -266,8 +267,17 @@ async def database(database_for: Callable[..., Any]) -> AsyncGenerator[Database]
         yield opened_database
 
 
+@pytest.fixture(scope="session")
+def applications() -> Iterator[Applications]:
+    """Where the applications under test come from."""
+    made = Applications()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("voisnap_api.app.build_app", made.build_app)
+        yield made
+
+
 @pytest.fixture
-def start_api(settings: Settings, database: Database) -> Callable[..., Any]:
+def start_api(settings: Settings, database: Database, applications: Applications) -> Callable[..., Any]:
     """`start_api(rate_limit_factor=1)`: an API with other settings. `environ` are the platform's accounts: none."""
 
     @asynccontextmanager
@@ -287,6 +297,7 @@ def start_api(settings: Settings, database: Database) -> Callable[..., Any]:
                 started.app = app
                 yield started
             await bus.close()
+        applications.give_back(app)
 
     return start
 
