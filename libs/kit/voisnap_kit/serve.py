@@ -17,7 +17,6 @@ import websockets.http11
 from . import log
 from .failures import SetUpFault, Unavailable
 from .health import Check, DrainGate
-from .http import build_app
 from .websocket import WebSocketProtocol
 
 _log = log.get(__name__)
@@ -120,6 +119,8 @@ async def run_worker(
 
     An exception of the work ends the process with it.
     """
+    from .http import build_app  # noqa: PLC0415 - 0.15 s with its framework, in which commands that serve nothing have no part
+
     gate = DrainGate()
     work = asyncio.ensure_future(main())
 
