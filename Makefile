@@ -5,6 +5,9 @@ SHELL := /bin/sh
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 BIN := .venv/bin
 
+# Whoever forbids bytecode (container images do) would have every process of the platform and of the tests compile 1,500 modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help env up test check fmt fmt-check lint types imports proto proto-check release-api lock bench new-slice doctor
 
 help: ## this list
