@@ -76,6 +76,11 @@ def is_forbidden(address: Address) -> bool:
     )
 
 
+def is_public(address: Address) -> bool:
+    """Whether an address is one of the open internet: neither this machine's, nor one of a private network."""
+    return _inner(address).is_global and not is_forbidden(address)
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine, by name or address."""
     if host == "localhost" or host.endswith(".localhost"):

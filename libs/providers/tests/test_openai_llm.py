@@ -575,6 +575,32 @@ async def test_addresses_inside_are_refused(url):
     assert not caught.value.retryable
 
 
+@pytest.mark.parametrize("networks", ["public", "Public", "typo"])
+@pytest.mark.parametrize("identity", ["platform", "pcr_1.2"])
+async def test_where_only_public_networks_are_allowed_no_server_of_a_tenant_is_inside(monkeypatch, identity, networks):
+    found: list[str] = []
+
+    async def named(host: str, port: int) -> list[str]:
+        return [found[-1]]
+
+    monkeypatch.setattr("voisnap_providers.endpoint.looked_up", named)
+    account = Account(id=identity, provider="openai_compatible", options={"networks": networks})
+    model = OpenAiLlm(account)
+    for number, address in enumerate(
+        ("127.0.0.1", "10.1.2.3", "192.168.1.1", "100.64.0.1", "::1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1")
+    ):
+        found.append(address)
+        with pytest.raises(ProviderError, match="may not be called"):
+            await heard(model, settings=compatible_settings(f"https://m{number}.example.com/v1"))
+    await model.aclose()
+    assert (
+        await foreign_endpoint("https://x.example.com/v1", "openai_compatible")
+    ).url == "https://[64:ff9b::a00:1]/v1"
+    found.append("93.184.216.34")
+    public = await foreign_endpoint("https://x.example.com/v1", "openai_compatible", public_only=True)
+    assert public.url == "https://93.184.216.34/v1"
+
+
 async def test_a_name_that_leads_inside_is_refused(monkeypatch):
     async def inside(host: str, port: int) -> list[str]:
         return ["169.254.169.254"]

@@ -45,6 +45,7 @@ PROVIDERS: Mapping[str, tuple[Setting, ...]] = {
     "openai_compatible": (
         _key("OPENAI_COMPATIBLE_API_KEY", required=False),
         _address("OPENAI_COMPATIBLE_BASE_URL"),
+        _address("OPENAI_COMPATIBLE_NETWORKS", "networks"),
     ),
     "anthropic": (_key("ANTHROPIC_API_KEY"), _address("ANTHROPIC_BASE_URL")),
     "google": (

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import msgspec
-from voisnap_domain.endpoints import Address, endpoint_fault, is_forbidden
+from voisnap_domain.endpoints import Address, endpoint_fault, is_forbidden, is_public
 
 from .errors import ProviderError
 
@@ -34,8 +34,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         return {"sni_hostname": self.sni} if self.sni else {}
 
 
-async def foreign_endpoint(base_url: str, provider: str) -> Endpoint:
-    """The endpoint that a tenant's URL leads to. Raises ProviderError for one that may not be called."""
+async def foreign_endpoint(base_url: str, provider: str, *, public_only: bool = False) -> Endpoint:
+    """The endpoint that a tenant's URL leads to; with `public_only` none of this machine or of a private network. Raises ProviderError for
+    one that may not be called."""
     if endpoint_fault(base_url) is not None:
         raise _refused(provider)
     url = httpx.URL(base_url)
@@ -48,7 +49,7 @@ async def foreign_endpoint(base_url: str, provider: str) -> Endpoint:
             "The host of the baseUrl is not known.", provider=provider, kind=_KIND, retryable=True
         ) from error
     addresses = [ipaddress.ip_address(address.partition("%")[0]) for address in found]
-    if not addresses or not all(_is_allowed(address, url.scheme) for address in addresses):
+    if not addresses or not all(_is_allowed(address, url.scheme, public_only) for address in addresses):
         raise _refused(provider)
     chosen = addresses[0]
     pinned = url.copy_with(host=str(chosen))
@@ -63,8 +64,10 @@ async def looked_up(host: str, port: int) -> list[str]:
     return [str(entry[4][0]) for entry in found]
 
 
-def _is_allowed(address: Address, scheme: str) -> bool:
+def _is_allowed(address: Address, scheme: str, public_only: bool) -> bool:
     """A name may lead elsewhere than its spelling says: what the rules of agents refuse by spelling is refused here by address."""
+    if public_only and not is_public(address):
+        return False
     return not is_forbidden(address) and (scheme == "https" or address.is_loopback)
 
 

@@ -33,6 +33,8 @@ OPENAI_URL = "https://api.openai.com/v1"
 MAX_REMEMBERED = 1000
 MAX_FOREIGN = 100
 JUDGED_SECONDS = 30.0
+ANY_NETWORK = "any"
+"""What an operator sets for servers of tenants in private networks and on this machine; whatever else is set means public ones only."""
 _FAILED = ("error", "abort", "insufficient_system_resource")
 """Ends of compatible servers and gateways (vLLM, OpenRouter, DeepSeek) that are none."""
 _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
@@ -205,7 +207,8 @@ class OpenAiLlm:
         known = self._judged.get(url)
         if known is not None and now < known[0]:
             return known[1]
-        endpoint = await foreign_endpoint(url, self.provider)
+        networks = self._account.option("networks", ANY_NETWORK)  # the operator's, whoever's account it is
+        endpoint = await foreign_endpoint(url, self.provider, public_only=networks != ANY_NETWORK)
         if len(self._judged) >= MAX_REMEMBERED:
             self._judged.clear()
         self._judged[url] = (now + JUDGED_SECONDS, endpoint)
