@@ -637,6 +637,48 @@ async def test_a_closed_stream_ends_and_leaves_no_connection_open():
     await stream.aclose()
 
 
+async def test_closing_waits_for_connections_to_close_but_not_for_ever():
+    vendor = Vendor(LiveSttRules(finalise_ends_connection=True), delay=1.0)
+    stream = vendor.open()
+    await say(stream, sound(1))
+    stream.flush()
+    await asyncio.sleep(0.5)
+    used, ready = vendor.connections  # the second stands for the next utterance already
+    used.aclose, ready.aclose = closing(used, 0.5), closing(ready, 1000.0)
+    began = now()
+    await stream.aclose()
+    assert (used.is_closed, ready.is_closed) == (True, False)
+    assert now() - began == pytest.approx(2.0, abs=0.1)
+    await asyncio.sleep(0.1)
+    assert not stream._closing
+
+
+def closing(connection: Connection, seconds: float):
+    async def aclose() -> None:
+        await asyncio.sleep(seconds)
+        connection.is_closed = True
+
+    return aclose
+
+
+async def test_a_connection_that_takes_no_audio_is_replaced_and_no_word_is_lost():
+    vendor = Vendor()
+    stream = vendor.open()
+    await asyncio.sleep(0.1)
+
+    async def stuck(audio: bytes) -> None:
+        await asyncio.sleep(1000)
+
+    vendor.last.send = stuck
+    began = now()
+    await say(stream, sound(1, 2))
+    stream.flush()
+    assert (await final(stream)).text == "1 2"
+    assert 5.0 < now() - began < 7.0
+    assert [connection.is_closed for connection in vendor.connections] == [True, False]
+    await stream.aclose()
+
+
 # -- words
 
 
