@@ -4,6 +4,7 @@ import ast
 import asyncio
 import gc
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -86,13 +87,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
     if unmarked:
         raise pytest.UsageError(f"no category marker ({', '.join(sorted(_CATEGORIES))}) in: {', '.join(unmarked)}")
-    items.sort(key=_place)
+    sizes = Counter(item.path for item in items)
 
+    def place(item: pytest.Item) -> tuple[int, bool, int]:
+        group = shared_by(str(item.path))
+        rank = _COSTLY.index(group) if group in _COSTLY else len(_COSTLY)
+        return rank, "tests-e2e" not in item.path.parts, sizes[item.path]
 
-def _place(item: pytest.Item) -> tuple[int, bool]:
-    """The longest first: what shares something costly, then what runs in processes, then the others."""
-    group = shared_by(str(item.path))
-    return _COSTLY.index(group) if group in _COSTLY else len(_COSTLY), "tests-e2e" not in item.path.parts
+    # What shares something costly, then whole systems, then files of few tests, which are the long ones: quick ones fill the end.
+    items.sort(key=place)
 
 
 class _Together(LoadScopeScheduling):
