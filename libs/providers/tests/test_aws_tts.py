@@ -101,6 +101,13 @@ async def test_an_unknown_voice_is_replaced(emulator, tts):
     assert {one.body["VoiceId"] for one in emulator.polly.requests} == {"Joanna"}
 
 
+async def test_a_voice_called_like_a_fault_takes_no_times_of_words_from_the_others(emulator, tts):
+    asked = polly._Request(voice_id="speech mark", text="Hello.", speed=1.0)
+    assert await tts._marks(await tts._opened(), asked, "neural") == []
+    await spoken(tts, "Hello.", voice("Joanna"))
+    assert {one.body["OutputFormat"] for one in emulator.polly.requests} == {"pcm", "json"}
+
+
 async def test_long_text_goes_in_parts_and_comes_out_whole(emulator, tts, monkeypatch):
     monkeypatch.setattr(polly, "MAX_CHARACTERS", 40)
     text = "Somebody reads a very long list. And then another one."

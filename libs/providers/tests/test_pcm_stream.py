@@ -212,6 +212,10 @@ def test_nothing_to_say_is_told_and_fails_nothing(nothing: str):
     assert text.finish() == ()
 
 
+def test_signs_that_no_document_may_hold_are_not_sent():
+    assert SpokenText("Hel\x00lo \x08\x07 the\x7fre.", provider="x").sent == "Hello there."
+
+
 def test_signs_for_readers_are_not_sent_but_stay_in_the_text():
     written = "**Hi** 😀 there — see [our site](https://voisnap.ai/x), `now`! 🎉"
     text = SpokenText(written, provider="x")
@@ -230,7 +234,7 @@ def test_signs_for_readers_are_not_sent_but_stay_in_the_text():
 
 
 @given(
-    st.text(alphabet="ab1. ,!\n—😀*_[](", max_size=60),
+    st.text(alphabet="ab1. ,!\n—😀*_[](\x00", max_size=60),
     st.lists(st.integers(1, 9000), min_size=1, max_size=20),
     st.floats(0.02, 0.2),
 )

@@ -54,7 +54,9 @@ PAUSE_WINDOW_FRAMES = 35
 PACES_KEPT = 500
 
 _LINK = re.compile(r"\[([^\]\s](?:[^\]]{0,200}[^\]\s])?)\]\([^)\s]*\)")
-_MARKS = re.compile(r"[*`~]+|(?<!\w)_+|_+(?!\w)|^#+$")
+_MARKS = re.compile(r"[*`~]+|(?<!\w)_+|_+(?!\w)|^#+$|[\x00-\x1f\x7f]+")
+"""Signs of formatting, and such as no document of a voice service may hold."""
+
 _CLAUSE_END = re.compile(r"[.!?…。！？,;:，；：、][\"'”’)\]]*$")
 _SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’)\]*_]*$")
 

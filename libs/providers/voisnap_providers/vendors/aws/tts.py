@@ -205,7 +205,9 @@ class PollyTts:
             async with contextlib.aclosing(answer["AudioStream"]) as stream:
                 data = await stream.read()
         except ClientError as error:
-            if "speech mark" in str(error).lower():
+            if (
+                "speech mark" in str(error).replace(request.voice_id, "").lower()
+            ):  # it may quote what one customer wrote
                 self._unmarked.add(engine)
             log.info("tts.word_times_missing", provider=PROVIDER, code=code_of(error))
             return []
