@@ -280,13 +280,20 @@ async def test_a_used_up_limit_refuses_new_sessions_and_cuts_no_costs(api):
     assert (await planned(api, agent["id"])).spend.limit_usd is None
 
 
-async def test_nothing_is_limited_in_the_sandbox_or_for_agents_that_cost_nothing(api):
+async def test_the_sandbox_has_the_same_limit_counted_apart(api):
     await api.follow()
-    await limit_to(api, 0)
+    await limit_to(api, 25)
+    await store(api, Call())
     await store(api, Call())
     sandbox = await api.add_agent(api.token("ten_a", environment=Environment.SANDBOX))
-    assert (await planned(api, sandbox["id"], Environment.SANDBOX)).spend is None
+    spend = (await planned(api, sandbox["id"], Environment.SANDBOX)).spend
+    assert (spend.limit_usd, spend.spent_usd) == (Decimal("0.25"), Decimal(0))
+
+
+async def test_nothing_is_limited_for_agents_that_cost_nothing(api):
+    await api.follow()
     await limit_to(api, None)
+    await store(api, Call())
     local = await api.add_agent(
         api.token("ten_a"),
         voice={"provider": "local", "voiceId": "heart"},
@@ -294,3 +301,4 @@ async def test_nothing_is_limited_in_the_sandbox_or_for_agents_that_cost_nothing
         transcription={"provider": "local", "language": "en-US"},
     )
     assert (await planned(api, local["id"])).spend is None
+    assert sum(usd for _, _, usd in await spent(api)) == Decimal("0.0225")

@@ -174,7 +174,7 @@ def _run(guard: SpendGuard | None, purse: str, amount: int) -> tuple[tuple[str, 
 
 
 def _tenant_purse(plan: SessionPlan) -> str:
-    return f"vs:spend:{{tenant:{plan.tenant_id}}}:{month_of(plan.created_at):%Y-%m}"
+    return f"vs:spend:{{tenant:{plan.tenant_id}:{plan.environment}}}:{month_of(plan.created_at):%Y-%m}"
 
 
 def _key_purse(account: str, month: date) -> str:

@@ -8,7 +8,7 @@ from voisnap_domain.agents import AgentConfig
 from voisnap_domain.costs import Costs
 from voisnap_domain.errors import LimitReached
 from voisnap_domain.spending import SpendTerms, is_used_up, month_of, providers_of
-from voisnap_domain.tenants import Environment, UsageLimits
+from voisnap_domain.tenants import UsageLimits
 from voisnap_kit.work import Work
 
 from voisnap_api.prices import usecases as prices
@@ -28,13 +28,12 @@ async def count(work: Work, costs: Costs, *, before: Costs, started_at: datetime
 
 
 async def terms_for_new_session(work: Work, limits: UsageLimits, config: AgentConfig) -> SpendTerms | None:
-    """What a session has to know of money; None in the sandbox, where nothing is billed, and for an agent that costs nothing.
+    """What a session has to know of money; None for an agent that costs nothing. Nobody is billed for the sandbox, but providers are
+    paid for it all the same: it has the limit too, counted apart.
 
     Raises LimitReached `spend-limit-reached` when the month's limit is used up already.
     """
     caller, cents = work.caller, limits.monthly_spend_limit_cents
-    if caller.environment is not Environment.LIVE:
-        return None
     limit, spent = None, Decimal(0)
     if cents is not None:
         limit = Decimal(cents) / 100
