@@ -142,7 +142,9 @@ async def test_the_native_sdk_takes_the_emulator_for_the_vendor(emulator, tts):
     synthesizer.synthesis_word_boundary.connect(note)
     result = await asyncio.to_thread(lambda: synthesizer.speak_text_async(TEXT).get())
     assert result.reason == speechsdk.ResultReason.SynthesizingAudioCompleted
-    await asyncio.to_thread(all_told.wait, 10)  # a thread of the SDK's own tells words, after the result where it is late
+    await asyncio.to_thread(
+        all_told.wait, 10
+    )  # a thread of the SDK's own tells words, after the result where it is late
     assert words == TEXT.split()
     assert emulator.voice.requests[0].text == TEXT
     ours = Pcm.concat([chunk.audio for chunk in await spoken(tts, TEXT, voice())])
