@@ -44,7 +44,7 @@ class MediaStarted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AudioHeard(msgspec.Struct, frozen=True, kw_only=True):
-    """Audio of the other side, in order. Gaps of the network are not filled."""
+    """Audio of the other side, in order and at the stream's own rate (`MediaStarted.heard`). Gaps of the network are not filled."""
 
     audio: "Pcm"
 
@@ -151,7 +151,16 @@ class MachineDetected(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str | None = None
 
 
-CarrierEvent = InboundCall | CallProgress | MachineDetected
+class MediaLost(msgspec.Struct, frozen=True, kw_only=True):
+    """A call's media socket broke or could not be opened, and the call waits: the answer may connect it anew (`connect`), else it ends.
+    From carriers that post it where the call's progress goes too (Vonage to `resume_url`)."""
+
+    call_id: str
+    event_id: str | None = None
+    cause: str = ""
+
+
+CarrierEvent = InboundCall | CallProgress | MachineDetected | MediaLost
 
 
 class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +180,10 @@ class BadWebhook(Exception):
     """Signed, and still nothing that the carrier's documentation knows."""
 
 
+TOKEN_PARAMETER = "token"
+"""The name under which a `StreamTarget`'s token comes back in `MediaStarted.parameters`."""
+
+
 class StreamTarget(msgspec.Struct, frozen=True, kw_only=True):
     """Where a call's audio shall go. `token` opens the media socket once; `parameters` come back in `MediaStarted`."""
 
@@ -178,6 +191,8 @@ class StreamTarget(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     parameters: Mapping[str, str] = msgspec.field(default_factory=dict)
     resume_url: str | None = None
+    call_id: str = ""
+    """For a carrier whose media socket does not say whose call it carries (Vonage): it comes back in `MediaStarted`."""
 
 
 class AnswerDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""Twilio Programmable Voice: TwiML, Media Streams, the REST API."""
