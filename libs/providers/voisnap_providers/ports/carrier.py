@@ -180,7 +180,7 @@ class BadWebhook(Exception):
     """Signed, and still nothing that the carrier's documentation knows."""
 
 
-TOKEN_PARAMETER = "token"
+TOKEN_PARAMETER = "token"  # noqa: S105 - a name
 """The name under which a `StreamTarget`'s token comes back in `MediaStarted.parameters`."""
 
 
