@@ -1,0 +1,1 @@
+"""Telnyx: calls by Call Control, their sound by media streaming."""
