@@ -27,10 +27,12 @@ from voisnap_providers.vendors.call_audio import SpokenAudio, decoded
 from voisnap_providers.vendors.phone_numbers import e164
 
 MAX_FRAME = 65536
-PCMU = AudioFormat(codec=AudioCodec.PCMU, rate=8000)
-"""What Telnyx expects from us where `stream_bidirectional_codec` was not asked for."""
 RATES = (8000, 16000, 22050, 24000, 48000)
 """The rates that `stream_bidirectional_sampling_rate` may ask for, and so those of L16."""
+PCMU = AudioFormat(codec=AudioCodec.PCMU, rate=8000)
+"""What Telnyx takes from us where nothing else was asked for."""
+SPOKEN_PARAMETER = "voisnap-spoken"
+"""The parameter by which a stream says what was asked for (`spoken_word`): Telnyx's own words tell the other direction's format only."""
 _AUTH_TOKEN = "x-telnyx-streaming-auth-token"  # noqa: S105 - a field's name
 _MAX_HELD = 3
 """Frames of 20 ms that wait for one before them: what a late frame may cost at most is 60 ms."""
@@ -101,25 +103,27 @@ class _Frame(msgspec.Struct):
 _FRAMES = msgspec.json.Decoder(_Frame, strict=False)  # numbers are strings in the documentation's examples
 
 
+def spoken_word(form: AudioFormat) -> str:
+    """A format as `SPOKEN_PARAMETER` says it, such as `l16/16000`. Raises ValueError for one that Telnyx does not have."""
+    if not _possible(form):
+        raise ValueError(f"Telnyx does not take {form.codec} at {form.rate} Hz")
+    return f"{form.codec}/{form.rate}"
+
+
 class TelnyxMedia:
-    """One stream of Telnyx. What it hears is coded as the telephone network had it, and the stream says how; what we say is coded as
-    `spoken`, which is what the command that began the stream asked for (`connecting.stream_command`): the two differ often.
+    """One stream of Telnyx. What it hears is coded as the telephone network had it, what we say as the command asked for that began the
+    stream (`connecting.stream_command`); the two differ often, and the stream says both.
 
     Sound goes out in frames of 20 to 200 ms, always whole multiples of 20 ms; what a `mark` finds left of a frame is filled with silence,
     so marks belong where the speech pauses.
     """
 
-    def __init__(self, spoken: AudioFormat = PCMU) -> None:
-        _check_format(spoken)
-        self._spoken = spoken
-        self._voice = SpokenAudio(spoken)
-        bytes_a_sample = 2 if spoken.codec is AudioCodec.L16 else 1
-        self._quantum = spoken.rate // 50 * bytes_a_sample
-        self._silence = _silence(spoken, self._quantum)
+    def __init__(self) -> None:
+        self._heard = PCMU
+        self._speak_as(PCMU)
         self._rest = b""
         self._token: str | None = None
         self._stream_id: str | None = None
-        self._heard = PCMU
         self._order = _Order()
         self._stopped = False
         self._generation = 0
@@ -195,6 +199,12 @@ class TelnyxMedia:
         self._marks.clear()
         return () if self._stream_id is None or self._stopped else ('{"event":"clear"}',)
 
+    def _speak_as(self, form: AudioFormat) -> None:
+        self._spoken = form
+        self._voice = SpokenAudio(form)
+        self._quantum = form.rate // 50 * (2 if form.codec is AudioCodec.L16 else 1)
+        self._silence = SpokenAudio(form).bytes_of(Pcm.silence(form.rate, 20))
+
     def _expect_start(self, what: str) -> None:
         if self._stream_id is None:
             raise MalformedMedia(f"{what} before the start")
@@ -204,9 +214,10 @@ class TelnyxMedia:
             raise MalformedMedia("a second start")
         if not stream_id or not start.call_control_id:
             raise MalformedMedia("a start without the ids of its stream and call")
-        self._heard = _heard_format(start.media_format)
-        self._stream_id = stream_id
         parameters = _parameters(start.custom_parameters)
+        self._heard = _heard_format(start.media_format)
+        self._speak_as(_spoken_format(parameters.pop(SPOKEN_PARAMETER, None)))
+        self._stream_id = stream_id
         if self._token:
             parameters[TOKEN_PARAMETER] = self._token
         return (
@@ -227,9 +238,9 @@ class TelnyxMedia:
             return ()
         if media.track != "inbound":
             raise MalformedMedia("audio of a track that Telnyx does not document")
-        sound = decoded(media.payload, self._heard)
         if self._stopped:
-            return ()
+            raise MalformedMedia("audio after the stop")
+        sound = decoded(media.payload, self._heard)
         return self._sounds((sound,) if media.chunk is None else self._order.take(media.chunk, sound))
 
     def _sounds(self, sounds: tuple[Pcm, ...]) -> tuple[MediaEvent, ...]:
@@ -294,9 +305,8 @@ class _Order:
         return held
 
 
-def _check_format(form: AudioFormat) -> None:
-    if form.rate != 8000 and (form.codec is not AudioCodec.L16 or form.rate not in RATES):
-        raise MalformedMedia(f"{form.codec} at {form.rate} Hz, which Telnyx does not have")
+def _possible(form: AudioFormat) -> bool:
+    return form.rate == 8000 or (form.codec is AudioCodec.L16 and form.rate in RATES)
 
 
 def _heard_format(said: _Format) -> AudioFormat:
@@ -307,12 +317,18 @@ def _heard_format(said: _Format) -> AudioFormat:
     if said.channels != 1:
         raise MalformedMedia(f"the stream has {said.channels} channels, and only one can be read")
     form = AudioFormat(codec=AudioCodec(codec), rate=said.sample_rate)
-    _check_format(form)
+    if not _possible(form):
+        raise MalformedMedia(f"the stream is {codec.upper()} at {said.sample_rate} Hz, which Telnyx does not have")
     return form
 
 
-def _silence(form: AudioFormat, size: int) -> bytes:
-    return SpokenAudio(form).bytes_of(Pcm.silence(form.rate, 20))[:size]
+def _spoken_format(word: str | None) -> AudioFormat:
+    codec, _, rate = (word or spoken_word(PCMU)).partition("/")
+    if codec in _CODECS and rate in map(str, RATES):
+        form = AudioFormat(codec=AudioCodec(codec), rate=int(rate))
+        if _possible(form):
+            return form
+    raise MalformedMedia("the stream's own word for what we speak is no format")
 
 
 def _parameters(said: dict[str, Any] | list[_Parameter] | None) -> dict[str, str]:
