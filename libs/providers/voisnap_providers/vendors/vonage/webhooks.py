@@ -7,6 +7,7 @@ https://developer.vonage.com/en/getting-started/concepts/webhooks how both are s
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -79,6 +80,8 @@ _SPOKEN = (
 """Languages that `talk` speaks, the first of each being what the bare language means."""
 _MACROLANGUAGES = {"zh": "cmn", "iw": "he", "nn": "nb", "tl": "fil"}
 
+_MARKUP = re.compile(r"<(?=\s*/?\s*speak)", re.IGNORECASE)
+
 _jws = jwt.PyJWS(algorithms=["HS256"])
 _claims = msgspec.json.Decoder(dict[str, Any]).decode
 _fields = msgspec.json.Decoder(dict[str, Any]).decode
@@ -103,7 +106,8 @@ class VonageWebhooks:
             raise ValueError("an empty signature secret would sign anything")
         if rate not in RATES:
             raise ValueError(f"Vonage has audio at {RATES} Hz, not {rate}")
-        self._secret = signature_secret.encode()
+        # HMAC fills short keys with zeros itself (RFC 2104 §2); filled here, PyJWT warns of none.
+        self._secret = signature_secret.encode().ljust(32, b"\0")
         self._signers = {"api_key": api_key, "application_id": application_id}
         self._content_type = f"audio/l16;rate={rate}"
 
@@ -273,11 +277,14 @@ def _odd(status: str, phase: CallPhase) -> str:
 
 
 def _speakable(text: str) -> str:
-    """Words only: `talk` would take angle brackets for speech markup. The joiners of Indic and Persian script are kept."""
+    """Words as they are, and nothing that isn't one: text within `<speak>` would be taken for speech markup. The joiners of Indic and Persian
+    script are kept."""
     plain = "".join(
-        mark if (mark.isprintable() or mark in "\u200c\u200d") and mark not in "<>" else " " for mark in text
+        " " if mark.isspace() else mark
+        for mark in text
+        if mark.isprintable() or mark.isspace() or mark in "\u200c\u200d"
     )
-    return " ".join(plain.split())[:MAX_TALK]
+    return _MARKUP.sub("", plain).strip()[:MAX_TALK]
 
 
 def _document(action: Mapping[str, object]) -> AnswerDocument:
