@@ -40,9 +40,12 @@ from voisnap_providers.ports.carrier import (
 )
 from voisnap_providers.vendors.twilio.media import TwilioMedia
 from voisnap_providers.vendors.twilio.webhooks import TwilioWebhooks
-from voisnap_testkit import twilio_carrier
+from voisnap_providers.vendors.vonage.media import VonageMedia
+from voisnap_providers.vendors.vonage.webhooks import VonageWebhooks
+from voisnap_testkit import twilio_carrier, vonage_carrier
 from voisnap_testkit.carrier_end import DeskEnd, Frame, LineEnd
 from voisnap_testkit.twilio_carrier import TwilioDesk, TwilioLine
+from voisnap_testkit.vonage_carrier import VonageDesk, VonageLine
 
 pytestmark = pytest.mark.conformance
 
@@ -89,6 +92,19 @@ CASES = (
         call_id=twilio_carrier.CALL,
         signed_by=("x-twilio-signature",),
         signs_address=True,
+    ),
+    Case(
+        name="vonage",
+        media=VonageMedia,
+        line=VonageLine,
+        formats=tuple((form, form) for form in LINEAR.values()),
+        webhooks=VonageWebhooks(signature_secret=vonage_carrier.SIGNATURE_SECRET),
+        strangers=VonageWebhooks(signature_secret="another account's secret, as long as ours"),
+        desk=VonageDesk(url=URL),
+        call_id=vonage_carrier.CALL,
+        signed_by=("authorization",),
+        keeps_time=True,
+        pads_ms=20,
     ),
 )
 
