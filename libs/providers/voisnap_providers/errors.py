@@ -8,7 +8,7 @@ from voisnap_domain.errors import Conflict
 
 class ProviderError(Exception):
     """A provider failed. `retryable` says whether the same call may work in a moment, `retry_after` in how many seconds, if it told;
-    `kind` is stt, tts, llm, embeddings, blobs or email."""
+    `kind` is stt, tts, llm, embeddings, blobs, email or carrier."""
 
     def __init__(
         self, detail: str, *, provider: str, kind: str, retryable: bool, retry_after: float | None = None
@@ -33,6 +33,20 @@ class ProviderAuthError(ProviderError):
 
     def __init__(self, detail: str, *, provider: str, kind: str) -> None:
         super().__init__(detail, provider=provider, kind=kind, retryable=False)
+
+
+class DialUncertain(ProviderError):
+    """A carrier was asked to dial and nobody knows whether it does: no second dial until its events, or their absence, have told."""
+
+    def __init__(self, detail: str, *, provider: str) -> None:
+        super().__init__(detail, provider=provider, kind="carrier", retryable=False)
+
+
+class DigitsUnsent(ProviderError):
+    """A carrier presses no keys while the call is connected to a media socket."""
+
+    def __init__(self, detail: str, *, provider: str) -> None:
+        super().__init__(detail, provider=provider, kind="carrier", retryable=False)
 
 
 class ProviderUnconfigured(Conflict):

@@ -219,3 +219,58 @@ class CarrierWebhooks(Protocol):
     def refuse(self, text: str, language: str) -> AnswerDocument:
         """The answer that says a reason aloud and hangs up."""
         ...
+
+
+# Commands -----------------------------------------------------------------------------------------------------------
+
+
+class MachineDetection(StrEnum):
+    OFF = "off"
+    ANSWER = "answer"
+    """Says who answered as soon as it is known."""
+    GREETING = "greeting"
+    """Says of a machine when its greeting is over, too."""
+
+
+class Dial(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt to reach somebody. `callee` is a number in E.164 or a SIP address, `caller` a number of ours. Whoever answers is connected
+    to `target` at once; everything that becomes of the call is posted to `events_url`. `digits` are pressed when somebody answers
+    (`w` waits half a second)."""
+
+    attempt_id: str
+    callee: str
+    caller: str
+    target: StreamTarget
+    events_url: str
+    ring_seconds: int = 30
+    longest_seconds: int = 3600
+    detection: MachineDetection = MachineDetection.OFF
+    digits: str = ""
+
+
+class CallControl(Protocol):
+    """What a carrier is asked over REST, for one account. Raises ProviderError with the kind `carrier`; a number that cannot be dialled and
+    a call that is over are not retryable."""
+
+    async def dial(self, order: Dial) -> str:
+        """The id of the call. Raises DialUncertain when nobody knows whether the carrier dials; any other error says that it does not."""
+        ...
+
+    async def connect(self, call_id: str, target: StreamTarget) -> None:
+        """Connects a call to a media socket, in place of what it does now; where calls are answered over REST, answers it first."""
+        ...
+
+    async def hang_up(self, call_id: str) -> None:
+        """Ends a call in whatever phase it is; one that is over already is fine."""
+        ...
+
+    async def send_digits(self, call_id: str, digits: str) -> None:
+        """Presses keys of the telephone (`0`–`9`, `*`, `#`, `A`–`D`, `w` waits half a second) without ending the stream. Raises
+        DigitsUnsent where the carrier can't: then their tones are spoken instead."""
+        ...
+
+    async def transfer(self, call_id: str, *, callee: str, caller: str, ring_seconds: int = 30) -> None:
+        """Hands the call over to somebody else and leaves it: the stream ends. `caller` is the number that is shown."""
+        ...
+
+    async def aclose(self) -> None: ...
