@@ -38,12 +38,15 @@ from voisnap_providers.ports.carrier import (
     StreamTarget,
     WebhookRequest,
 )
+from voisnap_providers.vendors.telnyx.media import TelnyxMedia
+from voisnap_providers.vendors.telnyx.webhooks import TelnyxWebhooks
 from voisnap_providers.vendors.twilio.media import TwilioMedia
 from voisnap_providers.vendors.twilio.webhooks import TwilioWebhooks
 from voisnap_providers.vendors.vonage.media import VonageMedia
 from voisnap_providers.vendors.vonage.webhooks import VonageWebhooks
-from voisnap_testkit import twilio_carrier, vonage_carrier
+from voisnap_testkit import telnyx_carrier, twilio_carrier, vonage_carrier
 from voisnap_testkit.carrier_end import DeskEnd, Frame, LineEnd
+from voisnap_testkit.telnyx_carrier import TelnyxDesk, TelnyxLine
 from voisnap_testkit.twilio_carrier import TwilioDesk, TwilioLine
 from voisnap_testkit.vonage_carrier import VonageDesk, VonageLine
 
@@ -104,6 +107,20 @@ CASES = (
         call_id=vonage_carrier.CALL,
         signed_by=("authorization",),
         keeps_time=True,
+        pads_ms=20,
+    ),
+    Case(
+        name="telnyx",
+        media=TelnyxMedia,
+        line=TelnyxLine,
+        formats=((ALAW, MULAW), (MULAW, MULAW), (MULAW, LINEAR[16000]), *((form, form) for form in LINEAR.values())),
+        webhooks=TelnyxWebhooks(telnyx_carrier.PUBLIC_KEY),
+        strangers=TelnyxWebhooks(telnyx_carrier.STRANGERS_KEY),
+        desk=TelnyxDesk(url=URL),
+        call_id=telnyx_carrier.CALL,
+        signed_by=("telnyx-timestamp", "telnyx-signature-ed25519"),
+        keeps_time=True,
+        phases=frozenset(CallPhase) - {CallPhase.RINGING},
         pads_ms=20,
     ),
 )

@@ -23,6 +23,7 @@ STREAM = "32DE0DEA-53CB-4B21-89A4-9E1819C043BC"
 CALL = "v3:MdI91X4lWFEs7IgbBEOT9M4AigoY08M0WWZFISt1Yw2axZ_IiE4pqg"
 SIGNING_KEY = SigningKey(bytes(range(32)))
 PUBLIC_KEY = base64.b64encode(bytes(SIGNING_KEY.verify_key)).decode()
+STRANGERS_KEY = base64.b64encode(bytes(SigningKey(b"x" * 32).verify_key)).decode()
 OCCURRED = "2026-11-21T18:00:00.076316Z"
 _AUTH_TOKEN = "x-telnyx-streaming-auth-token"  # noqa: S105 - a field's name
 _SHORTEST_MS, _LONGEST_MS = 20, 30_000
