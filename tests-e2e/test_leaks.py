@@ -24,6 +24,7 @@ from voisnap_domain.sessions import Channel, SessionPlan
 from voisnap_kit.ids import new_id
 from voisnap_media import files
 from voisnap_proto.requests import OPEN_SESSION, OpenSession, PlanSession, SessionOpened
+from voisnap_testkit.platform import patience
 from voisnap_testkit.raw_hub import BINARY, NotAdmitted, RawHub, negotiate
 
 pytestmark = pytest.mark.e2e
@@ -312,7 +313,7 @@ async def held(callers: Callers) -> Held:
 
 async def settled(callers: Callers, before: Held | None = None) -> Held:
     """What is held once all sessions are over and, at most a while later, no more than `before`."""
-    deadline = time.monotonic() + SETTLE_SECONDS
+    deadline = time.monotonic() + SETTLE_SECONDS * patience()
     while True:
         now = await held(callers)
         done = now.sessions == 0 and (before is None or now.is_within(before))
@@ -334,7 +335,7 @@ async def lasting_keys(callers: Callers) -> dict[str, Any]:
 
 async def keys_left(callers: Callers) -> dict[str, Any]:
     """The lasting keys once the journals of the last calls are told, or a while later."""
-    deadline = time.monotonic() + SETTLE_SECONDS
+    deadline = time.monotonic() + SETTLE_SECONDS * patience()
     while True:
         keys = await lasting_keys(callers)
         if not keys or time.monotonic() > deadline:
