@@ -14,6 +14,7 @@ import httpx
 import pytest
 import websockets
 from voisnap_kit import serve
+from voisnap_testkit.platform import patience
 
 pytestmark = pytest.mark.slice
 
@@ -90,23 +91,23 @@ class Child:
 
     async def line(self) -> str:
         assert self.process.stdout is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(10 * patience()):
             return (await self.process.stdout.readline()).decode().strip()
 
     async def terminate(self) -> int:
         """SIGTERM; the exit status, which must come within 4 s."""
         self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(4 * patience()):
             return await self.process.wait()
 
     async def ended(self) -> int:
         """The exit status of a process that has been up and is about to end."""
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(4 * patience()):
             return await self.process.wait()
 
     async def started_and_ended(self) -> int:
         """The exit status of a process that ends by itself as soon as it is up; an interpreter among busy others starts slowly."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(20 * patience()):
             return await self.process.wait()
 
 

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from .platform import patience
+
 SEPARATOR = b"\x1e"
 HANDSHAKE = b'{"protocol":"json","version":1}' + SEPARATOR
 OPEN_SECONDS = 10.0
@@ -98,7 +100,7 @@ class RawHub:
                 self._passed.remove(message)
                 return message
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds * patience()):
                 while not matches(message := await self.read()):
                     self._passed.append(message)
                 return message
@@ -163,12 +165,12 @@ async def negotiate(hub_url: str, token: str, **query: str) -> dict[str, Any]:
 
 async def _connected(hub_url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     parts = urlsplit(hub_url)
-    async with asyncio.timeout(OPEN_SECONDS):
+    async with asyncio.timeout(OPEN_SECONDS * patience()):
         return await asyncio.open_connection(parts.hostname, parts.port, limit=1 << 20)
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    async with asyncio.timeout(OPEN_SECONDS):
+    async with asyncio.timeout(OPEN_SECONDS * patience()):
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         status = int(head.split(" ", 2)[1])
         headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
