@@ -100,3 +100,23 @@ def test_loud_sound_is_limited_and_not_wrapped():
     jumps = np.abs(np.diff(sound))
     assert jumps.max() < 65_000
     assert sound.max() == 32767
+
+
+@pytest.mark.parametrize(("from_rate", "to_rate"), [*PAIRS, (22050, 16000)])
+def test_settling_gives_all_so_far_and_the_stream_goes_on_without_a_click(from_rate: int, to_rate: int):
+    sound, resampler = sine(from_rate, 1.0), Resampler(from_rate, to_rate)
+    whole = Pcm.concat([Pcm.concat(in_frames(sound, resampler)), resampler.finish()])
+    given: list[Pcm] = []
+    # Pieces shorter than the filter, settled once, twice or not at all.
+    cuts = [*np.cumsum(np.resize([3, 700, 441, 40, 1300], len(sound) // 300)), len(sound)]
+    for turn, (start, end) in enumerate(zip([0, *cuts], cuts, strict=False)):
+        given.append(resampler.process(Pcm(sound.samples[start:end], from_rate)))
+        given.extend(resampler.settle() for _ in range(turn % 3))
+        if turn % 3:
+            assert sum(map(len, given)) == round(min(end, len(sound)) * to_rate / from_rate)
+    given.append(resampler.finish())
+    settled = Pcm.concat(given)
+    assert len(settled) == len(whole)
+    # Anew at every settling it would be 6000 off.
+    middle = slice(to_rate // 100, -to_rate // 100)
+    assert np.abs(settled.samples.astype(float) - whole.samples)[middle].max() < 600

@@ -22,9 +22,15 @@ class Resampler:
         self.from_rate = from_rate
         self.to_rate = to_rate
         self._ratio = to_rate / from_rate
+        self._lag = from_rate * _LAG_MS // 1000
         self._converter = None if from_rate == to_rate else samplerate.Resampler("sinc_fastest", channels=1)
-        self._taken = 0
-        self._given = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._taken = self._given = 0
+        self._early = 0
+        """Samples that `settle` gave before the filter did."""
+        self._recent = np.zeros(0, np.float32)
 
     def process(self, audio: Pcm) -> Pcm:
         """The next stretch of sound, unchanged when both rates are equal.
@@ -35,10 +41,32 @@ class Resampler:
             raise ValueError(f"this resampler takes {self.from_rate} Hz, got {audio.rate} Hz")
         if self._converter is None:
             return audio
-        converted = Pcm.from_float32(self._converter.process(audio.as_float32(), self._ratio), self.to_rate)
+        samples = audio.as_float32()
+        self._recent = (samples if len(samples) >= self._lag else np.concatenate([self._recent, samples]))[
+            -self._lag :
+        ].copy()
+        converted = self._converter.process(samples, self._ratio)
+        if self._early:
+            converted, self._early = converted[self._early :], max(0, self._early - len(converted))
         self._taken += len(audio)
         self._given += len(converted)
-        return converted
+        return Pcm.from_float32(converted, self.to_rate)
+
+    def settle(self) -> Pcm:
+        """What is still inside, to the sample, where the stream may go on: the next stretch follows without a click, and without a gap.
+
+        The filter looks ahead of what it gives; here it is shown the last of the sound mirrored at its end.
+        """
+        owed = round(self._taken * self._ratio) - self._given
+        if self._converter is None or owed <= 0:
+            return Pcm.empty(self.to_rate)
+        ahead = np.zeros(self._lag, np.float32)
+        mirrored = 2 * self._recent[-1] - self._recent[-2::-1]
+        ahead[: len(mirrored)] = mirrored[: self._lag]
+        given = self._converter.clone().process(ahead, self._ratio)[self._early :][:owed]
+        self._early += len(given)
+        self._given += len(given)
+        return Pcm.from_float32(given, self.to_rate)
 
     def finish(self) -> Pcm:
         """What is still inside at the end of the stream, to the sample; the resampler starts anew afterwards."""
@@ -47,7 +75,7 @@ class Resampler:
         owed = max(0, round(self._taken * self._ratio) - self._given)
         rest = self.process(Pcm.silence(self.from_rate, _LAG_MS))
         self._converter.reset()
-        self._taken = self._given = 0
+        self._begin()
         return Pcm(rest.samples[:owed], self.to_rate)
 
 

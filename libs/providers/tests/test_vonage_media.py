@@ -107,6 +107,20 @@ def test_sound_of_another_rate_is_spoken_without_clicks_and_in_full(rate: int, g
     assert 0 <= len(heard) - len(expected) < rate // 50
     inner = slice(rate // 100, len(expected) - rate // 100)
     assert np.abs(heard[: len(expected)] - expected)[inner].max() < 0.01
+    # The last millisecond is not lost in the filter.
+    assert np.abs(heard[: len(expected)][-rate // 1000 :]).max() > 0.1
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+def test_marks_within_a_sentence_are_not_heard(rate: int):
+    media, line = started(rate)
+    for piece in range(40):
+        line.take(media.audio(tone(24000, 20, hz=333.0, after_ms=20 * piece)))
+        line.take(media.mark("so far"))
+    heard, expected = spoken(line, rate).as_float32(), tone(rate, 800, hz=333.0).as_float32()
+    assert len(heard) == len(expected)
+    inner = slice(rate // 100, -rate // 100)
+    assert np.abs(heard - expected)[inner].max() < 0.01
 
 
 def test_sound_whose_rate_changes_keeps_its_length():

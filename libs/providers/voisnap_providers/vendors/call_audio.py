@@ -38,8 +38,8 @@ class SpokenAudio:
         return before + self._encoded(self._resampler.process(sound))
 
     def rest(self) -> bytes:
-        """What is still inside where a stretch of speech ends; another one may follow."""
-        return self._encoded(self._resampler.finish())
+        """What is still inside where a stretch of speech ends; another one may follow without a click."""
+        return self._encoded(self._resampler.settle())
 
     def drop(self) -> None:
         """Forget what is still inside: the next piece follows nothing."""
