@@ -12,7 +12,6 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 from xml.etree import ElementTree
 
 from voisnap_providers.ports.carrier import (
-    TOKEN_PARAMETER,
     AnswerDocument,
     AnsweredBy,
     BadSignature,
@@ -28,14 +27,12 @@ from voisnap_providers.ports.carrier import (
 )
 from voisnap_providers.vendors.phone_numbers import e164
 
+from . import twiml
+
 SIGNATURE = "x-twilio-signature"
 SETTINGS = "x-twilio-webhooks-signature-settings"
 MAX_BODY = 65536
 MAX_FIELDS = 256
-MAX_PARAMETER = 500
-"""Characters of a `<Parameter>`'s name and value together."""
-MAX_SAID = 4096
-"""Characters of a `<Say>`."""
 _HASHES = {"HMAC_SHA1": hashlib.sha1, "HMAC_SHA256": hashlib.sha256}
 _PORTS = {"https": "443", "wss": "443", "http": "80", "ws": "80"}
 _FORM = "application/x-www-form-urlencoded"
@@ -65,41 +62,6 @@ _ANSWERERS = {
 }
 _ELSEWHERE = frozenset({"StreamEvent", "RecordingStatus", "TranscriptionEvent", "ConferenceSid", "QueueSid"})
 """Fields of callbacks about a call's streams, recordings and rooms, which tell nothing of the call itself."""
-_SAY_LANGUAGES = (
-    *(
-        "da-DK",
-        "de-DE",
-        "en-US",
-        "en-GB",
-        "en-AU",
-        "en-CA",
-        "en-IN",
-        "ca-ES",
-        "es-ES",
-        "es-MX",
-        "fi-FI",
-        "fr-FR",
-        "fr-CA",
-    ),
-    *(
-        "it-IT",
-        "ja-JP",
-        "ko-KR",
-        "nb-NO",
-        "nl-NL",
-        "pl-PL",
-        "pt-PT",
-        "pt-BR",
-        "ru-RU",
-        "sv-SE",
-        "zh-CN",
-        "zh-HK",
-        "zh-TW",
-    ),
-)
-"""What `<Say>` speaks without a voice by name; the first of a language stands for all of it."""
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that no XML 1.0 document may hold, escaped or not."""
 
 
 class TwilioWebhooks(CarrierWebhooks):
@@ -163,30 +125,10 @@ class TwilioWebhooks(CarrierWebhooks):
         )
 
     def connect(self, target: StreamTarget) -> AnswerDocument:
-        """`<Connect><Stream>`, after whose end Twilio asks `resume_url` what comes next. Raises ValueError for an address with a query, which
-        Twilio drops, and for a parameter of more than 500 characters."""
-        if urlsplit(target.url).query:
-            raise ValueError("Twilio passes no query to a stream")
-        response = ElementTree.Element("Response")
-        connect = ElementTree.SubElement(response, "Connect")
-        if target.resume_url:
-            connect.set("action", _xml(target.resume_url))
-            connect.set("method", "POST")
-        stream = ElementTree.SubElement(connect, "Stream", url=_xml(target.url))
-        for name, value in {**target.parameters, TOKEN_PARAMETER: target.token}.items():
-            if len(name) + len(value) > MAX_PARAMETER:
-                raise ValueError(f"{name[:40]!r} and its value have more than {MAX_PARAMETER} characters")
-            ElementTree.SubElement(stream, "Parameter", name=_xml(name), value=_xml(value))
-        return _document(response)
+        return _answer(twiml.connect(target))
 
     def refuse(self, text: str, language: str) -> AnswerDocument:
-        response = ElementTree.Element("Response")
-        say = ElementTree.SubElement(response, "Say")
-        if spoken := _say_language(language):
-            say.set("language", spoken)
-        say.text = _xml(text)[:MAX_SAID]
-        ElementTree.SubElement(response, "Hangup")
-        return _document(response)
+        return _answer(twiml.say_and_hang_up(text, language))
 
     def _signed_with(self, settings: str) -> tuple[str, tuple[bytes, ...]]:
         """The name of the hash and the secrets that may have signed."""
@@ -290,19 +232,6 @@ def _cause(fields: Mapping[str, str]) -> str:
     return ""
 
 
-def _say_language(language: str) -> str | None:
-    """The language of `<Say>` that is nearest; None leaves it to the account's own."""
-    wanted = language.replace("_", "-").lower()
-    for known in _SAY_LANGUAGES:
-        if known.lower() == wanted:
-            return known
-    return next((known for known in _SAY_LANGUAGES if known[:3] == f"{wanted.partition('-')[0]}-"), None)
-
-
-def _xml(text: str) -> str:
-    return _NOT_XML.sub("", text)
-
-
-def _document(response: ElementTree.Element) -> AnswerDocument:
-    body = ElementTree.tostring(response, encoding="utf-8", xml_declaration=True)
+def _answer(document: ElementTree.Element) -> AnswerDocument:
+    body = ElementTree.tostring(document, encoding="utf-8", xml_declaration=True)
     return AnswerDocument(body=body, content_type="text/xml")

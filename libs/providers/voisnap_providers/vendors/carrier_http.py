@@ -1,0 +1,136 @@
+"""Commands to a carrier's REST API: one pool of connections an account, bounded in time and in size, every fault a ProviderError."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import httpx
+import msgspec
+
+from voisnap_providers.errors import DialUncertain, ProviderAuthError, ProviderError, ProviderTimeout
+
+from . import retry_after
+
+KIND = "carrier"
+MAX_REPLY_BYTES = 1_000_000
+_TIMEOUT = httpx.Timeout(10.0, connect=5.0, pool=5.0)
+_WHOLE_SECONDS = 15.0
+"""For one command: whoever waits is on the telephone."""
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=90.0)
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+"""Faults before the first byte of a request."""
+
+
+class Rejected(Exception):
+    """An answer of 400 to 499 that only its carrier can judge; `body` is its JSON, or nothing."""
+
+    def __init__(self, status: int, body: Any) -> None:
+        super().__init__(str(status))
+        self.status = status
+        self.body = body
+
+
+class CarrierHttp:
+    """Asks one carrier. The address may be a server of our own that speaks its protocol."""
+
+    def __init__(
+        self,
+        provider: str,
+        *,
+        base_url: str,
+        auth: httpx.Auth | tuple[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._provider = provider
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            auth=auth,
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", **(headers or {})},
+            timeout=_TIMEOUT,
+            limits=_LIMITS,
+            follow_redirects=False,
+        )
+
+    async def asked(
+        self,
+        method: str,
+        path: str,
+        *,
+        form: Mapping[str, Any] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        dialling: bool = False,
+    ) -> Any:
+        """The JSON of an answer of 200 to 299, None where it has none. Raises Rejected, ProviderError; with `dialling` DialUncertain for
+        every fault after which the carrier may have done it."""
+        content = None if json is None else msgspec.json.encode(json)
+        kind = {} if json is None else {"Content-Type": "application/json"}
+        try:
+            async with (
+                asyncio.timeout(_WHOLE_SECONDS),
+                self._client.stream(
+                    method, path, data=form, content=content, headers={**kind, **(headers or {})}
+                ) as response,
+            ):
+                status, wait = response.status_code, retry_after.seconds_of(response.headers)
+                body = await _read(response)
+        except _UNSENT as error:
+            raise self.fault(f"{self._provider} can't be reached.", retryable=True) from error
+        except (httpx.TimeoutException, TimeoutError) as error:
+            if dialling:
+                raise DialUncertain(f"{self._provider} did not answer in time.", provider=self._provider) from error
+            raise ProviderTimeout(
+                f"{self._provider} did not answer in time.", provider=self._provider, kind=KIND
+            ) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            self._broken("The connection broke.", dialling=dialling, cause=error)
+        return self._judged(status, wait, body, dialling=dialling)
+
+    def fault(self, detail: str, *, retryable: bool, wait: float | None = None) -> ProviderError:
+        """A fault of this carrier."""
+        return ProviderError(detail[:200], provider=self._provider, kind=KIND, retryable=retryable, retry_after=wait)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    def _judged(self, status: int, wait: float | None, body: bytes, *, dialling: bool) -> Any:
+        if status == 401:
+            detail = f"{self._provider} refused the credentials ({status})."
+            raise ProviderAuthError(detail, provider=self._provider, kind=KIND)
+        if status in (425, 429) or (status in (408, 503) and not dialling):
+            # Too many requests are turned away before anything is done; of the others one cannot be sure.
+            raise self.fault(f"{self._provider} answered {status}.", retryable=True, wait=wait)
+        if 400 <= status < 500 and status != 408:
+            raise Rejected(status, _json(body))
+        if not 200 <= status < 300:
+            self._broken(f"{self._provider} answered {status}.", dialling=dialling)
+        read = _json(body)
+        if body and read is None:
+            self._broken(f"{self._provider} answered {status} without JSON.", dialling=dialling)
+        return read
+
+    def _broken(self, detail: str, *, dialling: bool, cause: Exception | None = None) -> NoReturn:
+        if dialling:
+            raise DialUncertain(detail, provider=self._provider) from cause
+        raise self.fault(detail, retryable=True) from cause
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """The whole body, or more of it than is read as JSON."""
+    payload = bytearray()
+    async for piece in response.aiter_raw():
+        payload += piece
+        if len(payload) > MAX_REPLY_BYTES:
+            break
+    return bytes(payload)
+
+
+def _json(body: bytes) -> Any:
+    """What a body says; None for nothing, nonsense and no sane size."""
+    if not body or len(body) > MAX_REPLY_BYTES:
+        return None
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None

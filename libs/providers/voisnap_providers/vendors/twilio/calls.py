@@ -1,0 +1,120 @@
+"""Twilio's REST API for calls: forms in, JSON out, under Basic authentication.
+
+https://www.twilio.com/docs/voice/api/call-resource
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from xml.etree import ElementTree
+
+from voisnap_providers.errors import DialUncertain, DigitsUnsent, ProviderError
+from voisnap_providers.ports.carrier import CallControl, Dial, MachineDetection, StreamTarget
+from voisnap_providers.vendors.carrier_http import CarrierHttp, Rejected
+
+from . import twiml
+
+BASE_URL = "https://api.twilio.com"
+PROVIDER = "twilio"
+MAX_TWIML = 4000
+MAX_RING_SECONDS = 600
+_CALL = re.compile(r"CA[0-9a-fA-F]{32}", re.ASCII)
+_GONE = frozenset({20404, 21220})
+"""Codes of a call that is not there any more, and of one that is not in progress."""
+_DETECTIONS: Mapping[MachineDetection, Mapping[str, str]] = {
+    MachineDetection.OFF: {},
+    MachineDetection.ANSWER: {"MachineDetection": "Enable"},
+    MachineDetection.GREETING: {"MachineDetection": "DetectMessageEnd"},
+}
+
+
+class TwilioCalls(CallControl):
+    """Calls of one account, with its Auth Token or with an API key (`SK…` and its secret)."""
+
+    def __init__(self, *, account_sid: str, user: str = "", secret: str, base_url: str = BASE_URL) -> None:
+        self._path = f"/2010-04-01/Accounts/{account_sid}/Calls"
+        self._http = CarrierHttp(PROVIDER, base_url=base_url, auth=(user or account_sid, secret))
+
+    async def dial(self, order: Dial) -> str:
+        """Answering machines are told of in a request of their own, so that nobody who answers has to wait for it."""
+        detection = _DETECTIONS[order.detection]
+        form = {
+            "To": order.callee,
+            "From": order.caller,
+            "Twiml": _short(twiml.connect(order.target)),
+            "StatusCallback": order.events_url,
+            "StatusCallbackMethod": "POST",
+            "StatusCallbackEvent": ["initiated", "ringing", "answered", "completed"],
+            "Timeout": str(min(order.ring_seconds, MAX_RING_SECONDS)),
+            "TimeLimit": str(order.longest_seconds),
+            **detection,
+        }
+        if detection:
+            form |= {
+                "AsyncAmd": "true",
+                "AsyncAmdStatusCallback": order.events_url,
+                "AsyncAmdStatusCallbackMethod": "POST",
+            }
+        if order.digits:
+            form["SendDigits"] = order.digits
+        try:
+            answer = await self._http.asked("POST", f"{self._path}.json", form=form, dialling=True)
+        except Rejected as rejected:
+            raise self._fault(rejected) from None
+        call_id = answer.get("sid") if isinstance(answer, dict) else None
+        if not isinstance(call_id, str) or not _CALL.fullmatch(call_id):
+            raise DialUncertain("Twilio took the call and did not name it.", provider=PROVIDER)
+        return call_id
+
+    async def connect(self, call_id: str, target: StreamTarget) -> None:
+        await self._change(call_id, Twiml=_short(twiml.connect(target)))
+
+    async def hang_up(self, call_id: str) -> None:
+        try:
+            # `completed` ends a call that is ringing or queued, too.
+            await self._http.asked("POST", self._call(call_id), form={"Status": "completed"})
+        except Rejected as rejected:
+            if rejected.status != 404 and _code(rejected) not in _GONE:
+                raise self._fault(rejected) from None
+
+    async def send_digits(self, call_id: str, digits: str) -> None:
+        """Keys are pressed by TwiML alone, and new TwiML ends the stream."""
+        del call_id, digits
+        raise DigitsUnsent("Twilio presses no keys while a stream runs.", provider=PROVIDER)
+
+    async def transfer(self, call_id: str, *, callee: str, caller: str, ring_seconds: int = 30) -> None:
+        """`<Dial>` in place of the stream; when the other side hangs up or nobody answers, the call ends."""
+        await self._change(call_id, Twiml=_short(twiml.dial(callee, caller=caller, ring_seconds=ring_seconds)))
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def _change(self, call_id: str, **form: str) -> None:
+        try:
+            await self._http.asked("POST", self._call(call_id), form=form)
+        except Rejected as rejected:
+            raise self._fault(rejected) from None
+
+    def _call(self, call_id: str) -> str:
+        if not _CALL.fullmatch(call_id):
+            raise self._http.fault("This is no id of a Twilio call.", retryable=False)
+        return f"{self._path}/{call_id}.json"
+
+    def _fault(self, rejected: Rejected) -> ProviderError:
+        """Twilio's text may repeat a telephone number: its code says enough."""
+        code = _code(rejected)
+        if rejected.status == 404 or code in _GONE:
+            return self._http.fault("The call is over.", retryable=False)
+        return self._http.fault(f"twilio answered {rejected.status} (error {code}).", retryable=rejected.status == 409)
+
+
+def _code(rejected: Rejected) -> int:
+    code: Any = rejected.body.get("code") if isinstance(rejected.body, dict) else 0
+    return code if isinstance(code, int) else 0
+
+
+def _short(document: ElementTree.Element) -> str:
+    text = twiml.text(document)
+    if len(text) > MAX_TWIML:
+        raise ValueError(f"TwiML of {len(text)} characters; a request takes {MAX_TWIML}")
+    return text
