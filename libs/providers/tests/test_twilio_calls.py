@@ -1,0 +1,265 @@
+"""Twilio's REST API, against a server that takes what its documentation knows and nothing else."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+from urllib.parse import parse_qs
+from xml.etree import ElementTree
+
+import pytest
+from voisnap_providers.errors import DialUncertain, DigitsUnsent, ProviderAuthError, ProviderError, ProviderTimeout
+from voisnap_providers.ports.carrier import Dial, MachineDetection, StreamTarget
+from voisnap_providers.vendors import carrier_http
+from voisnap_providers.vendors.twilio.calls import TwilioCalls
+from voisnap_testkit.local_server import answer, read_request, served
+
+pytestmark = pytest.mark.conformance
+
+ACCOUNT = "AC0123456789abcdef0123456789abcdef"
+CALL = "CA0123456789abcdef0123456789abcdef"
+SECRET = "very-secret"
+TARGET = StreamTarget(url="wss://h.example/media", token="t0k3n", parameters={"agent": "a<1>"})
+ORDER = Dial(
+    attempt_id="att_1",
+    callee="+4930901820",
+    caller="+14155550100",
+    target=TARGET,
+    events_url="https://h.example/events?attempt=att_1",
+)
+DIALLED = frozenset(
+    [
+        "To",
+        "From",
+        "Twiml",
+        "StatusCallback",
+        "StatusCallbackMethod",
+        "StatusCallbackEvent",
+        "Timeout",
+        "TimeLimit",
+        "SendDigits",
+        "MachineDetection",
+        "AsyncAmd",
+        "AsyncAmdStatusCallback",
+        "AsyncAmdStatusCallbackMethod",
+    ]
+)
+
+
+class Rest:
+    """Twilio's API for one account: remembers the forms it took, and fails as it is told."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.forms: list[tuple[str, dict[str, list[str]]]] = []
+        self.faults: list[tuple[int, Any]] = []
+        self.hangs = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        request = await read_request(scope, receive)
+        status, body = self._answer(request)
+        if status == 0:
+            self.hangs.set()
+            await asyncio.Event().wait()
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"content-type": "application/json"} | ({"retry-after": "7"} if status == 429 else {})
+        await answer(scope, send, status, content, headers)
+
+    def _answer(self, request: Any) -> tuple[int, Any]:
+        user = base64.b64encode(f"{ACCOUNT}:{SECRET}".encode()).decode()
+        if request.headers.get("authorization") != f"Basic {user}":
+            return 401, {"code": 20003, "message": "Authenticate", "more_info": "", "status": 401}
+        calls = f"/2010-04-01/Accounts/{ACCOUNT}/Calls"
+        if request.method != "POST" or request.headers["content-type"] != "application/x-www-form-urlencoded":
+            return 405, {"code": 20004, "message": "Method not allowed", "status": 405}
+        form = parse_qs(request.body.decode(), keep_blank_values=True, strict_parsing=True)
+        dialling = request.path == f"{calls}.json"
+        if not dialling and request.path != f"{calls}/{CALL}.json":
+            return 404, {"code": 20404, "message": "not found", "status": 404}
+        if not set(form) <= (DIALLED if dialling else {"Twiml", "Status"}):
+            return 400, {"code": 20001, "message": "Unknown parameter", "status": 400}
+        self.forms.append((request.path, form))
+        if self.faults:
+            return self.faults.pop(0)
+        return (201, {"sid": CALL, "status": "queued"}) if dialling else (200, {"sid": CALL, "status": "completed"})
+
+    @property
+    def form(self) -> dict[str, list[str]]:
+        """The last one."""
+        return self.forms[-1][1]
+
+    def twiml(self) -> ElementTree.Element:
+        return ElementTree.fromstring(self.form["Twiml"][0])  # noqa: S314 - our own
+
+
+@pytest.fixture
+async def rest() -> AsyncIterator[Rest]:
+    server = Rest()
+    async with served(server) as port:
+        server.url = f"http://127.0.0.1:{port}"
+        yield server
+
+
+@pytest.fixture
+async def calls(rest: Rest) -> AsyncIterator[TwilioCalls]:
+    async with AsyncExitStack() as stack:
+        made = TwilioCalls(account_sid=ACCOUNT, secret=SECRET, base_url=rest.url)
+        stack.push_async_callback(made.aclose)
+        yield made
+
+
+async def test_a_call_is_dialled_and_connected_to_its_stream(rest: Rest, calls: TwilioCalls) -> None:
+    assert await calls.dial(ORDER) == CALL
+    form = {name: values for name, values in rest.form.items() if name != "Twiml"}
+    assert form == {
+        "To": ["+4930901820"],
+        "From": ["+14155550100"],
+        "StatusCallback": ["https://h.example/events?attempt=att_1"],
+        "StatusCallbackMethod": ["POST"],
+        "StatusCallbackEvent": ["initiated", "ringing", "answered", "completed"],
+        "Timeout": ["30"],
+        "TimeLimit": ["3600"],
+    }
+    stream = rest.twiml()[0][0]
+    assert stream.get("url") == TARGET.url
+    assert {entry.get("name"): entry.get("value") for entry in stream} == {"agent": "a<1>", "token": "t0k3n"}
+
+
+async def test_machines_are_asked_for_beside_the_call_and_keys_are_pressed(rest: Rest, calls: TwilioCalls) -> None:
+    asked = {MachineDetection.ANSWER: "Enable", MachineDetection.GREETING: "DetectMessageEnd"}
+    for detection, said in asked.items():
+        await calls.dial(
+            Dial(
+                attempt_id="att_2",
+                callee="sip:desk@pbx.example",
+                caller="+14155550100",
+                target=TARGET,
+                events_url="https://h.example/events",
+                ring_seconds=5000,
+                detection=detection,
+                digits="ww12#",
+            )
+        )
+        assert rest.form["MachineDetection"] == [said]
+        assert rest.form["AsyncAmd"] == ["true"]
+        assert rest.form["AsyncAmdStatusCallback"] == ["https://h.example/events"]
+        assert rest.form["SendDigits"] == ["ww12#"]
+        assert rest.form["Timeout"] == ["600"]
+
+
+@pytest.mark.parametrize(
+    "fault", [(500, b"oops"), (503, {}), (408, {}), (201, b"<html>"), (201, {}), (201, {"sid": "x"})]
+)
+async def test_a_dial_of_which_nobody_knows_is_told_as_such(
+    rest: Rest, calls: TwilioCalls, fault: tuple[int, Any]
+) -> None:
+    rest.faults = [fault]
+    with pytest.raises(DialUncertain):
+        await calls.dial(ORDER)
+    assert len(rest.forms) == 1
+
+
+async def test_a_dial_that_is_not_answered_in_time_is_uncertain_and_a_command_may_be_repeated(
+    rest: Rest, calls: TwilioCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrier_http, "_WHOLE_SECONDS", 0.05)
+    rest.faults = [(0, b""), (0, b"")]
+    with pytest.raises(DialUncertain):
+        await calls.dial(ORDER)
+    assert rest.hangs.is_set()
+    with pytest.raises(ProviderTimeout) as late:
+        await calls.hang_up(CALL)
+    assert (late.value.kind, late.value.retryable) == ("carrier", True)
+
+
+async def test_a_dial_that_never_left_may_be_repeated() -> None:
+    calls = TwilioCalls(account_sid=ACCOUNT, secret=SECRET, base_url="http://127.0.0.1:9")
+    with pytest.raises(ProviderError) as unsent:
+        await calls.dial(ORDER)
+    assert (unsent.value.retryable, type(unsent.value)) == (True, ProviderError)
+    await calls.aclose()
+
+
+async def test_a_number_that_cannot_be_dialled_is_final_and_is_not_repeated_in_the_error(
+    rest: Rest, calls: TwilioCalls
+) -> None:
+    message = "The phone number you are attempting to call, +4930901820, is not valid."
+    rest.faults = [(400, {"code": 21217, "message": message, "status": 400})]
+    with pytest.raises(ProviderError) as refused:
+        await calls.dial(ORDER)
+    assert (refused.value.kind, refused.value.retryable) == ("carrier", False)
+    assert "21217" in refused.value.detail
+    assert "+49" not in refused.value.detail
+
+
+async def test_too_many_commands_wait_as_long_as_they_are_told(rest: Rest, calls: TwilioCalls) -> None:
+    rest.faults = [(429, {"code": 20429, "status": 429})]
+    with pytest.raises(ProviderError) as limited:
+        await calls.dial(ORDER)
+    assert (limited.value.retryable, limited.value.retry_after) == (True, 7.0)
+    assert not isinstance(limited.value, DialUncertain)
+
+
+async def test_a_secret_that_is_refused_is_said_without_it(rest: Rest) -> None:
+    calls = TwilioCalls(account_sid=ACCOUNT, secret="wrong-one", base_url=rest.url)
+    with pytest.raises(ProviderAuthError) as refused:
+        await calls.hang_up(CALL)
+    assert "wrong-one" not in str(refused.value)
+    await calls.aclose()
+
+
+async def test_hanging_up_ends_a_call_and_one_that_is_over_is_fine(rest: Rest, calls: TwilioCalls) -> None:
+    await calls.hang_up(CALL)
+    assert rest.form == {"Status": ["completed"]}
+    await calls.hang_up("CA" + "f" * 32)
+    rest.faults = [(400, {"code": 21220, "message": "Call is not in-progress", "status": 400})]
+    await calls.hang_up(CALL)
+    rest.faults = [(400, {"code": 20001, "status": 400}), (502, b"")]
+    for retryable in (False, True):
+        with pytest.raises(ProviderError) as failed:
+            await calls.hang_up(CALL)
+        assert failed.value.retryable is retryable
+
+
+async def test_a_call_is_handed_over_to_a_number_or_a_sip_address(rest: Rest, calls: TwilioCalls) -> None:
+    await calls.transfer(CALL, callee="+4930901821", caller="+14155550100", ring_seconds=25)
+    dial, hangup = rest.twiml()
+    assert (dial.tag, dial.attrib, hangup.tag) == ("Dial", {"callerId": "+14155550100", "timeout": "25"}, "Hangup")
+    assert [(entry.tag, entry.text) for entry in dial] == [("Number", "+4930901821")]
+    await calls.transfer(CALL, callee="sip:desk@pbx.example?x=<1>&y", caller="+14155550100")
+    assert [(entry.tag, entry.text) for entry in rest.twiml()[0]] == [("Sip", "sip:desk@pbx.example?x=<1>&y")]
+
+
+async def test_a_running_call_is_connected_anew_and_one_that_is_over_is_not(rest: Rest, calls: TwilioCalls) -> None:
+    await calls.connect(CALL, TARGET)
+    assert rest.twiml()[0][0].get("url") == TARGET.url
+    rest.faults = [(400, {"code": 21220, "status": 400})]
+    with pytest.raises(ProviderError, match="over") as over:
+        await calls.connect(CALL, TARGET)
+    assert over.value.retryable is False
+    with pytest.raises(ProviderError, match="over"):
+        await calls.transfer("CA" + "f" * 32, callee="+4930901821", caller="+14155550100")
+    parameters = {str(number): "x" * 490 for number in range(9)}
+    with pytest.raises(ValueError, match="4000"):
+        await calls.connect(CALL, StreamTarget(url=TARGET.url, token="t", parameters=parameters))
+
+
+async def test_keys_are_left_to_whoever_speaks(rest: Rest, calls: TwilioCalls) -> None:
+    with pytest.raises(DigitsUnsent):
+        await calls.send_digits(CALL, "1")
+    assert rest.forms == []
+
+
+async def test_only_ids_of_calls_get_into_a_path(rest: Rest, calls: TwilioCalls) -> None:
+    for odd in ("", "CA1/../../Messages", f"{CALL}?x=1", f"{CALL}\n"):
+        with pytest.raises(ProviderError):
+            await calls.hang_up(odd)
+    assert rest.forms == []
+
+
+async def test_an_answer_of_no_sane_size_is_not_kept(rest: Rest, calls: TwilioCalls) -> None:
+    rest.faults = [(200, b"[" + b"1," * 700_000 + b"1]")]
+    with pytest.raises(ProviderError):
+        await calls.hang_up(CALL)
