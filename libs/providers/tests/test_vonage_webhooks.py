@@ -23,7 +23,8 @@ from voisnap_providers.ports.carrier import (
     StreamTarget,
     WebhookRequest,
 )
-from voisnap_providers.vendors.vonage.webhooks import VonageWebhooks, spoken_language
+from voisnap_providers.vendors.vonage.ncco import spoken_language
+from voisnap_providers.vendors.vonage.webhooks import VonageWebhooks
 from voisnap_testkit.vonage_carrier import (
     API_KEY,
     APPLICATION,

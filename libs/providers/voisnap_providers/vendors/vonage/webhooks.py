@@ -7,7 +7,6 @@ https://developer.vonage.com/en/getting-started/concepts/webhooks how both are s
 import hashlib
 import hmac
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,7 +15,6 @@ import jwt
 import msgspec
 
 from voisnap_providers.ports.carrier import (
-    TOKEN_PARAMETER,
     AnswerDocument,
     AnsweredBy,
     BadSignature,
@@ -31,15 +29,11 @@ from voisnap_providers.ports.carrier import (
     WebhookRequest,
 )
 from voisnap_providers.vendors.phone_numbers import e164
-from voisnap_providers.vendors.vonage import CALL_HEADER, RATES
+from voisnap_providers.vendors.vonage import CALL_HEADER, RATES, ncco
 
 STALE_SECONDS = 300.0
 AHEAD_SECONDS = 60.0
 """How far a signature's time may lie behind and before ours."""
-MAX_HEADER_BYTES = 512
-"""Vonage's bound of a websocket endpoint's `headers`."""
-MAX_TALK = 1500
-"""Characters of one `talk`."""
 MAX_BODY = 65536
 
 _PHASES = {
@@ -69,18 +63,7 @@ _OTHER_EVENTS = frozenset(
     )
 )
 """A field of each event without a status: recordings, input, transfers, notifications, errors."""
-# fmt: off
-_SPOKEN = (
-    "ar", "ca-ES", "cmn-CN", "cmn-TW", "cs-CZ", "cy-GB", "da-DK", "de-DE", "el-GR", "en-US", "en-AU", "en-GB",
-    "en-GB-WLS", "en-IN", "en-ZA", "es-ES", "es-MX", "es-US", "eu-ES", "fi-FI", "fil-PH", "fr-FR", "fr-CA", "he-IL",
-    "hi-IN", "hu-HU", "id-ID", "is-IS", "it-IT", "ja-JP", "ko-KR", "nb-NO", "nl-NL", "no-NO", "pl-PL", "pt-PT",
-    "pt-BR", "ro-RO", "ru-RU", "sk-SK", "sv-SE", "th-TH", "tr-TR", "uk-UA", "vi-VN", "yue-CN",
-)
-# fmt: on
-"""Languages that `talk` speaks, the first of each being what the bare language means."""
-_MACROLANGUAGES = {"zh": "cmn", "iw": "he", "nn": "nb", "tl": "fil"}
 
-_MARKUP = re.compile(r"<(?=\s*/?\s*speak)", re.IGNORECASE)
 
 _jws = jwt.PyJWS(algorithms=["HS256"])
 _claims = msgspec.json.Decoder(dict[str, Any]).decode
@@ -109,7 +92,7 @@ class VonageWebhooks:
         # HMAC fills short keys with zeros itself (RFC 2104 §2); filled here, PyJWT warns of none.
         self._secret = signature_secret.encode().ljust(32, b"\0")
         self._signers = {"api_key": api_key, "application_id": application_id}
-        self._content_type = f"audio/l16;rate={rate}"
+        self._rate = rate
 
     def verify(self, request: WebhookRequest, *, now: float) -> None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -170,36 +153,10 @@ class VonageWebhooks:
 
     def connect(self, target: StreamTarget) -> AnswerDocument:
         """Raises ValueError for more parameters than Vonage carries, and for a name that the socket needs for itself."""
-        headers = {**target.parameters, TOKEN_PARAMETER: target.token}
-        if target.call_id:
-            headers[CALL_HEADER] = target.call_id
-        if (
-            taken := {"event", "content-type"} & headers.keys()
-            or {TOKEN_PARAMETER, CALL_HEADER} & target.parameters.keys()
-        ):
-            raise ValueError(f"no stream parameter may be called {', '.join(sorted(taken))}")
-        size = len(msgspec.json.encode(headers))
-        if size > MAX_HEADER_BYTES:
-            raise ValueError(f"the stream's parameters take {size} bytes, and Vonage carries {MAX_HEADER_BYTES}")
-        endpoint = {"type": "websocket", "uri": target.url, "content-type": self._content_type, "headers": headers}
-        action: dict[str, object] = {"action": "connect", "endpoint": [endpoint]}
-        if target.resume_url is not None:
-            # Only a synchronous event's answer may be a new document: Vonage asks for one when the socket breaks or never opens.
-            action |= {"eventType": "synchronous", "eventUrl": [target.resume_url], "eventMethod": "POST"}
-        return _document(action)
+        return _document(ncco.to_stream(target, self._rate))
 
     def refuse(self, text: str, language: str) -> AnswerDocument:
-        return _document({"action": "talk", "text": _speakable(text), "language": spoken_language(language)})
-
-
-def spoken_language(tag: str) -> str:
-    """The nearest language that Vonage's `talk` speaks; US English when there is none."""
-    asked = tag.replace("_", "-").lower()
-    primary, _, rest = asked.partition("-")
-    primary = _MACROLANGUAGES.get(primary, primary)
-    near = [code for code in _SPOKEN if code.lower().split("-")[0] == primary]
-    asked = f"{primary}-{rest}" if rest else primary
-    return next((code for code in near if code.lower() == asked), near[0] if near else "en-US")
+        return _document(ncco.talk(text, language))
 
 
 def _check_times(claims: Mapping[str, Any], now: float) -> None:
@@ -276,16 +233,5 @@ def _odd(status: str, phase: CallPhase) -> str:
     return status if status in ("rejected", "timeout") and phase.value != status else ""
 
 
-def _speakable(text: str) -> str:
-    """Words as they are, and nothing that isn't one: text within `<speak>` would be taken for speech markup. The joiners of Indic and Persian
-    script are kept."""
-    plain = "".join(
-        " " if mark.isspace() else mark
-        for mark in text
-        if mark.isprintable() or mark.isspace() or mark in "\u200c\u200d"
-    )
-    return _MARKUP.sub("", plain).strip()[:MAX_TALK]
-
-
-def _document(action: Mapping[str, object]) -> AnswerDocument:
+def _document(action: ncco.Action) -> AnswerDocument:
     return AnswerDocument(body=msgspec.json.encode([action]), content_type="application/json")
