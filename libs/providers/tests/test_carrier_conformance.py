@@ -240,6 +240,17 @@ def test_the_agent_is_heard_as_he_spoke_at_any_rate_and_in_any_pieces(case: Case
         assert noise_db(Pcm(played.samples[:inner], played.rate), Pcm(meant.samples[:inner], meant.rate)) < -28
 
 
+def test_speech_whose_rate_changes_loses_nothing(case: Case) -> None:
+    for formats in case.formats:
+        call = Call(case, formats).begin()
+        for rate in (24000, 16000, 24000, 8000):
+            call.sent(call.wire.audio(tones(rate, 0.2)))
+        call.sent(call.wire.mark("said"))
+        call.played()
+        seconds = heard_as(call.line.played, call.spoken).seconds
+        assert 0.8 <= seconds < 0.8 + (case.pads_ms or 0.1) / 1000
+
+
 def test_speech_goes_out_while_it_is_spoken(case: Case) -> None:
     call = Call(case).begin()
     for piece in pieces(tones(24000, 1.0), 480):
@@ -292,7 +303,7 @@ def test_a_clear_drops_speech_and_marks_whatever_the_carrier_says_of_them(case: 
     call.sent([*call.wire.audio(tones(24000, 1.0)), *call.wire.mark("answer")])
     late = call.line.play()
     call.line.played = b""
-    call.sent([*call.wire.audio(tones(24000, 1.005)), *call.wire.mark("answer")])
+    call.sent([*call.wire.audio(tones(24000, 1.0)), *call.wire.mark("answer"), *call.wire.audio(tones(24000, 0.015))])
     assert call.sent(call.wire.clear()) == []
     assert call.told(late) == []
     assert call.played() == []

@@ -216,8 +216,9 @@ async def test_hanging_up_ends_a_call_and_one_that_is_over_is_fine(rest: Rest, c
     await calls.hang_up("CA" + "f" * 32)
     rest.faults = [(400, {"code": 21220, "message": "Call is not in-progress", "status": 400})]
     await calls.hang_up(CALL)
-    rest.faults = [(400, {"code": 20001, "status": 400}), (502, b"")]
-    for retryable in (False, True):
+    # Another server's 404 says nothing of the call.
+    rest.faults = [(400, {"code": 20001, "status": 400}), (404, b"<html>"), (502, b"")]
+    for retryable in (False, False, True):
         with pytest.raises(ProviderError) as failed:
             await calls.hang_up(CALL)
         assert failed.value.retryable is retryable

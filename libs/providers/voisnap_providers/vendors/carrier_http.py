@@ -117,7 +117,7 @@ class CarrierHttp:
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """The whole body, or more of it than is read as JSON."""
+    """A body, cut where no sane one goes on."""
     payload = bytearray()
     async for piece in response.aiter_raw():
         payload += piece
@@ -127,8 +127,8 @@ async def _read(response: httpx.Response) -> bytes:
 
 
 def _json(body: bytes) -> Any:
-    """What a body says; None for nothing, nonsense and no sane size."""
-    if not body or len(body) > MAX_REPLY_BYTES:
+    """What a body says; None for nothing and for nonsense."""
+    if not body:
         return None
     try:
         return msgspec.json.decode(body)

@@ -74,7 +74,7 @@ class TwilioCalls(CallControl):
             # `completed` ends a call that is ringing or queued, too.
             await self._http.asked("POST", self._call(call_id), form={"Status": "completed"})
         except Rejected as rejected:
-            if rejected.status != 404 and _code(rejected) not in _GONE:
+            if _code(rejected) not in _GONE:
                 raise self._fault(rejected) from None
 
     async def send_digits(self, call_id: str, digits: str) -> None:
@@ -103,7 +103,7 @@ class TwilioCalls(CallControl):
     def _fault(self, rejected: Rejected) -> ProviderError:
         """Twilio's text may repeat a telephone number: its code says enough."""
         code = _code(rejected)
-        if rejected.status == 404 or code in _GONE:
+        if code in _GONE:
             return self._http.fault("The call is over.", retryable=False)
         return self._http.fault(f"twilio answered {rejected.status} (error {code}).", retryable=rejected.status == 409)
 

@@ -108,8 +108,8 @@ _DECODER: msgspec.json.Decoder[_Connected | _Start | _Media | _Dtmf | _Mark | _S
 class TwilioMedia(MediaWire):
     """One call's Media Stream.
 
-    Marks travel under names of our own, `<generation>.<number>`: Twilio sends every pending mark back when `clear` drops it, just as if it
-    had been reached, and two marks of the caller may bear one name.
+    Marks travel under numbers that no stream sees twice: Twilio sends every pending mark back when `clear` drops it, just as if it had been
+    reached, and two marks may bear one name.
     """
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class TwilioMedia(MediaWire):
         self._waiting = b""
         self._shortest = self._longest = 0
         self._pending: dict[str, str] = {}
-        self._generation = self._marks = 0
+        self._marks = 0
 
     def read(self, frame: str | bytes) -> tuple[MediaEvent, ...]:
         if len(frame) > MAX_FRAME:
@@ -166,7 +166,7 @@ class TwilioMedia(MediaWire):
     def mark(self, name: str) -> tuple[str, ...]:
         rest = self._speaking().rest()
         self._marks += 1
-        label = f"{self._generation}.{self._marks}"
+        label = str(self._marks)
         if len(self._pending) >= MAX_PENDING:
             del self._pending[next(iter(self._pending))]
         self._pending[label] = name
@@ -176,7 +176,6 @@ class TwilioMedia(MediaWire):
         self._speaking().drop()
         self._waiting = b""
         self._pending.clear()
-        self._generation += 1
         return (self._clear,)
 
     def _begun(self, message: _Start) -> MediaStarted:
