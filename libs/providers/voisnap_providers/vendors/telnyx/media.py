@@ -26,6 +26,8 @@ from voisnap_providers.ports.carrier import (
 from voisnap_providers.vendors.call_audio import SpokenAudio, decoded
 from voisnap_providers.vendors.phone_numbers import e164
 
+from . import state
+
 MAX_FRAME = 65536
 RATES = (8000, 16000, 22050, 24000, 48000)
 """The rates that `stream_bidirectional_sampling_rate` may ask for, and so those of L16."""
@@ -62,6 +64,7 @@ class _Start(msgspec.Struct):
     caller: str | None = msgspec.field(default=None, name="from")
     callee: str | None = msgspec.field(default=None, name="to")
     custom_parameters: dict[str, str | int | float | bool | None] | list[_Parameter] | None = None
+    client_state: str | None = None
 
 
 class _Media(msgspec.Struct):
@@ -214,7 +217,7 @@ class TelnyxMedia:
             raise MalformedMedia("a second start")
         if not stream_id or not start.call_control_id:
             raise MalformedMedia("a start without the ids of its stream and call")
-        parameters = _parameters(start.custom_parameters)
+        parameters = state.read(start.client_state).stream | _parameters(start.custom_parameters)
         self._heard = _heard_format(start.media_format)
         self._speak_as(_spoken_format(parameters.pop(SPOKEN_PARAMETER, None)))
         self._stream_id = stream_id

@@ -27,6 +27,8 @@ from voisnap_providers.ports.carrier import (
 )
 from voisnap_providers.vendors.phone_numbers import e164
 
+from . import state
+
 SIGNATURE = "telnyx-signature-ed25519"
 TIMESTAMP = "telnyx-timestamp"
 TOLERANCE_SECONDS = 300
@@ -44,6 +46,9 @@ _ENDS = {
     "call_rejected": CallPhase.BUSY,
 }
 """Causes of a hang-up; every other one is a failure. Whoever rejects a call is there and does not want it now, as somebody busy."""
+_UNREACHED = (CallPhase.BUSY, CallPhase.NO_ANSWER, CallPhase.FAILED)
+TRANSFER_FAILED = "transfer: "
+"""How the cause of a `MediaLost` begins that tells of a call which was to be handed over and whose new partner did not answer."""
 _REFUSED_BY_NETWORK = frozenset({"401", "402", "403", "407"})
 """SIP answers that make a rejection the network's and not the callee's."""
 _DETECTED = {
@@ -70,6 +75,7 @@ class _Payload(msgspec.Struct):
     sip_hangup_cause: str | int | None = None
     result: str | None = None
     failure_reason: str | None = None
+    client_state: str | None = None
 
 
 class _Data(msgspec.Struct):
@@ -137,6 +143,9 @@ class TelnyxWebhooks:
         if not payload.call_control_id:
             raise BadWebhook(f"a {event.event_type} that names no call")
         said = _meaning(event.event_type, payload, payload.call_control_id, event.id)
+        if isinstance(said, CallProgress) and said.phase in _UNREACHED and (waiting := _transferred(payload)):
+            cause = f"{TRANSFER_FAILED}{said.phase}"
+            return said, MediaLost(call_id=waiting, event_id=event.id, cause=cause)
         return () if said is None else (said,)
 
     def connect(self, target: StreamTarget) -> AnswerDocument:
@@ -181,6 +190,10 @@ def _meaning(kind: str, said: _Payload, call_id: str, event_id: str | None) -> C
                 return None
             answered_by = _GREETING.get(said.result or "", AnsweredBy.UNKNOWN)
             return MachineDetected(call_id=call_id, answered_by=answered_by, event_id=event_id)
+
+
+def _transferred(said: _Payload) -> str | None:
+    return state.read(said.client_state).transfer_of
 
 
 def _initiated(said: _Payload, call_id: str, event_id: str | None) -> CarrierEvent:

@@ -1,0 +1,140 @@
+"""Telnyx's Call Control: JSON in and out, under a key.
+
+https://developers.telnyx.com/api-reference/call-commands/dial
+"""
+
+import hashlib
+import re
+from contextlib import suppress
+from typing import Any
+
+from voisnap_providers.errors import DialUncertain, ProviderError
+from voisnap_providers.ports.carrier import CallControl, Dial, MachineDetection, StreamTarget
+from voisnap_providers.vendors.carrier_http import CarrierHttp, Rejected
+
+from . import connecting, state
+
+BASE_URL = "https://api.telnyx.com/v2"
+PROVIDER = "telnyx"
+RING_SECONDS = (5, 600)
+LONGEST_SECONDS = (30, 14400)
+MAX_DIGITS = 64
+_CALL = re.compile(r"[A-Za-z0-9:_=-]{1,200}", re.ASCII)
+_DIGITS = re.compile(r"[0-9A-D*#w]+", re.ASCII)
+_OVER = frozenset({"90018", "10005"})
+"""Codes of a call that has ended, and of one that is not known any more."""
+_DETECTIONS = {
+    MachineDetection.OFF: "disabled",
+    MachineDetection.ANSWER: "detect",
+    MachineDetection.GREETING: "greeting_end",
+}
+"""The premium detector would tell the end of a greeting only where it hears a beep."""
+
+
+class TelnyxCalls(CallControl):
+    """Calls of one Call Control application (`connection_id`). Every command may be repeated: Telnyx does the same one once."""
+
+    def __init__(self, *, api_key: str, connection_id: str, base_url: str = BASE_URL) -> None:
+        self._connection_id = connection_id
+        headers = {"Authorization": f"Bearer {api_key}"}
+        self._http = CarrierHttp(PROVIDER, base_url=base_url, headers=headers)
+
+    async def dial(self, order: Dial) -> str:
+        """The attempt's id is the command's: Telnyx dials it once, however often it is told to."""
+        command = {
+            "connection_id": self._connection_id,
+            "to": order.callee,
+            "from": order.caller,
+            "command_id": order.attempt_id,
+            "webhook_url": order.events_url,
+            "webhook_url_method": "POST",
+            "timeout_secs": _within(order.ring_seconds, RING_SECONDS),
+            "time_limit_secs": _within(order.longest_seconds, LONGEST_SECONDS),
+            "answering_machine_detection": _DETECTIONS[order.detection],
+            **connecting.dial_fields(order.target),
+        }
+        if order.digits:
+            command["send_digits_on_answer"] = self._pressable(order.digits)
+        try:
+            answer = await self._http.asked("POST", "/calls", json=command, dialling=True)
+        except Rejected as rejected:
+            raise self._fault(rejected) from None
+        match answer:
+            case {"data": {"call_control_id": str(call_id)}} if call_id:
+                return call_id
+        raise DialUncertain("telnyx took the call and did not name it.", provider=PROVIDER)
+
+    async def connect(self, call_id: str, target: StreamTarget) -> None:
+        """Answers the call, and its stream begins with that; a call that Telnyx does not let us answer has been answered, and gets a new
+        stream."""
+        command_id = hashlib.sha256(target.token.encode()).hexdigest()[:32]
+        try:
+            await self._act(call_id, "answer", connecting.answer_command(target, command_id=f"answer-{command_id}"))
+        except Rejected as rejected:
+            if rejected.status != 422 or _is_over(rejected):
+                raise self._fault(rejected) from None
+            command = connecting.stream_command(target, command_id=f"stream-{command_id}")
+            await self._told(call_id, "streaming_start", command)
+
+    async def hang_up(self, call_id: str) -> None:
+        try:
+            await self._act(call_id, "hangup", {})
+        except Rejected as rejected:
+            if not _is_over(rejected):
+                raise self._fault(rejected) from None
+
+    async def send_digits(self, call_id: str, digits: str) -> None:
+        await self._told(call_id, "send_dtmf", {"digits": self._pressable(digits)})
+
+    async def transfer(self, call_id: str, *, callee: str, caller: str, ring_seconds: int = 30) -> None:
+        """Telnyx rings the other side and joins both; the stream is ended then, for it would go on hearing them. Where nobody answers, the
+        call waits, and `TelnyxWebhooks` tells `MediaLost` of it."""
+        command = {
+            "to": callee,
+            "from": caller,
+            "timeout_secs": _within(ring_seconds, RING_SECONDS),
+            "target_leg_client_state": state.written(state.CallState(transfer_of=call_id)),
+        }
+        await self._told(call_id, "transfer", command)
+        with suppress(Rejected, ProviderError):  # the call is on its way; whoever closes the socket ends the stream too
+            await self._act(call_id, "streaming_stop", {})
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def _told(self, call_id: str, action: str, command: dict[str, Any]) -> None:
+        try:
+            await self._act(call_id, action, command)
+        except Rejected as rejected:
+            raise self._fault(rejected) from None
+
+    async def _act(self, call_id: str, action: str, command: dict[str, Any]) -> None:
+        if not _CALL.fullmatch(call_id):
+            raise self._http.fault("This is no id of a Telnyx call.", retryable=False)
+        await self._http.asked("POST", f"/calls/{call_id}/actions/{action}", json=command)
+
+    def _pressable(self, digits: str) -> str:
+        if not _DIGITS.fullmatch(digits) or len(digits) > MAX_DIGITS:
+            raise self._http.fault(f"Digits are 1 to {MAX_DIGITS} of 0-9, A-D, *, # and w.", retryable=False)
+        return digits
+
+    def _fault(self, rejected: Rejected) -> ProviderError:
+        """Telnyx's texts may repeat a telephone number: its codes say enough."""
+        if _is_over(rejected):
+            return self._http.fault("The call is over.", retryable=False)
+        codes = ", ".join(sorted(_codes(rejected))) or "none"
+        return self._http.fault(f"telnyx answered {rejected.status} (error {codes}).", retryable=rejected.status == 409)
+
+
+def _is_over(rejected: Rejected) -> bool:
+    return rejected.status in (404, 410) or bool(_codes(rejected) & _OVER)
+
+
+def _codes(rejected: Rejected) -> set[str]:
+    errors = rejected.body.get("errors") if isinstance(rejected.body, dict) else None
+    found = [error.get("code") for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+    return {str(code)[:20] for code in found if isinstance(code, str | int)}
+
+
+def _within(seconds: int, bounds: tuple[int, int]) -> int:
+    return min(max(seconds, bounds[0]), bounds[1])
