@@ -161,6 +161,18 @@ def test_a_short_secret_of_an_old_account_signs_as_well():
         VonageWebhooks(signature_secret="sixteen letters!").verify(request, now=NOW)
 
 
+def test_the_librarys_own_token_is_taken_for_signed_and_for_somebody_elses():
+    token = (
+        "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJPbmxpbmUgSldUIEJ1aWxkZXIiLCJpYXQiOjE2OTc2MzQ2ODAsImV4cCI6MzMyNTQ1NDA4MjgsI"
+        "mF1ZCI6IiIsInN1YiI6IiJ9.88vJc3I2HhuqEDixHXVhc9R30tA6U_HQHZTC29y6CGM"
+    )
+    request = with_token(DESK.posted({}, at=NOW), f"Bearer {token}")
+    with pytest.raises(BadSignature, match="issued by somebody else"):
+        VonageWebhooks(signature_secret="qwertyuiopasdfghjklzxcvbnm123456").verify(request, now=NOW)
+    with pytest.raises(BadSignature, match="not signed"):
+        VonageWebhooks(signature_secret="asdf").verify(request, now=NOW)
+
+
 def test_a_request_by_get_is_signed_over_its_query(webhooks: VonageWebhooks):
     fields = {"to": "442079460000", "from": "447700900000", "uuid": CALL, "SipHeader_X-Name": "Zoë +1 & more"}
     webhooks.verify(fetched(fields), now=NOW)

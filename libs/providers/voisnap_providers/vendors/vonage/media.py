@@ -1,7 +1,8 @@
 """The media socket of the Vonage Voice API: binary frames of 20 ms 16-bit sound, and JSON text around them.
 
 https://developer.vonage.com/en/voice/voice-api/concepts/websockets: Vonage connects, says `websocket:connected` first and puts what the NCCO
-gave the endpoint as `headers` beside it; `notify` is its mark. There is no word for the end of a call: the socket closes.
+gave the endpoint as `headers` beside it; `notify` is its mark. There is no word for the end of a call: the socket closes. Closing it from our
+side ends no call: Vonage then asks the document's event address how to go on, so calls are ended over REST first.
 """
 
 import re
