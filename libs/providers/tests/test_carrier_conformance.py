@@ -251,6 +251,20 @@ def test_speech_whose_rate_changes_loses_nothing(case: Case) -> None:
         assert 0.8 <= seconds < 0.8 + (case.pads_ms or 0.1) / 1000
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if not case.pads_ms], ids=lambda case: case.name)
+def test_a_mark_within_a_sentence_is_not_heard(case: Case) -> None:
+    for formats in case.formats:
+        call = Call(case, formats).begin()
+        speech = tones(24000, 0.5)
+        for piece in pieces(speech, 2400):
+            call.sent([*call.wire.audio(piece), *call.wire.mark("word")])
+        call.played()
+        meant = resample(speech, call.spoken.rate)
+        played = heard_as(call.line.played, call.spoken)
+        assert abs(len(played) - len(meant)) <= 1
+        assert noise_db(played, meant) < -28
+
+
 def test_speech_goes_out_while_it_is_spoken(case: Case) -> None:
     call = Call(case).begin()
     for piece in pieces(tones(24000, 1.0), 480):

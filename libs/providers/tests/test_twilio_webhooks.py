@@ -268,6 +268,12 @@ def test_who_answered_is_read_apart_and_with_the_answer(said: str, by: AnsweredB
     assert with_it == detected
 
 
+def test_the_end_that_a_document_was_asked_for_does_not_pass_for_the_one_that_says_the_seconds() -> None:
+    (asked,) = read(CallStatus="completed", Direction="inbound")
+    (told,) = read(CallStatus="completed", Direction="inbound", CallDuration="42", SequenceNumber="3")
+    assert asked.event_id != told.event_id
+
+
 def test_an_event_has_the_same_id_whatever_is_not_signed() -> None:
     fields = {"CallSid": CALL, "CallStatus": "completed"}
     first = posted("", fields=fields, i_twilio_idempotency_token="one")
@@ -281,6 +287,9 @@ def test_fields_come_from_the_query_of_a_get_and_never_of_a_post() -> None:
     assert (event.call_id, event.phase) == (CALL, CallPhase.BUSY)  # type: ignore[union-attr]
     with pytest.raises(BadWebhook):
         WEBHOOKS.read(posted("", url=url, fields={}))
+    for query in ("&a=1" * 300, "&a=%ff"):
+        with pytest.raises(BadWebhook):
+            WEBHOOKS.read(WebhookRequest(method="GET", url=url + query, headers={}, body=b""))
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ _HASHES = {"HMAC_SHA1": hashlib.sha1, "HMAC_SHA256": hashlib.sha256}
 _PORTS = {"https": "443", "wss": "443", "http": "80", "ws": "80"}
 _FORM = "application/x-www-form-urlencoded"
 _CALL = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 _PHASES = {
     "queued": CallPhase.INITIATED,
@@ -108,7 +109,9 @@ class TwilioWebhooks(CarrierWebhooks):
         phase = _PHASES.get(status)
         if phase is None:
             raise BadWebhook("a CallStatus that is not documented")
-        event = f"{call}:{status}"
+        # Numbered by the callbacks, and not where Twilio asks for a document: both may come of one status, and the callback says more.
+        number = fields.get("SequenceNumber", "")
+        event = f"{call}:{status}:{number}" if _NUMBER.fullmatch(number) else f"{call}:{status}"
         asking = "CallbackSource" not in fields and fields.get("Direction") == "inbound"
         if asking and phase is CallPhase.RINGING:
             return (_inbound(call, event, fields),)
@@ -181,17 +184,22 @@ def _is_form(request: WebhookRequest) -> bool:
 
 def _form(request: WebhookRequest) -> list[tuple[str, str]]:
     try:
-        return parse_qsl(
-            request.body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
-        )
+        return _pairs(request.body.decode("ascii"))
+    except UnicodeDecodeError as error:
+        raise BadWebhook("a form is written in ASCII") from error
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError as error:
-        raise BadWebhook("the body is no form of at most 256 fields in UTF-8") from error
+        raise BadWebhook(f"not {MAX_FIELDS} fields in UTF-8 at most") from error
 
 
 def _fields(request: WebhookRequest) -> list[tuple[str, str]]:
     """A request's fields: of the query for a GET, of the form for a POST. A query of ours is no field of Twilio's."""
     if request.method.upper() == "GET":
-        return parse_qsl(urlsplit(request.url).query, keep_blank_values=True)
+        return _pairs(urlsplit(request.url).query)
     if not _is_form(request):
         raise BadWebhook("no form")
     return _form(request)
@@ -220,14 +228,14 @@ def _detected(call: str, answerer: str | None) -> tuple[MachineDetected, ...]:
 
 
 def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
+    return float(text) if text and _NUMBER.fullmatch(text) else None
 
 
 def _cause(fields: Mapping[str, str]) -> str:
     """Why it ended: the error of Twilio's, or the SIP answer of the other side."""
     for name, words in (("ErrorCode", "error"), ("SipResponseCode", "SIP")):
         code = fields.get(name, "")
-        if code.isascii() and code.isdecimal() and len(code) < 10:
+        if _NUMBER.fullmatch(code):
             return f"{words} {code}"
     return ""
 
