@@ -266,7 +266,7 @@ class CallControl(Protocol):
 
     async def send_digits(self, call_id: str, digits: str) -> None:
         """Presses keys of the telephone (`0`–`9`, `*`, `#`, `A`–`D`, `w` waits half a second) without ending the stream. Raises
-        DigitsUnsent where the carrier can't: then their tones are spoken instead."""
+        DigitsUnsent where the carrier can't: then their tones are spoken instead (`voisnap_media.key_tones`)."""
         ...
 
     async def transfer(self, call_id: str, *, callee: str, caller: str, ring_seconds: int = 30) -> None:
