@@ -32,10 +32,11 @@ _OVER = frozenset(("completed", "busy", "cancelled", "failed", "rejected", "time
 
 
 class VonageCalls(CallControl):
-    """Calls of one Vonage application. `private_key` is its key in PEM, `rate` what media sockets are asked for, in Hz,
-    `clock` tells Unix time.
+    """Calls of one Vonage application.
 
-    Raises ValueError, which never repeats it, for what is no RSA key.
+    `private_key` is its key in PEM, `rate` what media sockets are asked for, in Hz, `clock` tells Unix time. A call is commanded in the region
+    where it runs (a webhook's `region_url`), and elsewhere is not known: an application that is bound to a region wants that one's host as
+    `base_url`. Raises ValueError, which never repeats it, for what is no RSA key.
     """
 
     def __init__(
