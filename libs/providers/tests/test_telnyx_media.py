@@ -236,9 +236,9 @@ def test_a_repeated_frame_is_heard_once() -> None:
 def test_a_carrier_that_counts_anew_is_heard_again() -> None:
     wire, _ = streaming(heard=WIDE)
     told(wire, [numbered(number) for number in range(1, 3)])
-    told(wire, [media_frame(np.full(320, 7, "<i2").tobytes(), 10**20)] * 6)
+    assert len(told(wire, [media_frame(np.full(320, 7, "<i2").tobytes(), 10**20 + number) for number in range(6)])) == 6
     again = heard_samples(told(wire, [numbered(number) for number in range(1, 41)]))
-    assert again[-30:] == list(range(11, 41))
+    assert again == list(range(10, 41))
 
 
 def test_frames_without_a_number_are_heard_as_they_come() -> None:
@@ -346,6 +346,18 @@ def payload(frame: str | bytes) -> bytes:
     return base64.b64decode(json.loads(frame)["media"]["payload"], validate=True)
 
 
+@pytest.mark.parametrize("rate", [16000, 24000])
+def test_after_a_clear_nothing_is_left_of_what_was_said(rate: int) -> None:
+    wire, line = streaming(spoken=WIDE)
+    # Neither the part of a frame nor what the resampler holds back.
+    line.take(wire.audio(Pcm(np.full(rate * 35 // 1000, 20000, np.int16), rate)))
+    line.take(wire.clear())
+    line.take([*wire.audio(Pcm.silence(rate, 100)), *wire.mark("m")])
+    line.play()
+    assert len(line.played) == 3200
+    assert not np.any(np.frombuffer(line.played, "<i2"))
+
+
 def test_marks_that_come_in_the_wrong_order_are_told_in_the_right_one() -> None:
     wire, line = streaming()
     for name in ("a", "b", "c"):
@@ -358,7 +370,7 @@ def test_marks_that_come_in_the_wrong_order_are_told_in_the_right_one() -> None:
 
 def test_marks_that_we_never_set_are_not_told() -> None:
     wire, _ = streaming()
-    for name in ("", "greeting", "g0:1", "g1:1", "g0:-1"):
+    for name in ("", "greeting", "0", "1", "m1", "-1"):
         assert wire.read(json.dumps({"event": "mark", "stream_id": STREAM, "mark": {"name": name}})) == ()
 
 

@@ -129,10 +129,10 @@ class TelnyxMedia:
         self._stream_id: str | None = None
         self._order = _Order()
         self._stopped = False
-        self._generation = 0
         self._marks_sent = 0
         self._marks: deque[tuple[str, str]] = deque(maxlen=_MAX_MARKS)
-        """What the carrier calls them and what our caller does, oldest first; only those of this generation."""
+        """What the carrier calls them and what our caller does, oldest first. The carrier's names are never used again: what it says of marks
+        that a `clear` dropped finds none."""
 
     def read(self, frame: str | bytes) -> tuple[MediaEvent, ...]:
         """What a frame of the carrier says (see `MediaWire`)."""
@@ -190,7 +190,7 @@ class TelnyxMedia:
             frames += (_media_frame(self._rest + self._silence[len(self._rest) :]),)
             self._rest = b""
         self._marks_sent += 1
-        known_as = f"g{self._generation}:{self._marks_sent}"
+        known_as = f"m{self._marks_sent}"
         self._marks.append((known_as, name))
         return (*frames, f'{{"event":"mark","mark":{{"name":"{known_as}"}}}}')
 
@@ -198,7 +198,6 @@ class TelnyxMedia:
         """Frames that silence the carrier (see `MediaWire`); none where nothing can play."""
         self._voice.drop()
         self._rest = b""
-        self._generation += 1
         self._marks.clear()
         return () if self._stream_id is None or self._stopped else ('{"event":"clear"}',)
 
