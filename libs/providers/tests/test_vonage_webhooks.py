@@ -47,7 +47,7 @@ EVENT = DESK.event(CALL, "ringing", NOW)
 
 @pytest.fixture
 def webhooks() -> VonageWebhooks:
-    return VonageWebhooks(signature_secret=SIGNATURE_SECRET, api_key=API_KEY, application_id=APPLICATION)
+    return VonageWebhooks(signature_secrets=(SIGNATURE_SECRET,), api_key=API_KEY, application_id=APPLICATION)
 
 
 def with_token(request: WebhookRequest, authorization: str | None) -> WebhookRequest:
@@ -156,9 +156,10 @@ def test_a_short_secret_of_an_old_account_signs_as_well():
     request = WebhookRequest(
         method="POST", url=URL, headers={"authorization": f"bearer {(text + b'.' + signature).decode()}"}, body=b"{}"
     )
-    VonageWebhooks(signature_secret="sixteen letters.").verify(request, now=NOW)
+    VonageWebhooks(signature_secrets=("sixteen letters.",)).verify(request, now=NOW)
+    VonageWebhooks(signature_secrets=("its successor is long enough, too", "sixteen letters.")).verify(request, now=NOW)
     with pytest.raises(BadSignature):
-        VonageWebhooks(signature_secret="sixteen letters!").verify(request, now=NOW)
+        VonageWebhooks(signature_secrets=("sixteen letters!",)).verify(request, now=NOW)
 
 
 def test_the_librarys_own_token_is_taken_for_signed_and_for_somebody_elses():
@@ -168,9 +169,9 @@ def test_the_librarys_own_token_is_taken_for_signed_and_for_somebody_elses():
     )
     request = with_token(DESK.posted({}, at=NOW), f"Bearer {token}")
     with pytest.raises(BadSignature, match="issued by somebody else"):
-        VonageWebhooks(signature_secret="qwertyuiopasdfghjklzxcvbnm123456").verify(request, now=NOW)
+        VonageWebhooks(signature_secrets=("qwertyuiopasdfghjklzxcvbnm123456",)).verify(request, now=NOW)
     with pytest.raises(BadSignature, match="not signed"):
-        VonageWebhooks(signature_secret="asdf").verify(request, now=NOW)
+        VonageWebhooks(signature_secrets=("asdf",)).verify(request, now=NOW)
 
 
 def test_a_request_by_get_is_signed_over_its_query(webhooks: VonageWebhooks):
@@ -335,7 +336,7 @@ def test_signed_nonsense_is_called_that(webhooks: VonageWebhooks, body: bytes):
 )
 @settings(max_examples=200, deadline=None)
 def test_nothing_else_ever_escapes(method: str, query: str, token: str, body: bytes):
-    webhooks = VonageWebhooks(signature_secret=SIGNATURE_SECRET)
+    webhooks = VonageWebhooks(signature_secrets=(SIGNATURE_SECRET,))
     request = WebhookRequest(
         method=method, url=f"{URL}?{query}", headers={"authorization": f"Bearer {token}"}, body=body
     )
@@ -379,7 +380,7 @@ def test_a_call_is_connected_to_its_stream(rate: int, resume_url: str | None):
         resume_url=resume_url,
         call_id=CALL,
     )
-    document = VonageWebhooks(signature_secret=SIGNATURE_SECRET, rate=rate).connect(target)
+    document = VonageWebhooks(signature_secrets=(SIGNATURE_SECRET,), rate=rate).connect(target)
     assert DESK.stream_of(document) == target
     (action,) = json.loads(document.body)
     assert action["endpoint"][0]["content-type"] == f"audio/l16;rate={rate}"
@@ -398,7 +399,11 @@ def test_parameters_that_the_socket_could_not_give_back_are_refused_here(
 
 @pytest.mark.parametrize(
     "made",
-    [lambda: VonageWebhooks(signature_secret=""), lambda: VonageWebhooks(signature_secret="s", rate=44100)],
+    [
+        lambda: VonageWebhooks(signature_secrets=("", "s")),
+        lambda: VonageWebhooks(signature_secrets=()),
+        lambda: VonageWebhooks(signature_secrets=("s",), rate=44100),
+    ],
 )
 def test_settings_that_cannot_work_are_refused(made: Callable[[], VonageWebhooks]):
     with pytest.raises(ValueError, match=r"secret|Vonage"):

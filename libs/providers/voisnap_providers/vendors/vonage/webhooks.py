@@ -73,24 +73,24 @@ _fields = msgspec.json.Decoder(dict[str, Any]).decode
 class VonageWebhooks:
     """`CarrierWebhooks` of one Vonage account.
 
-    `signature_secret` is the account's; `api_key` and `application_id`, where given, must be the ones that signed. `rate` is what the media
+    `signature_secrets` are the account's (a new one and the old, while it changes); `api_key` and `application_id`, where given, must be the ones that signed. `rate` is what the media
     socket is asked for, in Hz.
     """
 
     def __init__(
         self,
         *,
-        signature_secret: str,
+        signature_secrets: tuple[str, ...],
         api_key: str | None = None,
         application_id: str | None = None,
         rate: int = 16000,
     ) -> None:
-        if not signature_secret:
+        if not signature_secrets or not all(signature_secrets):
             raise ValueError("an empty signature secret would sign anything")
         if rate not in RATES:
             raise ValueError(f"Vonage has audio at {RATES} Hz, not {rate}")
         # HMAC fills short keys with zeros itself (RFC 2104 §2); filled here, PyJWT warns of none.
-        self._secret = signature_secret.encode().ljust(32, b"\0")
+        self._secrets = tuple(secret.encode().ljust(32, b"\0") for secret in signature_secrets)
         self._signers = {"api_key": api_key, "application_id": application_id}
         self._rate = rate
 
@@ -98,10 +98,7 @@ class VonageWebhooks:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise BadSignature("no signed token")
-        try:
-            claims = _claims(_jws.decode(token.strip(), self._secret, algorithms=["HS256"]))
-        except (jwt.PyJWTError, msgspec.MsgspecError, ValueError, RecursionError):
-            raise BadSignature("the token is not signed with the account's secret") from None
+        claims = self._claims_of(token.strip())
         if claims.get("iss") != "Vonage":
             raise BadSignature("the token was issued by somebody else")
         for claim, expected in self._signers.items():
@@ -114,6 +111,16 @@ class VonageWebhooks:
             digest.lower().encode(errors="replace"), expected.encode()
         ):
             raise BadSignature("the token signs another payload")
+
+    def _claims_of(self, token: str) -> dict[str, Any]:
+        for secret in self._secrets:
+            try:
+                return _claims(_jws.decode(token, secret, algorithms=["HS256"]))
+            except jwt.InvalidSignatureError:
+                continue
+            except (jwt.PyJWTError, msgspec.MsgspecError, ValueError, RecursionError):
+                raise BadSignature("the token cannot be read") from None
+        raise BadSignature("the token is not signed with the account's secret")
 
     def read(self, request: WebhookRequest) -> tuple[CarrierEvent, ...]:
         fields = _read_fields(request)
