@@ -22,6 +22,7 @@ from voisnap_providers.ports.carrier import (
     StreamTarget,
 )
 from voisnap_providers.vendors import carrier_http
+from voisnap_providers.vendors.telnyx import calls as telnyx_calls
 from voisnap_providers.vendors.telnyx.calls import TelnyxCalls
 from voisnap_providers.vendors.telnyx.media import TelnyxMedia
 from voisnap_providers.vendors.telnyx.webhooks import TRANSFER_FAILED, TelnyxWebhooks
@@ -43,6 +44,7 @@ ORDER = Dial(
 PARAMS = {
     "": "call_dial_params",
     "answer": "calls/action_answer_params",
+    "speak": "calls/action_speak_params",
     "hangup": "calls/action_hangup_params",
     "send_dtmf": "calls/action_send_dtmf_params",
     "streaming_start": "calls/action_start_streaming_params",
@@ -79,6 +81,7 @@ class CallControl:
         self.commands: list[tuple[str, dict[str, Any]]] = []
         self.faults: list[tuple[int, Any]] = []
         self.is_answered = self.is_over = False
+        self.unready = 0
         self.hangs = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -107,6 +110,9 @@ class CallControl:
             return 200, {"data": {**ids, "is_alive": False, "record_type": "call"}}
         if self.is_over:
             return failed(422, "90018", "Call has already ended")
+        if action == "speak" and self.unready:
+            self.unready -= 1
+            return failed(422, "90000", "Call is not answered yet")
         if action == "answer" and self.is_answered:
             return failed(422, "90000", "Call is already answered")
         self.commands.append((action, command))
@@ -236,6 +242,53 @@ async def test_a_call_is_ended_and_one_that_is_over_is_fine(telnyx: CallControl,
         with pytest.raises(ProviderError, match="over") as raised:
             await command
         assert not raised.value.retryable
+
+
+async def test_a_refused_call_hears_why_and_is_told_of_when_it_has(
+    telnyx: CallControl, calls: TelnyxCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telnyx_calls, "_SPEAK_SECONDS", (0.0,) * 3)
+    telnyx.unready = 3
+    await calls.refuse(CALL, "Sorry <b>&\x00\ud800 nobody is here." + "x" * 5000, "de")
+    (answered, _), (spoken, command) = telnyx.commands
+    assert (answered, spoken, command["language"]) == ("answer", "speak", "de-DE")
+    assert command["payload"].startswith("Sorry <b>&\x00? nobody is here.xxx")
+    assert len(command["payload"]) == 3000
+    desk, webhooks = TelnyxDesk(url="https://voice.example.com/carriers/telnyx"), TelnyxWebhooks(PUBLIC_KEY)
+    (event,) = webhooks.read(desk.event("call.speak.ended", 0.0, client_state=command["client_state"]))
+    assert isinstance(event, MediaLost)
+    assert event.call_id == CALL
+    assert webhooks.read(desk.event("call.speak.ended", 0.0, client_state=None)) == ()
+
+
+async def test_a_call_that_never_becomes_ready_is_not_spoken_to_for_ever(
+    telnyx: CallControl, calls: TelnyxCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telnyx_calls, "_SPEAK_SECONDS", (0.0,) * 3)
+    telnyx.unready = 10
+    with pytest.raises(ProviderError, match="422"):
+        await calls.refuse(CALL, "Sorry.", "en")
+    assert telnyx.unready == 6
+
+
+@pytest.mark.parametrize(
+    ("tag", "spoken"),
+    [
+        ("en", "en-US"),
+        ("en-gb", "en-GB"),
+        ("en-NZ", "en-US"),
+        ("zh-CN", "cmn-CN"),
+        ("ar", "arb"),
+        ("no", "nb-NO"),
+        ("uk", "en-US"),
+        ("", "en-US"),
+    ],
+)
+async def test_a_reason_is_said_in_the_nearest_language_that_telnyx_speaks(
+    telnyx: CallControl, calls: TelnyxCalls, tag: str, spoken: str
+) -> None:
+    await calls.refuse(CALL, "Sorry.", tag)
+    assert telnyx.commands[1][1]["language"] == spoken
 
 
 async def test_keys_are_pressed_without_ending_the_stream(telnyx: CallControl, calls: TelnyxCalls) -> None:

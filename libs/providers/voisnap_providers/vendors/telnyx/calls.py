@@ -3,6 +3,7 @@
 https://developers.telnyx.com/api-reference/call-commands/dial
 """
 
+import asyncio
 import hashlib
 import re
 from contextlib import suppress
@@ -23,6 +24,30 @@ _CALL = re.compile(r"[A-Za-z0-9:_=-]{1,200}", re.ASCII)
 _DIGITS = re.compile(r"[0-9A-D*#w]+", re.ASCII)
 _OVER = frozenset({"90018", "10005"})
 """Codes of a call that has ended, and of one that is not known any more."""
+MAX_SPOKEN = 3000
+_SPEAK_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
+"""Between the tries to speak to a call that is being answered: Telnyx tells a command before it is done."""
+_LANGUAGES = (
+    *(
+        "en-US",
+        "de-DE",
+        "es-ES",
+        "fr-FR",
+        "pt-BR",
+        "it-IT",
+        "nl-NL",
+        "pl-PL",
+        "tr-TR",
+        "ru-RU",
+        "ja-JP",
+        "ko-KR",
+        "hi-IN",
+    ),
+    *("sv-SE", "da-DK", "nb-NO", "is-IS", "ro-RO", "cy-GB", "cmn-CN", "arb"),
+    *("en-AU", "en-GB", "en-GB-WLS", "en-IN", "es-MX", "es-US", "fr-CA", "pt-PT"),
+)
+"""What Telnyx's plain voices speak; the first of a language stands for all of it."""
+_OTHER_NAMES = {"zh": "cmn", "ar": "arb", "no": "nb", "nn": "nb"}
 _DETECTIONS = {
     MachineDetection.OFF: "disabled",
     MachineDetection.ANSWER: "detect",
@@ -76,6 +101,28 @@ class TelnyxCalls(CallControl):
             command = connecting.stream_command(target, command_id=f"stream-{command_id}")
             await self._told(call_id, "streaming_start", command)
 
+    async def refuse(self, call_id: str, text: str, language: str) -> None:
+        """Answers a ringing call and says why it goes no further, for `TelnyxWebhooks.refuse` cannot. `MediaLost` tells that it has been
+        said: then the call is to be ended."""
+        kept = state.written(state.CallState(is_refused=True))
+        await self._told(call_id, "answer", {"command_id": "refuse", "client_state": kept})
+        speech = {
+            "command_id": "refuse-text",
+            "client_state": kept,
+            "payload": text.encode("utf-8", "replace").decode()[:MAX_SPOKEN],
+            "payload_type": "text",
+            "voice": "female",
+            "language": _spoken_language(language),
+        }
+        for seconds in _SPEAK_SECONDS:
+            try:
+                return await self._act(call_id, "speak", speech)
+            except Rejected as rejected:
+                if rejected.status != 422 or _is_over(rejected):
+                    raise self._fault(rejected) from None
+            await asyncio.sleep(seconds)
+        return await self._told(call_id, "speak", speech)
+
     async def hang_up(self, call_id: str) -> None:
         try:
             await self._act(call_id, "hangup", {})
@@ -124,6 +171,16 @@ class TelnyxCalls(CallControl):
             return self._http.fault("The call is over.", retryable=False)
         codes = ", ".join(sorted(_codes(rejected))) or "none"
         return self._http.fault(f"telnyx answered {rejected.status} (error {codes}).", retryable=rejected.status == 409)
+
+
+def _spoken_language(tag: str) -> str:
+    """The nearest language to a BCP 47 tag that Telnyx speaks; English where it has none."""
+    wanted = tag.lower()
+    primary = wanted.partition("-")[0]
+    primary = _OTHER_NAMES.get(primary, primary)
+    same = [known for known in _LANGUAGES if known.lower() == wanted]
+    near = [known for known in _LANGUAGES if known.partition("-")[0] == primary]
+    return (same or near or list(_LANGUAGES))[0]
 
 
 def _is_over(rejected: Rejected) -> bool:

@@ -95,7 +95,7 @@ _EMPTY = AnswerDocument(body=b"", content_type="text/plain")
 
 class TelnyxWebhooks:
     """What one account's Call Control application posts. Answers are empty: Telnyx is told over REST what to do with a call
-    (`connecting.stream_command` after answering it)."""
+    (`TelnyxCalls.connect`, `TelnyxCalls.refuse`)."""
 
     def __init__(self, public_key: str) -> None:
         """`public_key` is the account's, in base64 as Telnyx shows it. Raises ValueError for anything else."""
@@ -168,6 +168,7 @@ _MATTER = frozenset(
         "call.machine.premium.greeting.ended",
         "streaming.failed",
         "streaming.stopped",
+        "call.speak.ended",
     }
 )
 
@@ -182,6 +183,9 @@ def _meaning(kind: str, said: _Payload, call_id: str, event_id: str | None) -> C
             return CallProgress(call_id=call_id, phase=_end(said), event_id=event_id, cause=said.hangup_cause or "")
         case "streaming.failed" | "streaming.stopped":
             return MediaLost(call_id=call_id, event_id=event_id, cause=said.failure_reason or kind)
+        case "call.speak.ended":
+            refused = state.read(said.client_state).is_refused
+            return MediaLost(call_id=call_id, event_id=event_id, cause="refusal spoken") if refused else None
         case "call.machine.detection.ended" | "call.machine.premium.detection.ended":
             answered_by = _DETECTED.get(said.result or "", AnsweredBy.UNKNOWN)
             return MachineDetected(call_id=call_id, answered_by=answered_by, event_id=event_id)
