@@ -218,7 +218,7 @@ def test_a_mark_of_before_a_clear_never_passes_for_one_of_after_it() -> None:
     assert wire.read(json.dumps({"event": "mark", "streamSid": STREAM, "mark": {"name": "end"}})) == ()
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     samples=st.lists(st.integers(-32768, 32767), min_size=1, max_size=600),
     cuts=st.lists(st.integers(1, 200), min_size=1, max_size=6),

@@ -157,7 +157,7 @@ def test_another_body_than_a_form_is_signed_by_its_hash() -> None:
     assert "no form" in refused(posted(bare, url="https://h.example/p", body=body, content_type="application/json"))
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(
     fields=st.dictionaries(
         st.text(st.characters(codec="utf-8"), min_size=1, max_size=6),

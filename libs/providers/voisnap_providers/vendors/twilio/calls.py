@@ -17,7 +17,8 @@ from . import twiml
 BASE_URL = "https://api.twilio.com"
 PROVIDER = "twilio"
 MAX_TWIML = 4000
-MAX_RING_SECONDS = 600
+MIN_RING_SECONDS, MAX_RING_SECONDS = 5, 600
+MAX_CALL_SECONDS = 86400
 _CALL = re.compile(r"CA[0-9a-fA-F]{32}", re.ASCII)
 _GONE = frozenset({20404, 21220})
 """Codes of a call that is not there any more, and of one that is not in progress."""
@@ -45,8 +46,8 @@ class TwilioCalls(CallControl):
             "StatusCallback": order.events_url,
             "StatusCallbackMethod": "POST",
             "StatusCallbackEvent": ["initiated", "ringing", "answered", "completed"],
-            "Timeout": str(min(order.ring_seconds, MAX_RING_SECONDS)),
-            "TimeLimit": str(order.longest_seconds),
+            "Timeout": str(_ringing(order.ring_seconds)),
+            "TimeLimit": str(min(max(order.longest_seconds, 1), MAX_CALL_SECONDS)),
             **detection,
         }
         if detection:
@@ -84,7 +85,8 @@ class TwilioCalls(CallControl):
 
     async def transfer(self, call_id: str, *, callee: str, caller: str, ring_seconds: int = 30) -> None:
         """`<Dial>` in place of the stream; when the other side hangs up or nobody answers, the call ends."""
-        await self._change(call_id, Twiml=_short(twiml.dial(callee, caller=caller, ring_seconds=ring_seconds)))
+        document = twiml.dial(callee, caller=caller, ring_seconds=_ringing(ring_seconds))
+        await self._change(call_id, Twiml=_short(document))
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -104,8 +106,12 @@ class TwilioCalls(CallControl):
         """Twilio's text may repeat a telephone number: its code says enough."""
         code = _code(rejected)
         if code in _GONE:
-            return self._http.fault("The call is over.", retryable=False)
+            return self._http.fault("The call is over, or not in progress yet.", retryable=False)
         return self._http.fault(f"twilio answered {rejected.status} (error {code}).", retryable=rejected.status == 409)
+
+
+def _ringing(seconds: int) -> int:
+    return min(max(seconds, MIN_RING_SECONDS), MAX_RING_SECONDS)
 
 
 def _code(rejected: Rejected) -> int:
