@@ -22,6 +22,7 @@ from voisnap_providers.ports.carrier import (
     MediaFault,
     MediaStarted,
     MediaStopped,
+    MediaWire,
 )
 from voisnap_providers.vendors.call_audio import SpokenAudio, decoded
 from voisnap_providers.vendors.phone_numbers import e164
@@ -113,7 +114,7 @@ def spoken_word(form: AudioFormat) -> str:
     return f"{form.codec}/{form.rate}"
 
 
-class TelnyxMedia:
+class TelnyxMedia(MediaWire):
     """One stream of Telnyx. What it hears is coded as the telephone network had it, what we say as the command asked for that began the
     stream (`connecting.stream_command`); the two differ often, and the stream says both.
 

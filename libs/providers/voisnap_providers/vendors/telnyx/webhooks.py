@@ -19,6 +19,7 @@ from voisnap_providers.ports.carrier import (
     CallPhase,
     CallProgress,
     CarrierEvent,
+    CarrierWebhooks,
     InboundCall,
     MachineDetected,
     MediaLost,
@@ -93,7 +94,7 @@ _PAYLOADS = msgspec.json.Decoder(_Payload)
 _EMPTY = AnswerDocument(body=b"", content_type="text/plain")
 
 
-class TelnyxWebhooks:
+class TelnyxWebhooks(CarrierWebhooks):
     """What one account's Call Control application posts. Answers are empty: Telnyx is told over REST what to do with a call
     (`TelnyxCalls.connect`, `TelnyxCalls.refuse`)."""
 
