@@ -184,6 +184,7 @@ def test_a_start_that_names_nothing_is_refused_and_a_right_one_may_follow() -> N
 # What is heard ------------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(-32768, 32767), min_size=1, max_size=400))
 def test_every_sample_comes_through_as_well_as_its_codec_can(values: list[int]) -> None:
     meant = Pcm(np.array(values, np.int16), 8000)
@@ -200,7 +201,7 @@ def test_every_sample_comes_through_as_well_as_its_codec_can(values: list[int]) 
     assert event.audio.same_as(meant)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=60))
 def test_frames_that_overtake_each_other_are_heard_in_order(lateness: list[int]) -> None:
     wire, _ = streaming(heard=WIDE)
@@ -317,7 +318,7 @@ def test_at_the_end_what_waited_for_its_turn_is_heard() -> None:
 # What is said -------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 4000), min_size=1, max_size=8), st.sampled_from([MULAW, ALAW, WIDE]))
 def test_frames_are_whole_20_ms_up_to_200_ms_and_nothing_is_lost(lengths: list[int], form: AudioFormat) -> None:
     wire, line = streaming(spoken=form)

@@ -137,6 +137,7 @@ def test_why_a_request_is_not_believed_holds_nothing_that_would_help_a_forger(de
             assert "3122010094" not in text
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=300))
 def test_every_body_is_believed_as_it_was_signed_and_in_no_other_way(body: bytes) -> None:
     request = TelnyxDesk(url="https://voice.example.com").posted(body, NOW)
@@ -304,7 +305,7 @@ def test_an_event_without_what_it_must_say_is_none(desk: TelnyxDesk, data: dict[
         WEBHOOKS.read(desk.posted(json.dumps({"data": data}).encode(), NOW))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["call_control_id", "direction", "from", "to", "hangup_cause", "sip_hangup_cause", "result"]),
