@@ -120,21 +120,19 @@ async def failed(command: Awaitable[object]) -> ProviderError:
     return error
 
 
-@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
 async def test_a_dial_after_a_fault_of_the_server_is_uncertain_and_is_not_repeated(
-    api: Api, control: CallControl, status: int
+    api: Api, control: CallControl
 ) -> None:
-    api.answers(status)
-    assert type(await failed(control.dial(ORDER))) is DialUncertain
-    assert len(api.asked) == 1
+    for status in (408, 500, 502, 503, 504):
+        api.answers(status)
+        assert type(await failed(control.dial(ORDER))) is DialUncertain
+    assert len(api.asked) == 5
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"<html>", b"null", b"[]", b"{}", b'{"data":[]}', b'{"sid":5,"uuid":5}', b"[1," * 9000]
-)
-async def test_a_dial_that_was_taken_without_a_name_is_uncertain(api: Api, control: CallControl, body: bytes) -> None:
-    api.answers(201, body)
-    assert type(await failed(control.dial(ORDER))) is DialUncertain
+async def test_a_dial_that_was_taken_without_a_name_is_uncertain(api: Api, control: CallControl) -> None:
+    for body in (b"", b"<html>", b"null", b"[]", b"{}", b'{"data":[]}', b'{"sid":5,"uuid":5}', b"[1," * 9000):
+        api.answers(201, body)
+        assert type(await failed(control.dial(ORDER))) is DialUncertain
 
 
 async def test_what_is_not_answered_in_time_is_uncertain_for_a_dial_and_may_be_repeated_otherwise(
