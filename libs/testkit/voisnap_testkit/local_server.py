@@ -27,9 +27,8 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
 @asynccontextmanager
 async def served(application: Callable[..., Any], *, port: int = 0) -> AsyncGenerator[int]:
     """Serve until left; gives the port. What goes wrong inside one request ends its connection and nothing else."""
-    listener = socket.socket(
-        proto=socket.IPPROTO_TCP
-    )  # asyncio sets TCP_NODELAY by it: an answer in two pieces waits 40 ms else
+    # By its protocol asyncio knows that TCP_NODELAY is wanted; without it an answer in two pieces takes 40 ms.
+    listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     listener.listen(128)  # nobody is turned away while the server starts
