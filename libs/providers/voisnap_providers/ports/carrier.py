@@ -153,7 +153,8 @@ class MachineDetected(msgspec.Struct, frozen=True, kw_only=True):
 
 class MediaLost(msgspec.Struct, frozen=True, kw_only=True):
     """A call's media socket broke or could not be opened, and the call waits: the answer may connect it anew (`connect`), else it ends.
-    From carriers that post it where the call's progress goes too (Vonage to `resume_url`)."""
+    From carriers that post it where the call's progress goes too (Vonage to `resume_url`). Where `connect` is empty, `CallControl.connect`
+    does it; Telnyx also posts it of a call that has ended or was handed over."""
 
     call_id: str
     event_id: str | None = None
