@@ -272,9 +272,10 @@ def test_a_code_is_good_once_and_a_step_around_its_time():
 
 
 def app_of(body):
-    """The authenticator app that scanned the code."""
+    """The authenticator app that scanned the code: its codes of that half minute and of those around it."""
     secret = base64.b32decode(body["secret"] + "=" * (-len(body["secret"]) % 8))
-    return lambda offset=0: totp.code_at(secret, totp.step_at(datetime.now(UTC)) + offset)
+    scanned = totp.step_at(datetime.now(UTC))
+    return lambda offset=0: totp.code_at(secret, scanned + offset)
 
 
 async def enrol_app(person):

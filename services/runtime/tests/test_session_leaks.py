@@ -178,7 +178,7 @@ TOLD = STARTED | {half_open}
 async def platform(redis_url, house, build_house, clock, make_audience):
     clock.advance(seconds=(datetime.now(UTC) - clock()).total_seconds())
     clock.follow(asyncio.get_running_loop())
-    async with await Redis.open(redis_url) as redis:
+    async with await Redis.open(redis_url, max_connections=8) as redis:
         store = RedisStore(redis)
         houses = (house, await build_house("node_b", max_sessions=100))
         for made in houses:
