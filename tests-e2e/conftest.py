@@ -31,7 +31,8 @@ def two_runtimes(tmp_path_factory: pytest.TempPathFactory) -> Platform:
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
     """A platform ends with the last file that shares it: an idle one takes a gigabyte, and a tenth of a core from the tests that follow."""
-    wanted = shared_by(str(nextitem.path)) if nextitem is not None else None
+    here = nextitem is not None and nextitem.path.is_relative_to(Path(__file__).parent)
+    wanted = shared_by(str(nextitem.path)) if nextitem and here else None
     for name in _running.keys() - {wanted}:
         stop_platform(_running.pop(name))
 

@@ -109,15 +109,15 @@ class _Together(LoadScopeScheduling):
 
 @cache
 def shared_by(file: str) -> str | None:
-    """The costly fixture that tests and fixtures of a file ask for, if any: of several the first of the list."""
-    tree = ast.parse(Path(file).read_text())
-    asked = {
-        argument.arg
-        for function in tree.body
+    """The costly fixture that tests and fixtures of a file ask for and that it does not make itself: of several the first of the list."""
+    functions = [
+        function
+        for function in ast.parse(Path(file).read_text()).body
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         and (function.name.startswith("test_") or function.decorator_list)
-        for argument in function.args.args
-    }
+    ]
+    asked = {argument.arg for function in functions for argument in function.args.args}
+    asked -= {function.name for function in functions}
     return next((name for name in _COSTLY if name in asked), None)
 
 
