@@ -85,7 +85,7 @@ class TelnyxCalls(CallControl):
         except Rejected as rejected:
             raise self._fault(rejected) from None
         match answer:
-            case {"data": {"call_control_id": str(call_id)}} if call_id:
+            case {"data": {"call_control_id": str(call_id)}} if _CALL.fullmatch(call_id):
                 return call_id
         raise DialUncertain("telnyx took the call and did not name it.", provider=PROVIDER)
 
