@@ -192,12 +192,14 @@ class Platform:
         asked_at, report = self._health
         if time.monotonic() - asked_at < HEALTH_AGE and report:
             return report
+        has_started = self.is_ready  # parts that were asked before the start was over say nothing of a fault after it
         names = tuple(dict.fromkeys((*SERVERS, "caddy", *self.services, *self.parts)))
         states = await asyncio.gather(*(self._state_of(name) for name in names))
         parts = dict(zip(names, states, strict=True))
-        ready = self.is_ready and all(state["status"] == "ready" for state in states)
-        report = {"status": "ready" if ready else "starting" if not self.is_ready else "degraded", "parts": parts}
-        self._health = (time.monotonic(), report)
+        ready = has_started and all(state["status"] == "ready" for state in states)
+        report = {"status": "ready" if ready else "degraded" if has_started else "starting", "parts": parts}
+        if has_started is self.is_ready:
+            self._health = (time.monotonic(), report)
         return report
 
     async def control(self, verb: str, name: str | None) -> dict[str, Any]:
