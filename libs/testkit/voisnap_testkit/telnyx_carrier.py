@@ -199,7 +199,7 @@ class TelnyxDesk(DeskEnd):
             case CallPhase.ANSWERED:
                 return self.event("call.answered", at, call_id=call_id, state="answered", start_time=OCCURRED)
             case CallPhase.RINGING:
-                raise NotImplementedError("Telnyx tells nobody that a telephone rings")
+                raise ValueError("Telnyx tells nobody that a telephone rings")
         cause, sip = _HANGUPS[phase]
         return self.event(
             "call.hangup",
