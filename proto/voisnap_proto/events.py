@@ -7,6 +7,7 @@ a new tag. Subject = `evt.` + tag. Every event names its tenant; its id travels 
 from datetime import datetime
 
 import msgspec
+from voisnap_domain.calls import AnsweredBy, CallPhase
 from voisnap_domain.conversations import CallQuality, RecordingInfo, Turn
 from voisnap_domain.costs import Usage
 from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, TenantId, UserId
@@ -109,6 +110,33 @@ class AnalysisRequested(msgspec.Struct, frozen=True, kw_only=True, tag="analysis
     conversation_id: ConversationId
 
 
+class CallProgressed(msgspec.Struct, frozen=True, kw_only=True, tag="call.progressed.v1"):
+    """A carrier says what became of a call. `attempt_id` names our own attempt to reach somebody; `seconds` are the carrier's."""
+
+    tenant_id: TenantId
+    environment: Environment
+    session_id: SessionId
+    provider: str
+    account: str
+    call_id: str
+    phase: CallPhase
+    at: datetime
+    attempt_id: str | None = None
+    seconds: float | None = None
+    cause: str = ""
+
+
+class AnswererDetected(msgspec.Struct, frozen=True, kw_only=True, tag="call.answerer_detected.v1"):
+    """A carrier says who answered a call of ours."""
+
+    tenant_id: TenantId
+    environment: Environment
+    session_id: SessionId
+    attempt_id: str | None
+    answered_by: AnsweredBy
+    at: datetime
+
+
 Event = (
     TenantCreated
     | TenantUpdated
@@ -120,6 +148,8 @@ Event = (
     | TurnFinished
     | SessionEnded
     | AnalysisRequested
+    | CallProgressed
+    | AnswererDetected
 )
 
 EVENTS: dict[str, type] = {
@@ -135,6 +165,8 @@ EVENTS: dict[str, type] = {
         TurnFinished,
         SessionEnded,
         AnalysisRequested,
+        CallProgressed,
+        AnswererDetected,
     )
 }
 """Tag → struct, all of them."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 from voisnap_domain.agents import AgentConfig, AgentSnapshot, Llm, Persona, Transcription, Voice
+from voisnap_domain.calls import AnsweredBy, CallPhase
 from voisnap_domain.conversations import CallQuality, RecordingInfo, Speaker, Turn, TurnLatency, Word
 from voisnap_domain.costs import LegKind, Usage, UsageLeg
 from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, TenantId, UserId
@@ -194,6 +195,36 @@ TOPICS: tuple[Topic, ...] = (
         consumers=("api-analysis",),
         example=events.AnalysisRequested(
             tenant_id=_TENANT_ID, environment=Environment.LIVE, conversation_id=_CONVERSATION_ID
+        ),
+    ),
+    Topic(
+        event=events.CallProgressed,
+        producer="api",
+        consumers=("api-outbound-calls",),
+        example=events.CallProgressed(
+            tenant_id=_TENANT_ID,
+            environment=Environment.LIVE,
+            session_id=SessionId("call_01JGKZ0000000000000000SES2"),
+            provider="twilio",
+            account="platform",
+            call_id="CA00000000000000000000000000000001",
+            phase=CallPhase.COMPLETED,
+            at=_AT,
+            attempt_id="att_01JGKZ0000000000000000ATT1",
+            seconds=42.0,
+        ),
+    ),
+    Topic(
+        event=events.AnswererDetected,
+        producer="api",
+        consumers=("api-outbound-calls",),
+        example=events.AnswererDetected(
+            tenant_id=_TENANT_ID,
+            environment=Environment.LIVE,
+            session_id=SessionId("call_01JGKZ0000000000000000SES2"),
+            attempt_id="att_01JGKZ0000000000000000ATT1",
+            answered_by=AnsweredBy.HUMAN,
+            at=_AT,
         ),
     ),
 )

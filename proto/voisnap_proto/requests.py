@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from voisnap_domain.calls import AnsweredBy, TransferMode
 from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, TenantId
 from voisnap_domain.rehearsals import Rehearsal
 from voisnap_domain.sessions import Channel, EndReason, SessionPlan
@@ -13,6 +14,10 @@ OPEN_SESSION = "rpc.runtime.open_session.v1"
 END_SESSION = "rpc.runtime.end_session.v1"
 PLAN_SESSION = "rpc.api.plan_session.v1"
 CREATE_TENANT = "rpc.admin.create_tenant.v1"
+READMIT_SESSION = "rpc.runtime.readmit_session.v1"
+NOTE_ANSWERER = "rpc.runtime.note_answerer.v1"
+TRANSFER_SESSION = "rpc.runtime.transfer_session.v1"
+EXCHANGE_TEXT = "rpc.runtime.exchange_text.v1"
 
 
 class IceServer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -101,9 +106,76 @@ class TenantReady(msgspec.Struct, frozen=True, kw_only=True):
     tenant: Tenant
 
 
+class ReadmitSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A carrier lost the media of a call that goes on: let it in once more. Asking again makes another token."""
+
+    session_id: SessionId
+
+
+class SessionReadmitted(msgspec.Struct, frozen=True, kw_only=True):
+    """A one-time token for the media socket; none for a session that is over."""
+
+    session_token: str | None
+
+
+class NoteAnswerer(msgspec.Struct, frozen=True, kw_only=True):
+    """The carrier says who answered a call of ours. Any node takes it and passes it to the owner."""
+
+    session_id: SessionId
+    answered_by: AnsweredBy
+
+
+class AnswererNoted(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether there is such a live session."""
+
+    found: bool
+
+
+class TransferSession(msgspec.Struct, frozen=True, kw_only=True):
+    """Hand a live telephone call over to somebody: a number in E.164 or a SIP address. `summary` is what a warm transfer tells him first;
+    made of the conversation where it is missing. Refusals: Conflict `not-transferable`, `transfer-in-progress`."""
+
+    session_id: SessionId
+    to: str
+    name: str = ""
+    mode: TransferMode = TransferMode.COLD
+    summary: str | None = None
+    ring_seconds: int = 30
+
+
+class TransferBegun(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether there was such a live session; how the transfer ends is told by its events."""
+
+    found: bool
+
+
+class ExchangeText(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of a written conversation that comes over a messaging network. The session is opened with `plan` when its id is new, and
+    goes on, wherever it lived, when it is known. Asking again with the same `message_id` gives the same answer. An empty text lets the agent
+    begin. Refusals: those of OpenSession."""
+
+    plan: SessionPlan
+    message_id: str
+    text: str
+    idle_seconds: float
+
+
+class TextExchanged(msgspec.Struct, frozen=True, kw_only=True):
+    """What the agent answers, in order; nothing when it says nothing. `ended`: why the conversation is over, when it is; `known` is False for
+    a conversation that was over before: then nothing was said, and a new session is what it takes."""
+
+    replies: tuple[str, ...] = ()
+    ended: EndReason | None = None
+    known: bool = True
+
+
 REQUESTS: dict[str, tuple[type, type]] = {
     OPEN_SESSION: (OpenSession, SessionOpened),
     END_SESSION: (EndSession, SessionEnding),
     PLAN_SESSION: (PlanSession, SessionPlanned),
     CREATE_TENANT: (CreateTenant, TenantReady),
+    READMIT_SESSION: (ReadmitSession, SessionReadmitted),
+    NOTE_ANSWERER: (NoteAnswerer, AnswererNoted),
+    TRANSFER_SESSION: (TransferSession, TransferBegun),
+    EXCHANGE_TEXT: (ExchangeText, TextExchanged),
 }

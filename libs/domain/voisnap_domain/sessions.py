@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from .agents import AgentSnapshot
+from .calls import CarrierLeg
 from .errors import Conflict
 from .ids import ConversationId, NodeId, SessionId, TenantId
 from .provider_credentials import SealedCredential
@@ -92,7 +93,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a session is opened with; never changes while it lives. `credentials`: the tenant's own access to providers, sealed. `spend`: what
-    it may cost; None where nothing is billed."""
+    it may cost; None where nothing is billed. `leg`: the carrier's side of a telephone call."""
 
     session_id: SessionId
     conversation_id: ConversationId
@@ -107,6 +108,7 @@ class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
     max_concurrent: int | None = None
     credentials: tuple[SealedCredential, ...] = ()
     spend: SpendTerms | None = None
+    leg: CarrierLeg | None = None
 
     def told(self) -> "SessionPlan":
         """The plan as events tell it: without credentials and terms, which nobody needs who was not asked to hold the session."""

@@ -12,18 +12,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from voisnap_domain.calls import AnsweredBy, CallPhase
 from voisnap_media import g711
 from voisnap_media.pcm import Pcm
 from voisnap_media.resample import resample
 from voisnap_providers.ports.carrier import (
     TOKEN_PARAMETER,
-    AnsweredBy,
     AudioCodec,
     AudioFormat,
     AudioHeard,
     BadSignature,
     BadWebhook,
-    CallPhase,
     CallProgress,
     CarrierWebhooks,
     InboundCall,

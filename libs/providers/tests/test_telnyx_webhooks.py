@@ -16,11 +16,10 @@ from telnyx.types.call_answered_webhook_event import CallAnsweredWebhookEvent
 from telnyx.types.call_hangup_webhook_event import CallHangupWebhookEvent
 from telnyx.types.call_initiated_webhook_event import CallInitiatedWebhookEvent
 from telnyx.types.call_machine_detection_ended_webhook_event import CallMachineDetectionEndedWebhookEvent
+from voisnap_domain.calls import AnsweredBy, CallPhase
 from voisnap_providers.ports.carrier import (
-    AnsweredBy,
     BadSignature,
     BadWebhook,
-    CallPhase,
     CallProgress,
     CarrierEvent,
     InboundCall,

@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twilio.request_validator import HMAC_SHA256, RequestValidator
 from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
+from voisnap_domain.calls import AnsweredBy, CallPhase
 from voisnap_providers.ports.carrier import (
     AnswerDocument,
-    AnsweredBy,
     BadSignature,
     BadWebhook,
-    CallPhase,
     CallProgress,
     InboundCall,
     MachineDetected,

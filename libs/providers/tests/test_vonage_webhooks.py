@@ -11,11 +11,10 @@ import jwt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from voisnap_domain.calls import AnsweredBy, CallPhase
 from voisnap_providers.ports.carrier import (
-    AnsweredBy,
     BadSignature,
     BadWebhook,
-    CallPhase,
     CallProgress,
     InboundCall,
     MachineDetected,

@@ -79,6 +79,41 @@ PROVIDERS: Mapping[str, tuple[Setting, ...]] = {
         _address("AZURE_STT_URL", "stt_url"),
         _address("AZURE_TTS_URL", "tts_url"),
     ),
+    "twilio": (
+        _option("account_sid", "TWILIO_ACCOUNT_SID", required=True),
+        _key("TWILIO_AUTH_TOKEN", "auth_token"),
+        _option("api_key_sid", "TWILIO_API_KEY_SID"),
+        _key("TWILIO_API_KEY_SECRET", "api_key_secret", required=False),
+        _address("TWILIO_BASE_URL"),
+    ),
+    "vonage": (
+        _option("api_key", "VONAGE_API_KEY", required=True),
+        _key("VONAGE_API_SECRET", "api_secret"),
+        _option("application_id", "VONAGE_APPLICATION_ID", required=True),
+        _key("VONAGE_PRIVATE_KEY", "private_key"),
+        _key("VONAGE_SIGNATURE_SECRET", "signature_secret"),
+        _address("VONAGE_BASE_URL"),
+        _address("VONAGE_REST_URL", "rest_url"),
+    ),
+    "telnyx": (
+        _key("TELNYX_API_KEY"),
+        _option("public_key", "TELNYX_PUBLIC_KEY", required=True),
+        _option("connection_id", "TELNYX_CONNECTION_ID", required=True),
+        _option("messaging_profile_id", "TELNYX_MESSAGING_PROFILE_ID"),
+        _address("TELNYX_BASE_URL"),
+    ),
+    "whatsapp": (
+        _key("WHATSAPP_ACCESS_TOKEN", "access_token"),
+        _key("WHATSAPP_APP_SECRET", "app_secret"),
+        _key("WHATSAPP_VERIFY_TOKEN", "verify_token"),
+        _option("phone_number_id", "WHATSAPP_PHONE_NUMBER_ID", required=True),
+        _address("WHATSAPP_BASE_URL"),
+    ),
+    "telegram": (
+        _key("TELEGRAM_BOT_TOKEN", "bot_token"),
+        _key("TELEGRAM_SECRET_TOKEN", "secret_token"),
+        _address("TELEGRAM_BASE_URL"),
+    ),
 }
 """Every vendor that needs an account, and what belongs to it."""
 

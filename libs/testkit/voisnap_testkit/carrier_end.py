@@ -6,7 +6,8 @@ Written from the carriers' documentation and their own libraries, never from our
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from voisnap_providers.ports.carrier import AnswerDocument, AudioFormat, CallPhase, StreamTarget, WebhookRequest
+from voisnap_domain.calls import CallPhase
+from voisnap_providers.ports.carrier import AnswerDocument, AudioFormat, StreamTarget, WebhookRequest
 
 Frame = str | bytes
 

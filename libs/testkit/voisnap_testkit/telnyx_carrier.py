@@ -7,14 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nacl.signing import SigningKey
-from voisnap_providers.ports.carrier import (
-    TOKEN_PARAMETER,
-    AnswerDocument,
-    AudioCodec,
-    AudioFormat,
-    CallPhase,
-    WebhookRequest,
-)
+from voisnap_domain.calls import CallPhase
+from voisnap_providers.ports.carrier import TOKEN_PARAMETER, AnswerDocument, AudioCodec, AudioFormat, WebhookRequest
 from voisnap_providers.vendors.telnyx.media import SPOKEN_PARAMETER
 
 from voisnap_testkit.carrier_end import DeskEnd, Frame, LineEnd, Untaken

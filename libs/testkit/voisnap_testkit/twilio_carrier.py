@@ -7,12 +7,12 @@ from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 from twilio.request_validator import RequestValidator
+from voisnap_domain.calls import CallPhase
 from voisnap_providers.ports.carrier import (
     TOKEN_PARAMETER,
     AnswerDocument,
     AudioCodec,
     AudioFormat,
-    CallPhase,
     StreamTarget,
     WebhookRequest,
 )

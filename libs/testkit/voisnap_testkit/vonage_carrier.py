@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import jwt
+from voisnap_domain.calls import CallPhase
 from voisnap_providers.ports.carrier import (
     TOKEN_PARAMETER,
     AnswerDocument,
     AudioCodec,
     AudioFormat,
-    CallPhase,
     StreamTarget,
     WebhookRequest,
 )

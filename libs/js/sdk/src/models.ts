@@ -1053,7 +1053,7 @@ export interface ProviderCredentialListQuery {
   provider?: ProviderName | undefined;
 }
 
-export type ProviderName = "openai" | "openai_compatible" | "anthropic" | "google" | "cohere" | "deepgram" | "assemblyai" | "elevenlabs" | "aws" | "azure";
+export type ProviderName = "openai" | "openai_compatible" | "anthropic" | "google" | "cohere" | "deepgram" | "assemblyai" | "elevenlabs" | "aws" | "azure" | "twilio" | "vonage" | "telnyx" | "whatsapp" | "telegram";
 
 export type RecordingFormat = "mp3" | "wav" | "ogg";
 

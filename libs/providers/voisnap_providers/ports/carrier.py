@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+from voisnap_domain.calls import AnsweredBy, CallPhase
 
 if TYPE_CHECKING:  # it comes with numpy: 120 ms and 25 MB of every process that handles no sound
     from voisnap_media.pcm import Pcm
@@ -103,26 +104,6 @@ class MediaWire(Protocol):
 
 
 # Webhooks -----------------------------------------------------------------------------------------------------------
-
-
-class CallPhase(StrEnum):
-    INITIATED = "initiated"
-    RINGING = "ringing"
-    ANSWERED = "answered"
-    COMPLETED = "completed"
-    BUSY = "busy"
-    NO_ANSWER = "no_answer"
-    FAILED = "failed"
-    CANCELED = "canceled"
-
-
-class AnsweredBy(StrEnum):
-    HUMAN = "human"
-    MACHINE = "machine"
-    MACHINE_BEEP = "machine_beep"
-    """The greeting is over: a message may be left now."""
-    FAX = "fax"
-    UNKNOWN = "unknown"
 
 
 class InboundCall(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,13 +10,12 @@ from binascii import Error as BadBase64
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from voisnap_domain.calls import AnsweredBy, CallPhase
 
 from voisnap_providers.ports.carrier import (
     AnswerDocument,
-    AnsweredBy,
     BadSignature,
     BadWebhook,
-    CallPhase,
     CallProgress,
     CarrierEvent,
     CarrierWebhooks,

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 from xml.etree import ElementTree
 
+from voisnap_domain.calls import AnsweredBy, CallPhase
+
 from voisnap_providers.ports.carrier import (
     AnswerDocument,
-    AnsweredBy,
     BadSignature,
     BadWebhook,
-    CallPhase,
     CallProgress,
     CarrierEvent,
     CarrierWebhooks,

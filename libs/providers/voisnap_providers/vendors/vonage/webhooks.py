@@ -13,13 +13,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 import jwt
 import msgspec
+from voisnap_domain.calls import AnsweredBy, CallPhase
 
 from voisnap_providers.ports.carrier import (
     AnswerDocument,
-    AnsweredBy,
     BadSignature,
     BadWebhook,
-    CallPhase,
     CallProgress,
     CarrierEvent,
     InboundCall,
