@@ -107,6 +107,7 @@ def commands(control: CallControl, call_id: str) -> tuple[Callable[[], Awaitable
         lambda: control.connect(call_id, TARGET),
         lambda: control.hang_up(call_id),
         lambda: control.transfer(call_id, callee=CALLEE, caller=CALLER),
+        lambda: control.bridge(call_id, call_id, name="xfer_1"),
     )
 
 

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import json
+import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from functools import cache
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.conformance
 KEY = "KEY0123456789_secret"
 CONNECTION = "1494404757140276705"
 TARGET = StreamTarget(url="wss://voice.example.com/media", token="t0k3n", parameters={"agent": "a<1> ünï"})
+OTHER = "v3:other-leg"
 ORDER = Dial(
     attempt_id="att_1",
     callee="+4930901820",
@@ -42,6 +44,7 @@ ORDER = Dial(
 PARAMS = {
     "": "call_dial_params",
     "answer": "calls/action_answer_params",
+    "bridge": "calls/action_bridge_params",
     "speak": "calls/action_speak_params",
     "hangup": "calls/action_hangup_params",
     "send_dtmf": "calls/action_send_dtmf_params",
@@ -67,7 +70,9 @@ def fields(action: str) -> dict[str, tuple[bool, tuple[str, ...]]]:
         if isinstance(entry, ast.AnnAssign) and isinstance(entry.target, ast.Name):
             text = ast.unparse(entry.annotation)
             words = ast.literal_eval(text.removeprefix("Literal")) if text.startswith("Literal[") else []
-            known[entry.target.id.removesuffix("_")] = (text.startswith("Required["), tuple(words))
+            spelt = re.search(r"alias='(\w+)'", text)
+            name = spelt[1] if spelt else entry.target.id.removesuffix("_")
+            known[name] = (text.startswith("Required["), tuple(words))
     return known
 
 
@@ -90,7 +95,11 @@ class CallControl:
         if request.headers.get("authorization") != f"Bearer {KEY}":
             return failed(401, "10009", "Authentication failed")
         head, _, action = request.path.partition("/actions/")
-        if request.method != "POST" or head not in ("/v2/calls", f"/v2/calls/{CALL}") or action not in PARAMS:
+        if (
+            request.method != "POST"
+            or head not in ("/v2/calls", *(f"/v2/calls/{one}" for one in (CALL, OTHER)))
+            or action not in PARAMS
+        ):
             return failed(404, "10005", "Resource not found")
         command = json.loads(request.body)
         if fault := misspelt(action, command):
@@ -307,6 +316,21 @@ async def test_a_stream_that_does_not_end_does_not_undo_a_transfer(telnyx: CallC
         telnyx.faults = [(200, {"data": {"result": "ok"}}), fault]
         await calls.transfer(CALL, callee="+4930901821", caller="+14155550100")
         assert telnyx.faults == []
+
+
+async def test_two_calls_that_are_joined_lose_their_streams(telnyx: CallControl, calls: TelnyxCalls) -> None:
+    await calls.bridge(CALL, OTHER, name="xfer_1")
+    assert telnyx.commands[0] == ("bridge", {"call_control_id": OTHER, "command_id": "bridge-xfer_1"})
+    assert telnyx.commands[1:] == [("streaming_stop", {})] * 2
+
+
+async def test_calls_that_are_not_joined_keep_their_streams(telnyx: CallControl, calls: TelnyxCalls) -> None:
+    telnyx.faults = [failed(422, "90018", "Call has already ended")]
+    with pytest.raises(ProviderError, match="over"):
+        await calls.bridge(CALL, OTHER, name="xfer_1")
+    with pytest.raises(ProviderError, match="no id"):
+        await calls.bridge(CALL, "../x", name="xfer_1")
+    assert telnyx.commands == []
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 from xml.etree import ElementTree
 
 import pytest
+from twilio.twiml.voice_response import VoiceResponse
 from voisnap_providers.errors import DigitsUnsent, ProviderError
 from voisnap_providers.ports.carrier import Dial, MachineDetection, StreamTarget
 from voisnap_providers.vendors.twilio.calls import TwilioCalls
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.conformance
 
 ACCOUNT = "AC0123456789abcdef0123456789abcdef"
 CALL = "CA0123456789abcdef0123456789abcdef"
+OTHER = "CA" + "9" * 32
 SECRET = "very-secret"
 TARGET = StreamTarget(url="wss://h.example/media", token="t0k3n", parameters={"agent": "a<1>"})
 ORDER = Dial(
@@ -68,7 +70,7 @@ class Rest:
             return 405, {"code": 20004, "message": "Method not allowed", "status": 405}
         form = parse_qs(request.body.decode(), keep_blank_values=True, strict_parsing=True)
         dialling = request.path == f"{calls}.json"
-        if not dialling and request.path != f"{calls}/{CALL}.json":
+        if not dialling and request.path not in (f"{calls}/{CALL}.json", f"{calls}/{OTHER}.json"):
             return 404, {"code": 20404, "message": "not found", "status": 404}
         if not set(form) <= (DIALLED if dialling else {"Twiml", "Status"}):
             return 400, {"code": 20001, "message": "Unknown parameter", "status": 400}
@@ -173,6 +175,33 @@ async def test_a_call_is_handed_over_to_a_number_or_a_sip_address(rest: Rest, ca
     assert [(entry.tag, entry.text) for entry in dial] == [("Number", "+4930901821")]
     await calls.transfer(CALL, callee="sip:desk@pbx.example?x=<1>&y", caller="+14155550100")
     assert [(entry.tag, entry.text) for entry in rest.twiml()[0]] == [("Sip", "sip:desk@pbx.example?x=<1>&y")]
+
+
+async def test_two_calls_are_joined_in_a_conference_that_ends_with_either_the_other_one_first(
+    rest: Rest, calls: TwilioCalls
+) -> None:
+    await calls.bridge(CALL, OTHER, name="xfer_1")
+    assert [path.rpartition("/")[2] for path, _ in rest.forms] == [f"{OTHER}.json", f"{CALL}.json"]
+    assert rest.forms[0][1] == rest.forms[1][1]
+    official = VoiceResponse()
+    dial = official.dial()
+    dial.conference(
+        "xfer_1",
+        beep="false",
+        start_conference_on_enter=True,
+        end_conference_on_exit=True,
+        wait_url="",
+        max_participants=2,
+    )
+    official.hangup()
+    assert ElementTree.canonicalize(rest.form["Twiml"][0]) == ElementTree.canonicalize(str(official))
+
+
+async def test_a_call_whose_partner_is_gone_keeps_its_stream(rest: Rest, calls: TwilioCalls) -> None:
+    rest.faults = [(400, {"code": 21220, "status": 400})]
+    with pytest.raises(ProviderError, match="over"):
+        await calls.bridge(CALL, OTHER, name="xfer_1")
+    assert [path.rpartition("/")[2] for path, _ in rest.forms] == [f"{OTHER}.json"]
 
 
 async def test_a_running_call_is_connected_anew_and_one_that_is_over_is_not(rest: Rest, calls: TwilioCalls) -> None:

@@ -20,10 +20,11 @@ from voisnap_providers.vendors.vonage.calls import VonageCalls
 from voisnap_testkit.local_server import HttpRequest, answer, read_request, served
 from voisnap_testkit.vonage_carrier import APPLICATION, CALL, CONVERSATION, VonageDesk
 from vonage_utils.types import Dtmf
-from vonage_voice.models import Connect, CreateCallRequest
+from vonage_voice.models import Connect, Conversation, CreateCallRequest
 
 pytestmark = pytest.mark.conformance
 
+OTHER = "bbbbbbbb-0000-4000-8000-0123456789ab"
 TARGET = StreamTarget(
     url="wss://h.example/media",
     token="t0k3n",
@@ -95,7 +96,7 @@ class Rest:
                 {**body, "from_": body["from"], "ncco": [{**action, "from_": "14155550100"} for action in body["ncco"]]}
             )
             return 201, {"uuid": CALL, "status": "started", "direction": "outbound", "conversation_uuid": CONVERSATION}
-        if not rest.startswith(f"/{CALL}"):
+        if not rest.startswith((f"/{CALL}", f"/{OTHER}")):
             return 404, {"type": "NOT_FOUND", "error_title": "Not Found"}
         if method == "GET":
             return 200, {"uuid": CALL, "status": self.status, "direction": "outbound"}
@@ -106,12 +107,16 @@ class Rest:
             assert set(body) == {"digits"}
             TypeAdapter(Dtmf).validate_python(body["digits"])
             return 200, {"message": "DTMF sent", "uuid": CALL}
-        assert rest == f"/{CALL}"
+        assert rest in (f"/{CALL}", f"/{OTHER}")
         match body:
             case {"action": "hangup"}:
                 self.status = "completed"
             case {"action": "transfer", "destination": {"type": "ncco", "ncco": [action]}}:
-                Connect.model_validate({**action, "from_": action.get("from", "14155550100")})
+                if action["action"] == "conversation":
+                    assert set(action) <= set(Conversation.model_fields)
+                    Conversation.model_validate(action)
+                else:
+                    Connect.model_validate({**action, "from_": action.get("from", "14155550100")})
             case _:
                 raise AssertionError
         return 204, None
@@ -290,6 +295,23 @@ async def test_a_call_is_handed_over(rest: Rest, calls: VonageCalls):
     assert rest.body["destination"]["ncco"][0]["endpoint"] == [{"type": "sip", "uri": "sips:desk@pbx.example"}]
     with pytest.raises(ProviderError, match="Not transferred"):
         await calls.transfer(CALL, callee="desk", caller="+14155550100")
+
+
+async def test_two_calls_are_joined_in_a_conversation_that_ends_with_either_the_other_one_first(
+    rest: Rest, calls: VonageCalls
+):
+    await calls.bridge(CALL, OTHER, name="xfer_1")
+    assert [path for _, path, _ in rest.taken] == [f"/v1/calls/{OTHER}", f"/v1/calls/{CALL}"]
+    for _, _, body in rest.taken:
+        assert body["destination"]["ncco"] == [
+            {"action": "conversation", "name": "xfer_1", "startOnEnter": True, "endOnExit": True}
+        ]
+
+
+async def test_a_call_whose_partner_is_gone_keeps_its_media_socket(rest: Rest, calls: VonageCalls):
+    with pytest.raises(ProviderError, match="over"):
+        await calls.bridge(CALL, "gone", name="xfer_1")
+    assert [path for _, path, _ in rest.taken] == ["/v1/calls/gone"]
 
 
 async def test_a_call_that_is_over_takes_no_commands(rest: Rest, calls: VonageCalls):

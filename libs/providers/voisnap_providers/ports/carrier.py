@@ -255,4 +255,10 @@ class CallControl(Protocol):
         """Hands the call over to somebody else and leaves it: the stream ends. `caller` is the number that is shown."""
         ...
 
+    async def bridge(self, call_id: str, other_call_id: str, *, name: str) -> None:
+        """Joins two answered calls: each hears the other, both leave their streams, and when one hangs up the other ends too. `name` is one
+        that nothing else was joined by (letters, digits, `_` and `-`, up to 64). Asking again does no harm. When it raises, `call_id` is
+        where it was; the other may have left its stream, and is to be hung up."""
+        ...
+
     async def aclose(self) -> None: ...

@@ -143,11 +143,21 @@ class TelnyxCalls(CallControl):
             "target_leg_client_state": state.written(state.CallState(transfer_of=call_id)),
         }
         await self._told(call_id, "transfer", command)
-        with suppress(Rejected, ProviderError):  # the call is on its way; whoever closes the socket ends the stream too
-            await self._act(call_id, "streaming_stop", {})
+        await self._end_stream(call_id)
+
+    async def bridge(self, call_id: str, other_call_id: str, *, name: str) -> None:
+        """Telnyx joins the legs by itself; each one's stream is ended then, for it would go on hearing them."""
+        if not _CALL.fullmatch(other_call_id):
+            raise self._http.fault("This is no id of a Telnyx call.", retryable=False)
+        await self._told(call_id, "bridge", {"call_control_id": other_call_id, "command_id": f"bridge-{name}"})
+        await asyncio.gather(self._end_stream(call_id), self._end_stream(other_call_id))
 
     async def aclose(self) -> None:
         await self._http.aclose()
+
+    async def _end_stream(self, call_id: str) -> None:
+        with suppress(Rejected, ProviderError):  # the call is on its way; whoever closes the socket ends the stream too
+            await self._act(call_id, "streaming_stop", {})
 
     async def _told(self, call_id: str, action: str, command: dict[str, Any]) -> None:
         try:

@@ -88,12 +88,22 @@ class TwilioCalls(CallControl):
         document = twiml.dial(callee, caller=caller, ring_seconds=_ringing(ring_seconds))
         await self._change(call_id, Twiml=_short(document))
 
+    async def bridge(self, call_id: str, other_call_id: str, *, name: str) -> None:
+        """Both into one conference, the other one first: until it is there `call_id` keeps its stream."""
+        document = _short(twiml.join(name))
+        paths = [self._call(one) for one in (other_call_id, call_id)]
+        for path in paths:
+            await self._changed(path, Twiml=document)
+
     async def aclose(self) -> None:
         await self._http.aclose()
 
     async def _change(self, call_id: str, **form: str) -> None:
+        await self._changed(self._call(call_id), **form)
+
+    async def _changed(self, path: str, **form: str) -> None:
         try:
-            await self._http.asked("POST", self._call(call_id), form=form)
+            await self._http.asked("POST", path, form=form)
         except Rejected as rejected:
             raise self._fault(rejected) from None
 

@@ -111,6 +111,13 @@ class VonageCalls(CallControl):
             raise self._http.fault(f"Not transferred: {error}.", retryable=False) from None
         await self._continue(call_id, action)
 
+    async def bridge(self, call_id: str, other_call_id: str, *, name: str) -> None:
+        """Both into one named conversation, the other one first: until it is there `call_id` keeps its media socket."""
+        action = ncco.to_conversation(name)
+        self._path(call_id)
+        await self._continue(other_call_id, action)
+        await self._continue(call_id, action)
+
     async def aclose(self) -> None:
         await self._http.aclose()
 

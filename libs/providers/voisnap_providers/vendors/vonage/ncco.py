@@ -55,6 +55,11 @@ def to_somebody(callee: str, *, caller: str, ring_seconds: int) -> Action:
     return {"action": "connect", "from": digits_of(caller), "timeout": ring_seconds, "endpoint": [endpoint_of(callee)]}
 
 
+def to_conversation(name: str) -> Action:
+    """Puts a call into a conversation, which is over when it leaves."""
+    return {"action": "conversation", "name": name, "startOnEnter": True, "endOnExit": True}
+
+
 def talk(text: str, language: str) -> Action:
     """Says a text aloud."""
     return {"action": "talk", "text": _speakable(text), "language": spoken_language(language)}
