@@ -4,11 +4,12 @@ A vendor's fault is a `ProviderError`: not the caller's, and not a bug here. A p
 """
 
 from voisnap_domain.errors import Conflict
+from voisnap_domain.texting import MessageFailure
 
 
 class ProviderError(Exception):
     """A provider failed. `retryable` says whether the same call may work in a moment, `retry_after` in how many seconds, if it told;
-    `kind` is stt, tts, llm, embeddings, blobs, email or carrier."""
+    `kind` is stt, tts, llm, embeddings, blobs, email, carrier or messaging."""
 
     def __init__(
         self, detail: str, *, provider: str, kind: str, retryable: bool, retry_after: float | None = None
@@ -47,6 +48,32 @@ class DigitsUnsent(ProviderError):
 
     def __init__(self, detail: str, *, provider: str) -> None:
         super().__init__(detail, provider=provider, kind="carrier", retryable=False)
+
+
+class MessageRefused(ProviderError):
+    """A network does not send a message, or gives no media of one: `failure` says why, `code` is its own. As it is it never will, but when
+    `retryable` in a moment."""
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        provider: str,
+        failure: MessageFailure,
+        code: str = "",
+        retryable: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(detail, provider=provider, kind="messaging", retryable=retryable, retry_after=retry_after)
+        self.failure = failure
+        self.code = code
+
+
+class MessageUncertain(ProviderError):
+    """A network was asked to send and nobody knows whether it does: its callbacks tell, or nobody."""
+
+    def __init__(self, detail: str, *, provider: str) -> None:
+        super().__init__(detail, provider=provider, kind="messaging", retryable=False)
 
 
 class ProviderUnconfigured(Conflict):
