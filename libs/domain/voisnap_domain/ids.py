@@ -11,6 +11,8 @@ ConversationId = NewType("ConversationId", str)
 NodeId = NewType("NodeId", str)
 EventId = NewType("EventId", str)
 ProviderCredentialId = NewType("ProviderCredentialId", str)
+PhoneNumberId = NewType("PhoneNumberId", str)
+SipTrunkId = NewType("SipTrunkId", str)
 
 PREFIXES: dict[str, str] = {
     "tenant": "ten",
@@ -28,5 +30,7 @@ PREFIXES: dict[str, str] = {
     "widget_key": "wgt",
     "knowledge_base": "kb",
     "provider_credential": "pcred",
+    "phone_number": "num",
+    "sip_trunk": "trunk",
 }
 """Prefix of each kind, as the documentation prints them."""

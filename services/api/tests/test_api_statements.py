@@ -93,6 +93,8 @@ def test_every_statement_on_a_tenants_table_names_the_tenant_or_is_the_systems(p
         "idempotency.delete_older",
         "conversation_lists.shards",
         "conversation_lists.plan_once",
+        "carrier_webhooks.delete_events",
+        "carrier_webhooks.delete_calls",
     }
     for name, sql in statements(path):
         assert name in system or "tenant_id" in sql, name
@@ -171,6 +173,12 @@ TABLES = {
     "spend": "INSERT INTO spend VALUES ('ten_a', 'live', '2026-01-01', 'openai', 'platform', 5)",
     "provider_credentials": "INSERT INTO provider_credentials (id, tenant_id, environment, provider, name, sealed, sealed_with,"
     " is_default, created_at, updated_at) VALUES ('pcred_1', 'ten_a', 'live', 'openai', 'n', '\\x00', 'k', true, now(), now())",
+    "carrier_calls": "INSERT INTO carrier_calls (tenant_id, environment, provider, account, session_id, claimed_at, created_at)"
+    " VALUES ('ten_a', 'live', 'twilio', 'platform', 'call_1', now(), now())",
+    "carrier_events": "INSERT INTO carrier_events VALUES ('ten_a', 'live', 'twilio', 'platform', 'e', now())",
+    "phone_numbers": "INSERT INTO phone_numbers (id, tenant_id, environment, phone_number, provider, account, country, capabilities, source,"
+    " status, created_at, updated_at) VALUES ('num_1', 'ten_a', 'live', '+14155550100', 'twilio', 'platform', 'US', '{voice}', 'purchase',"
+    " 'active', now(), now())",
     "turns": "INSERT INTO turns VALUES (now(), 'conv_1', 1, 'ten_a', 'live', 'user', 't', 0, 1, 1, '[]', false, null)",
 }
 """A row of tenant `ten_a` for every table that belongs to tenants, in an order that foreign keys allow."""
