@@ -52,7 +52,7 @@ def variables_of(plan: SessionPlan, *, now: datetime) -> dict[str, Any]:
     """Everything a template of this session may name. `now` carries the time zone that is told."""
     inbound = plan.direction is Direction.INBOUND
     number = plan.caller.phone_number
-    called = plan.metadata.get("calledNumber")
+    called = plan.leg.number if plan.leg is not None else plan.metadata.get("calledNumber")
     return {
         **plan.agent.config.variables,
         **plan.metadata,

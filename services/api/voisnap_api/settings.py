@@ -42,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Multiplies every rate limit; 0 switches them off (load tests)."""
     sandbox_host: str = "sandbox.api.voisnap.ai"
     """Requests to this host must come with a sandbox credential."""
+    simulator_accounts_file: Path | None = None
+    """The accounts of the simulated carriers, as their launcher wrote them; without it the sandbox has no carriers."""
     http_host: str = "127.0.0.1"
     http_port: int = 8081
     log_level: str = "info"
@@ -69,6 +71,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`smtp://user:password@host:587` or `smtps://…:465`; while none is set, mails stay in the outbox, readable in the console."""
     mail_from: str = "Voisnap <no-reply@localhost>"
     voisnap_sealing_keys: Secret | None = None
+    simulator_accounts_file: Path | None = None
     http_host: str = "127.0.0.1"
     http_port: int = 8082
     log_level: str = "info"

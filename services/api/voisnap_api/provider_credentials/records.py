@@ -69,3 +69,10 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
     provider: str
     secrets: tuple[str, ...]
+
+
+class CredentialOwner(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose a credential is, and where it is used."""
+
+    tenant_id: TenantId
+    environment: Environment

@@ -4,7 +4,7 @@ from voisnap_domain.ids import ProviderCredentialId, TenantId
 from voisnap_domain.tenants import Environment
 from voisnap_kit.postgres import Tx
 
-from .records import CredentialTest, Held, ProviderCredential
+from .records import CredentialOwner, CredentialTest, Held, ProviderCredential
 
 
 async def lock(tx: Tx, tenant_id: TenantId, environment: Environment) -> None:
@@ -59,6 +59,15 @@ async def get(
         """,
         tenant_id=tenant_id,
         environment=environment,
+        credential_id=credential_id,
+    )
+
+
+async def owner(tx: Tx, credential_id: ProviderCredentialId) -> CredentialOwner | None:
+    """Whose a credential is; runs as the system, for whoever asks does not know the tenant yet."""
+    return await tx.maybe(
+        CredentialOwner,
+        "SELECT tenant_id, environment FROM provider_credentials WHERE id = %(credential_id)s",
         credential_id=credential_id,
     )
 

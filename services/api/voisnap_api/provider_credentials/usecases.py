@@ -8,6 +8,7 @@ from voisnap_domain.errors import Conflict, FieldError, Invalid, LimitReached, N
 from voisnap_domain.ids import ProviderCredentialId
 from voisnap_domain.provider_credentials import SealedCredential, sealing_context
 from voisnap_domain.sessions import WRITTEN_CHANNELS, Channel
+from voisnap_domain.tenants import Environment
 from voisnap_kit import log, sealing
 from voisnap_kit.work import Work
 
@@ -17,7 +18,7 @@ from voisnap_api.audit.records import Target
 
 from . import store
 from .fields import Values, checked_values, hints_of, moved, on_the_wire
-from .records import CredentialTest, ProviderCredential
+from .records import CredentialOwner, CredentialTest, ProviderCredential
 
 MOST = 100
 """Credentials of one tenant and environment."""
@@ -189,6 +190,19 @@ async def credentials_of(work: Work, providers: Iterable[str]) -> tuple[SealedCr
     """The tenant's own access to these providers, sealed."""
     found = await store.defaults(work.tx, work.caller.tenant_id, work.caller.environment, tuple(sorted(set(providers))))
     return tuple(credential.as_sealed for credential in found)
+
+
+async def sealed_credential(
+    work: Work, credential_id: ProviderCredentialId, environment: Environment
+) -> SealedCredential | None:
+    """One credential of the caller's tenant, sealed; None when there is none of that id."""
+    found = await store.get(work.tx, work.caller.tenant_id, environment, credential_id)
+    return None if found is None else found.as_sealed
+
+
+async def owner_of(work: Work, credential_id: ProviderCredentialId) -> CredentialOwner | None:
+    """Whose a credential is; runs as the system."""
+    return await store.owner(work.tx, credential_id)
 
 
 async def own_secrets(work: Work) -> dict[str, frozenset[str]]:
