@@ -1,0 +1,13 @@
+"""Calls of the simulated carriers: their REST APIs, webhooks and media sockets."""
+
+from collections.abc import Sequence
+
+from litestar.types import ControllerRouterHandler
+
+from voisnap_simulator.world import World
+
+
+def handlers(world: World) -> Sequence[ControllerRouterHandler]:
+    """Handlers with whole paths (`/twilio/…`, `/vonage/…`, `/telnyx/v2/…`)."""
+    del world
+    return ()
