@@ -57,6 +57,9 @@ class Channel(StrEnum):
 WRITTEN_CHANNELS = frozenset({Channel.WEBCHAT, Channel.SMS, Channel.WHATSAPP, Channel.TELEGRAM})
 """Channels without sound: nothing is heard, spoken or recorded."""
 
+MESSAGING_CHANNELS = frozenset({Channel.SMS, Channel.WHATSAPP, Channel.TELEGRAM})
+"""Written channels over messaging networks: nobody is connected, and a conversation waits for its next message for hours."""
+
 
 class Direction(StrEnum):
     INBOUND = "inbound"

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -62,6 +62,8 @@ from .sessions.store import RedisStore
 from .settings import RuntimeSettings
 from .slots import RedisSlots
 from .spend import SpendLedger
+from .texting.answers import RedisAnswers
+from .texting.exchange import Texting
 from .transports.ice import MediaNetwork
 from .transports.pacing import HOOK_BEATS, Pacer
 from .transports.webrtc import WebRtcTransport
@@ -173,6 +175,7 @@ async def open_runtime(
             ),
             sweep=memory.sweep,
         )
+        rehearsals = Rehearsals(registry, sessions, accounts_of=providers.accounts_of)
         desk = Desk(
             DeskSettings(node_id=node_id, max_sessions=settings.max_sessions, ice=settings.ice),
             store,
@@ -183,7 +186,17 @@ async def open_runtime(
             now=_now,
             random_bytes=os.urandom,
             lateness=pacer.lateness,
-            rehearsals=Rehearsals(registry, sessions, accounts_of=providers.accounts_of),
+            rehearsals=rehearsals,
+        )
+        texting = Texting(
+            node_id=node_id,
+            store=store,
+            answers=RedisAnswers(redis),
+            sessions=sessions,
+            desk=desk,
+            bus=bus,
+            now=_now,
+            cast=_caster(providers, rehearsals),
         )
         gate = DrainGate()
         nodes = Nodes(
@@ -270,6 +283,8 @@ async def open_runtime(
         pacer.start()
         stack.callback(pacer.stop)
         await desk.listen()
+        await texting.listen()
+        stack.push_async_callback(texting.close)
         await gallery.listen()
         stack.push_async_callback(gallery.close)
         await neighbours.listen(sessions.yield_session)
@@ -286,9 +301,15 @@ async def open_runtime(
             relay=relay,
             seconds=settings.drain_seconds,
         )
+
+        async def leave() -> None:
+            gate.close()
+            await texting.close()  # a message that is being answered is answered, or goes on elsewhere
+            await drain()
+
         memory.settle()  # models and code are for ever
         _log.info("runtime.ready", node_id=node_id, max_sessions=settings.max_sessions)
-        yield Runtime(app=app, drain=drain, sessions=sessions, node_id=node_id)
+        yield Runtime(app=app, drain=leave, sessions=sessions, node_id=node_id)
 
 
 def _call_maker(providers: Providers, tickers: Sequence[VadTicker], ledger: SpendLedger) -> Callable[..., LiveCall]:
@@ -323,6 +344,14 @@ def _check(plan: SessionPlan, ledger: SpendLedger, providers: Providers) -> None
     """Raises DomainError for a session that can't be paid for, or whose providers are not there."""
     ledger.check(plan)
     providers.check(plan)
+
+
+def _caster(providers: Providers, rehearsals: Rehearsals) -> Callable[[SessionPlan], Awaitable[SessionPlan]]:
+    async def cast(plan: SessionPlan) -> SessionPlan:
+        await providers.load(plan)
+        return rehearsals.cast(plan)
+
+    return cast
 
 
 def _transport_maker(settings: RuntimeSettings) -> Callable[..., WebRtcTransport]:

@@ -114,6 +114,7 @@ class Chat:
         self._elapsed = resume.elapsed if resume else 0.0
         self._waiting: deque[_Message] = deque()
         self._written = asyncio.Event()
+        self._settled = asyncio.Event()
         self._listening = asyncio.Event()
         self._listening.set()
         self._ended: asyncio.Future[EndReason] = self._loop.create_future()
@@ -152,8 +153,13 @@ class Chat:
         place = self._next + self._ahead() + len(self._waiting)
         self._waiting.append(_Message(text, metadata or {}, self._loop.time()))
         self._written.set()
+        self._settled.clear()
         self._stir()
         return place
+
+    async def answered(self) -> None:
+        """Wait until nobody waits for an answer: the chat is open, and whatever was written to it by now is answered."""
+        await self._settled.wait()
 
     def typing(self) -> None:
         """The person is writing."""
@@ -315,6 +321,7 @@ class Chat:
         """Wait for messages and put all that wait on record; when the first of them came."""
         while not self._waiting:
             self._written.clear()
+            self._settled.set()
             await self._written.wait()
         await self._listening.wait()
         asked_at = self._waiting[0].at

@@ -7,7 +7,7 @@ import msgspec
 from voisnap_domain.errors import NotFound
 from voisnap_domain.ids import SessionId
 from voisnap_domain.resumption import Resumption
-from voisnap_domain.sessions import Session, SessionState
+from voisnap_domain.sessions import MESSAGING_CHANNELS, Session, SessionState
 from voisnap_kit import log
 
 from .neighbours import Yielding, YieldSession
@@ -24,6 +24,9 @@ RENEW_SECONDS = 5.0
 GRACE = timedelta(seconds=RESUME_SECONDS)
 """Beyond its deadline a session's lease is not renewed any more."""
 
+UNANSWERED = timedelta(hours=1)
+"""How long a written conversation whose process died over a message waits for whoever is asked to answer it again."""
+
 _OVER = "The session is over."
 _FINISHED = frozenset({SessionState.ENDING, SessionState.ENDED})
 
@@ -34,6 +37,11 @@ def lost_for_good(lease: datetime, window: timedelta) -> datetime:
     The owner may have died right before it was to renew it: its caller has the whole window.
     """
     return max(lease, lease - LEASE + timedelta(seconds=RENEW_SECONDS) + window)
+
+
+def window_of(session: Session, window: timedelta) -> timedelta:
+    """How long a session waits for its caller after its owner was lost."""
+    return UNANSWERED if session.plan.channel in MESSAGING_CHANNELS else window
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,4 +154,5 @@ class Claims:
         lease = await self._parts.store.lease_of(session.plan.session_id)
         if lease is None:
             return False
-        return now >= (lease if session.owner is None else lost_for_good(lease, self._parts.resume_window))
+        window = window_of(session, self._parts.resume_window)
+        return now >= (lease if session.owner is None else lost_for_good(lease, window))

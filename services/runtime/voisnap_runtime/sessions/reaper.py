@@ -13,14 +13,14 @@ import msgspec
 from voisnap_domain.conversations import RecordingInfo
 from voisnap_domain.errors import DomainError
 from voisnap_domain.ids import EventId, NodeId, SessionId
-from voisnap_domain.sessions import EndReason, Session, SessionPlan, SessionState
+from voisnap_domain.sessions import MESSAGING_CHANNELS, EndReason, Session, SessionPlan, SessionState
 from voisnap_kit import log
 from voisnap_proto.events import SessionEnded, TurnFinished
 
 from voisnap_runtime import metrics
 from voisnap_runtime.recording import LateRecording, expected
 
-from .claims import LEASE, lost_for_good
+from .claims import LEASE, lost_for_good, window_of
 from .journal import entry_of, writable
 from .neighbours import Neighbours, Sign
 from .presence import RESUME_SECONDS
@@ -126,6 +126,8 @@ class Reaper:
 
     async def _end(self, session: Session, lease: datetime) -> bool:
         reason, ended_at = self._fate(session, lease)
+        if reason is EndReason.DISCONNECTED and session.plan.channel in MESSAGING_CHANNELS:
+            reason, ended_at = EndReason.IDLE_TIMEOUT, await self._last_written(session, ended_at)
         entries: tuple[Entry, ...] = ()
         if session.owner is not None or session.connected_at is not None:
             entries = await self._last_entries(session, reason, ended_at)
@@ -162,13 +164,18 @@ class Reaper:
         reason = EndReason.NODE_LOST if lost else EndReason.DISCONNECTED
         return reason, max(last_seen, session.connected_at or last_seen)
 
+    async def _last_written(self, session: Session, otherwise: datetime) -> datetime:
+        """When something was said last: nobody was connected after that."""
+        progress = await self._store.progress(session.plan.session_id)
+        return otherwise if session.connected_at is None else session.connected_at + timedelta(seconds=progress.elapsed)
+
     def _is_due(self, session: Session, lease: datetime) -> bool:
         """Whether there is nobody left to wait for, the lease being over."""
         now = self._now()
         talking = session.owner is not None and session.connected_at is not None
         if not talking or session.state in {SessionState.ENDING, SessionState.ENDED} or now >= session.deadline:
             return True
-        return now >= lost_for_good(lease, self._window)
+        return now >= lost_for_good(lease, window_of(session, self._window))
 
     async def _last_entries(self, session: Session, reason: EndReason, ended_at: datetime) -> tuple[Entry, ...]:
         """The words that were open when it broke off, and its end."""
