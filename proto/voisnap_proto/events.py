@@ -7,7 +7,7 @@ a new tag. Subject = `evt.` + tag. Every event names its tenant; its id travels 
 from datetime import datetime
 
 import msgspec
-from voisnap_domain.calls import AnsweredBy, CallPhase
+from voisnap_domain.calls import AnsweredBy, CallPhase, TransferMode, TransferStage
 from voisnap_domain.conversations import CallQuality, RecordingInfo, Turn
 from voisnap_domain.costs import Usage
 from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, TenantId, UserId
@@ -137,6 +137,28 @@ class AnswererDetected(msgspec.Struct, frozen=True, kw_only=True, tag="call.answ
     at: datetime
 
 
+class CallTransferChanged(msgspec.Struct, frozen=True, kw_only=True, tag="call.transfer_changed.v1"):
+    """A call is being handed over to somebody, and this is how far it got. `to` is a number in E.164 or a SIP address, `name` the agent's
+    target, `requested_by` who wanted it (`agent` or `api`), `call_id` the carrier's id of the other side's call. `cause` says of an end that
+    is none of the good ones why: `busy`, `no_answer`, `refused`, `machine`, `failed`, `caller_hung_up`, `lost`."""
+
+    tenant_id: TenantId
+    environment: Environment
+    session_id: SessionId
+    conversation_id: ConversationId
+    agent_id: AgentId
+    transfer_id: str
+    stage: TransferStage
+    mode: TransferMode
+    to: str
+    name: str
+    requested_by: str
+    at: datetime
+    reason: str = ""
+    cause: str = ""
+    call_id: str = ""
+
+
 Event = (
     TenantCreated
     | TenantUpdated
@@ -150,6 +172,7 @@ Event = (
     | AnalysisRequested
     | CallProgressed
     | AnswererDetected
+    | CallTransferChanged
 )
 
 EVENTS: dict[str, type] = {
@@ -167,6 +190,7 @@ EVENTS: dict[str, type] = {
         AnalysisRequested,
         CallProgressed,
         AnswererDetected,
+        CallTransferChanged,
     )
 }
 """Tag → struct, all of them."""

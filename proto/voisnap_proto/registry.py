@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 from voisnap_domain.agents import AgentConfig, AgentSnapshot, Llm, Persona, Transcription, Voice
-from voisnap_domain.calls import AnsweredBy, CallPhase
+from voisnap_domain.calls import AnsweredBy, CallPhase, TransferMode, TransferStage
 from voisnap_domain.conversations import CallQuality, RecordingInfo, Speaker, Turn, TurnLatency, Word
 from voisnap_domain.costs import LegKind, Usage, UsageLeg
 from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, TenantId, UserId
@@ -225,6 +225,26 @@ TOPICS: tuple[Topic, ...] = (
             attempt_id="att_01JGKZ0000000000000000ATT1",
             answered_by=AnsweredBy.HUMAN,
             at=_AT,
+        ),
+    ),
+    Topic(
+        event=events.CallTransferChanged,
+        producer="runtime",
+        consumers=("api-call-transfers",),
+        example=events.CallTransferChanged(
+            tenant_id=_TENANT_ID,
+            environment=Environment.LIVE,
+            session_id=SessionId("call_01JGKZ0000000000000000SES2"),
+            conversation_id=_CONVERSATION_ID,
+            agent_id=_AGENT_ID,
+            transfer_id="xfer_01JGKZ0000000000000000XFR1",
+            stage=TransferStage.INITIATED,
+            mode=TransferMode.WARM,
+            to="+14155550123",
+            name="Billing",
+            requested_by="agent",
+            at=_AT,
+            reason="The caller disputes an invoice.",
         ),
     ),
 )

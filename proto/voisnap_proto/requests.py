@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from voisnap_domain.calls import AnsweredBy, TransferMode
+from voisnap_domain.calls import AnsweredBy, CallPhase, TransferMode
 from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, TenantId
 from voisnap_domain.rehearsals import Rehearsal
 from voisnap_domain.sessions import Channel, EndReason, SessionPlan
@@ -17,6 +17,7 @@ CREATE_TENANT = "rpc.admin.create_tenant.v1"
 READMIT_SESSION = "rpc.runtime.readmit_session.v1"
 NOTE_ANSWERER = "rpc.runtime.note_answerer.v1"
 TRANSFER_SESSION = "rpc.runtime.transfer_session.v1"
+NOTE_TRANSFER_CALL = "rpc.runtime.note_transfer_call.v1"
 EXCHANGE_TEXT = "rpc.runtime.exchange_text.v1"
 
 
@@ -132,19 +133,38 @@ class AnswererNoted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TransferSession(msgspec.Struct, frozen=True, kw_only=True):
-    """Hand a live telephone call over to somebody: a number in E.164 or a SIP address. `summary` is what a warm transfer tells him first;
-    made of the conversation where it is missing. Refusals: Conflict `not-transferable`, `transfer-in-progress`."""
+    """Hand a live telephone call over to somebody: a number in E.164 or a SIP address, or where `to` is empty the agent's target `name`.
+    `summary` is what a warm transfer tells him first; made of the conversation where it is missing. No `mode` and no `ring_seconds` are the
+    agent's own. Refusals: Conflict `not-transferable`, `transfer-in-progress`, NotFound `transfer-target-not-found`."""
 
     session_id: SessionId
     to: str
     name: str = ""
-    mode: TransferMode = TransferMode.COLD
+    mode: TransferMode | None = None
     summary: str | None = None
-    ring_seconds: int = 30
+    ring_seconds: int | None = None
 
 
 class TransferBegun(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether there was such a live session; how the transfer ends is told by its events."""
+    """Whether there was such a live session, and the transfer's id; how it ends is told by its events."""
+
+    found: bool
+    transfer_id: str = ""
+
+
+class NoteTransferCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A carrier says what becomes of the call to whoever shall take over (`attempt_id` begins with `xfer_`). Any node takes it and passes
+    it to the owner of the transfer."""
+
+    session_id: SessionId
+    attempt_id: str
+    call_id: str
+    phase: CallPhase | None = None
+    answered_by: AnsweredBy | None = None
+
+
+class TransferCallNoted(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether there is such a transfer."""
 
     found: bool
 
@@ -177,5 +197,6 @@ REQUESTS: dict[str, tuple[type, type]] = {
     READMIT_SESSION: (ReadmitSession, SessionReadmitted),
     NOTE_ANSWERER: (NoteAnswerer, AnswererNoted),
     TRANSFER_SESSION: (TransferSession, TransferBegun),
+    NOTE_TRANSFER_CALL: (NoteTransferCall, TransferCallNoted),
     EXCHANGE_TEXT: (ExchangeText, TextExchanged),
 }

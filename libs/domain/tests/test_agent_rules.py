@@ -260,6 +260,15 @@ def test_transfer_targets_are_a_number_or_a_sip_address() -> None:
     assert found(sip_uri="https://b") == ["/sipUri"]
 
 
+def test_whoever_takes_over_is_rung_for_a_sane_time() -> None:
+    assert [pointers(transfer=Transfer(ring_seconds=seconds)) for seconds in (4, 5, 120, 121)] == [
+        ["/transfer/ringSeconds"],
+        [],
+        [],
+        ["/transfer/ringSeconds"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("number", "fine"),
     [

@@ -66,6 +66,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("endpointing.utterance_end_ms", 300, 10000),
     ("fillers.delay_ms", 500, 10000),
     ("recording.storage_retention_days", 1, 3650),
+    ("transfer.ring_seconds", 5, 120),
 )
 _LENGTHS: tuple[tuple[str, int, int], ...] = (
     ("name", 1, 100),

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from .calls import TransferAcceptance, TransferMode
 from .ids import AgentId, TenantId
 from .tenants import Environment
 
@@ -269,10 +270,21 @@ class TransferTarget(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     phone_number: str | None = None
     sip_uri: str | None = None
+    mode: TransferMode | None = None
+
+    @property
+    def address(self) -> str:
+        """What a carrier dials."""
+        return self.phone_number or self.sip_uri or ""
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """How calls are passed on, to whom. `mode` is that of targets without one; `acceptance` is how somebody takes a warm one."""
+
     targets: tuple[TransferTarget, ...] = ()
+    mode: TransferMode = TransferMode.COLD
+    acceptance: TransferAcceptance = TransferAcceptance.CONFIRM
+    ring_seconds: int = 30
 
 
 class Widget(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,6 +36,25 @@ class TransferMode(StrEnum):
     WARM = "warm"
 
 
+class TransferAcceptance(StrEnum):
+    """How somebody takes a call that he is offered: by key or a spoken yes, or by staying on the line."""
+
+    CONFIRM = "confirm"
+    STAY = "stay"
+
+
+class TransferStage(StrEnum):
+    """What becomes of a transfer. The last three are ends: the caller was handed over, is with the agent again, or is gone."""
+
+    INITIATED = "initiated"
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    ACCEPTED = "accepted"
+    COMPLETED = "completed"
+    RETURNED = "returned"
+    FAILED = "failed"
+
+
 class CarrierLeg(msgspec.Struct, frozen=True, kw_only=True):
     """The carrier's side of a session. `account` names whose access to the carrier is used (`platform`, `simulator`, or a credential of the
     tenant); `number` is ours, in E.164. `call_id` is known beforehand of calls that came in, `attempt_id` of those that we dial."""
@@ -45,3 +64,10 @@ class CarrierLeg(msgspec.Struct, frozen=True, kw_only=True):
     number: str
     call_id: str = ""
     attempt_id: str | None = None
+
+
+class CallNotes(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a telephone call whichever process holds it: the carrier's id of it, and who answered, as the carrier judges it."""
+
+    call_id: str | None = None
+    answered_by: AnsweredBy | None = None

@@ -981,6 +981,9 @@ class Transcription(Result):
 class Transfer(Result):
     """`Transfer` of the API."""
 
+    acceptance: str
+    mode: str
+    ring_seconds: int
     targets: "tuple[TransferTarget, ...]"
 
 
@@ -989,6 +992,7 @@ class TransferTarget(Result):
     """`TransferTarget` of the API."""
 
     description: str | None
+    mode: str | None
     name: str
     phone_number: str | None
     sip_uri: str | None

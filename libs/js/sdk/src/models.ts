@@ -1190,11 +1190,24 @@ export interface Transcription {
 export type TranscriptionProvider = "deepgram" | "assemblyai" | "google" | "aws" | "azure" | "local" | "scripted";
 
 export interface Transfer {
+  acceptance?: TransferAcceptance;
+  mode?: TransferMode;
+  ringSeconds?: number;
   targets?: TransferTarget[];
 }
 
+/** How somebody takes a call that he is offered: by key or a spoken yes, or by staying on the line. */
+export type TransferAcceptance = "confirm" | "stay";
+
+/**
+ * `COLD`: the call is handed over at once. `WARM`: somebody answers, is told what it is about, and only then gets the
+ * caller.
+ */
+export type TransferMode = "cold" | "warm";
+
 export interface TransferTarget {
   description?: string | null;
+  mode?: TransferMode | null;
   name: string;
   phoneNumber?: string | null;
   sipUri?: string | null;

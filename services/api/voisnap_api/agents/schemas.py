@@ -23,6 +23,7 @@ from voisnap_domain.agents import (
     VoicemailAction,
     VoiceProvider,
 )
+from voisnap_domain.calls import TransferAcceptance, TransferMode
 from voisnap_domain.errors import FieldError, Invalid
 from voisnap_kit.validation import faults
 
@@ -214,18 +215,24 @@ class FallbacksBody(Body, frozen=True, kw_only=True):
 
 
 class TransferTargetBody(Body, frozen=True, kw_only=True):
-    """Somebody a call can be passed on to: either a `phoneNumber` (E.164) or a `sipUri`."""
+    """Somebody a call can be passed on to: either a `phoneNumber` (E.164) or a `sipUri`. Without a `mode` that of `transfer` counts."""
 
     name: str
     description: str | None = None
     phone_number: str | None = None
     sip_uri: str | None = None
+    mode: TransferMode | None = None
 
 
 class TransferBody(Body, frozen=True, kw_only=True):
-    """Who calls can be passed on to."""
+    """Who calls can be passed on to, and how: `cold` hands the caller over at once, with `warm` somebody answers, hears what it is about and
+    takes the call, by a key or a spoken yes (`acceptance: confirm`) or by staying on the line (`stay`); else the caller is back with the
+    agent. `ringSeconds`: how long it may ring."""
 
     targets: tuple[TransferTargetBody, ...] = ()
+    mode: TransferMode = TransferMode.COLD
+    acceptance: TransferAcceptance = TransferAcceptance.CONFIRM
+    ring_seconds: int = 30
 
 
 class WidgetBody(Body, frozen=True, kw_only=True):
