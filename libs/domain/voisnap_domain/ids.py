@@ -11,6 +11,7 @@ ConversationId = NewType("ConversationId", str)
 NodeId = NewType("NodeId", str)
 EventId = NewType("EventId", str)
 ProviderCredentialId = NewType("ProviderCredentialId", str)
+OutboundCallId = NewType("OutboundCallId", str)
 PhoneNumberId = NewType("PhoneNumberId", str)
 SipTrunkId = NewType("SipTrunkId", str)
 
@@ -30,6 +31,8 @@ PREFIXES: dict[str, str] = {
     "widget_key": "wgt",
     "knowledge_base": "kb",
     "provider_credential": "pcred",
+    "outbound_call": "obc",
+    "dial_attempt": "att",
     "phone_number": "num",
     "sip_trunk": "trunk",
 }
