@@ -85,7 +85,7 @@ class InboundMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     The same `message_id` may come again: networks repeat themselves, then with the same `event_id`, and an edit has the id of what it
     changes (`is_edit`). `text` may be empty beside media. `consent` is what the network itself read in it; with `is_answered` it has told
-    the sender already. `at` is Unix time in seconds, `segments` and `price` what receiving it costs where that is told.
+    the sender already. `at` is Unix time in seconds, `segments` and `price` what receiving it costs: each where it is told.
     """
 
     network: Channel
@@ -93,8 +93,8 @@ class InboundMessage(msgspec.Struct, frozen=True, kw_only=True):
     sender: Correspondent
     recipient: str
     text: str
-    at: float
     event_id: str
+    at: float | None = None
     media: tuple[MessageMedia, ...] = ()
     reply_to: str | None = None
     is_edit: bool = False

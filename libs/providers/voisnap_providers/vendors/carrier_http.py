@@ -1,7 +1,7 @@
-"""Commands to a carrier's REST API: one pool of connections an account, bounded in time and in size, every fault a ProviderError."""
+"""Commands to a carrier's or a messaging network's REST API: one pool of connections an account, bounded in time and in size, every fault a ProviderError."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import httpx
@@ -31,7 +31,8 @@ class Rejected(Exception):
 
 
 class CarrierHttp:
-    """Asks one carrier. The address may be a server of our own that speaks its protocol."""
+    """Asks one carrier. The address may be a server of our own that speaks its protocol. `kind` is the one of its faults; `wait_of` finds in
+    the JSON of a refusal how long to wait, where its header doesn't say."""
 
     def __init__(
         self,
@@ -40,8 +41,12 @@ class CarrierHttp:
         base_url: str,
         auth: httpx.Auth | tuple[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        kind: str = KIND,
+        wait_of: Callable[[Any], float | None] | None = None,
     ) -> None:
         self._provider = provider
+        self._kind = kind
+        self._wait_of = wait_of
         self._client = httpx.AsyncClient(
             base_url=base_url,
             auth=auth,
@@ -80,7 +85,7 @@ class CarrierHttp:
             if dialling:
                 raise DialUncertain(f"{self._provider} did not answer in time.", provider=self._provider) from error
             raise ProviderTimeout(
-                f"{self._provider} did not answer in time.", provider=self._provider, kind=KIND
+                f"{self._provider} did not answer in time.", provider=self._provider, kind=self._kind
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             self._broken("The connection broke.", dialling=dialling, cause=error)
@@ -88,7 +93,9 @@ class CarrierHttp:
 
     def fault(self, detail: str, *, retryable: bool, wait: float | None = None) -> ProviderError:
         """A fault of this carrier."""
-        return ProviderError(detail[:200], provider=self._provider, kind=KIND, retryable=retryable, retry_after=wait)
+        return ProviderError(
+            detail[:200], provider=self._provider, kind=self._kind, retryable=retryable, retry_after=wait
+        )
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -97,8 +104,10 @@ class CarrierHttp:
     def _judged(self, status: int, wait: float | None, body: bytes, *, dialling: bool) -> Any:
         if status == 401:
             detail = f"{self._provider} refused the credentials ({status})."
-            raise ProviderAuthError(detail, provider=self._provider, kind=KIND)
+            raise ProviderAuthError(detail, provider=self._provider, kind=self._kind)
         if status in (425, 429) or (status in (408, 503) and not dialling):
+            if wait is None and self._wait_of is not None:
+                wait = self._wait_of(_json(body))
             # Too many requests are turned away before anything is done; of the others one cannot be sure.
             raise self.fault(f"{self._provider} answered {status}.", retryable=True, wait=wait)
         if 400 <= status < 500 and status != 408:

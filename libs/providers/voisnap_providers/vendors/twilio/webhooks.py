@@ -93,7 +93,7 @@ class TwilioWebhooks(CarrierWebhooks):
             raise BadSignature("the signature is not the one of this request")
 
     def read(self, request: WebhookRequest) -> tuple[CarrierEvent, ...]:
-        fields = dict(_fields(request))
+        fields = dict(fields_of(request))
         call = fields.get("CallSid", "")
         if not _CALL.fullmatch(call):
             raise BadWebhook("no CallSid")
@@ -196,7 +196,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
         raise BadWebhook(f"not {MAX_FIELDS} fields in UTF-8 at most") from error
 
 
-def _fields(request: WebhookRequest) -> list[tuple[str, str]]:
+def fields_of(request: WebhookRequest) -> list[tuple[str, str]]:
     """A request's fields: of the query for a GET, of the form for a POST. A query of ours is no field of Twilio's."""
     if request.method.upper() == "GET":
         return _pairs(urlsplit(request.url).query)

@@ -52,7 +52,7 @@ class VonageCalls(CallControl):
             raise ValueError(f"Vonage has audio at {RATES} Hz, not {rate}")
         self._rate = rate
         self._http = CarrierHttp(
-            PROVIDER, base_url=base_url, auth=_ApplicationToken(application_id, private_key, clock)
+            PROVIDER, base_url=base_url, auth=ApplicationToken(application_id, private_key, clock)
         )
 
     async def dial(self, order: Dial) -> str:
@@ -152,7 +152,7 @@ class VonageCalls(CallControl):
         return self._http.fault(f"vonage answered {rejected.status}.", retryable=rejected.status == 409)
 
 
-class _ApplicationToken(httpx.Auth):
+class ApplicationToken(httpx.Auth):
     """Signs requests for an application (https://developer.vonage.com/en/getting-started/concepts/authentication): RS256, 15 minutes."""
 
     def __init__(self, application_id: str, private_key: str, clock: Callable[[], float]) -> None:
