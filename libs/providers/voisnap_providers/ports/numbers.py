@@ -63,10 +63,12 @@ class HeldNumber(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Purchase(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a purchase: `held` once the number is the account's; until then the carrier works on the order `order_id`."""
+    """What came of a purchase: `held` once the number is the account's; until then the carrier works on the order `order_id`. Unless
+    `is_configured`, its calls are not told to us yet."""
 
     held: HeldNumber | None = None
     order_id: str | None = None
+    is_configured: bool = False
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +118,7 @@ class NumberDesk(Protocol):
         ...
 
     async def buy(self, phone_number: str, *, country: str, reference: str, targets: NumberTargets) -> Purchase:
-        """Rents a number and has its calls told to us. `reference` names the purchase: with the same one nothing is bought twice by carriers
+        """Rents a number; where one request does both, its calls are told to us from the start. `reference` names the purchase: with the same one nothing is bought twice by carriers
         that know such a thing. Raises NumberUnavailable, FundsMissing, DocumentsMissing, NumberRefused: nothing was bought;
         PurchaseUncertain: nobody knows."""
         ...
