@@ -8,8 +8,10 @@
 A person says "Hello?" and waits; a machine talks on, says so, and beeps. Each alone may mislead, so what was said has the last word where it
 is known. A wrong "person" is mended: for a while the machine's words are listened for in the conversation, too.
 
-Pure: times are milliseconds of call audio, `deadline` says when `step` wants a `TimePassed`. Inputs are those of the turn machine and the
-tones of the line.
+The carrier may say who answered, too. Its beep ends a greeting, and its word counts where what was said does not tell.
+
+Pure: times are milliseconds of call audio, `deadline` says when `step` wants a `TimePassed`. Inputs are those of the turn machine, the
+tones of the line and the carrier's word.
 """
 
 import re
@@ -20,6 +22,7 @@ from typing import Any, assert_never
 import msgspec
 
 from .agents import VoicemailAction, VoicemailDetection
+from .calls import AnsweredBy
 from .sessions import Channel, Direction, SessionPlan
 from .turntaking import SpeechContinued, SpeechEnded, SpeechStarted, TimePassed, WordsHeard
 
@@ -72,13 +75,22 @@ class SignalHeard(msgspec.Struct, frozen=True):
     signal: LineSignal
 
 
+class CarrierSays(msgspec.Struct, frozen=True):
+    """The carrier's judgement of who answered."""
+
+    at_ms: float
+    answered_by: AnsweredBy
+
+
 class CallAnswered(msgspec.Struct, frozen=True):
     """The line is open; nobody spoke yet."""
 
     at_ms: float
 
 
-ScreenInput = CallAnswered | SpeechStarted | SpeechContinued | SpeechEnded | WordsHeard | SignalHeard | TimePassed
+ScreenInput = (
+    CallAnswered | SpeechStarted | SpeechContinued | SpeechEnded | WordsHeard | SignalHeard | CarrierSays | TimePassed
+)
 
 
 class AskWords(msgspec.Struct, frozen=True):
@@ -122,7 +134,8 @@ class Phase(StrEnum):
 
 
 class ScreenState(msgspec.Struct, frozen=True, kw_only=True):
-    """All it knows. `voiced_ms` counts the greeting without pauses, `burst_ms` its current burst; `words` are final, `partial` is not."""
+    """All it knows. `voiced_ms` counts the greeting without pauses, `burst_ms` its current burst; `words` are final, `partial` is not.
+    `is_human`: so the carrier says. `was_told`: the words of whoever the conversation began with said who it is."""
 
     phase: Phase = Phase.LISTENING
     now_ms: float = 0.0
@@ -135,6 +148,8 @@ class ScreenState(msgspec.Struct, frozen=True, kw_only=True):
     partial: str = ""
     asked: int = 0
     is_open: bool = False
+    is_human: bool = False
+    was_told: bool = False
 
     @property
     def text(self) -> str:
@@ -176,6 +191,8 @@ def step(settings: VoicemailDetection, state: ScreenState, happened: ScreenInput
             return _words(settings, state, happened)
         case SignalHeard():
             return _signal(settings, state, happened.signal)
+        case CarrierSays():
+            return _told(settings, state, happened.answered_by)
         case TimePassed():
             return _time(settings, state)
         case _:
@@ -266,6 +283,46 @@ def _beep(settings: VoicemailDetection, state: ScreenState) -> Screened:
     return _leave(state)
 
 
+# --- what the carrier says
+
+
+def _told(settings: VoicemailDetection, state: ScreenState, answered_by: AnsweredBy) -> Screened:
+    match answered_by:
+        case AnsweredBy.UNKNOWN:
+            return Screened(state)
+        case AnsweredBy.FAX:
+            return Screened(_with(state, phase=Phase.OVER), (HangUp(Answerer.NOBODY, state.text),))
+        case AnsweredBy.HUMAN:
+            return _told_human(state)
+        case AnsweredBy.MACHINE:
+            if state.phase is Phase.LISTENING:
+                return _machine(settings, state) if answerer_of(state.text) in _TALKS_ON else Screened(state)
+            return (
+                _told_late(settings, state) if state.phase is Phase.WATCHING and not state.was_told else Screened(state)
+            )
+        case AnsweredBy.MACHINE_BEEP:
+            return _told_late(settings, state) if state.phase is Phase.WATCHING else _beep(settings, state)
+        case _:
+            assert_never(answered_by)
+
+
+def _told_human(state: ScreenState) -> Screened:
+    """Whoever it is has the floor as long as he speaks. Words that no person says make the carrier wrong."""
+    if state.phase is Phase.WATCHING or answerer_of(state.text) is Answerer.MACHINE:
+        return Screened(state)
+    if not state.speaks:
+        return _converse(state, Answerer.PERSON)
+    return Screened(_with(state, phase=Phase.LISTENING, is_human=True))
+
+
+def _told_late(settings: VoicemailDetection, state: ScreenState) -> Screened:
+    """The conversation has begun, and it is a machine that has said its greeting."""
+    found = _machine(settings, state)
+    if settings.action is VoicemailAction.LEAVE_MESSAGE:
+        found = _leave(found.state)
+    return Screened(found.state, (FallSilent(), *found.commands)) if settings.action in _SILENCING else found
+
+
 # --- time
 
 
@@ -277,7 +334,8 @@ def _listening_due(state: ScreenState) -> tuple[float, ...]:
         return (state.since_ms + FIRST_VOICE_MS,)
     if state.is_open:
         return (state.silent_since_ms + ASK_AFTER_MS,)
-    pause = SURE_PAUSE_MS if not state.asked and answerer_of(state.text) is Answerer.PERSON else PAUSE_MS
+    is_sure = state.is_human or answerer_of(state.text) is Answerer.PERSON
+    pause = SURE_PAUSE_MS if not state.asked and is_sure else PAUSE_MS
     return (most, state.silent_since_ms + pause + (WORDS_WAIT_MS if state.asked else 0.0))
 
 
@@ -313,14 +371,22 @@ def _greeted(settings: VoicemailDetection, state: ScreenState) -> Screened:
     """A greeting is over, or none came."""
     answerer = answerer_of(state.text)
     if answerer is Answerer.NOBODY:
-        answerer = Answerer.MACHINE if state.voiced_ms >= LONG_GREETING_MS else Answerer.PERSON
+        talks_on = state.voiced_ms >= LONG_GREETING_MS and not state.is_human
+        answerer = Answerer.MACHINE if talks_on else Answerer.PERSON
     if answerer is Answerer.MACHINE and settings.action is not VoicemailAction.CONTINUE:
         return _machine(settings, state)
     return _converse(state, answerer)
 
 
 def _converse(state: ScreenState, answerer: Answerer) -> Screened:
-    watching = _with(state, phase=Phase.WATCHING, since_ms=state.now_ms, words="", partial="")
+    watching = _with(
+        state,
+        phase=Phase.WATCHING,
+        since_ms=state.now_ms,
+        words="",
+        partial="",
+        was_told=answerer_of(state.text) is not Answerer.NOBODY,
+    )
     return Screened(watching, (Converse(answerer, state.text),))
 
 

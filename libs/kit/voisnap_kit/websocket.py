@@ -83,12 +83,21 @@ class Straight:
         Everything else, and what `take` leaves alone, comes by `receive` as ever. Text is shown undecoded, and only if it is text.
         `take` must not block and must not raise.
         """
+        self.listen_to_both(lambda data, _: take(data))
+
+    def listen_to_both(self, take: Callable[[bytes, bool], bool]) -> None:
+        """As `listen`, for a protocol in which text and binary mean different things: `take` is told whether it is text."""
         if self._protocol is not None:
             self._protocol.take = take
 
     def write(self, data: bytes, *, is_text: bool) -> bool:
         """Write a message now; False when it has to go by `send`, which waits until there is room and tells of a socket that is gone."""
         return self._protocol is not None and self._protocol.write_now(TEXT if is_text else BINARY, data)
+
+    def abort(self) -> None:
+        """Drop the socket at once, and what it has not sent yet: for a peer that takes nothing."""
+        if self._protocol is not None:
+            self._protocol.transport.abort()
 
     def end(self) -> None:
         """The socket is gone."""
@@ -108,7 +117,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._max_size: int = self.config.ws_max_size
         self._extends = bool(self.config.ws_per_message_deflate)
         self._straight = Straight(self)
-        self.take: Callable[[bytes], bool] | None = None
+        self.take: Callable[[bytes, bool], bool] | None = None
         """What the application looks at messages with as they come; see `Straight.listen`."""
 
     # From the network
@@ -196,7 +205,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             and self.queue.is_awaited
             and not self.close_sent
             and (opcode == BINARY or _is_text(payload))
-            and self.take(payload)
+            and self.take(payload, opcode == TEXT)
         ):
             return
         self.frames = [payload]

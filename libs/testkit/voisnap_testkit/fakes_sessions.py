@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from voisnap_domain.calls import AnsweredBy, CallNotes
 from voisnap_domain.conversations import Turn
 from voisnap_domain.errors import NotFound
 from voisnap_domain.ids import NodeId, SessionId, TenantId
@@ -32,6 +33,7 @@ class MemoryStore:
         self.journal: dict[SessionId, list[tuple[str, Any]]] = {}
         self.tenants: dict[TenantId, dict[SessionId, datetime]] = {}
         self.locks: set[SessionId] = set()
+        self.telephone: dict[SessionId, dict[str, Any]] = {}
         self.finished: dict[SessionId, list[Turn]] = {}
         self.snapshots: dict[SessionId, CallSnapshot] = {}
         self.taken_seats: dict[str, tuple[Any, datetime]] = {}
@@ -93,6 +95,32 @@ class MemoryStore:
         self._reach()
         session_id, until = self.tokens.get(token, (None, None))
         return session_id if until is not None and until > self._clock() else None
+
+    async def use_token(self, token: str) -> SessionId | None:
+        session_id = await self.find_by_token(token)
+        self.tokens.pop(token, None)
+        return session_id
+
+    async def note_call(
+        self, session_id: SessionId, *, call_id: str | None = None, answered_by: AnsweredBy | None = None
+    ) -> None:
+        self._reach()
+        notes = self.telephone.setdefault(session_id, {})
+        if call_id is not None:
+            notes |= {"call_id": call_id, "readmitted": 0}
+        if answered_by is not None:
+            notes["answered_by"] = answered_by
+
+    async def call_notes(self, session_id: SessionId) -> CallNotes:
+        self._reach()
+        notes = self.telephone.get(session_id, {})
+        return CallNotes(call_id=notes.get("call_id"), answered_by=notes.get("answered_by"))
+
+    async def readmitted(self, session_id: SessionId) -> int:
+        self._reach()
+        notes = self.telephone.setdefault(session_id, {})
+        notes["readmitted"] = notes.get("readmitted", 0) + 1
+        return notes["readmitted"]
 
     async def change(
         self,

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from voisnap_domain.calls import AnsweredBy, CallNotes
 from voisnap_domain.costs import SttUsage, Usage
 from voisnap_domain.errors import NotFound
 from voisnap_domain.ids import EventId, NodeId, SessionId, TenantId
@@ -78,6 +79,32 @@ async def test_a_second_token_opens_the_same_session(store, opened, clock):
     await store.add_token("wrtc_tok_2", opened.plan.session_id, until=clock() + timedelta(minutes=1))
 
     assert await store.find_by_token("wrtc_tok_2") == opened.plan.session_id
+
+
+async def test_a_token_that_is_used_up_opens_nothing_for_anybody_else(store, opened, clock):
+    await store.add_token("tel_tok_2", opened.plan.session_id, until=clock() + timedelta(minutes=1))
+
+    assert [await store.use_token("tel_tok_2") for _ in range(2)] == [opened.plan.session_id, None]
+    assert await store.find_by_token("tel_tok_2") is None
+    assert await store.use_token("tel_tok_3") is None
+    assert await store.find_by_token("wrtc_tok_1") == opened.plan.session_id
+
+
+async def test_what_is_known_of_a_telephone_call_is_kept_apart_and_together(store, opened):
+    session_id = opened.plan.session_id
+    assert await store.call_notes(session_id) == CallNotes()
+
+    await store.note_call(session_id, answered_by=AnsweredBy.MACHINE)
+    await store.note_call(session_id, call_id="CA1")
+
+    assert await store.call_notes(session_id) == CallNotes(call_id="CA1", answered_by=AnsweredBy.MACHINE)
+
+
+async def test_how_often_a_call_was_let_in_again_counts_until_it_is_there(store, opened):
+    session_id = opened.plan.session_id
+    assert [await store.readmitted(session_id) for _ in range(3)] == [1, 2, 3]
+    await store.note_call(session_id, call_id="CA1")
+    assert await store.readmitted(session_id) == 1
 
 
 async def test_a_change_writes_the_session_and_its_entries_together(store, opened, clock):

@@ -33,6 +33,10 @@ from voisnap_providers.vendors.blobs import blobs_from_url
 from voisnap_signalr import HubApp, router
 
 from . import metrics
+from .carriers.admission import Admission
+from .carriers.exchange import Exchange
+from .carriers.media_socket import MediaSockets
+from .carriers.switchboard import Switchboard
 from .hubs.auth import authenticator
 from .hubs.bounds import TenantBounds
 from .hubs.chat import ChatHub
@@ -94,7 +98,8 @@ async def open_runtime(
         node_id = NodeId(settings.node_id or new_id(settings.node_name))
 
         # What needs nobody: models, clocks.
-        registry = Registry(ProviderSettings(models_dir=settings.models_dir, accounts=platform_accounts(environ)))
+        platform = platform_accounts(environ)
+        registry = Registry(ProviderSettings(models_dir=settings.models_dir, accounts=platform))
         stack.push_async_callback(registry.aclose)
         vad, _, jwks = await asyncio.gather(
             asyncio.to_thread(VadModel.load, settings.models_dir / "silero-vad" / "silero_vad.onnx"),
@@ -221,7 +226,16 @@ async def open_runtime(
             window=settings.resume_window,
         )
 
-        # HTTP and hubs.
+        # Telephone calls.
+        exchange = Exchange(platform=platform, tenants=tenants, simulator_file=settings.simulator_accounts_file)
+        stack.push_async_callback(exchange.aclose)
+        admission = Admission(
+            store=store, sessions=sessions, now=_now, random_bytes=os.urandom, window=settings.resume_window
+        )
+        switchboard = Switchboard(node_id, admission, store, sessions, bus)
+        carriers = MediaSockets(admission, exchange, store)
+
+        # HTTP, hubs and media sockets.
         bounds = TenantBounds(redis, node_id)
         reception = Reception(
             store=store,
@@ -259,7 +273,7 @@ async def open_runtime(
             "sessions": beat.check,
         }
         http: Any = build_app([], service="runtime", checks=checks, gate=gate)
-        app = router(http, hubs)
+        app = router(router(http, hubs), carriers, prefix="/carriers")
 
         # What runs in the background.
         journal.recover()
@@ -285,6 +299,8 @@ async def open_runtime(
         await desk.listen()
         await texting.listen()
         stack.push_async_callback(texting.close)
+        await switchboard.listen()
+        stack.push_async_callback(switchboard.close)
         await gallery.listen()
         stack.push_async_callback(gallery.close)
         await neighbours.listen(sessions.yield_session)

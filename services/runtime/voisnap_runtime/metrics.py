@@ -27,6 +27,25 @@ PACER_LATE_MAX = Gauge(
 )
 PACER_SKIPPED = Gauge("voisnap_pacer_skipped_frames", "Frames given up after stalls since the start")
 
+CARRIER_SOCKETS = Gauge("voisnap_carrier_sockets", "Media sockets of carriers", ["provider"])
+CARRIER_REFUSED = Counter("voisnap_carrier_refused_total", "Media sockets that brought no call", ["provider"])
+CARRIER_MALFORMED = Counter(
+    "voisnap_carrier_malformed_total", "Frames of carriers that make no sense, unknown events among them", ["provider"]
+)
+CARRIER_FAULTS = Counter("voisnap_carrier_faults_total", "Complaints of carriers about our frames", ["provider"])
+CARRIER_DROPPED = Counter(
+    "voisnap_carrier_dropped_total", "Frames that came too fast, or that the carrier did not take", ["provider", "way"]
+)
+CARRIER_CLEARS = Counter(
+    "voisnap_carrier_clears_total", "Times that a carrier was told to drop what it plays", ["provider"]
+)
+CARRIER_PLAYOUT_DELAY = Histogram(
+    "voisnap_carrier_playout_delay_seconds",
+    "From a frame's leaving to its having been played, by the carrier's marks",
+    ["provider"],
+    buckets=(0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0),
+)
+
 ASYNCIO_TASKS = Gauge("voisnap_asyncio_tasks", "Tasks of this process's event loop that are not done")
 
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0)

@@ -27,6 +27,8 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     `provider_limits`: what may be taken from the platform's own accounts, as JSON: `{"openai": {"concurrent": 50, "perMinute": 3000,
     "usdPerMonth": 500}}`.
 
+    `simulator_accounts_file`: where the accounts with the simulated carriers are, which calls of the sandbox go over; none without it.
+
     Media sockets bind `media_bind` (`*` for every address of the machine) and are announced as `media_advertise_ip` behind a one-to-one NAT.
     """
 
@@ -53,6 +55,7 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     fallback_transcription: tuple[str, ...] = ("local",)
     llm_hedge_seconds: float | None = None
     provider_limits: str | None = None
+    simulator_accounts_file: Path | None = None
     cors_allowed_origins: tuple[str, ...] = ()
     media_bind: tuple[str, ...] = ("127.0.0.1",)
     media_advertise_ip: str | None = None

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 import structlog
 from voisnap_domain.agents import FirstMessageMode
+from voisnap_domain.calls import AnsweredBy
 from voisnap_domain.conversations import CallQuality, Speaker
 from voisnap_domain.costs import Usage
 from voisnap_domain.resumption import CallSnapshot, Resumption
@@ -33,6 +34,7 @@ from .hearing import Deaf, Hearing
 from .judging import Judging
 from .keypad import Keypad
 from .meter import Meter
+from .mouth import Playout
 from .near_speech import NearSpeech
 from .prompt import script_of
 from .resuming import Restart, restart_of
@@ -160,6 +162,7 @@ class Call:
             judge=self._judge if self._judging is not None else None,
             may_spend=may_spend,
         )
+        self._answered_by: AnsweredBy | None = None
         self._screen: VoicemailScreen | None = None
         if resume is None and screens(plan):
             self._screen = VoicemailScreen(
@@ -198,6 +201,10 @@ class Call:
     def when_ready(self, ready: Callable[[], None]) -> None:
         """Call `ready` whenever there is something to play after silence, so that it need not wait for the clock."""
         self._conversation.mouth.ready = ready
+
+    def play_through(self, playout: Playout) -> None:
+        """Whatever is pulled from now on takes a way to the caller that tells what is still on it."""
+        self._conversation.mouth.playout = playout
 
     # --- life
 
@@ -272,6 +279,13 @@ class Call:
             self._conversation.release()
 
     # --- who answered (`voicemail.Answering`)
+
+    def note_answerer(self, answered_by: AnsweredBy) -> None:
+        """The carrier says who answered; without a screen nobody wants to know."""
+        self._answered_by = answered_by
+        if self._is_live and self._screen is not None:
+            self._screen.told(answered_by)
+            self._look_at_screen()
 
     def ask_words(self) -> None:
         """Ask the recogniser for what the answerer said so far."""
@@ -364,7 +378,10 @@ class Call:
         screen = self._screen
         if screen is None or not screen.voice(happened):
             self._conversation.turns.happen(happened)
-        if screen is not None and screen.is_over:
+        self._look_at_screen()
+
+    def _look_at_screen(self) -> None:
+        if self._screen is not None and self._screen.is_over:
             self._screen, self._ear.on_window = None, None
 
     def _said(self, event: CallEvent) -> None:
@@ -395,6 +412,8 @@ class Call:
         if resumption is None:
             if self._screen is not None:
                 self._screen.begin()
+                if self._answered_by is not None:
+                    self._screen.told(self._answered_by)
             else:
                 self._conversation.begin()
             return

@@ -1,12 +1,13 @@
 """The agent's mouth: plays chunks of speech in frames of 20 ms and knows exactly what was heard.
 
-`pull` is called by the process's pacer and is synchronous; whatever was pulled counts as heard. The words, their times and the text after
-an interruption come from the frames that really left.
+`pull` is called by the process's pacer and is synchronous; whatever was pulled counts as heard, on a line that tells its delay once that has
+passed. The words, their times and the text after an interruption come from the frames that really left.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -51,6 +52,29 @@ class _Part(msgspec.Struct, frozen=True):
     end: int
 
 
+@runtime_checkable
+class Playout(Protocol):
+    """What a line knows of the sound on its way to the caller. Both are synchronous and quick."""
+
+    def delay(self) -> float:
+        """Seconds from a pull to its being heard."""
+        ...
+
+    def clear(self) -> None:
+        """Drop what is on its way."""
+        ...
+
+
+class Immediate:
+    """A line on which everything is heard as it is pulled."""
+
+    def delay(self) -> float:
+        return 0.0
+
+    def clear(self) -> None:
+        """There is nothing to drop."""
+
+
 class Mouth:
     """One utterance at a time: `begin`, `add` chunks, `close`; or `cut`.
 
@@ -74,6 +98,7 @@ class Mouth:
         self._dried = dried
         self.ready: Callable[[], None] = _nothing
         """Called when there is something to play after silence."""
+        self.playout: Playout = Immediate()
         self._room = asyncio.Event()
         self._tail: Samples | None = None
         self._paused = False
@@ -164,6 +189,9 @@ class Mouth:
         """End the utterance here; tells what was heard of it. A pause is over, too."""
         heard = self.heard()
         self._stop_flowing()
+        self.playout.clear()
+        if self.playout.delay():  # sound that fades here would come after what was just dropped
+            self._tail = None
         self._paused = False
         self._open = False
         self._forget()
@@ -179,7 +207,8 @@ class Mouth:
         if not self._queued:
             self._flowing = False
             if self._closed:
-                self._end()
+                if not self._is_under_way():
+                    self._end()
             elif self._played and not self._is_dry:
                 self._is_dry = True
                 self._dried()
@@ -190,24 +219,45 @@ class Mouth:
         """What was heard of the current utterance so far."""
         if not self._played:
             return Heard(complete=False)
+        delay = self.playout.delay()
+        return self._heard(self._arrived(delay) if delay else self._played, delay)
+
+    def _heard(self, until: int, delay: float) -> Heard:
+        """What is heard with the first `until` samples, `delay` seconds after they were pulled."""
         words: list[HeardWord] = []
         texts: list[str] = []
         for part in self._parts:
-            if self._played >= part.end:
+            if until >= part.end:
                 texts.append(part.text)
-                words += [self._placed(part, word) for word in part.words]
+                words += [self._placed(part, word, until, delay) for word in part.words]
                 continue
-            known = [word for word in part.words if self._half_heard(part, word)]
+            known = [word for word in part.words if part.start + (word.start + word.end) / 2 * RATE <= until]
             texts.append(_until(part.text, known))
-            words += [self._placed(part, word) for word in known]
+            words += [self._placed(part, word, until, delay) for word in known]
             break
         return Heard(
             text=" ".join(text for text in texts if text),
             words=tuple(words),
-            start=self._timeline[0][1],
-            end=self._time_of(self._played),
-            complete=self._closed and self._played >= self._added,
+            start=self._timeline[0][1] + delay,
+            end=self._time_of(until) + delay,
+            complete=self._closed and until >= self._added,
         )
+
+    def _arrived(self, delay: float) -> int:
+        """How many samples have arrived that take so long."""
+        at = self._clock() - delay
+        arrived = 0
+        for place, (position, moment) in enumerate(self._timeline):
+            if at <= moment:
+                break
+            end = self._timeline[place + 1][0] if place + 1 < len(self._timeline) else self._played
+            arrived = min(end, position + int((at - moment) * RATE))
+        return arrived
+
+    def _is_under_way(self) -> bool:
+        """Whether the last of it has been pulled and is not heard yet."""
+        delay = self.playout.delay()
+        return bool(delay and self._played) and self._clock() < self._time_of(self._played) + delay
 
     def _next_frame(self) -> Samples:
         if not self._flowing:
@@ -280,17 +330,14 @@ class Mouth:
         return frame
 
     def _end(self) -> None:
-        heard = self.heard() if self._played else Heard()
+        heard = self._heard(self._played, self.playout.delay()) if self._played else Heard()
         self._open = False
         self._forget()
         self._finished(heard)
 
-    def _half_heard(self, part: _Part, word: SpokenWord) -> bool:
-        return part.start + (word.start + word.end) / 2 * RATE <= self._played
-
-    def _placed(self, part: _Part, word: SpokenWord) -> HeardWord:
-        start = self._time_of(part.start + round(word.start * RATE))
-        end = self._time_of(min(part.start + round(word.end * RATE), self._played) - 1) + 1 / RATE
+    def _placed(self, part: _Part, word: SpokenWord, until: int, delay: float) -> HeardWord:
+        start = self._time_of(part.start + round(word.start * RATE)) + delay
+        end = self._time_of(min(part.start + round(word.end * RATE), until) - 1) + 1 / RATE + delay
         return HeardWord(word=word.word, start=start, end=max(start, end))
 
     def _time_of(self, sample: int) -> float:

@@ -11,11 +11,13 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 from voisnap_domain.agents import VoicemailDetection
+from voisnap_domain.calls import AnsweredBy
 from voisnap_domain.turntaking import SpeechContinued, SpeechEnded, SpeechStarted, TimePassed, TurnInput, WordsHeard
 from voisnap_domain.voicemail import (
     Answerer,
     AskWords,
     CallAnswered,
+    CarrierSays,
     Converse,
     FallSilent,
     HangUp,
@@ -109,6 +111,11 @@ class VoicemailScreen:
         if not self.is_over:
             self._take(WordsHeard(self._now_ms(), transcript.text, transcript.is_final, transcript.confidence))
         return mine or self.holds_back
+
+    def told(self, answered_by: AnsweredBy) -> None:
+        """The carrier says who answered."""
+        if not self.is_over:
+            self._take(CarrierSays(self._now_ms(), answered_by))
 
     def window(self, samples: NDArray[np.float32], end_ms: float) -> None:
         """Listen for tones in the next 32 ms of the line."""

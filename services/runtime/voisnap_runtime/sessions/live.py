@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from voisnap_domain.calls import AnsweredBy
 from voisnap_domain.conversations import CallQuality, RecordingInfo
 from voisnap_domain.costs import Usage
 from voisnap_domain.errors import DomainError
@@ -23,11 +24,25 @@ from voisnap_media.pcm import Pcm
 from voisnap_runtime import metrics
 from voisnap_runtime.pipeline import events as call_events
 from voisnap_runtime.pipeline.events import CallEvent
+from voisnap_runtime.pipeline.mouth import Playout
 
 from .attendance import Attendance
 from .journal import LostSession
 from .listening import MAX_ADVICE, Advisable, Tap
-from .parts import PATIENT, Audience, LiveCall, LiveTransport, Parts, Patience, PeerTransport, SessionGone, SessionInUse
+from .parts import (
+    PATIENT,
+    Audience,
+    Delayed,
+    LiveCall,
+    LiveTransport,
+    Parts,
+    Patience,
+    PeerTransport,
+    Screening,
+    SessionGone,
+    SessionInUse,
+    Telephone,
+)
 from .presence import Presence
 from .record import Record
 from .store import Progress
@@ -171,9 +186,9 @@ class LiveSession:
         await self._peer.add_candidate(candidate, sdp_mid, sdp_mline_index)
         return True
 
-    async def connect(self, transport: LiveTransport) -> None:
-        """Take media that are there already, such as audio over the hub itself; former media are closed. They die with the hub."""
-        self._attendance.media_come(over_hub=True)
+    async def connect(self, transport: LiveTransport, *, over_hub: bool = True) -> None:
+        """Take media that are there already; former media are closed. Those that come `over_hub` die with it, a carrier's need none."""
+        self._attendance.media_come(over_hub=over_hub)
         await self._replace_transport(transport)
         self._media_changed(transport, transport.state)
 
@@ -321,6 +336,27 @@ class LiveSession:
             self._parts.pacer.remove(self._call)
             self._pace()
 
+    # Telephone calls
+
+    @property
+    def telephone(self) -> Telephone | None:
+        """The line of a telephone call that is connected, or was."""
+        return self._transport if isinstance(self._transport, Telephone) else None
+
+    def holds(self, transport: LiveTransport) -> bool:
+        """Whether these are the media of the session still."""
+        return self._transport is transport
+
+    def heard_from(self, at: float) -> None:
+        """The media are alive, though they may carry no sound."""
+        self._attendance.heard(at)
+
+    def note_answerer(self, answered_by: AnsweredBy) -> None:
+        """The carrier says who answered."""
+        _log.info("session.answered", session_id=self.plan.session_id, answered_by=answered_by.value)
+        if isinstance(self._call, Screening) and not self._ending.done():
+            self._call.note_answerer(answered_by)
+
     # What the transport calls (AudioSink)
 
     def feed(self, audio: Pcm, arrived_at: float) -> None:
@@ -427,6 +463,8 @@ class LiveSession:
     def _pace(self) -> None:
         """Have the agent heard; a written conversation has nothing to play."""
         if self.plan.channel not in WRITTEN_CHANNELS and self._transport is not None:
+            if isinstance(self._transport, Playout) and isinstance(self._call, Delayed):
+                self._call.play_through(self._transport)
             transport = Overheard(self._transport, self._taps) if self._taps else self._transport
             self._parts.pacer.add(self._call, transport, on_fault=self._faulted)
 
@@ -463,7 +501,7 @@ class LiveSession:
         for tap in self._taps:
             tap.ended(reason)
         self._announced.set()
-        recording, _ = await asyncio.gather(self._finish_recording(), self._close_transport())
+        recording, _ = await asyncio.gather(self._finish_recording(), self._hang_up(reason))
         if not self._begun:
             self.record.broken_off()
         self.record.ended(reason, started_at=self._started_at, at=ended_at, seconds=seconds, recording=recording)
@@ -499,6 +537,13 @@ class LiveSession:
         if late:
             self.record.warned("recording-late")
         return info
+
+    async def _hang_up(self, reason: EndReason) -> None:
+        """A call that was handed over to somebody else goes on without us."""
+        telephone = self.telephone
+        if telephone is not None and reason is not EndReason.TRANSFER_COMPLETE:
+            await telephone.hang_up(within=self._patience.hang_up)
+        await self._close_transport()
 
     async def _close_transport(self) -> None:
         if self._transport is None:

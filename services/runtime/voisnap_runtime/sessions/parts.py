@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
+from voisnap_domain.calls import AnsweredBy
 from voisnap_domain.conversations import CallQuality
 from voisnap_domain.costs import Usage
 from voisnap_domain.errors import Conflict
@@ -15,6 +16,7 @@ from voisnap_media.pcm import Pcm
 from voisnap_media.recorder import Recorder
 
 from voisnap_runtime.pipeline.events import CallEvent
+from voisnap_runtime.pipeline.mouth import Playout
 from voisnap_runtime.recording import Recordings
 from voisnap_runtime.transports.port import LinkQuality
 
@@ -25,15 +27,16 @@ from .store import Store
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """What the steps of an end may take, in seconds: the call's last words, the recording, the journal."""
+    """What the steps of an end may take, in seconds: the call's last words, hanging up at the carrier, the recording, the journal."""
 
     farewell: float = 1.5
+    hang_up: float = 5.0
     recording: float = 2.0
     flush: float = 2.0
 
 
 PATIENT = Patience()
-HURRIED = Patience(farewell=0.4, recording=1.0, flush=0.6)
+HURRIED = Patience(farewell=0.4, hang_up=1.0, recording=1.0, flush=0.6)
 """When the process has to go."""
 
 
@@ -78,6 +81,31 @@ class LiveTransport(Protocol):
     def quality(self) -> LinkQuality: ...
     def send(self, audio: Pcm | None) -> None: ...
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Telephone(Protocol):
+    """Media of a call that goes on without them until it is ended for itself, as `carriers.line.CarrierLine` is one."""
+
+    @property
+    def call_id(self) -> str: ...
+    async def hang_up(self, *, within: float) -> None:
+        """Let the last words be heard and end the call at the carrier; waits `within` seconds for that at most, and does not raise."""
+        ...
+
+
+@runtime_checkable
+class Screening(Protocol):
+    """A conversation that wants to know who answered."""
+
+    def note_answerer(self, answered_by: AnsweredBy) -> None: ...
+
+
+@runtime_checkable
+class Delayed(Protocol):
+    """A conversation whose sound may be heard later than it is pulled."""
+
+    def play_through(self, playout: Playout) -> None: ...
 
 
 class PeerTransport(LiveTransport, Protocol):

@@ -6,6 +6,7 @@ Keys of one session share the hash tag `{session_id}`, so they live in one slot 
     vs:{sid}:turns      list of finished turns (JSON), for whoever takes the session over; gone with the end of the session
     vs:{sid}:journal    stream of events that wait for JetStream
     vs:{sid}:tickets    set: keys of its tokens and seats, which go soon after its end
+    vs:{sid}:telephone  hash: the carrier's id of the call, who answered it, how often it was let in again
     vs:{sid}:lock       held by the process that clears up after a lost owner
     vs:tok:<sha256>     session token → session id
     vs:seat:<sha256>    hub connection (digest of its token) → the session it belonged to and whose it was
@@ -20,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, cast
 
 import msgspec
+from voisnap_domain.calls import AnsweredBy, CallNotes
 from voisnap_domain.conversations import CallQuality, Turn
 from voisnap_domain.costs import Usage
 from voisnap_domain.errors import Conflict, NotFound
@@ -113,6 +115,22 @@ class Store(Protocol):
         ...
 
     async def find_by_token(self, token: str) -> SessionId | None: ...
+
+    async def use_token(self, token: str) -> SessionId | None:
+        """The session that a token opens, for the one who asks first: nobody else finds it again."""
+        ...
+
+    async def note_call(
+        self, session_id: SessionId, *, call_id: str | None = None, answered_by: AnsweredBy | None = None
+    ) -> None:
+        """Keep what is told of a telephone call."""
+        ...
+
+    async def call_notes(self, session_id: SessionId) -> CallNotes: ...
+
+    async def readmitted(self, session_id: SessionId) -> int:
+        """Count that a telephone call is let in again; how often that was since its id was noted last."""
+        ...
 
     async def change(
         self,
@@ -342,6 +360,40 @@ class RedisStore:
         found = await self._client.get(_token_key(token))
         return None if found is None else SessionId(found.decode())
 
+    async def use_token(self, token: str) -> SessionId | None:
+        found = await self._client.getdel(_token_key(token))
+        return None if found is None else SessionId(found.decode())
+
+    async def note_call(
+        self, session_id: SessionId, *, call_id: str | None = None, answered_by: AnsweredBy | None = None
+    ) -> None:
+        key = _telephone_key(session_id)
+        fields: dict[str, Any] = {}
+        if call_id is not None:
+            fields |= {"call_id": call_id, "readmitted": 0}
+        if answered_by is not None:
+            fields["answered_by"] = answered_by.value
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.hset(key, mapping=fields)
+            pipeline.expire(key, int(KEEP_TICKETS.total_seconds()))
+            await pipeline.execute()
+
+    async def call_notes(self, session_id: SessionId) -> CallNotes:
+        fields = await cast(Awaitable[dict[bytes, bytes]], self._client.hgetall(_telephone_key(session_id)))
+        call_id, answered_by = fields.get(b"call_id"), fields.get(b"answered_by")
+        return CallNotes(
+            call_id=None if call_id is None else call_id.decode(),
+            answered_by=None if answered_by is None else AnsweredBy(answered_by.decode()),
+        )
+
+    async def readmitted(self, session_id: SessionId) -> int:
+        key = _telephone_key(session_id)
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.hincrby(key, "readmitted", 1)
+            pipeline.expire(key, int(KEEP_TICKETS.total_seconds()))
+            count, _ = await pipeline.execute()
+        return cast(int, count)
+
     async def change(
         self,
         session_id: SessionId,
@@ -443,6 +495,7 @@ class RedisStore:
             for ticket in tickets:
                 pipeline.expire(ticket, soon)
             pipeline.delete(tickets_key)
+            pipeline.expire(_telephone_key(session_id), soon)
             await pipeline.execute()
 
     async def lock(self, session_id: SessionId, node_id: NodeId, *, seconds: float) -> bool:
@@ -513,6 +566,10 @@ def _journal_key(session_id: SessionId) -> str:
 
 def _turns_key(session_id: SessionId) -> str:
     return f"vs:{{{session_id}}}:turns"
+
+
+def _telephone_key(session_id: SessionId) -> str:
+    return f"vs:{{{session_id}}}:telephone"
 
 
 def _seat_key(digest: str) -> str:

@@ -12,6 +12,7 @@ from voisnap_kit.settings import Secret
 from voisnap_proto.requests import IceServer
 
 TOKEN_PREFIX = "wrtc_tok_"  # noqa: S105 - the visible part
+CALL_PREFIX = "tel_tok_"
 RESUME_PREFIX = "res_tok_"
 """Not of one hub: sessions of all three can be resumed."""
 _TOKEN_BYTES = 32
@@ -20,6 +21,11 @@ _TOKEN_BYTES = 32
 def new_session_token(random_bytes: Callable[[int], bytes]) -> str:
     """A token of 256 random bits."""
     return TOKEN_PREFIX + _opaque(random_bytes)
+
+
+def new_call_token(random_bytes: Callable[[int], bytes]) -> str:
+    """A token by which a carrier brings the media of a call once."""
+    return CALL_PREFIX + _opaque(random_bytes)
 
 
 def new_resume_token(random_bytes: Callable[[int], bytes]) -> str:

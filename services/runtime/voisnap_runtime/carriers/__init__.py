@@ -1,0 +1,1 @@
+"""Telephone calls: the carriers' media sockets, as callers of live sessions."""
