@@ -1,5 +1,6 @@
 """What the three carriers' short messages have in common, and how amounts are read."""
 
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 from voisnap_domain.texting import MediaKind
@@ -59,3 +60,14 @@ def count_of(value: object) -> int | None:
     """A positive count, written as a number or as a text."""
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 and int(text) else None
+
+
+def unix_of(stamp: object) -> float | None:
+    """A time in ISO 8601 as Unix time; UTC where it names no zone, None for anything else."""
+    if not isinstance(stamp, str) or len(stamp) > 40:
+        return None
+    try:
+        at = datetime.fromisoformat(stamp)
+    except ValueError:
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
