@@ -6,8 +6,9 @@ from litestar.types import ControllerRouterHandler
 
 from voisnap_simulator.world import World
 
+from . import telnyx, twilio, vonage
+
 
 def handlers(world: World) -> Sequence[ControllerRouterHandler]:
     """Handlers with whole paths (`/twilio/…`, `/vonage/…`, `/telnyx/v2/…`)."""
-    del world
-    return ()
+    return (*twilio.handlers(world), *vonage.handlers(world), *telnyx.handlers(world))
