@@ -99,6 +99,8 @@ def for_sale(world: World, provider: str, number: str) -> Offer | None:
     if country is None or not numbers.is_valid_number(parsed) or world.number(provider, number) is not None:
         return None
     kind = _kind_of(parsed)
+    if kind is None:
+        return None
     region, locality = _PLACES.get(number[2:5], (None, None)) if country in _NANP and kind == LOCAL else (None, None)
     return Offer(
         number=number,
@@ -152,15 +154,19 @@ def _fits(number: str, country: str, kind: str) -> bool:
     return numbers.is_valid_number_for_region(parsed, country) and _kind_of(parsed) == kind
 
 
-def _kind_of(parsed: Any) -> str:
+def _kind_of(parsed: Any) -> str | None:
+    """What sort of number it is; None for one that nobody rents out: of a pager, of a person, of a premium service."""
     numbers = _library()
-    kind = numbers.number_type(parsed)
     types = numbers.PhoneNumberType
-    if kind == types.TOLL_FREE:
-        return TOLL_FREE
-    if kind == types.MOBILE:
-        return MOBILE
-    return NATIONAL if kind in (types.UAN, types.SHARED_COST) else LOCAL
+    return {
+        types.FIXED_LINE: LOCAL,
+        types.FIXED_LINE_OR_MOBILE: LOCAL,
+        types.VOIP: LOCAL,
+        types.MOBILE: MOBILE,
+        types.UAN: NATIONAL,
+        types.SHARED_COST: NATIONAL,
+        types.TOLL_FREE: TOLL_FREE,
+    }.get(numbers.number_type(parsed))
 
 
 def _kinds() -> dict[str, int]:
