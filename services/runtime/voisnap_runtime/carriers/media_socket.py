@@ -184,6 +184,8 @@ class MediaSocket:
                 self.said_goodbye = "reason" in message and message["code"] in _GOODBYES and self._closing is None
         except TimeoutError:  # our own goodbye is not answered
             self._straight.abort()
+        finally:
+            self._limit = None
 
     async def refuse(self, why: str, code: int) -> None:
         """Say no; the log learns why, once."""
