@@ -52,8 +52,19 @@ class TurnLatency(msgspec.Struct, frozen=True, kw_only=True):
     platform_ms: float
 
 
+class ToolUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of a tool as the language model made it: `arguments` is JSON text, `signature` opaque state of the model's vendor."""
+
+    call_id: str
+    name: str
+    arguments: str
+    success: bool
+    signature: str | None = None
+
+
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """One turn of one side. `sequence` counts from 1 within the conversation, without gaps."""
+    """One turn of one side. `sequence` counts from 1 within the conversation, without gaps. Of a tool the text is its result, and `tool` says
+    how it was called."""
 
     sequence: int
     speaker: Speaker
@@ -64,6 +75,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     words: tuple[Word, ...] = ()
     interrupted: bool = False
     latency: TurnLatency | None = None
+    tool: ToolUse | None = None
 
 
 class RecordingInfo(msgspec.Struct, frozen=True, kw_only=True):

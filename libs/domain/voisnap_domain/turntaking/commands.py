@@ -70,6 +70,16 @@ class SaySilencePrompt(msgspec.Struct, frozen=True):
     """Ask whether the caller is still there."""
 
 
+class SayNotice(msgspec.Struct, frozen=True):
+    """Say `text`, which nobody asked for."""
+
+    text: str
+
+
+class SayComfort(msgspec.Struct, frozen=True):
+    """Let a caller who waits for somebody know that he is not forgotten."""
+
+
 class SayTimeWarning(msgspec.Struct, frozen=True):
     """Say that the time of the call is running out."""
 
@@ -105,6 +115,8 @@ TurnCommand = (
     | DropDraft
     | Answer
     | SaySilencePrompt
+    | SayNotice
+    | SayComfort
     | SayTimeWarning
     | SayGoodbye
     | ApologiseUnheard

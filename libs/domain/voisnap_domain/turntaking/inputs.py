@@ -126,6 +126,25 @@ class KeyPressed(msgspec.Struct, frozen=True):
     digit: str
 
 
+class CallerWaits(msgspec.Struct, frozen=True):
+    """The caller is being put through to somebody: his silence is no wonder, and he wants to hear now and then that it goes on."""
+
+    at_ms: float
+
+
+class WaitOver(msgspec.Struct, frozen=True):
+    """He waits for nobody any more."""
+
+    at_ms: float
+
+
+class NoticeDue(msgspec.Struct, frozen=True):
+    """Something is to be said that nobody asked for, as soon as nobody speaks."""
+
+    at_ms: float
+    text: str
+
+
 class VoicemailReached(msgspec.Struct, frozen=True):
     """An answering machine records: say the message, whatever else was going on, and end the call."""
 
@@ -154,6 +173,9 @@ TurnInput = (
     | AgentFinished
     | AgentInterrupted
     | KeyPressed
+    | CallerWaits
+    | WaitOver
+    | NoticeDue
     | VoicemailReached
     | TimePassed
 )

@@ -6,7 +6,18 @@ from typing import assert_never
 from voisnap_domain.sessions import EndReason
 
 from . import agent, caller
-from .commands import Answer, Cut, End, SayGoodbye, SayOpening, SayResumption, SaySilencePrompt, SayTimeWarning
+from .commands import (
+    Answer,
+    Cut,
+    End,
+    SayComfort,
+    SayGoodbye,
+    SayNotice,
+    SayOpening,
+    SayResumption,
+    SaySilencePrompt,
+    SayTimeWarning,
+)
 from .inputs import (
     AgentFinished,
     AgentInterrupted,
@@ -14,9 +25,11 @@ from .inputs import (
     CallerAway,
     CallerBack,
     CallerConnected,
+    CallerWaits,
     CallResumed,
     EndOfTurnLikely,
     KeyPressed,
+    NoticeDue,
     SpeechContinued,
     SpeechEnded,
     SpeechStarted,
@@ -24,12 +37,14 @@ from .inputs import (
     TimePassed,
     TurnInput,
     VoicemailReached,
+    WaitOver,
     WordsFailed,
     WordsHeard,
 )
 from .moves import about_to_say, cut, draft_dropped, ended, speech_forgotten, turn_over
 from .rules import (
     CLICK_WAIT_MS,
+    COMFORT_AFTER_MS,
     GOODBYE_MS,
     JUDGE_AFTER_MS,
     KEYS_WAIT_MS,
@@ -80,6 +95,12 @@ def step(rules: TurnRules, state: TurnState, happened: TurnInput) -> Step:
             return agent.interrupted(rules, state, happened)
         case KeyPressed():
             return caller.key(rules, state, happened.digit)
+        case CallerWaits():
+            return Step(changed(state, waits=True))
+        case WaitOver():
+            return _wait_over(rules, state)
+        case NoticeDue():
+            return _time(rules, changed(state, notice=f"{state.notice} {happened.text}".strip()))
         case VoicemailReached():
             return _voicemail(state)
         case TimePassed():
@@ -134,6 +155,12 @@ def _voicemail(state: TurnState) -> Step:
     state = changed(stopped.state, connected=True, start_ms=start, away_since_ms=None, words="", keys="", finals_due=0)
     leaving = changed(about_to_say(state, Saying.GOODBYE), goodbye_said=True, ending=EndReason.VOICEMAIL)
     return Step(leaving, (*stopped.commands, SayGoodbye(EndReason.VOICEMAIL)))
+
+
+def _wait_over(rules: TurnRules, state: TurnState) -> Step:
+    if not state.waits:
+        return Step(state)
+    return _time(rules, changed(state, waits=False, quiet_since_ms=state.now_ms, prompts=0, prompted_ms=None))
 
 
 def _back(rules: TurnRules, state: TurnState) -> Step:
@@ -194,6 +221,10 @@ def _speech_due(rules: TurnRules, state: TurnState) -> list[Due]:
 
 
 def _quiet_due(rules: TurnRules, state: TurnState) -> list[Due]:
+    if state.notice:
+        return [(state.now_ms, _notice)]
+    if state.waits:
+        return [(state.quiet_since_ms + COMFORT_AFTER_MS, _comfort), *_warning_due(rules, state)]
     idle = state.quiet_since_ms + rules.idle_after_ms
     if state.prompted_ms is not None:
         idle = max(idle, state.prompted_ms + PROMPT_GRACE_MS)
@@ -201,9 +232,13 @@ def _quiet_due(rules: TurnRules, state: TurnState) -> list[Due]:
     if rules.prompt_after_ms is not None and state.prompts < MAX_PROMPTS:
         since = state.quiet_since_ms if state.prompted_ms is None else state.prompted_ms
         due.append((since + rules.prompt_after_ms, _prompt))
-    if not (state.warned or state.goodbye_said):
-        due.append((state.start_ms + rules.max_duration_ms - rules.warning_ms, _warn))
-    return due
+    return [*due, *_warning_due(rules, state)]
+
+
+def _warning_due(rules: TurnRules, state: TurnState) -> list[Due]:
+    if state.warned or state.goodbye_said:
+        return []
+    return [(state.start_ms + rules.max_duration_ms - rules.warning_ms, _warn)]
 
 
 def _time(rules: TurnRules, state: TurnState) -> Step:
@@ -227,6 +262,14 @@ def _reply_lost(rules: TurnRules, state: TurnState) -> Step:
     freed = changed(state, floor=Floor.LISTENING, reply_due=False, words="", quiet_since_ms=state.now_ms)
     lost = Step(freed, (Cut(False),))
     return lost if reason is None else then(lost, lambda state: ended(state, reason))
+
+
+def _notice(rules: TurnRules, state: TurnState) -> Step:
+    return Step(changed(about_to_say(state, Saying.NOTICE), notice=""), (SayNotice(state.notice),))
+
+
+def _comfort(rules: TurnRules, state: TurnState) -> Step:
+    return Step(about_to_say(state, Saying.NOTICE), (SayComfort(),))
 
 
 def _prompt(rules: TurnRules, state: TurnState) -> Step:

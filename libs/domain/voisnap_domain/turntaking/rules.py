@@ -32,6 +32,8 @@ REPLY_WAIT_MS = 20_000.0
 """A reply of which nothing was heard by then is given up: the last resort behind the conversation's own timeouts."""
 PROMPT_GRACE_MS = 3000.0
 """Time to answer "Are you still there?" before an idle call is ended."""
+COMFORT_AFTER_MS = 7000.0
+"""Silence after which a caller who waits for somebody hears that it goes on."""
 MAX_PROMPTS = 2
 """Silence prompts in a row, until the caller speaks."""
 GOODBYE_MS = 5000.0

@@ -32,6 +32,7 @@ class Saying(StrEnum):
     PROMPT = "prompt"
     WARNING = "warning"
     GOODBYE = "goodbye"
+    NOTICE = "notice"
 
 
 class TurnState(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +45,8 @@ class TurnState(msgspec.Struct, frozen=True, kw_only=True):
     `utterance_over`: evidence about the current silence. `waited_ms`: the silence that ended the last turn. `drafted`: the words to which a
     reply was begun early. `finals_due`: finals asked for and not yet come. `reply_due`: the agent has words to play or in the making.
     `cut_blindly`: the agent was cut without a word. `expected`: what the agent has asked for. `ending`: the reason for which the call ends
-    once the agent's words were heard. `aside`: a backchannel said over the agent's words, and when.
+    once the agent's words were heard. `aside`: a backchannel said over the agent's words, and when. `notice`: what is to be said once nobody
+    speaks. `waits`: the caller is being put through to somebody.
     """
 
     floor: Floor = Floor.LISTENING
@@ -82,6 +84,8 @@ class TurnState(msgspec.Struct, frozen=True, kw_only=True):
     key_ms: float = 0.0
     aside: str = ""
     aside_ms: float = 0.0
+    notice: str = ""
+    waits: bool = False
     ending: EndReason | None = None
     warned: bool = False
     goodbye_said: bool = False

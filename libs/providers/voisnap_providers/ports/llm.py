@@ -82,11 +82,13 @@ LlmDelta = TextDelta | ToolCallBegun | ToolCall | EndCall | LlmUsed
 
 
 class LlmCapabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """`structured`: it is a `StructuredModel` too."""
+    """`structured`: it is a `StructuredModel` too. `generative`: it writes what it is asked to, at a price; the others answer callers with
+    what their owner wrote, and cost nothing."""
 
     streaming: bool = True
     tools: bool = False
     structured: bool = False
+    generative: bool = True
 
 
 class StructuredRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -114,6 +114,16 @@ class DtmfReceived(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     digit: str
 
 
+class TransferInitiated(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The agent hands the call over to somebody."""
+
+    transfer_id: str
+    target: str
+    destination: str
+    mode: str
+    reason: str
+
+
 class ToolCallStarted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A tool of the agent is called."""
 
@@ -190,8 +200,33 @@ def call_event(event: CallEvent) -> tuple[str, tuple[Any, ...]] | None:
             return "TurnCompleted", (_turn_completed(turn),)
         case call_events.Fault(code=code, message=message, recoverable=recoverable):
             return "Error", (Error(code=code.value, message=message, recoverable=recoverable),)
+        case call_events.ToolStarted(call_id=call_id, name=name, arguments=arguments):
+            return "ToolCallStarted", (ToolCallStarted(tool_call_id=call_id, name=name, arguments=arguments),)
+        case call_events.ToolFinished():
+            return "ToolCallCompleted", (_tool_call_completed(event),)
+        case call_events.TransferBegun():
+            return "TransferInitiated", (_transfer_initiated(event),)
         case _:
             return None
+
+
+def _tool_call_completed(event: call_events.ToolFinished) -> ToolCallCompleted:
+    return ToolCallCompleted(
+        tool_call_id=event.call_id,
+        name=event.name,
+        success=event.success,
+        duration_ms=round(event.seconds * 1000, 1),
+    )
+
+
+def _transfer_initiated(event: call_events.TransferBegun) -> TransferInitiated:
+    return TransferInitiated(
+        transfer_id=event.transfer_id,
+        target=event.target,
+        destination=event.to,
+        mode=event.mode.value,
+        reason=event.reason,
+    )
 
 
 def _transcription(event: call_events.TranscriptionUpdated) -> Transcription:

@@ -38,6 +38,7 @@ from .mouth import Playout
 from .near_speech import NearSpeech
 from .prompt import script_of
 from .resuming import Restart, restart_of
+from .tools import Tool, Toolbox
 from .turn_log import TurnLog
 from .voicemail import VoicemailScreen
 
@@ -86,7 +87,7 @@ class Call:
     Make it inside the running event loop. A call that goes on after a gap gets what is known of it as `resume`. `notify` is called
     synchronously and must not block. `turn_end` judges by the sound whether a turn is over, where the agent wants to know. `meter` counts
     what is used of providers that it wraps already; without one the call counts by itself. `may_spend` says whether there is money left for
-    another reply.
+    another reply. `tools` are what the language model may call, where it can.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Call:
         turn_end: TurnEndDetector | None = None,
         meter: CallMeter | None = None,
         may_spend: Callable[[], bool] = always,
+        tools: tuple[Tool, ...] = (),
     ) -> None:
         config = plan.agent.config
         self._loop = asyncio.get_running_loop()
@@ -119,7 +121,9 @@ class Call:
         self._ended: asyncio.Future[EndReason] = self._loop.create_future()
         self._lingers = False
         rules = TurnRules.of(
-            config, trusts_partials=stt.capabilities.interim_results, drafts=not llm.capabilities.tools
+            config,
+            trusts_partials=stt.capabilities.interim_results,
+            drafts=not (llm.capabilities.tools and llm.capabilities.generative),
         )
         self._script = script_of(plan, greets=config.first_message_mode is FirstMessageMode.ASSISTANT_SPEAKS_FIRST)
         judges = turn_end is not None and rules.end_of_turn.wants_judgement
@@ -161,6 +165,7 @@ class Call:
             ended=self._end_said,
             judge=self._judge if self._judging is not None else None,
             may_spend=may_spend,
+            toolbox=Toolbox(plan.session_id, tools, notify=notify) if tools and llm.capabilities.tools else None,
         )
         self._answered_by: AnsweredBy | None = None
         self._screen: VoicemailScreen | None = None
@@ -267,6 +272,27 @@ class Call:
     def advise(self, advice: str) -> None:
         """A supervisor tells the agent something that the caller does not hear."""
         self._conversation.advise(advice)
+
+    def tell(self, text: str, over: Callable[[], None]) -> None:
+        """Say something that nobody asked for, as soon as nobody speaks; `over` is called when it was heard, or cut, or will never be said."""
+        if self._is_live:
+            self._conversation.tell(text, over)
+        else:
+            over()
+
+    def keep_company(self, comfort: Callable[[], str]) -> None:
+        """The caller waits for somebody: say a `comfort` now and then, and do not wonder at his silence."""
+        if self._is_live:
+            self._conversation.keep_company(comfort)
+
+    def wait_over(self) -> None:
+        """He waits for nobody any more."""
+        if self._is_live:
+            self._conversation.wait_over()
+
+    async def ask(self, order: str, *, seconds: float) -> str | None:
+        """What the language model writes about the conversation so far when it is given an `order`; None when it can't, or not in time."""
+        return await self._conversation.ask(order, seconds=seconds)
 
     def hold(self) -> None:
         """Nobody listens: the agent falls silent at the sample, silence does not count; only the maximum duration goes on."""

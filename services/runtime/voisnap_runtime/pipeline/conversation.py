@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import assert_never
 
+import msgspec
 import structlog
 from voisnap_domain.conversations import TurnLatency
 from voisnap_domain.resumption import CallSnapshot
@@ -22,6 +23,7 @@ from voisnap_domain.turntaking import (
     CallerAway,
     CallerBack,
     CallerConnected,
+    CallerWaits,
     CallResumed,
     Cut,
     Draft,
@@ -33,10 +35,13 @@ from voisnap_domain.turntaking import (
     ForgetSpeech,
     GoOn,
     JudgeTurn,
+    NoticeDue,
     Pause,
     PrepareTranscript,
     Resume,
+    SayComfort,
     SayGoodbye,
+    SayNotice,
     SayOpening,
     SayResumption,
     SaySilencePrompt,
@@ -46,6 +51,7 @@ from voisnap_domain.turntaking import (
     TurnRules,
     TurnState,
     VoicemailReached,
+    WaitOver,
     WordsFailed,
     WordsHeard,
     has_content,
@@ -73,6 +79,7 @@ from .mouth import Heard, Mouth
 from .prompt import Script, request_of
 from .resuming import Restart, said_again
 from .speaker import Speaker
+from .tools import MAX_ROUNDS, Toolbox, Used, continued, words_instead
 from .turn_driver import TurnDriver
 from .turn_log import Said, TurnLog
 from .utterance import Utterance
@@ -109,6 +116,7 @@ class Conversation:
         ended: Callable[[EndReason], None],
         judge: Callable[[float], None] | None = None,
         may_spend: Callable[[], bool],
+        toolbox: Toolbox | None = None,
     ) -> None:
         self._plan = plan
         self._script = script
@@ -158,6 +166,11 @@ class Conversation:
         self._mute_replies = 0
         self._is_broke = False
         self._last_words: asyncio.Event | None = None
+        self._toolbox = toolbox
+        self._working: set[asyncio.Task[Used]] = set()
+        self._answers = 0
+        self._notices: list[Callable[[], None]] = []
+        self._comfort: Callable[[], str] | None = None
 
     # --- its beginning, gaps, and how it stands
 
@@ -197,6 +210,36 @@ class Conversation:
     def advise(self, advice: str) -> None:
         """Let the replies from now on follow what a supervisor says."""
         self._script = advised(self._script, advice)
+
+    def tell(self, text: str, over: Callable[[], None]) -> None:
+        """Say something as soon as nobody speaks; `over` is called when it was heard, or cut, or the call ends without it."""
+        self._notices.append(over)
+        self.turns.happen(NoticeDue(self._now(), text))
+
+    def keep_company(self, comfort: Callable[[], str]) -> None:
+        """The caller waits for somebody: say a `comfort` now and then, and do not wonder at his silence."""
+        self._comfort = comfort
+        self.turns.happen(CallerWaits(self._now()))
+
+    async def ask(self, order: str, *, seconds: float) -> str | None:
+        """What the language model writes about the conversation so far when it is given an `order`; None when it can't, or not in time."""
+        if not self._llm.capabilities.generative or not self._may_spend():
+            return None
+        request = request_of(self._plan, self._script, self._log.history, order)
+        written = ""
+        try:
+            async with asyncio.timeout(seconds), aclosing(self._llm.answer(request)) as deltas:
+                async for delta in deltas:
+                    written += delta.text if isinstance(delta, TextDelta) else ""
+        except (ProviderError, TimeoutError) as error:
+            log.info("llm.not_asked", error=repr(error))
+            return None
+        return written.strip() or None
+
+    def wait_over(self) -> None:
+        """He waits for nobody any more."""
+        self._comfort = None
+        self.turns.happen(WaitOver(self._now()))
 
     def hold(self) -> None:
         """The caller's line is broken: the agent is silent and waits."""
@@ -294,6 +337,12 @@ class Conversation:
         """Stop speaking and put on record what was heard and said."""
         await self._fall_silent()
         self._log.close_user()
+        self._log.close_tools()
+        for task in self._working:
+            task.cancel()
+        if self._utterance is not None:
+            self._utterance.settle()
+        self._tell_notices()
 
     async def _fall_silent(self) -> None:
         self.turns.stop()
@@ -419,6 +468,11 @@ class Conversation:
                 self._say(self._restart.says)
             case SaySilencePrompt():
                 self._say(self._script.silence_message)
+            case SayNotice():
+                self._say(command.text)
+                self._notices_said_with(self._utterance)
+            case SayComfort():
+                self._say(self._comfort() if self._comfort is not None else "")
             case SayTimeWarning():
                 self._say(self._time_warning())
             case SayGoodbye():
@@ -440,6 +494,19 @@ class Conversation:
 
     # --- speaking
 
+    def _notices_said_with(self, utterance: Utterance | None) -> None:
+        if utterance is None:
+            self._tell_notices()
+            return
+        waiting, self._notices = self._notices, []
+        for over in waiting:
+            utterance.when_settled(over)
+
+    def _tell_notices(self) -> None:
+        waiting, self._notices = self._notices, []
+        for over in waiting:
+            over()
+
     def _goodbye(self, reason: EndReason) -> str:
         if reason is EndReason.VOICEMAIL:
             return self._script.voicemail
@@ -453,6 +520,7 @@ class Conversation:
         self._speak(self._utterance_of(_only(f"{lead} {text}".strip())))
 
     def _answer(self, text: str, *, warns: bool = False) -> None:
+        self._answers += 1
         if not self._may_spend():
             self._part()
             return
@@ -501,7 +569,8 @@ class Conversation:
 
     def _reply_to(self, text: str, *, lead: str) -> Utterance:
         lead = lead if self._disclosed else f"{self._script.disclosure} {lead}".strip()
-        request = request_of(self._plan, self._script, self._log.turns, text)
+        tools = () if self._toolbox is None else self._toolbox.specs
+        request = request_of(self._plan, self._script, self._log.history, text, tools)
         made: list[Utterance] = []
         reply = self._utterance_of(self._reply(request, lead, made), answers=text)
         made.append(reply)
@@ -555,32 +624,76 @@ class Conversation:
         self._ended(EndReason.ERROR)
 
     async def _reply(self, request: LlmRequest, lead: str, made: list[Utterance]) -> AsyncGenerator[str]:
-        """The model's words, behind what has to be said first. The utterance they are for is in `made` by the time this runs."""
+        """The model's words, behind what has to be said first, and between them what tools make of it. The utterance they are for is in
+        `made` by the time this runs."""
         prompt_chars = sum(len(message.content) for message in request.messages)
-        reply_chars = 0
+        written = ""
         if lead:
             yield f"{lead}\n"
         try:
-            async with aclosing(self._llm.answer(request)) as deltas:
-                while (delta := await self._next_delta(deltas)) is not None:
-                    match delta:
-                        case TextDelta():
-                            reply_chars += len(delta.text)
-                            yield delta.text
-                        case EndCall():
-                            made[0].wants_end = True
-                        case LlmUsed():
-                            pass  # counted around the model
-                        case ToolCallBegun() | ToolCall():
-                            log.warning("reply.tool_unknown", provider=self._llm.provider)  # none was offered
-                        case _:
-                            assert_never(delta)
-            if not reply_chars and not made[0].wants_end:
+            for rounds in range(MAX_ROUNDS + 1):
+                if rounds == MAX_ROUNDS:  # it calls in circles: it has to speak now
+                    request = msgspec.structs.replace(request, tools=())
+                calls: list[ToolCall] = []
+                said = written
+                async with aclosing(self._deltas(request, calls, made[0])) as texts:
+                    async for text in texts:
+                        written += text
+                        yield text
+                if not calls or self._toolbox is None:
+                    break
+                used = await self._use(self._toolbox, calls, made[0], spoke=bool(written.strip()))
+                if (says := words_instead(used)) is not None:
+                    yield f" {says}"
+                    return
+                request = continued(request, used, said=written[len(said) :].strip())
+                yield " "
+            if not written and not made[0].wants_end:
                 log.warning("reply.empty", provider=self._llm.provider)
                 yield self._script.phrases.broken
         finally:
             if not made[0].is_adopted:
-                self._meter.wasted_tokens_of(prompt_chars, reply_chars)
+                self._meter.wasted_tokens_of(prompt_chars, len(written))
+
+    async def _deltas(self, request: LlmRequest, calls: list[ToolCall], reply: Utterance) -> AsyncGenerator[str]:
+        """The text of one answer of the model; its calls of tools go into `calls`."""
+        async with aclosing(self._llm.answer(request)) as deltas:
+            while (delta := await self._next_delta(deltas)) is not None:
+                match delta:
+                    case TextDelta():
+                        yield delta.text
+                    case EndCall():
+                        reply.wants_end = True
+                    case ToolCall():
+                        calls.append(delta)
+                    case ToolCallBegun() | LlmUsed():
+                        pass  # tokens are counted around the model
+                    case _:
+                        assert_never(delta)
+
+    async def _use(self, toolbox: Toolbox, calls: list[ToolCall], reply: Utterance, *, spoke: bool) -> tuple[Used, ...]:
+        """Carry out what the model called, once it is sure that the reply is said. What was begun goes on when the reply is cut, and what
+        came of it is in the history in any case."""
+        await reply.adopted()
+        noted = [
+            asyncio.create_task(self._carry_out(toolbox, call, reply, spoke=spoke), name="tool result")
+            for call in calls
+        ]
+        self._working |= set(noted)
+        for task in noted:
+            task.add_done_callback(self._working.discard)
+        return tuple([await asyncio.shield(task) for task in noted])
+
+    async def _carry_out(self, toolbox: Toolbox, call: ToolCall, reply: Utterance, *, spoke: bool) -> Used:
+        began = self._clock()
+        task, is_new = toolbox.start(call, turn=self._answers, spoke=spoke)
+        used = Used(call=call, result=await task)
+        if is_new:
+            self._log.tool_used(used.use, used.result.content, start=began, end=self._clock())
+            reply.wants_end = reply.wants_end or used.result.ends_call
+            if used.result.after is not None:
+                reply.when_settled(used.result.after)
+        return used
 
     async def _next_delta(self, deltas: AsyncGenerator[LlmDelta]) -> LlmDelta | None:
         try:
@@ -626,6 +739,7 @@ class Conversation:
         self._cut_short = ""
         if utterance is not None:
             utterance.cancel()
+            utterance.settle()
             self._cut_wants_end = utterance.wants_end
             if was_heard:
                 self._cut_short = said_again(utterance.own_words(heard.text), utterance.rest(heard))
@@ -669,6 +783,8 @@ class Conversation:
         self._disclosed = self._disclosed or self._discloses(heard)
         self._log.close_agent(heard, latency=self._latency)
         wants_end = self._utterance is not None and self._utterance.wants_end
+        if self._utterance is not None:
+            self._utterance.settle()
         self.turns.happen(AgentFinished(self._now(), heard.text, wants_end))
 
 

@@ -1,8 +1,10 @@
 """What a call tells the session that holds it. Times are seconds since the caller was connected."""
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
+from voisnap_domain.calls import TransferMode
 from voisnap_domain.conversations import Speaker, Turn
 
 
@@ -77,4 +79,42 @@ class KeyReceived(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     digit: str
 
 
-CallEvent = TranscriptionUpdated | AgentStateChanged | AudioCleared | TurnFinished | Fault | Warned | KeyReceived
+class ToolStarted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The agent calls a tool."""
+
+    call_id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+class ToolFinished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The tool has answered, or failed."""
+
+    call_id: str
+    name: str
+    success: bool
+    seconds: float
+
+
+class TransferBegun(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The call is being handed over to somebody: `target` is what the caller is told, `to` a number or a SIP address."""
+
+    transfer_id: str
+    target: str
+    to: str
+    mode: TransferMode
+    reason: str
+
+
+CallEvent = (
+    TranscriptionUpdated
+    | AgentStateChanged
+    | AudioCleared
+    | TurnFinished
+    | Fault
+    | Warned
+    | KeyReceived
+    | ToolStarted
+    | ToolFinished
+    | TransferBegun
+)

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from voisnap_domain.conversations import CallQuality, Turn, TurnLatency
+from voisnap_domain.conversations import CallQuality, Speaker, Turn, TurnLatency
 from voisnap_providers.metering import CHARS_PER_TOKEN
 
 
@@ -26,6 +26,7 @@ class Meter:
     def quality(self, turns: list[Turn]) -> CallQuality:
         """What the turns say of the call; packet counts are the transport's."""
         ordered = sorted(self._latencies)
+        turns = [turn for turn in turns if turn.speaker is not Speaker.TOOL]
         silences = (after.start_time - before.end_time for before, after in pairwise(turns))
         return CallQuality(
             interruptions=self.interruptions,

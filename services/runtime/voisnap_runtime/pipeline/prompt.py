@@ -2,10 +2,10 @@
 
 import msgspec
 from voisnap_domain.agents import AgentConfig
-from voisnap_domain.conversations import Speaker, Turn
+from voisnap_domain.conversations import Speaker, ToolUse, Turn
 from voisnap_domain.sessions import SessionPlan
 from voisnap_domain.templates import render, variables_of
-from voisnap_providers.ports.llm import LlmRequest, Message, Role
+from voisnap_providers.ports.llm import LlmRequest, Message, Role, ToolCall, ToolSpec
 
 from .phrases import ENGLISH, Phrases, phrases_of
 
@@ -59,7 +59,9 @@ def script_of(plan: SessionPlan, *, greets: bool) -> Script:
     )
 
 
-def request_of(plan: SessionPlan, script: Script, turns: list[Turn], heard: str) -> LlmRequest:
+def request_of(
+    plan: SessionPlan, script: Script, turns: list[Turn], heard: str, tools: tuple[ToolSpec, ...] = ()
+) -> LlmRequest:
     """The reply to make after `turns`, to the caller's words `heard`, which may be on record already."""
     if turns and turns[-1].speaker is Speaker.USER and turns[-1].text == heard:
         turns = turns[:-1]
@@ -70,6 +72,7 @@ def request_of(plan: SessionPlan, script: Script, turns: list[Turn], heard: str)
             Message(role=Role.USER, content=heard),
         ),
         settings=plan.agent.config.llm,
+        tools=tools,
         context={
             "agentName": plan.agent.config.persona.name,
             "language": plan.agent.config.transcription.language,
@@ -108,6 +111,16 @@ def _history(turns: list[Turn]) -> tuple[Message, ...]:
         chars += len(turn.text)
         if chars > MAX_HISTORY_CHARS:
             break
-        if turn.text:
+        if turn.tool is not None:
+            kept += reversed(_tool_messages(turn.tool, turn.text))
+        elif turn.text and turn.speaker is not Speaker.TOOL:  # a result that answers no call is refused by most models
             kept.append(Message(role=_ROLES[turn.speaker], content=turn.text))
     return tuple(reversed(kept))
+
+
+def _tool_messages(use: ToolUse, result: str) -> tuple[Message, Message]:
+    call = ToolCall(call_id=use.call_id, name=use.name, arguments=use.arguments, signature=use.signature)
+    return (
+        Message(role=Role.ASSISTANT, content="", tool_calls=(call,)),
+        Message(role=Role.TOOL, content=result, tool_call_id=use.call_id),
+    )

@@ -7,7 +7,7 @@ ended or was cut.
 from collections.abc import Callable
 
 import msgspec
-from voisnap_domain.conversations import Speaker, Turn, TurnLatency, Word, in_turn
+from voisnap_domain.conversations import Speaker, ToolUse, Turn, TurnLatency, Word, in_turn
 
 from .events import CallEvent, TranscriptionUpdated, TurnFinished
 from .mouth import Heard
@@ -35,6 +35,12 @@ class TurnLog:
         self._agent_speaks = False
         self._agent_start = 0.0
         self._shown = False
+        self._tool_turns: list[Turn] = []
+
+    @property
+    def history(self) -> list[Turn]:
+        """What is on record, and what tools answered since."""
+        return [*self.turns, *self._tool_turns]
 
     @property
     def pending_text(self) -> str:
@@ -118,11 +124,34 @@ class TurnLog:
         self._shown = False
         self._record(turn)
 
+    # --- tools
+
+    def tool_used(self, use: ToolUse, result: str, *, start: float, end: float) -> Turn:
+        """What a tool answered: on record behind the caller's turn, or behind the agent's while he speaks."""
+        turn = Turn(
+            sequence=self._next,
+            speaker=Speaker.TOOL,
+            text=result,
+            start_time=start,
+            end_time=max(start, end),
+            confidence=1.0,
+            tool=use,
+        )
+        self._tool_turns.append(turn)
+        return turn
+
+    def close_tools(self) -> None:
+        """Put on record what tools answered."""
+        waiting, self._tool_turns = self._tool_turns, []
+        for turn in waiting:
+            self._record(turn)
+
     # --- the agent
 
     def agent_started(self, at: float) -> None:
         """The agent is heard: the caller's turn is over."""
         self.close_user()
+        self.close_tools()
         self._agent_speaks = True
         self._agent_start = at
 
@@ -139,9 +168,10 @@ class TurnLog:
         turn = self._agent_turn(heard, latency)
         if not turn.text:
             self._tell(self._next, Speaker.AGENT, "", True, 0.0, turn.start_time, turn.end_time)
-            return
-        self._tell(self._next, Speaker.AGENT, turn.text, True, 1.0, turn.start_time, turn.end_time)
-        self._record(turn)
+        else:
+            self._tell(self._next, Speaker.AGENT, turn.text, True, 1.0, turn.start_time, turn.end_time)
+            self._record(turn)
+        self.close_tools()
 
     # --- inside
 

@@ -45,6 +45,8 @@ class Utterance:
         """Whether the call is to end once it was heard."""
         self.sentence_at: float | None = None
         self.chunk_at: float | None = None
+        self._is_settled = False
+        self._after: list[Callable[[], None]] = []
         self._text = text
         self._speaker = speaker
         self._mouth = mouth
@@ -80,6 +82,24 @@ class Utterance:
         for chunk in self._kept:
             self._mouth.put(chunk)
         self._kept = []
+
+    async def adopted(self) -> None:
+        """Wait until it is being said: what it is for is sure then."""
+        await self._adopted.wait()
+
+    def when_settled(self, told: Callable[[], None]) -> None:
+        """Call `told` once it was heard, or cut."""
+        if self._is_settled:
+            told()
+        else:
+            self._after.append(told)
+
+    def settle(self) -> None:
+        """It was heard, or cut."""
+        self._is_settled = True
+        waiting, self._after = self._after, []
+        for told in waiting:
+            told()
 
     def fill(self, text: str) -> None:
         """Say `text` while nothing of the utterance itself is there yet."""

@@ -60,7 +60,7 @@ class LostSession(Exception):
 
 def writable(plan: SessionPlan, turn: Turn) -> Turn:
     """The turn as it may be written down: journal, spool and stream are files, and of a HIPAA conversation no word goes there."""
-    return msgspec.structs.replace(turn, text="", words=()) if plan.agent.config.hipaa_compliant else turn
+    return msgspec.structs.replace(turn, text="", words=(), tool=None) if plan.agent.config.hipaa_compliant else turn
 
 
 def entry_of(event: Event, event_id: EventId, trace: str = "") -> Entry:
