@@ -16,7 +16,7 @@ from voisnap_domain.tenants import Environment
 
 from .accounts import PROVIDERS, Account
 from .errors import ProviderUnconfigured
-from .ports.carrier import CallControl, CarrierWebhooks, MediaWire
+from .ports.carrier import CallControl, CarrierWebhooks, MediaWire, WebhookRequest
 
 CARRIERS = ("twilio", "vonage", "telnyx")
 """The carriers, as numbers and webhooks name them."""
@@ -75,6 +75,12 @@ def check_environment(account: Account, environment: Environment) -> None:
 def media_wire(provider: str) -> MediaWire:
     """A fresh translator of one call's media socket. Raises ProviderUnconfigured for what is no carrier."""
     return _vendor(provider).media()
+
+
+def may_be_the_carriers(provider: str, request: WebhookRequest) -> bool:
+    """Whether a carrier makes such requests and fails to sign them: it asks again when it is answered 5xx. Vonage's do, on errors of its
+    own (its documentation of signed webhooks); nothing that they say may be believed."""
+    return provider == "vonage" and "authorization" not in request.headers
 
 
 def simulator_accounts(path: Path | None) -> dict[str, Account]:

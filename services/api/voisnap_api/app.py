@@ -37,6 +37,9 @@ from .api_keys.routes import ApiKeyController
 from .audit.routes import AuditController
 from .auth.credentials import Credentials
 from .auth.routes import AuthController, jwks
+from .carrier_accounts import CarrierAccounts
+from .carrier_webhooks.desk import WebhookDesk
+from .carrier_webhooks.routes import carrier_webhook
 from .catalogue.routes import ModelController, VoiceController
 from .catalogue.usecases import Reaches
 from .conversations.routes import ConversationController
@@ -80,6 +83,7 @@ ROUTES = (
     ProviderCredentialController,
     ModelController,
     VoiceController,
+    carrier_webhook,
     download,
     look,
     jwks,
@@ -122,6 +126,10 @@ def build(
     relay = Relay(database, bus)
     sealing_keys = settings.sealing_keys
     accounts = TenantAccounts(sealing.opener(sealing_keys), environ)
+    carrier_accounts = CarrierAccounts(accounts, environ, settings.simulator_accounts_file)
+    secret = (settings.secrets_key or settings.blobs_signing_key).value.encode()
+    public_url = settings.public_url.rstrip("/")
+    webhook_desk = WebhookDesk(database, bus, carrier_accounts, public_url=public_url, secret=secret)
 
     async def flush() -> KeyUses:
         return KeyUses(noted=await credentials.flush_uses())
@@ -134,6 +142,7 @@ def build(
                 yield
         finally:
             await planning.close()
+            await carrier_accounts.aclose()
         await credentials.flush_uses()
 
     return build_app(
@@ -159,6 +168,9 @@ def build(
             "credential_vault": provide(CredentialVault(sealing_keys)),
             "prober": provide(Prober(accounts, _registry_for_probes)),
             "reaches": provide(Reaches(platform_accounts(environ))),
+            "carrier_accounts": provide(carrier_accounts),
+            "webhook_desk": provide(webhook_desk),
+            "public_url": provide(public_url),
         },
         layers=[lambda inner: RateHeaders(inner, limiter)],
         middleware=[
@@ -229,6 +241,9 @@ def openapi_document() -> str:
         "credential_vault",
         "prober",
         "reaches",
+        "carrier_accounts",
+        "webhook_desk",
+        "public_url",
     )
     app = Litestar(
         route_handlers=list(ROUTES),

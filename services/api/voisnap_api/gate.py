@@ -45,6 +45,8 @@ KNOWLEDGE_BASE_UPLOAD = "knowledge-base-upload"
 ANALYTICS_EXPORT = "analytics-export"
 VOICE_HUB = "voice-hub"
 CHAT_HUB = "chat-hub"
+CARRIER_WEBHOOKS = "carrier-webhooks"
+"""Of what carriers post: many calls come from few addresses."""
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -67,6 +69,7 @@ _POLICIES: dict[str, Policy] = {
     ANALYTICS_EXPORT: Policy(5, window=3600),
     VOICE_HUB: Policy(10, per_tenant=True),
     CHAT_HUB: Policy(60, per_tenant=True),
+    CARRIER_WEBHOOKS: Policy(60_000),
 }
 """For a tenant whose plan says nothing else. Of hubs: connections that begin a session."""
 

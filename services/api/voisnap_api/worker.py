@@ -24,6 +24,7 @@ with loading():
     from .analysis import subscribers as analysis_subscribers
     from .analysis.clients import Analysts
     from .auth.reconcilers import old_log_ins
+    from .carrier_webhooks.reconcilers import old_carrier_calls
     from .conversation_lists.reconcilers import list_index
     from .conversations import reconcilers as conversation_reconcilers
     from .conversations import subscribers as conversation_subscribers
@@ -84,6 +85,7 @@ async def work(
         old_mails(database),
         old_inbox_notes(database),
         old_idempotency_keys(database),
+        old_carrier_calls(database),
     ]
     if sender is not None:
         reconcilers.append(due_mails(database, sender))

@@ -135,11 +135,13 @@ class MachineDetected(msgspec.Struct, frozen=True, kw_only=True):
 class MediaLost(msgspec.Struct, frozen=True, kw_only=True):
     """A call's media socket broke or could not be opened, and the call waits: the answer may connect it anew (`connect`), else it ends.
     From carriers that post it where the call's progress goes too (Vonage to `resume_url`). Where `connect` is empty, `CallControl.connect`
-    does it; Telnyx also posts it of a call that has ended or was handed over."""
+    does it; Telnyx also posts it of a call that has ended or was handed over. A `stranded` one is with us alone: where nobody goes on with
+    it, it is to be hung up."""
 
     call_id: str
     event_id: str | None = None
     cause: str = ""
+    stranded: bool = False
 
 
 CarrierEvent = InboundCall | CallProgress | MachineDetected | MediaLost
@@ -202,6 +204,10 @@ class CarrierWebhooks(Protocol):
         """The answer that says a reason aloud and hangs up."""
         ...
 
+    def over(self) -> AnswerDocument:
+        """The answer to whoever asks what comes next of a call that is over here: it ends, unless it has been handed to somebody else."""
+        ...
+
 
 # Commands -----------------------------------------------------------------------------------------------------------
 
@@ -240,6 +246,11 @@ class CallControl(Protocol):
 
     async def connect(self, call_id: str, target: StreamTarget) -> None:
         """Connects a call to a media socket, in place of what it does now; where calls are answered over REST, answers it first."""
+        ...
+
+    async def refuse(self, call_id: str, text: str, language: str) -> None:
+        """Says a reason aloud to a call that rings and ends it, where no answer to a webhook can (`CarrierWebhooks.refuse` is empty); nothing
+        elsewhere."""
         ...
 
     async def hang_up(self, call_id: str) -> None:

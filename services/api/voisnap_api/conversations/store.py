@@ -152,6 +152,27 @@ async def complete(
     )
 
 
+async def charge(tx: Tx, tenant_id: TenantId, conversation_id: ConversationId, *, usage: Usage, costs: Costs) -> None:
+    """Store what an ended conversation used and cost."""
+    await tx.exec(
+        """
+        UPDATE conversations
+           SET usage = %(usage)s, llm_usd = %(llm)s, tts_usd = %(tts)s, stt_usd = %(stt)s, telephony_usd = %(telephony)s,
+               leg_costs = %(leg_costs)s::jsonb
+         WHERE tenant_id = %(tenant_id)s AND id = %(id)s AND opened_at = %(opened_at)s
+        """,
+        usage=msgspec.structs.replace(usage, legs=()),
+        leg_costs=_json(costs.legs),
+        llm=costs.llm,
+        tts=costs.tts,
+        stt=costs.stt,
+        telephony=costs.telephony,
+        tenant_id=tenant_id,
+        id=conversation_id,
+        opened_at=opened_at(conversation_id),
+    )
+
+
 async def leg_costs(tx: Tx, tenant_id: TenantId, conversation_id: ConversationId) -> tuple[LegCost, ...]:
     """What each leg of a conversation cost, as far as it was priced before."""
     return await tx.one(

@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 from voisnap_domain.agents import RecordingFormat
 from voisnap_domain.conversations import RecordingInfo, Turn, status_of_ended
-from voisnap_domain.costs import Costs
+from voisnap_domain.costs import Costs, LegKind, Usage
 from voisnap_domain.errors import Conflict, FieldError, Invalid, NotFound
 from voisnap_domain.ids import AgentId, ConversationId, TenantId
 from voisnap_domain.sessions import SessionPlan
@@ -18,6 +18,8 @@ from voisnap_providers.ports.blobs import Blobs
 
 from voisnap_api.audit import usecases as audit
 from voisnap_api.audit.records import Target
+from voisnap_api.carrier_webhooks import usecases as carrier_calls
+from voisnap_api.carrier_webhooks.records import CarrierCall
 from voisnap_api.conversation_lists import usecases as lists
 from voisnap_api.conversation_lists.records import Found, Position
 from voisnap_api.periods import Period
@@ -91,10 +93,11 @@ async def end_conversation(work: Work, ended: SessionEnded, *, whatever_is_here:
         raise NotYet(f"{conversation_id} misses {missing} of {ended.turns} turns")
     warnings = ended.warnings if missing <= 0 else (*ended.warnings, f"{missing} of {ended.turns} turns were lost")
     started_at = ended.started_at or ended.plan.created_at
+    usage = await _with_lines(work, ended)  # first, as a carrier's word holds calls before conversations
     await store.insert_started(work.tx, ended.plan, started_at=started_at)
     hipaa = ended.plan.agent.config.hipaa_compliant
     before = Costs(legs=await store.leg_costs(work.tx, tenant_id, conversation_id))
-    costs = await price(work.tx, tenant_id, ended.usage, at=started_at)
+    costs = await price(work.tx, tenant_id, usage, at=started_at)
     await store.complete(
         work.tx,
         tenant_id,
@@ -103,13 +106,44 @@ async def end_conversation(work: Work, ended: SessionEnded, *, whatever_is_here:
         ended_at=ended.ended_at,
         duration_seconds=ended.duration_seconds,
         reason=ended.reason,
-        usage=ended.usage,
+        usage=usage,
         costs=costs,
         quality=ended.quality,
         recording=None if hipaa else ended.recording,
         warnings=warnings,
     )
     await spending.count(work, costs, before=before, started_at=started_at)
+
+
+async def charge_line(work: Work, conversation_id: ConversationId, call: CarrierCall, seconds: float) -> None:
+    """Charge an ended conversation for a call by the carrier's time, in place of what was charged for it; what else it cost stays."""
+    tenant_id, environment = work.caller.tenant_id, work.caller.environment
+    await store.lock(work.tx, tenant_id, environment, conversation_id)
+    conversation = await store.get(work.tx, tenant_id, environment, conversation_id)
+    if conversation is None or conversation.usage is None:
+        return
+    before = conversation.leg_costs or ()
+    line = carrier_calls.line_usage(call, conversation.direction, seconds)
+    charged = await price(work.tx, tenant_id, Usage(legs=(line,)), at=conversation.started_at)
+    others = tuple(cost for cost in before if cost.leg.kind is not LegKind.TELEPHONY or cost.leg.line != line.line)
+    costs = Costs(legs=(*others, *charged.legs))
+    await store.charge(
+        work.tx,
+        tenant_id,
+        conversation_id,
+        usage=Usage.of(cost.leg for cost in costs.legs),
+        costs=costs,
+    )
+    await spending.count(work, costs, before=Costs(legs=before), started_at=conversation.started_at)
+
+
+async def _with_lines(work: Work, ended: SessionEnded) -> Usage:
+    """What a session used, with the lines of its calls: the runtime can't know how long a carrier kept them."""
+    if ended.plan.leg is None:
+        return ended.usage
+    lines = await carrier_calls.lines_of(work, ended.plan, ended.conversation_id, seconds=ended.duration_seconds)
+    others = (leg for leg in ended.usage.itemised() if leg.kind is not LegKind.TELEPHONY)
+    return Usage.of((*others, *lines))
 
 
 async def get_ended(work: Work, conversation_id: ConversationId) -> StoredConversation:

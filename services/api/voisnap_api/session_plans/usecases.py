@@ -4,14 +4,18 @@ from typing import Any
 
 import msgspec
 from voisnap_domain.agents import AgentSnapshot
+from voisnap_domain.calls import CarrierLeg
 from voisnap_domain.errors import Conflict, FieldError, Forbidden, Invalid
-from voisnap_domain.ids import AgentId, ConversationId, SessionId
+from voisnap_domain.ids import AgentId, ConversationId, ProviderCredentialId, SessionId
 from voisnap_domain.languages import language_tag
+from voisnap_domain.provider_credentials import SealedCredential
 from voisnap_domain.sessions import Caller, Channel, Direction, SessionPlan
 from voisnap_kit.work import Work
+from voisnap_providers.accounts import PLATFORM
+from voisnap_providers.carriers import SIMULATOR
 
 from voisnap_api.agents.usecases import talking_version
-from voisnap_api.provider_credentials.usecases import credentials_for
+from voisnap_api.provider_credentials.usecases import credentials_for, sealed_credential
 from voisnap_api.spending.usecases import terms_for_new_session
 from voisnap_api.tenants.usecases import limits_for_new_session
 
@@ -33,12 +37,14 @@ async def plan_session(
     bound_to: str | None = None,
     direction: Direction = Direction.INBOUND,
     rehearsing: bool = False,
+    leg: CarrierLeg | None = None,
 ) -> SessionPlan:
     """Everything the runtime needs to hold the conversation, with ids of its own; nothing is reserved yet.
 
     What the agent's `channels` say about this one is in the plan. `language` replaces the agent's transcription language: a BCP 47 tag or an
     English name. `version` names another version than the one that talks, for callers who may edit agents. `bound_to` is the only agent the
-    credential may call. `rehearsing`: a test, which needs no active agent. Raises Forbidden, NotFound `agent-not-found`, Conflict
+    credential may call. `rehearsing`: a test, which needs no active agent. `leg`: the carrier's side of a telephone call; the tenant's own
+    account with the carrier travels with the plan. Raises Forbidden, NotFound `agent-not-found`, Conflict
     `agent-inactive`, `channel-disabled`, LimitReached `spend-limit-reached`, Invalid.
     """
     check_metadata(metadata)
@@ -61,8 +67,24 @@ async def plan_session(
         created_at=work.now,
         max_concurrent=limits.max_concurrent_calls,
         spend=await terms_for_new_session(work, limits, snapshot.config),
-        credentials=await credentials_for(work, snapshot.config, channel),
+        credentials=(
+            *await credentials_for(work, snapshot.config, channel),
+            *(() if leg is None else await _carriers_credential(work, leg)),
+        ),
+        leg=leg,
     )
+
+
+async def _carriers_credential(work: Work, leg: CarrierLeg) -> tuple[SealedCredential, ...]:
+    """The tenant's own account with the carrier, sealed; nothing where the account is one that tenants share."""
+    if leg.account in (PLATFORM, SIMULATOR):
+        return ()
+    found = await sealed_credential(work, ProviderCredentialId(leg.account), work.caller.environment)
+    if found is None or found.provider != leg.provider:
+        raise Conflict(
+            f"The account with {leg.provider} that this number belongs to is gone.", code="provider-not-configured"
+        )
+    return (found,)
 
 
 def check_metadata(metadata: dict[str, Any]) -> None:

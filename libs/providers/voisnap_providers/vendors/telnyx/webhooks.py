@@ -145,7 +145,7 @@ class TelnyxWebhooks(CarrierWebhooks):
         said = _meaning(event.event_type, payload, payload.call_control_id, event.id)
         if isinstance(said, CallProgress) and said.phase in _UNREACHED and (waiting := _transferred(payload)):
             cause = f"{TRANSFER_FAILED}{said.phase}"
-            return said, MediaLost(call_id=waiting, event_id=event.id, cause=cause)
+            return said, MediaLost(call_id=waiting, event_id=event.id, cause=cause, stranded=True)
         return () if said is None else (said,)
 
     def connect(self, target: StreamTarget) -> AnswerDocument:
@@ -153,6 +153,10 @@ class TelnyxWebhooks(CarrierWebhooks):
         return _EMPTY
 
     def refuse(self, text: str, language: str) -> AnswerDocument:
+        """Empty."""
+        return _EMPTY
+
+    def over(self) -> AnswerDocument:
         """Empty."""
         return _EMPTY
 
@@ -185,7 +189,8 @@ def _meaning(kind: str, said: _Payload, call_id: str, event_id: str | None) -> C
             return MediaLost(call_id=call_id, event_id=event_id, cause=said.failure_reason or kind)
         case "call.speak.ended":
             refused = state.read(said.client_state).is_refused
-            return MediaLost(call_id=call_id, event_id=event_id, cause="refusal spoken") if refused else None
+            spoken = MediaLost(call_id=call_id, event_id=event_id, cause="refusal spoken", stranded=True)
+            return spoken if refused else None
         case "call.machine.detection.ended" | "call.machine.premium.detection.ended":
             answered_by = _DETECTED.get(said.result or "", AnsweredBy.UNKNOWN)
             return MachineDetected(call_id=call_id, answered_by=answered_by, event_id=event_id)

@@ -70,6 +70,9 @@ class TwilioCalls(CallControl):
     async def connect(self, call_id: str, target: StreamTarget) -> None:
         await self._change(call_id, Twiml=_short(twiml.connect(target)))
 
+    async def refuse(self, call_id: str, text: str, language: str) -> None:
+        """Nothing: the answer to the webhook says it."""
+
     async def hang_up(self, call_id: str) -> None:
         try:
             # `completed` ends a call that is ringing or queued, too.

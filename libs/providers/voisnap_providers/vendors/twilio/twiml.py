@@ -79,6 +79,13 @@ def say_and_hang_up(text: str, language: str) -> ElementTree.Element:
     return response
 
 
+def hang_up() -> ElementTree.Element:
+    """Ends the call."""
+    response = ElementTree.Element("Response")
+    ElementTree.SubElement(response, "Hangup")
+    return response
+
+
 def dial(callee: str, *, caller: str, ring_seconds: int) -> ElementTree.Element:
     """Puts the call through to a number or a SIP address and ends it afterwards."""
     response = ElementTree.Element("Response")

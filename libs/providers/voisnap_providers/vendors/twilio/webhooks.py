@@ -133,6 +133,9 @@ class TwilioWebhooks(CarrierWebhooks):
     def refuse(self, text: str, language: str) -> AnswerDocument:
         return _answer(twiml.say_and_hang_up(text, language))
 
+    def over(self) -> AnswerDocument:
+        return _answer(twiml.hang_up())
+
     def _signed_with(self, settings: str) -> tuple[str, tuple[bytes, ...]]:
         """The name of the hash and the secrets that may have signed."""
         said = {name.strip(): value.strip() for name, _, value in (part.partition("=") for part in settings.split(","))}

@@ -90,6 +90,9 @@ class VonageCalls(CallControl):
     async def connect(self, call_id: str, target: StreamTarget) -> None:
         await self._continue(call_id, ncco.to_stream(target, self._rate))
 
+    async def refuse(self, call_id: str, text: str, language: str) -> None:
+        """Nothing: the answer to the webhook says it."""
+
     async def hang_up(self, call_id: str) -> None:
         path = self._path(call_id)
         try:

@@ -164,6 +164,11 @@ class VonageWebhooks:
     def refuse(self, text: str, language: str) -> AnswerDocument:
         return _document(ncco.talk(text, language))
 
+    def over(self) -> AnswerDocument:
+        """Empty: the call goes on with what it was told after its stream, which is nothing; new actions would take it from whom it was
+        handed to."""
+        return AnswerDocument(body=b"", content_type="text/plain")
+
 
 def _check_times(claims: Mapping[str, Any], now: float) -> None:
     issued, ends = _time(claims.get("iat")), _time(claims.get("exp", now + 1))
