@@ -8,16 +8,15 @@ import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
 import httpx
 import jwt
 import msgspec
 
+from voisnap_simulator.faults import Faults
 from voisnap_simulator.world import World
-
-from .calls import Call
 
 WAITS = (0.2, 1.0, 3.0)
 """Seconds before each repetition of a webhook that was not taken (5xx, 429, no answer)."""
@@ -38,6 +37,15 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
         return 200 <= self.status < 300
 
 
+class Noted(Protocol):
+    """What a webhook is about: it takes down what became of it, and says what shall go wrong."""
+
+    @property
+    def faults(self) -> Faults: ...
+
+    def note(self, kind: str, /, **facts: Any) -> Any: ...
+
+
 class Hooks:
     """Posts webhooks. One for a world (`World.part`)."""
 
@@ -52,7 +60,7 @@ class Hooks:
             await self._client.aclose()
 
     async def twilio(
-        self, call: Call, url: str, fields: Mapping[str, str], *, method: str = "POST", tries: int = 3
+        self, call: Noted, url: str, fields: Mapping[str, str], *, method: str = "POST", tries: int = 3
     ) -> Answered:
         """A form, or a query for GET; signed over the address and every field."""
         token = self._world.account("twilio").secret("auth_token")
@@ -71,7 +79,7 @@ class Hooks:
         return await self._asked(call, method, url, body, lambda: headers, tries)
 
     async def vonage(
-        self, call: Call, url: str, fields: Mapping[str, Any], *, method: str = "POST", tries: int = 2
+        self, call: Noted, url: str, fields: Mapping[str, Any], *, method: str = "POST", tries: int = 2
     ) -> Answered:
         """JSON, or a query for GET; under a token that holds the payload's hash."""
         if method.upper() == "GET":
@@ -99,7 +107,7 @@ class Hooks:
 
         return await self._asked(call, method, url, body, headers, tries)
 
-    async def telnyx(self, call: Call, url: str, event: Mapping[str, Any], *, tries: int = 3) -> Answered:
+    async def telnyx(self, call: Noted, url: str, event: Mapping[str, Any], *, tries: int = 3) -> Answered:
         """An event, signed with Ed25519 over its time and body. Every repetition counts itself in `meta.attempt`."""
         attempt = 0
 
@@ -118,6 +126,12 @@ class Hooks:
                 break
         return answered
 
+    async def posted(
+        self, call: Noted, url: str, body: bytes, headers: Mapping[str, str], *, method: str = "POST", tries: int = 3
+    ) -> Answered:
+        """A request that is signed already."""
+        return await self._asked(call, method, url, body, lambda: headers, tries)
+
     def _telnyx_headers(self, body: bytes) -> dict[str, str]:
         if self._telnyx is None:
             # 8 MB with its library: not before the first event.
@@ -133,7 +147,7 @@ class Hooks:
             "user-agent": "telnyx-webhooks",
         }
 
-    async def _asked(self, call: Call, method: str, url: str, body: bytes, headers: Any, tries: int) -> Answered:
+    async def _asked(self, call: Noted, method: str, url: str, body: bytes, headers: Any, tries: int) -> Answered:
         if call.faults.webhook_delay:
             await asyncio.sleep(call.faults.webhook_delay)
         answered = Answered(status=0)
@@ -146,7 +160,7 @@ class Hooks:
                 break
         return answered
 
-    async def _once(self, call: Call, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+    async def _once(self, call: Noted, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answered:
         if self._client is None:
             timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
             self._client = httpx.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False)
