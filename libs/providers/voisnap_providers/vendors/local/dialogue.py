@@ -8,8 +8,9 @@ from hashlib import blake2b
 import msgspec
 import numpy as np
 
-from voisnap_providers.ports.llm import LlmRequest, Message, Role
+from voisnap_providers.ports.llm import LlmRequest, Message, Role, ToolSpec
 
+from . import handover
 from .facts import Briefing, Fact, Persona, Shape, briefing, passage_facts
 from .intents import Intent, IntentFinder, exact
 from .normalise import digits_one_by_one, sentences
@@ -99,12 +100,14 @@ _DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday"
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What to say, sentence by sentence, and whether the call is over then. `source` says where it came from, for logs and tests."""
+    """What to say, sentence by sentence, and whether the call is over then. `source` says where it came from, for logs and tests. `transfer`:
+    to whom the caller is to be put through."""
 
     sentences: tuple[str, ...]
     source: str
     ends_call: bool = False
     score: float = 0.0
+    transfer: str = ""
 
     @property
     def text(self) -> str:
@@ -137,11 +140,15 @@ class LocalAgent:
         said = [message for message in request.messages if message.role in {Role.USER, Role.ASSISTANT}]
         heard = _tidy(said[-1].content) if said and said[-1].role is Role.USER else ""
         history = said[:-1]
+        if request.messages and request.messages[-1].role is Role.TOOL:
+            answered = request.messages[-1].content
+            return Reply(sentences=sentences(answered) or (answered,), source="tool")
         agent = self._agent(prompt, request.passages)
         if not heard:
             return _reply("Sorry, I didn't catch that. Could you say it again?", source="silence")
         return (
-            self._by_words(heard, history, agent.brief.persona)
+            _put_through(heard, history, request.tools)
+            or self._by_words(heard, history, agent.brief.persona)
             or self._pending(heard, history)
             or self._by_meaning(heard, history, agent)
         )
@@ -296,6 +303,14 @@ class LocalAgent:
 
 
 # -- replies without facts
+
+
+def _put_through(heard: str, history: list[Message], tools: tuple[ToolSpec, ...]) -> Reply | None:
+    """For a caller who wants to speak to somebody, where that is possible."""
+    wanted = handover.asked_for(heard, handover.targets_of(tools), last=_last(history, Role.ASSISTANT))
+    if isinstance(wanted, str):
+        return _reply(wanted, source="transfer")
+    return None if wanted is None else Reply(sentences=(), source="transfer", transfer=wanted.name)
 
 
 def _to_intent(intent: Intent, persona: Persona, last: str) -> Reply:

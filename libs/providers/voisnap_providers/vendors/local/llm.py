@@ -6,12 +6,24 @@ No large model is involved, so nothing is invented: every answer is a fact its o
 import asyncio
 from collections.abc import AsyncGenerator
 
+import msgspec
 import structlog
 
 from voisnap_providers.errors import ProviderError, ProviderTimeout
 from voisnap_providers.inference import InferencePool, PoolClosedError, PoolFullError, Priority
-from voisnap_providers.ports.llm import EndCall, LlmCapabilities, LlmDelta, LlmRequest, LlmUsed, TextDelta
+from voisnap_providers.ports.llm import (
+    EndCall,
+    LlmCapabilities,
+    LlmDelta,
+    LlmRequest,
+    LlmUsed,
+    Role,
+    TextDelta,
+    ToolCall,
+    ToolCallBegun,
+)
 
+from . import handover
 from .dialogue import LocalAgent, Reply
 from .embeddings import MiniLm
 from .wire import PROVIDER
@@ -26,7 +38,7 @@ class LocalLlm:
     """The local brain behind the language-model port."""
 
     provider = PROVIDER
-    capabilities = LlmCapabilities(streaming=True, tools=False)
+    capabilities = LlmCapabilities(streaming=True, tools=True, generative=False)
 
     def __init__(self, model: MiniLm, pool: InferencePool) -> None:
         self._agent = LocalAgent(model)
@@ -41,6 +53,12 @@ class LocalLlm:
         reply = await self._reply(request)
         for number, sentence in enumerate(reply.sentences):
             yield TextDelta(text=f" {sentence}" if number else sentence)
+        if reply.transfer:
+            reason = handover.reason_of(_last_heard(request))
+            arguments = msgspec.json.encode({"target": reply.transfer, "reason": reason}).decode()
+            call_id = f"call_{len(request.messages)}"
+            yield ToolCallBegun(call_id=call_id, name=handover.TOOL)
+            yield ToolCall(call_id=call_id, name=handover.TOOL, arguments=arguments)
         if reply.ends_call:
             yield EndCall()
         yield LlmUsed(
@@ -67,6 +85,10 @@ class LocalLlm:
             raise ProviderError(
                 f"The local model cannot follow: {error}.", provider=PROVIDER, kind="llm", retryable=True
             ) from error
+
+
+def _last_heard(request: LlmRequest) -> str:
+    return next((message.content for message in reversed(request.messages) if message.role is Role.USER), "")
 
 
 def _tokens(text: str) -> int:

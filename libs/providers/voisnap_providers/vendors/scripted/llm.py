@@ -6,10 +6,12 @@ A script is a text whose lines are rules; every other line is ignored, so a scri
     when: my name is (\\w+)  -> Nice to meet you, \\1.
     when: bye                -> Goodbye! [end]
     otherwise                -> I did not understand that.
+    when: person             -> One moment. [tool: transfer_call {"target": "Sales"}]
     pace: first 120ms, token 20ms
 
-The first rule whose pattern is found in the caller's last message (case ignored) gives the reply; `[end]` asks to end the call. Without a
-matching rule and without `otherwise` the reply is empty. `pace` sets delays in the event loop's time.
+The first rule whose pattern is found in the caller's last message (case ignored) gives the reply; `[end]` asks to end the call, `[tool: …]`
+calls a tool, if it is offered, and says afterwards what that answered. Without a matching rule and without `otherwise` the reply is empty.
+`pace` sets delays in the event loop's time.
 """
 
 import asyncio
@@ -19,7 +21,16 @@ from collections.abc import AsyncGenerator, Mapping
 import msgspec
 
 from voisnap_providers.errors import ProviderError
-from voisnap_providers.ports.llm import EndCall, LlmCapabilities, LlmDelta, LlmRequest, LlmUsed, Role, TextDelta
+from voisnap_providers.ports.llm import (
+    EndCall,
+    LlmCapabilities,
+    LlmDelta,
+    LlmRequest,
+    LlmUsed,
+    Role,
+    TextDelta,
+    ToolCall,
+)
 
 MAX_HEARD_CHARS = 300
 MAX_PATTERN_CHARS = 200
@@ -32,6 +43,7 @@ _OPEN_QUANTIFIER = re.compile(r"(?<!\\)(?:[*+]|\{\d*,\d*\})")
 _REPEATED_GROUP = re.compile(r"(?<!\\)\)\s*[*+{]")
 _TOKEN = re.compile(r"\s*\S+")
 _END = "[end]"
+_TOOL = re.compile(r"\[tool:\s*(?P<name>[\w-]+)\s*(?P<arguments>\{.*?\})?\s*\]")
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -84,7 +96,7 @@ class ScriptedLlm:
     """
 
     provider = "scripted"
-    capabilities = LlmCapabilities(streaming=True, tools=False)
+    capabilities = LlmCapabilities(streaming=True, tools=True, generative=False)
 
     def __init__(self, scripts: Mapping[str, str] | None = None) -> None:
         self._scripts = {name: script(text) for name, text in (scripts or {}).items()}
@@ -94,14 +106,21 @@ class ScriptedLlm:
         """The scripted reply, token by token."""
         self.requests = [*self.requests[-99:], request]
         chosen = self._script_of(request)
-        reply = chosen.reply_to(_last_heard(request))
+        last = request.messages[-1] if request.messages else None
+        reply = last.content if last is not None and last.role is Role.TOOL else chosen.reply_to(_last_heard(request))
         ends = _END in reply
+        offered = {tool.name for tool in request.tools}
+        calls = [call for call in _TOOL.finditer(reply) if call["name"] in offered]
+        reply = _TOOL.sub("", reply)
         tokens = _TOKEN.findall(reply.replace(_END, "").strip())
         await asyncio.sleep(chosen.first_delay)
         for number, token in enumerate(tokens):
             if number and chosen.token_delay:
                 await asyncio.sleep(chosen.token_delay)
             yield TextDelta(text=token)
+        for number, call in enumerate(calls):
+            call_id = f"call_{len(request.messages)}_{number}"
+            yield ToolCall(call_id=call_id, name=call["name"], arguments=call["arguments"] or "{}")
         if ends:
             yield EndCall()
         yield LlmUsed(
