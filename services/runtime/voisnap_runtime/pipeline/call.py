@@ -209,6 +209,9 @@ class Call:
 
     def play_through(self, playout: Playout) -> None:
         """Whatever is pulled from now on takes a way to the caller that tells what is still on it."""
+        if self._sides is not None:
+            self._sides.playout = playout
+            playout = self._sides
         self._conversation.mouth.playout = playout
 
     # --- life
