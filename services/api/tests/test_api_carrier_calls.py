@@ -1,6 +1,7 @@
 """Calls that come in over carriers: signed webhooks, the session that answers, and what becomes of it."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -11,13 +12,31 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from voisnap_api.carrier_webhooks.refusals import TEXTS, Refusal, spoken
+from voisnap_api.carrier_webhooks.usecases import remember_call
 from voisnap_api.phone_numbers import store as numbers
 from voisnap_api.phone_numbers.records import LineSource, LineStatus, PhoneLine
-from voisnap_domain.calls import CallPhase
-from voisnap_domain.ids import AgentId, PhoneNumberId, TenantId
-from voisnap_domain.sessions import Channel, Direction
-from voisnap_domain.tenants import Environment
+from voisnap_domain.calls import AnsweredBy, CallPhase
+from voisnap_domain.errors import LimitReached
+from voisnap_domain.ids import AgentId, PhoneNumberId, SessionId, TenantId
+from voisnap_domain.sessions import Channel, Direction, EndReason
+from voisnap_domain.tenants import Environment, Tenant, TenantStatus, UsageLimits
 from voisnap_kit.ids import new_id
+from voisnap_kit.postgres import DatabaseUnavailable
+from voisnap_kit.work import Caller, begin
+from voisnap_proto.events import AnswererDetected, CallProgressed, TenantCreated
+from voisnap_proto.requests import (
+    END_SESSION,
+    NOTE_ANSWERER,
+    READMIT_SESSION,
+    AnswererNoted,
+    EndSession,
+    NoteAnswerer,
+    ReadmitSession,
+    SessionEnding,
+    SessionReadmitted,
+)
+from voisnap_providers.errors import ProviderUnconfigured
 from voisnap_providers.ports.carrier import AnswerDocument, StreamTarget, WebhookRequest
 from voisnap_providers.ports.numbers import NumberFeature
 from voisnap_providers.vendors.telnyx import state
@@ -34,8 +53,19 @@ PUBLIC = "https://voice.example.com"
 NUMBER, CALLER = "+4930901820", "+14155550100"
 DESKS: dict[str, type[Any]] = {"twilio": TwilioDesk, "vonage": VonageDesk, "telnyx": TelnyxDesk}
 CALLS = {"twilio": twilio_carrier.CALL, "vonage": vonage_carrier.CALL, "telnyx": telnyx_carrier.CALL}
-DOCUMENTS = ("twilio", "vonage")
-"""Carriers that are told by documents what to do with a call."""
+TENANT = Tenant(
+    id=TenantId("ten_a"),
+    name="A",
+    slug="a",
+    status=TenantStatus.ACTIVE,
+    plan="professional",
+    agency_id=None,
+    billing_mode="self_billed",
+    usage_limits=UsageLimits(),
+    owner=None,
+    created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    updated_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
 
 
 @pytest.fixture(scope="session")
@@ -78,9 +108,14 @@ class Line:
         self.provider = provider
         self.account = account
         self.call_id = CALLS[provider]
+        self._ids = itertools.count(1)
 
-    def desk(self, address: str = "voice") -> DeskEnd:
-        return DESKS[self.provider](url=f"{PUBLIC}/api/v1/carriers/{self.provider}/{self.account}/{address}")
+    def desk(self, address: str = "voice") -> Any:
+        """Its end that posts to an address; events of all of them are numbered together."""
+        desk: DeskEnd = DESKS[self.provider](url=f"{PUBLIC}/api/v1/carriers/{self.provider}/{self.account}/{address}")
+        if isinstance(desk, TelnyxDesk):
+            desk._ids = self._ids
+        return desk
 
     async def post(self, request: WebhookRequest, *, to: str | None = None) -> httpx.Response:
         """As it was signed, or to another address."""
@@ -112,6 +147,12 @@ def document(answer: httpx.Response) -> AnswerDocument:
 
 def now() -> float:
     return datetime.now(UTC).timestamp()
+
+
+@pytest.fixture(autouse=True)
+def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voisnap_api.carrier_webhooks.clients._PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("voisnap_api.carrier_webhooks.desk._EXPECT_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -146,7 +187,7 @@ async def add_number(api: Any, provider: str, agent_id: str | None, **changes: A
 
 async def rows(api: Any, sql: str, **named: Any) -> list[dict[str, Any]]:
     async with api.database.transaction_as_system() as tx:
-        return await tx.all(dict, f"SELECT to_jsonb(found) FROM ({sql}) found", **named)
+        return await tx.all(dict, f"SELECT to_jsonb(found) FROM ({sql}) found", **named)  # noqa: S608
 
 
 async def calls(api: Any) -> list[dict[str, Any]]:
@@ -196,3 +237,355 @@ async def test_a_call_is_connected_to_a_session_of_the_numbers_agent(api, telnyx
     assert (kept["tenant_id"], kept["environment"], kept["call_id"]) == ("ten_a", "live", line.call_id)
     assert kept["session_id"] == plan.session_id
     assert "wrtc_tok_secret" not in str(kept)
+
+
+@pytest.mark.parametrize("provider", DESKS)
+async def test_nothing_is_believed_that_this_carrier_has_not_signed_for_this_account(api, telnyx, provider):
+    line, _ = await ready(api, provider)
+    signed = line.desk().inbound(call_id=line.call_id, caller=CALLER, callee=NUMBER, at=now())
+    signature = {
+        "twilio": "x-twilio-signature",
+        "vonage": "authorization",
+        "telnyx": "telnyx-signature-ed25519",
+    }[provider]
+
+    def without(*names: str) -> WebhookRequest:
+        kept = {name: value for name, value in signed.headers.items() if name not in names}
+        return msgspec.structs.replace(signed, headers=kept)
+
+    head, dot, tail = signed.headers[signature].rpartition(".")
+    forged = msgspec.structs.replace(signed, headers={**signed.headers, signature: f"{head}{dot}AAAA{tail[4:]}"})
+    other_body = msgspec.structs.replace(signed, body=signed.body.replace(b"0100", b"0199"))
+    refused = [forged, other_body, msgspec.structs.replace(signed, method="GET", body=b"")]
+    if provider == "twilio":
+        refused += [without(signature), msgspec.structs.replace(signed, url=f"{signed.url}?session=call_other")]
+    else:
+        refused.append(line.desk().inbound(call_id=line.call_id, caller=CALLER, callee=NUMBER, at=now() - 3600))
+    seen = set()
+    for request in refused:
+        answer = await line.post(request)
+        seen.add((answer.status_code, answer.json()["type"], answer.json()["detail"]))
+    elsewhere = f"{PUBLIC}/api/v1/carriers"
+    for address in (
+        f"{elsewhere}/{provider}/simulator/voice",
+        f"{elsewhere}/{provider}/pcred_01J/voice",
+        f"{elsewhere}/{provider}/somebody/voice",
+        f"{elsewhere}/deepgram/platform/voice",
+    ):
+        answer = await line.post(without(signature, "authorization") if provider == "telnyx" else forged, to=address)
+        seen.add((answer.status_code, answer.json()["type"], answer.json()["detail"]))
+    ((status, slug, _),) = seen
+    assert (status, slug.rpartition("/")[2]) == (403, "bad-signature")
+    unsigned = await line.post(without(signature))
+    assert unsigned.status_code == (503 if provider == "vonage" else 403), "Vonage asks again where it failed to sign"
+    assert (api.opened, await calls(api), telnyx.asked) == ([], [], [])
+
+
+@pytest.mark.parametrize("provider", DESKS)
+async def test_a_call_that_is_asked_for_again_gets_the_same_answer_and_no_second_session(api, telnyx, provider):
+    line, _ = await ready(api, provider)
+    request = line.desk().inbound(call_id=line.call_id, caller=CALLER, callee=NUMBER, at=now())
+    answers = await asyncio.gather(*(line.post(request) for _ in range(4)))
+    answers.append(await line.post(request))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    assert len(api.opened) == 1
+    if provider == "telnyx":
+        assert len({str(asked.body) for asked in telnyx.asked}) == 1, "one command, by its id"
+        before = len(telnyx.asked)
+        await line.post(request)
+        assert len(telnyx.asked) == before
+    else:
+        assert line.stream(answers[-1]) == line.stream(answers[0])
+
+
+async def test_a_request_that_died_over_a_call_is_taken_over_by_the_next(api):
+    line, _ = await ready(api, "twilio")
+    await line.rings()
+    async with api.database.transaction_as_system() as tx:
+        await tx.exec("UPDATE carrier_calls SET answer = NULL, claimed_at = now() - interval '1 minute'")
+    again = await line.rings()
+    assert line.stream(again) is not None
+    assert len(api.opened) == 2
+    (kept,) = await calls(api)
+    assert kept["session_id"] == api.opened[1].plan.session_id
+
+
+REFUSALS = {
+    "an unknown number": ("not in service", "en-US"),
+    "no agent": ("not available", "en-US"),
+    "inactive": ("nicht erreichbar", "de-DE"),
+    "channel off": ("nicht erreichbar", "de-DE"),
+    "suspended": ("nicht erreichbar", "de-DE"),
+    "spent": ("nicht erreichbar", "de-DE"),
+    "busy": ("alle Leitungen belegt", "de-DE"),
+    "full": ("alle Leitungen belegt", "de-DE"),
+    "nobody": ("alle Leitungen belegt", "de-DE"),
+    "not set up": ("nicht entgegennehmen", "de-DE"),
+    "bus away": ("nicht entgegennehmen", "de-DE"),
+    "database away": ("can't take your call", "en-US"),
+}
+INNER = ("agent", "session", "node", "tenant", "database", "limit", "suspended", "configured", "error")
+
+
+async def arrange(api: Any, why: str, provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a call fail for a reason."""
+    german = {"transcription": {"provider": "deepgram", "model": "nova-2", "language": "de-DE"}}
+    headers = api.token("ten_a")
+    agent = await api.add_agent(headers, **german)
+    if why != "an unknown number":
+        await add_number(api, provider, None if why == "no agent" else agent["id"])
+    codes = {
+        "busy": LimitReached("No more.", code="session-limit-reached"),
+        "full": LimitReached("No more.", code="node-full"),
+        "not set up": ProviderUnconfigured("It needs DEEPGRAM_API_KEY."),
+    }
+
+    def refuse(_request: Any) -> Any:
+        raise codes[why]
+
+    if why != "nobody":
+        await api.start_runtime(refuse if why in codes else None)
+    match why:
+        case "inactive":
+            await api.client.post(f"/api/v1/agents/{agent['id']}/deactivate", headers=headers)
+        case "channel off":
+            await api.client.patch(
+                f"/api/v1/agents/{agent['id']}", json={"channels": {"phone": {"enabled": False}}}, headers=headers
+            )
+        case "suspended" | "spent":
+            limits = UsageLimits(monthly_spend_limit_cents=100 if why == "spent" else None)
+            async with api.database.transaction_as_system() as tx:
+                await tx.exec(
+                    "INSERT INTO spend VALUES ('ten_a', 'live', date_trunc('month', now()), 'openai', 'platform', 5)"
+                )
+            tenant = msgspec.structs.replace(
+                TENANT, usage_limits=limits, status=TenantStatus.SUSPENDED if why == "suspended" else TENANT.status
+            )
+            await api.follow()
+            await api.tell(TenantCreated(tenant_id=TENANT.id, tenant=tenant))
+        case "bus away":
+            api.bus.away = True
+        case "database away":
+
+            async def gone(*_args: Any) -> None:
+                raise DatabaseUnavailable("gone")
+
+            monkeypatch.setattr("voisnap_api.carrier_webhooks.desk.phone_numbers.line_of", gone)
+
+
+@pytest.mark.parametrize("why", REFUSALS)
+async def test_a_call_that_is_not_taken_is_told_why_in_the_agents_language(api, monkeypatch, telnyx, why):
+    words, language = REFUSALS[why]
+    for provider in DESKS:
+        if provider == "twilio":
+            await arrange(api, why, provider, monkeypatch)
+        elif why not in ("an unknown number", "database away"):
+            await add_number(api, provider, None if why == "no agent" else (await agents_of(api))[0])
+        line = Line(api, provider)
+        answer = await line.rings()
+        assert answer.status_code == 200, answer.text
+        if provider == "telnyx":
+            answered, spoken = telnyx.asked
+            assert line.said(answer) is None
+            assert answered.path.endswith("/actions/answer")
+            said, spoken_in = spoken.body["payload"], spoken.body["language"]
+        else:
+            said = line.said(answer) or ""
+            spoken_in = language if language in answer.text else ""
+        assert words in said
+        assert spoken_in == language
+        assert not any(inner in said.lower() for inner in INNER)
+    assert await calls(api) == []
+
+
+async def agents_of(api: Any) -> list[str]:
+    listed = await api.client.get("/api/v1/agents", headers=api.token("ten_a"))
+    return [agent["id"] for agent in listed.json()["data"]]
+
+
+def test_every_language_has_every_sentence():
+    assert {frozenset(texts) for texts in TEXTS.values()} == {frozenset(TEXTS["en"])}
+    for refusal in Refusal:
+        assert spoken(refusal, "de-AT") == (spoken(refusal, "de")[0], "de-AT")
+        assert spoken(refusal, "eu-ES") == (spoken(refusal, "en-GB")[0], "en-US")
+    assert all(0 < len(text) < 200 for texts in TEXTS.values() for text in texts.values())
+
+
+async def test_a_refused_call_at_telnyx_is_hung_up_when_it_has_heard_why(api, telnyx):
+    line = Line(api, "telnyx")
+    await line.rings()
+    kept = telnyx.asked[-1].body["client_state"]
+    desk = line.desk()
+    spoken_event = desk.event("call.speak.ended", now(), call_id=line.call_id, client_state=kept, status="completed")
+    assert (await line.post(spoken_event)).status_code == 200
+    assert telnyx.asked[-1].path.endswith("/actions/hangup")
+
+
+async def test_telnyx_is_asked_to_post_again_while_it_takes_no_orders(api, telnyx):
+    line, _ = await ready(api, "telnyx")
+    telnyx.plays(Answer({"errors": []}, 500))
+    request = line.desk().inbound(call_id=line.call_id, caller=CALLER, callee=NUMBER, at=now())
+    assert (await line.post(request)).status_code == 503
+    telnyx.plays(Answer({"data": {"result": "ok"}}))
+    assert (await line.post(request)).status_code == 200
+    assert len(api.opened) == 1
+    assert telnyx.asked[-1].path.endswith("/actions/answer")
+
+
+class Runtime:
+    """What a runtime process is asked beyond opening sessions."""
+
+    def __init__(self) -> None:
+        self.ended: list[EndSession] = []
+        self.noted: list[NoteAnswerer] = []
+        self.readmitted: list[ReadmitSession] = []
+        self.token: str | None = "wrtc_tok_second"
+
+    async def listen(self, bus: Any) -> None:
+        async def end(request: EndSession) -> SessionEnding:
+            self.ended.append(request)
+            return SessionEnding(found=True)
+
+        async def note(request: NoteAnswerer) -> AnswererNoted:
+            self.noted.append(request)
+            return AnswererNoted(found=True)
+
+        async def readmit(request: ReadmitSession) -> SessionReadmitted:
+            self.readmitted.append(request)
+            return SessionReadmitted(session_token=self.token)
+
+        await bus.respond(END_SESSION, "runtime", EndSession, end)
+        await bus.respond(NOTE_ANSWERER, "runtime", NoteAnswerer, note)
+        await bus.respond(READMIT_SESSION, "runtime", ReadmitSession, readmit)
+
+
+@pytest.fixture
+async def runtime(api: Any) -> Runtime:
+    made = Runtime()
+    await made.listen(api.bus)
+    return made
+
+
+OF_THE_AGENT = 2
+"""Events of an agent that is made and activated."""
+
+
+def told(api: Any, kind: type[Any]) -> list[Any]:
+    return [event for event in api.bus.published if isinstance(event, kind)]
+
+
+@pytest.mark.parametrize("provider", DESKS)
+async def test_what_becomes_of_a_call_is_told_once_in_order_and_its_end_ends_the_session(api, runtime, provider):
+    line, _ = await ready(api, provider)
+    await line.rings()
+    session_id = api.opened[0].plan.session_id
+    phases = [CallPhase.ANSWERED, CallPhase.COMPLETED, CallPhase.ANSWERED, CallPhase.INITIATED]
+    for phase in phases:
+        assert (await line.tells(phase)).status_code == 200
+    end = line.desk("events").progress(call_id=line.call_id, phase=CallPhase.COMPLETED, at=now())
+    answers = await asyncio.gather(*(line.post(end) for _ in range(100)))
+    assert {answer.status_code for answer in answers} == {200}
+    await api.published(OF_THE_AGENT + 2)
+    assert [(one.phase, one.session_id) for one in told(api, CallProgressed)] == [
+        (CallPhase.ANSWERED, session_id),
+        (CallPhase.COMPLETED, session_id),
+    ]
+    assert runtime.ended == [EndSession(session_id=session_id, reason=EndReason.USER_ENDED)]
+    (kept,) = await calls(api)
+    assert (kept["phase"], kept["answer"], kept["ended_at"] is None) == ("completed", None, False)
+    assert kept["seconds"] == (None if provider == "telnyx" else 42)
+    over = await line.rings()
+    assert over.status_code == 200
+    assert len(api.opened) == 1
+
+
+async def test_events_of_calls_that_nobody_knows_do_nothing(api, runtime):
+    for provider in DESKS:
+        line = Line(api, provider)
+        desk = line.desk("events")
+        assert (await line.tells(CallPhase.COMPLETED)).status_code == 200
+        assert (await line.post(desk.machine(call_id=line.call_id, at=now()))).status_code == 200
+        assert (await line.post(desk.unrelated(call_id=line.call_id, at=now()))).status_code == 200
+        nonsense = await line.post(desk.nonsense(at=now()))
+        assert nonsense.status_code in (200, 400)
+    assert (api.bus.published, runtime.ended, runtime.noted, await calls(api)) == ([], [], [], [])
+
+
+@pytest.mark.parametrize("provider", DESKS)
+async def test_a_call_of_ours_is_known_by_its_attempt_before_the_dial_returns(api, runtime, provider):
+    line = Line(api, provider)
+    whose = {"provider": provider, "account": "platform", "session_id": "call_1", "attempt_id": "att_1"}
+    async with begin(api.database, Caller.system(TenantId("ten_a"), Environment.LIVE)) as work:
+        await remember_call(work, **whose)
+    events = "events?session=call_1&attempt=att_1"
+    await line.tells(CallPhase.INITIATED, events)
+    async with begin(api.database, Caller.system(TenantId("ten_a"), Environment.LIVE)) as work:
+        await remember_call(work, **whose, call_id=line.call_id)
+    assert (await line.post(line.desk(events).machine(call_id=line.call_id, at=now()))).status_code == 200
+    assert (await line.post(line.desk(events).machine(call_id=line.call_id, at=now()))).status_code == 200
+    await line.tells(CallPhase.NO_ANSWER, events)
+    await api.published(3)
+    assert [(one.phase, one.attempt_id) for one in told(api, CallProgressed)] == [
+        (CallPhase.INITIATED, "att_1"),
+        (CallPhase.NO_ANSWER, "att_1"),
+    ]
+    (detected,) = told(api, AnswererDetected)
+    assert (detected.answered_by, detected.attempt_id) == (AnsweredBy.MACHINE, "att_1")
+    assert runtime.noted == [NoteAnswerer(session_id=SessionId("call_1"), answered_by=AnsweredBy.MACHINE)]
+    assert [one.reason for one in runtime.ended] == [EndReason.DISCONNECTED]
+    (kept,) = await calls(api)
+    assert (kept["call_id"], kept["phase"], kept["answered_by"]) == (line.call_id, "no_answer", "machine")
+
+
+async def test_a_further_call_of_a_session_ends_without_ending_it(api, runtime):
+    line, _ = await ready(api, "twilio")
+    await line.rings()
+    session_id = api.opened[0].plan.session_id
+    await line.tells(CallPhase.COMPLETED, f"events?session={session_id}&attempt=xfer_1", call_id="CAsomebody")
+    await api.published(OF_THE_AGENT + 1)
+    (progressed,) = told(api, CallProgressed)
+    assert (progressed.attempt_id, progressed.session_id, progressed.seconds) == ("xfer_1", session_id, 42)
+    assert runtime.ended == []
+
+
+def lost(line: Line, session_id: str) -> WebhookRequest:
+    """The carrier asks what comes next of a call whose media are lost."""
+    desk = line.desk(f"resume?session={session_id}")
+    match desk:
+        case VonageDesk():
+            event = desk.event("leg-of-the-socket", "disconnected", now())
+            return desk.posted({**event, "to": "wss://x", "headers": {"call_id": line.call_id}}, at=now())
+        case TelnyxDesk():
+            return desk.event("streaming.failed", now(), call_id=line.call_id, failure_reason="connection_lost")
+        case _:
+            return desk.progress(call_id=line.call_id, phase=CallPhase.ANSWERED, at=now())
+
+
+@pytest.mark.parametrize("provider", DESKS)
+async def test_a_call_whose_media_are_lost_goes_on_while_its_session_lives(api, runtime, telnyx, provider):
+    line, _ = await ready(api, provider)
+    await line.rings()
+    session_id = api.opened[0].plan.session_id
+    answer = await line.post(lost(line, session_id))
+    assert answer.status_code == 200, answer.text
+    assert [one.session_id for one in runtime.readmitted] == [session_id]
+    stream = line.stream(answer)
+    if provider == "telnyx":
+        assert state.read(telnyx.asked[-1].body["client_state"]).stream["token"] == "wrtc_tok_second"
+    else:
+        assert stream is not None
+        assert (stream.token, stream.resume_url) == ("wrtc_tok_second", line.desk(f"resume?session={session_id}")._url)
+    asked = len(telnyx.asked)
+    runtime.token = None
+    over = await line.post(lost(line, session_id))
+    assert over.status_code == 200
+    assert over.content == (b"" if provider != "twilio" else over.content)
+    assert ("<Hangup" in over.text) is (provider == "twilio")
+    assert len(telnyx.asked) == asked, "a call that was handed over is left alone"
+    api.bus._responders.clear()
+    nobody = await line.post(lost(line, session_id))
+    if provider == "telnyx":
+        assert nobody.status_code == 503
+    else:
+        assert "can't take your call" in (line.said(nobody) or "")
