@@ -134,9 +134,9 @@ def _made(provider: str, country: str, kind: str, area: str, contains: str) -> I
         tail = f"55501{digits[:2]}" if country in _NANP and not contains else digits
         made = (head + tail)[: len(national)]
         if contains:
-            made = made[: max(len(head), len(national) - len(contains))] + contains
+            made = (made[: max(0, len(national) - len(contains))] + contains)[-len(national) :]
         number = f"+{code}{made}"
-        if contains in number and _fits(number, country, kind):
+        if contains in number and made.startswith(area) and _fits(number, country, kind):
             yield number
 
 

@@ -59,6 +59,7 @@ class _Ringing(Telephone):
         self._behaviour = behaviour
         self._note = note
         self._hung_up = False
+        self.greeted = asyncio.Event()
 
     async def ring(self) -> Picked:
         outcomes = {
@@ -80,10 +81,6 @@ class _Ringing(Telephone):
     @property
     def has_hung_up(self) -> bool:
         return self._hung_up
-
-    @property
-    def greeting_over(self) -> bool:
-        return False
 
     def hear_keys(self, digits: str) -> None:
         self._note("heard_keys", digits=digits)
@@ -122,10 +119,6 @@ class Person(_Ringing):
         if isinstance(step, Say) and sound is not None:
             self._sounds[step.text] = framed(sound)
         self._steps.append(step)
-
-    @property
-    def greeting_over(self) -> bool:
-        return True
 
     def pressed_keys(self) -> str:
         pressed, self._pressed = self._pressed, ""
@@ -222,14 +215,9 @@ class Machine(_Ringing):
         self.beeps = behaviour.beep
         self._voice = voice
         self._queue: deque[Samples] = deque()
-        self._over = False
         self._recorded = 0
         self._ear = Ear()
         self._was_talking = False
-
-    @property
-    def greeting_over(self) -> bool:
-        return self._over
 
     async def prepare(self) -> None:
         text = self._behaviour.greeting or MACHINE_GREETING
@@ -242,8 +230,8 @@ class Machine(_Ringing):
     def exchange(self, heard: Samples) -> Samples:
         if self._queue:
             return self._queue.popleft()
-        if not self._over:
-            self._over = True
+        if not self.greeted.is_set():
+            self.greeted.set()
             self._note("beep" if self.beeps else "greeting_over")
         self._recorded += 1
         self._ear.hear(heard)
@@ -289,10 +277,6 @@ class Screening(_Ringing):
         self._waited = 0
 
     @property
-    def greeting_over(self) -> bool:
-        return self._stage > 0
-
-    @property
     def has_hung_up(self) -> bool:
         return self._person.has_hung_up
 
@@ -315,6 +299,7 @@ class Screening(_Ringing):
                 has_said = self._ear.utterances > 0 and not self._ear.is_talking and self._ear.quiet_for >= A_SECOND
                 if has_said or self._waited >= 3 * SCREENED_SECONDS * A_SECOND:
                     self._stage = 1
+                    self.greeted.set()
                     self._queue.extend(self._thanks)
                     self._note("screened")
                 return SILENCE

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -17,6 +17,7 @@ FRAME_SECONDS = 0.02
 MOST_BEHIND = 0.5
 """A clock that is later than that goes on from now: the machine was busy, and nobody hears half a second at once."""
 MAX_EVENTS = 5000
+R = TypeVar("R")
 
 
 class Nature(StrEnum):
@@ -43,6 +44,8 @@ class Telephone(Protocol):
 
     nature: Nature
     beeps: bool
+    greeted: asyncio.Event
+    """Its greeting is over, and the beep where there is one."""
 
     async def ring(self) -> Picked:
         """Until something comes of it; for ever where nobody answers."""
@@ -62,11 +65,6 @@ class Telephone(Protocol):
 
     @property
     def has_hung_up(self) -> bool: ...
-
-    @property
-    def greeting_over(self) -> bool:
-        """Of a machine: whether its greeting, and the beep where there is one, is over."""
-        ...
 
     def hear_keys(self, digits: str) -> None:
         """Somebody pressed keys at the other end."""
@@ -123,7 +121,8 @@ class Call:
         self.audio: list[tuple[Samples, Samples]] | None = [] if keeps_audio else None
         self.more: dict[str, Any] = {}
         """What the carrier's part keeps of it."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._mortal: set[asyncio.Task[Any]] = set()
 
     @property
     def seconds(self) -> float:
@@ -162,16 +161,21 @@ class Call:
         self.ended.set()
         self.note("ended", cause=cause, seconds=round(self.seconds, 3))
         self.on_end(cause)
+        for task in tuple(self._mortal):
+            task.cancel()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        """Do something for this call; `aclose` ends it with the call."""
+    def spawn(self, work: Coroutine[Any, Any, R], *, outlives: bool = False) -> "asyncio.Task[R]":
+        """Do something for this call until it ends, or beyond (`outlives`), until `aclose`."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
+        if not outlives:
+            self._mortal.add(task)
         task.add_done_callback(self._done)
         return task
 
-    def _done(self, task: "asyncio.Task[None]") -> None:
+    def _done(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
+        self._mortal.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.note("fault", error=f"{type(error).__name__}: {error}"[:300])
             self.end("fault")
