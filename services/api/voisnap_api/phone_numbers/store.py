@@ -183,6 +183,34 @@ async def update(tx: Tx, line: PhoneLine) -> None:
     )
 
 
+async def note_offer(
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    number_id: PhoneNumberId,
+    *,
+    region: str | None,
+    locality: str | None,
+    monthly_cost_usd: float | None,
+    capabilities: tuple[str, ...],
+) -> None:
+    """Keep what an offer said of a number."""
+    await tx.exec(
+        """
+        UPDATE phone_numbers
+           SET region = %(region)s, locality = %(locality)s, monthly_cost_usd = %(monthly_cost_usd)s, capabilities = %(capabilities)s
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(number_id)s AND status = 'provisioning'
+        """,
+        region=region,
+        locality=locality,
+        monthly_cost_usd=monthly_cost_usd,
+        capabilities=capabilities,
+        tenant_id=tenant_id,
+        environment=environment,
+        number_id=number_id,
+    )
+
+
 async def live_line(tx: Tx, provider: str, account: str, phone_number: str) -> PhoneLine | None:
     """Whose a number is that an account rents; the one question without a tenant_id, for whoever is rung does not say who he is."""
     return await tx.maybe(
