@@ -150,6 +150,9 @@ async def open_runtime(
 
         await providers.load_all()
 
+        exchange = Exchange(platform=platform, tenants=tenants, simulator_file=settings.simulator_accounts_file)
+        stack.push_async_callback(exchange.aclose)
+
         # Sessions.
         store = RedisStore(redis)
         relay = Relay(store, bus)
@@ -224,11 +227,10 @@ async def open_runtime(
             new_event_id=lambda: EventId(new_id("evt")),
             neighbours=neighbours,
             window=settings.resume_window,
+            hang_up=exchange.hang_up_soon,
         )
 
         # Telephone calls.
-        exchange = Exchange(platform=platform, tenants=tenants, simulator_file=settings.simulator_accounts_file)
-        stack.push_async_callback(exchange.aclose)
         admission = Admission(
             store=store, sessions=sessions, now=_now, random_bytes=os.urandom, window=settings.resume_window
         )

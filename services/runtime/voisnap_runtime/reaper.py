@@ -1,7 +1,7 @@
 """`python -m voisnap_runtime.reaper`: ends sessions that nobody looks after any more, whatever state the runtimes are in.
 
 It needs Redis, NATS and object storage, and neither models nor a runtime: one that is killed, stuck or stopped can't keep a session alive
-beyond its lease, and none beyond its deadline. Any number of them may run.
+beyond its lease, and none beyond its deadline. Telephone calls are ended at their carriers. Any number of them may run.
 """
 
 import asyncio
@@ -20,10 +20,14 @@ with loading():
     from voisnap_kit.ids import new_id
     from voisnap_kit.reconcile import Reconciler
     from voisnap_kit.redis import Redis
+    from voisnap_kit.sealing import Keyring, opener
     from voisnap_kit.serve import run, run_worker
-    from voisnap_kit.settings import load
+    from voisnap_kit.settings import Secret, load
+    from voisnap_providers.accounts import platform_accounts
+    from voisnap_providers.tenant_accounts import TenantAccounts
     from voisnap_providers.vendors.blobs import blobs_from_url
 
+    from .carriers.exchange import Exchange
     from .recording import Recordings
     from .sessions.journal import Relay
     from .sessions.neighbours import Neighbours
@@ -35,7 +39,7 @@ RELAY_SECONDS = 1.0
 
 
 class ReaperSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One variable a field, in upper case; `resume_window_seconds` as the runtimes have it."""
+    """One variable a field, in upper case; `resume_window_seconds`, the sealing keys and the simulator's accounts as the runtimes have them."""
 
     redis_url: str
     nats_url: str
@@ -45,6 +49,8 @@ class ReaperSettings(msgspec.Struct, frozen=True, kw_only=True):
     http_port: int = 8084
     node_id: str | None = None
     resume_window_seconds: float = 30.0
+    voisnap_sealing_keys: Secret | None = None
+    simulator_accounts_file: Path | None = None
     log_level: str = "INFO"
     log_format: str = "json"
     otel_exporter_otlp_endpoint: str | None = None
@@ -63,6 +69,13 @@ async def main() -> None:
         stack.push_async_callback(recordings.close)
         store = RedisStore(redis)
         relay = Relay(store, bus)
+        keys = settings.voisnap_sealing_keys
+        exchange = Exchange(
+            platform=platform_accounts(os.environ),
+            tenants=TenantAccounts(opener(None if keys is None else Keyring.parse(keys.value)), os.environ),
+            simulator_file=settings.simulator_accounts_file,
+        )
+        stack.push_async_callback(exchange.aclose)
         reaper = Reaper(
             store,
             node_id,
@@ -72,6 +85,7 @@ async def main() -> None:
             new_event_id=lambda: EventId(new_id("evt")),
             neighbours=Neighbours(bus, node_id),
             window=timedelta(seconds=settings.resume_window_seconds),
+            hang_up=exchange.hang_up_soon,
         )
         reaping = Reconciler("sessions.reaper", REAP_SECONDS, reaper.reap)
         await run_worker(

@@ -48,10 +48,11 @@ class Exchange:
 
     async def hang_up(self, plan: SessionPlan, call_id: str) -> None:
         """End a call at its carrier, trying some times; the last failure is logged. It is tried on when whoever waits for it gives up."""
-        task = asyncio.create_task(self._hang_up(plan, call_id), name=f"hang up {plan.session_id}")
-        self._hanging_up.add(task)
-        task.add_done_callback(self._hanging_up.discard)
-        await asyncio.shield(task)
+        await asyncio.shield(self._hanging(plan, call_id))
+
+    def hang_up_soon(self, plan: SessionPlan, call_id: str) -> None:
+        """The same for somebody who does not wait."""
+        self._hanging(plan, call_id)
 
     async def aclose(self) -> None:
         """Give up what is still being tried, and close every connection."""
@@ -61,6 +62,12 @@ class Exchange:
         if tasks:
             await asyncio.wait(tasks, timeout=1.0)
         await self._carriers.aclose()
+
+    def _hanging(self, plan: SessionPlan, call_id: str) -> "asyncio.Task[None]":
+        task = asyncio.create_task(self._hang_up(plan, call_id), name=f"hang up {plan.session_id}")
+        self._hanging_up.add(task)
+        task.add_done_callback(self._hanging_up.discard)
+        return task
 
     async def _hang_up(self, plan: SessionPlan, call_id: str) -> None:
         if not call_id:

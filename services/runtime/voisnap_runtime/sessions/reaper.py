@@ -50,7 +50,8 @@ class ReaperStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reaper:
-    """One round: end what is lost, hand on what was left unpublished. `publish` is told of journals to publish."""
+    """One round: end what is lost, hand on what was left unpublished. `publish` is told of journals to publish, `hang_up` of telephone calls
+    to end at their carriers, with the carrier's id of each."""
 
     def __init__(
         self,
@@ -63,8 +64,10 @@ class Reaper:
         new_event_id: Callable[[], EventId],
         neighbours: Neighbours,
         window: timedelta = timedelta(seconds=RESUME_SECONDS),
+        hang_up: Callable[[SessionPlan, str], None] = lambda plan, call_id: None,
     ) -> None:
         self._window = window
+        self._hang_up = hang_up
         self._neighbours = neighbours
         self._store = store
         self._node_id = node_id
@@ -147,9 +150,19 @@ class Reaper:
         except DomainError as error:
             _log.info("session.not_reaped", session_id=session.plan.session_id, detail=error.detail)
             return False
+        await self._end_call(session)
         metrics.SESSIONS_ENDED.labels(reason.value).inc()
         _log.warning("session.reaped", session_id=session.plan.session_id, reason=reason.value, owner=session.owner)
         return True
+
+    async def _end_call(self, session: Session) -> None:
+        """The other side may still be listening to nobody."""
+        leg = session.plan.leg
+        if leg is None:
+            return
+        notes = await self._store.call_notes(session.plan.session_id)
+        if call_id := notes.call_id or leg.call_id:
+            self._hang_up(session.plan, call_id)
 
     def _fate(self, session: Session, lease: datetime) -> tuple[EndReason, datetime]:
         """Why and when: nobody ever came; at its deadline; when it was handed over and nobody went on; when its owner last renewed the lease."""
