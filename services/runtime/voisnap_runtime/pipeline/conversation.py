@@ -642,12 +642,12 @@ class Conversation:
                         yield text
                 if not calls or self._toolbox is None:
                     break
+                yield "\n"  # what was said so far is spoken meanwhile
                 used = await self._use(self._toolbox, calls, made[0], spoke=bool(written.strip()))
                 if (says := words_instead(used)) is not None:
-                    yield f" {says}"
+                    yield says
                     return
                 request = continued(request, used, said=written[len(said) :].strip())
-                yield " "
             if not written and not made[0].wants_end:
                 log.warning("reply.empty", provider=self._llm.provider)
                 yield self._script.phrases.broken
