@@ -3,11 +3,13 @@
 import msgspec
 import pytest
 from voisnap_domain.agents import VoicemailAction, VoicemailDetection
+from voisnap_domain.calls import AnsweredBy
 from voisnap_domain.turntaking import SpeechContinued, SpeechEnded, SpeechStarted, TimePassed, WordsHeard
 from voisnap_domain.voicemail import (
     Answerer,
     AskWords,
     CallAnswered,
+    CarrierSays,
     Converse,
     FallSilent,
     HangUp,
@@ -71,6 +73,11 @@ class Answered:
 
     def signal(self, signal: LineSignal) -> "Answered":
         self._take(SignalHeard(self.now, signal))
+        return self
+
+    def told(self, answered_by: AnsweredBy) -> "Answered":
+        """The carrier says who answered."""
+        self._take(CarrierSays(self.now, answered_by))
         return self
 
     @property
@@ -332,3 +339,74 @@ def test_machines_are_known_by_their_words(text: str):
 def test_others_are_known_by_theirs(text: str, answerer: Answerer):
     assert answerer_of(text) is answerer
     assert not is_surely_a_machine(text)
+
+
+# --- the carrier's word
+
+
+def test_a_person_by_the_carriers_word_is_greeted_at_once():
+    command, at = only(Answered().silence(900).told(AnsweredBy.HUMAN).silence(5000))
+    assert command == Converse(Answerer.PERSON, "")
+    assert at == 900
+
+
+def test_a_person_by_the_carriers_word_may_finish_a_long_greeting():
+    answered = Answered().silence(300)
+    answered._take(SpeechStarted(answered.now, 32.0))
+    answered.told(AnsweredBy.HUMAN)
+    assert not answered.decisions
+    command, _ = only(
+        answered.says("Schreinerei Müller in der langen Straße am Rathaus, und so weiter", 5200).silence(3000)
+    )
+    assert isinstance(command, Converse)
+    assert command.answerer is Answerer.PERSON
+
+
+def test_words_of_a_machine_make_the_carrier_wrong_who_calls_it_a_person():
+    text = "You have reached Anna. Please leave a message after the tone."
+    answered = Answered().silence(300).says(text, 3000).silence(300).told(AnsweredBy.HUMAN).silence(500)
+    assert not answered.decisions
+    assert answered.state.phase is Phase.WAITING
+
+
+def test_a_machine_by_the_carriers_word_gets_the_message_after_its_greeting():
+    answered = Answered().silence(300).says("Miller residence", 900).told(AnsweredBy.MACHINE)
+    assert answered.state.phase is Phase.WAITING
+    assert [type(command) for command in answered.beep().commands] == [LeaveMessage]
+
+
+def test_the_end_of_a_greeting_by_the_carriers_word_is_as_good_as_a_beep():
+    command, at = only(
+        Answered().silence(300).says("Miller residence", 900).told(AnsweredBy.MACHINE_BEEP).silence(9000)
+    )
+    assert isinstance(command, LeaveMessage)
+    assert at < 1400
+
+
+def test_a_person_by_his_words_is_no_machine_whatever_the_carrier_says():
+    answered = Answered().silence(300).says("Hello?", 480).silence(1500).told(AnsweredBy.MACHINE).silence(9000)
+    assert [type(command) for command in answered.commands] == [Converse]
+
+
+def test_somebody_who_did_not_say_who_he_is_may_turn_out_to_be_a_machine():
+    answered = Answered().silence(300).says("Miller residence", 900).silence(1500).told(AnsweredBy.MACHINE)
+    assert [type(command) for command in answered.commands] == [Converse, FallSilent, LeaveMessage]
+
+
+@pytest.mark.parametrize(
+    ("action", "then"),
+    [
+        (VoicemailAction.HANG_UP, [Converse, FallSilent, HangUp]),
+        (VoicemailAction.LEAVE_MESSAGE, [Converse, FallSilent, LeaveMessage]),
+        (VoicemailAction.CONTINUE, [Converse]),
+    ],
+)
+def test_a_beep_by_the_carriers_word_ends_a_conversation_with_a_machine(action: VoicemailAction, then: list[type]):
+    settings = VoicemailDetection(enabled=True, action=action)
+    answered = Answered(settings).silence(300).says("Hello?", 480).silence(1500).told(AnsweredBy.MACHINE_BEEP)
+    assert [type(command) for command in answered.silence(9000).commands] == then
+
+
+def test_a_fax_is_hung_up_on_and_nothing_is_said_of_the_unknown():
+    assert only(Answered().silence(300).told(AnsweredBy.FAX).silence(9000)) == (HangUp(Answerer.NOBODY, ""), 300)
+    assert not Answered().silence(300).told(AnsweredBy.UNKNOWN).silence(1000).decisions

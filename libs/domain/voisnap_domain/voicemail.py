@@ -225,7 +225,8 @@ def _voice(settings: VoicemailDetection, state: ScreenState, burst_ms: float) ->
     if not state.speaks:
         state = _with(state, speaks=True, is_open=True, burst_ms=0.0)
     state = _with(state, voiced_ms=state.voiced_ms + max(0.0, burst_ms - state.burst_ms), burst_ms=burst_ms)
-    if state.phase is Phase.LISTENING and state.voiced_ms >= LONG_GREETING_MS and answerer_of(state.text) in _TALKS_ON:
+    talks_on = state.voiced_ms >= LONG_GREETING_MS and not state.is_human
+    if state.phase is Phase.LISTENING and talks_on and answerer_of(state.text) in _TALKS_ON:
         return _machine(settings, state)
     return Screened(state)
 

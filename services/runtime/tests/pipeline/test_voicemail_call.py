@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 from voisnap_domain.agents import FirstMessageMode, VoicemailAction, VoicemailDetection
+from voisnap_domain.calls import AnsweredBy
 from voisnap_domain.conversations import Speaker
 from voisnap_domain.sessions import Channel, Direction, EndReason
 from voisnap_media.pcm import Pcm
@@ -223,3 +224,31 @@ async def test_a_real_hello_is_greeted(real):
     await line.until_turns(2)
     assert [speaker for speaker, _ in line.spoken_turns] == [USER, AGENT]
     assert "hello" in line.turns[0].text.lower()
+
+
+async def test_the_carriers_word_for_the_end_of_a_greeting_lets_the_message_begin(dialled):
+    line = await dialled(message="Please call us back.")
+    await line.wait(0.7)
+    over = line.now + line.says(GREETING)
+    await line.wait(over - line.now + 0.2)
+    line.call.note_answerer(AnsweredBy.MACHINE_BEEP)
+    assert await line.ended() is EndReason.VOICEMAIL
+    assert sounded(line)[0] == pytest.approx(over + 0.2, abs=0.3)
+
+
+async def test_a_fax_is_hung_up_on(dialled):
+    line = await dialled()
+    await line.wait(0.5)
+    line.call.note_answerer(AnsweredBy.FAX)
+    assert await line.ended() is EndReason.DISCONNECTED
+    assert not sounded(line)
+
+
+async def test_who_answered_counts_though_it_was_told_before_the_conversation(lines, agent, dialled):
+    line = await dialled()
+    plan = line.call._conversation._plan
+    await line.close()
+    early = await lines(plan=plan, connected=False)
+    early.call.note_answerer(AnsweredBy.FAX)
+    await early.connect()
+    assert await early.ended() is EndReason.DISCONNECTED
