@@ -20,9 +20,13 @@ MAX_SERVICE_ACCOUNT = 16_384
 MAX_PRIVATE_KEY = 3500
 """An RSA key of 4096 bits in PEM; Google's have 2048. Checking one of 6144 bits takes four seconds, of more bits minutes."""
 _SHORTEST_TO_HINT = 12
+_PUBLIC_KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
+"""32 bytes in base64, as Telnyx shows the key of an account."""
+
 _OPTIONS: dict[str, re.Pattern[str]] = {
     "region": re.compile(r"[a-z]{2,}[a-z0-9-]{1,38}"),
     "location": re.compile(r"[a-z]{2,}[a-z0-9-]{0,38}"),
+    "public_key": _PUBLIC_KEY,
     "project": re.compile(r"[a-z][a-z0-9.:-]{2,98}[a-z0-9]"),
 }
 _OTHER_OPTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
@@ -116,11 +120,21 @@ def _checked_secret(name: str, value: str, faults: list[FieldError]) -> str:
     if name == "service_account":
         return _checked_service_account(value, pointer, faults)
     value = value.strip()
+    if name == "private_key":
+        return _checked_private_key(value, pointer, faults)
     if not 1 <= len(value) <= MAX_SECRET:
         detail = f"must have 1 to {MAX_SECRET} characters"
         faults.append(FieldError(pointer=pointer, code="bad-length", detail=detail))
     elif not _HEADER_SAFE.fullmatch(value):
         detail = "must be printable ASCII characters without blanks"
+        faults.append(FieldError(pointer=pointer, code="wrong-format", detail=detail))
+    return value
+
+
+def _checked_private_key(value: str, pointer: str, faults: list[FieldError]) -> str:
+    """The key of an application at Vonage, in PEM."""
+    if len(value) > MAX_PRIVATE_KEY or not _is_signing_key(value):
+        detail = f"must be an RSA key in PEM of at most {MAX_PRIVATE_KEY} characters"
         faults.append(FieldError(pointer=pointer, code="wrong-format", detail=detail))
     return value
 
@@ -172,7 +186,8 @@ def _missing(provider: str, secrets: Mapping[str, str], options: Mapping[str, st
     if not secrets and not any(setting.is_secret and setting.required for setting in settings):
         names = " or ".join(camel(name) for name in secret_names(provider))
         yield FieldError(pointer="/secrets", code="required", detail=f"must have {names}")
-    for needed in (_NEEDS_OPTION.get(provider), _NEEDS_ADDRESS.get(provider)):
+    required = [one.name for one in settings if one.required and not one.is_secret and not one.is_address]
+    for needed in dict.fromkeys((*required, _NEEDS_OPTION.get(provider), _NEEDS_ADDRESS.get(provider))):
         if needed is not None and needed not in options:
             yield _required(f"/options/{camel(needed)}")
 
