@@ -30,6 +30,9 @@ def make_accounts_file(path: Path, base_url: str) -> None:
     secrets, and what it lacks is added."""
     known = _read(path)
     url = base_url.rstrip("/")
+    if _is_whole(known, url):
+        path.chmod(0o600)
+        return
     whole: dict[str, dict[str, dict[str, str]]] = {}
     for vendor, made in _new(known).items():
         old = known.get(vendor, {})
@@ -62,6 +65,14 @@ def _read(path: Path) -> dict[str, dict[str, dict[str, str]]]:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, dict[str, str]]])
     except (OSError, msgspec.MsgspecError):
         return {}
+
+
+def _is_whole(known: Mapping[str, Mapping[str, Mapping[str, str]]], url: str) -> bool:
+    """Whether a file holds all accounts, at this address: then nothing is made, and no library loaded."""
+    return known.get(OWN, {}).get("secrets", {}).keys() == {"bearer", "telnyx_key"} and all(
+        addresses.items() <= known.get(vendor, {}).get("options", {}).items()
+        for vendor, addresses in _addresses(url).items()
+    )
 
 
 def _addresses(url: str) -> dict[str, dict[str, str]]:

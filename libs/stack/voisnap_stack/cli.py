@@ -21,7 +21,8 @@ HELP = """usage: voisnap <command> [options]
 run
   up         run the whole platform on this machine
   status     what runs and how it is
-  restart    restart one part: api, api-worker, runtime (runtime-2 …), reaper, admin, postgres, valkey, nats, caddy, turn
+  restart    restart one part: api, api-worker, runtime (runtime-2 …), reaper, admin, postgres, valkey, nats, caddy, turn,
+             simulator
   logs       show the logs of one part or of all
 
 use

@@ -23,6 +23,7 @@ from aioice import Candidate, Connection
 from aioice.stun import TransactionError
 from voisnap_providers.accounts import PROVIDERS, platform_accounts
 from voisnap_providers.vendors.factories import VENDORS
+from voisnap_simulator.accounts import launch
 
 from . import models
 from .control import ask
@@ -128,7 +129,13 @@ def check_disk(settings: UpSettings) -> list[Finding]:
 
 def check_secrets(home: Home) -> list[Finding]:
     """Files with passwords must be readable by their owner alone."""
-    files = (home.secrets_file, home.demo_file, home.root / "keys" / "jwt.pem", home.control_socket)
+    files = (
+        home.secrets_file,
+        home.demo_file,
+        home.root / "keys" / "jwt.pem",
+        home.control_socket,
+        home.simulator_file,
+    )
     present = [path for path in files if path.exists()]
     open_to_others = [path for path in present if stat.S_IMODE(path.stat().st_mode) & 0o077]
     if open_to_others:
@@ -153,6 +160,21 @@ def check_providers(environ: Mapping[str, str] = os.environ) -> list[Finding]:
     if not ready:
         findings.append(_ok("providers", "local speech and language only: no vendor's key is set"))
     return findings
+
+
+def check_sandbox(home: Home, environ: Mapping[str, str] = os.environ) -> list[Finding]:
+    """Whether calls and messages of the sandbox have carriers, which are simulated ones always."""
+    if environ.get("SIMULATOR", "").lower() == "off":
+        change = "unset SIMULATOR, and start again, for sandbox keys to call and write"
+        return [_warn("sandbox carriers", "left out by SIMULATOR=off", change)]
+    if not home.simulator_file.exists():
+        return [_ok("sandbox carriers", "`make up` makes their accounts")]
+    try:
+        known = launch(home.simulator_file)
+    except ValueError:
+        change = f"remove {home.simulator_file} and start again: new ones are made"
+        return [_fail("sandbox carriers", f"{home.simulator_file} can't be read", change)]
+    return [_ok("sandbox carriers", f"{', '.join(sorted(known.accounts))}, simulated")]
 
 
 async def check_platform(settings: UpSettings) -> list[Finding]:
@@ -329,6 +351,7 @@ async def examine(settings: UpSettings) -> list[Finding]:
     findings += check_disk(settings)
     findings += check_secrets(settings.home)
     findings += check_providers()
+    findings += check_sandbox(settings.home)
     for more in (check_servers(), check_platform(settings), check_clock(settings), check_media(settings)):
         findings += await more
     return findings

@@ -60,6 +60,11 @@ class Home:
         return self.root / "demo.json"
 
     @property
+    def simulator_file(self) -> Path:
+        """The accounts of the simulated carriers."""
+        return self.root / "simulator.json"
+
+    @property
     def control_socket(self) -> Path:
         return self.root / "control.sock"
 

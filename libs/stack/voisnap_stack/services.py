@@ -30,7 +30,7 @@ LOCAL_ORIGINS = "http://127.0.0.1:*,http://localhost:*"
 _OURS = (
     *("DATABASE_URL", "MIGRATE_DATABASE_URL", "REDIS_URL", "NATS_URL", "HTTP_PORT", "HTTP_HOST"),
     *("PYTHONDONTWRITEBYTECODE", "SECRETS_KEY", "BLOBS_SIGNING_KEY", "TURN_SECRET", "NODE_ID", "NODE_NAME"),
-    "VOISNAP_SEALING_KEYS",
+    *("VOISNAP_SEALING_KEYS", "SIMULATOR_ACCOUNTS_FILE"),
 )
 """Variables that a service gets only where it should, whatever the user's shell holds. Compiled modules are wanted: they halve a start."""
 
@@ -48,6 +48,8 @@ class Addresses:
     public_port: int
     ports: Mapping[str, int]
     turn_urls: str = ""
+    simulator_file: Path | None = None
+    """The accounts of the simulated carriers; None where there are none."""
     runtimes: tuple[str, ...] = ("runtime",)
     """The runtime processes, as `runtime_names` names them."""
 
@@ -113,6 +115,27 @@ def turn_spec(home: Home, secrets: Mapping[str, str], addresses: Addresses) -> P
     )
 
 
+def simulator_spec(home: Home, addresses: Addresses, models: Path) -> PartSpec:
+    """The simulated carriers, which calls and messages of the sandbox go over."""
+    port = addresses.ports["simulator"]
+    return PartSpec(
+        name="simulator",
+        command=(sys.executable, "-m", "voisnap_simulator"),
+        probe=readyz(port),
+        environment=bare_environment()
+        | {
+            "HTTP_HOST": LOOPBACK,
+            "HTTP_PORT": str(port),
+            "PUBLIC_URL": addresses.public_url,
+            "SIMULATOR_ACCOUNTS_FILE": str(addresses.simulator_file),
+            "MODELS_DIR": str(models),
+            "PYTHONUNBUFFERED": "1",
+        },
+        folder=home.root,
+        log=home.logs / "simulator.log",
+    )
+
+
 def bare_environment() -> dict[str, str]:
     """The user's environment without what is given to each service on purpose."""
     return {name: value for name, value in os.environ.items() if name not in _OURS}
@@ -124,23 +147,29 @@ def _environments(
     jwks_url = f"http://{addresses.upstream('api')}/.well-known/jwks.json"
     blobs_url = os.environ.get("BLOBS_URL") or f"file://{quote(str(home.root / 'blobs'))}"
     live = {"REDIS_URL": addresses.redis_url, "NATS_URL": addresses.nats_url, "PUBLIC_URL": addresses.public_url}
+    simulated = {"SIMULATOR_ACCOUNTS_FILE": str(addresses.simulator_file)} if addresses.simulator_file else {}
     if addresses.bind == LOOPBACK and "CORS_ALLOWED_ORIGINS" not in os.environ:
         live["CORS_ALLOWED_ORIGINS"] = LOCAL_ORIGINS
     turn = {"TURN_URLS": addresses.turn_urls, "TURN_SECRET": secrets["turn_secret"]} if addresses.turn_urls else {}
     if os.environ.get("TURN_URLS"):
         turn = {name: os.environ[name] for name in ("TURN_URLS", "TURN_SECRET") if name in os.environ}
-    api = live | {
-        "DATABASE_URL": addresses.api_database_url,
-        "BLOBS_URL": blobs_url,
-        "BLOBS_SIGNING_KEY": secrets["blobs_signing_key"],
-        "JWT_PRIVATE_KEY_FILE": str(home.root / "keys" / "jwt.pem"),
-        "SECRETS_KEY": secrets["secrets_key"],
-    }
+    api = (
+        live
+        | simulated
+        | {
+            "DATABASE_URL": addresses.api_database_url,
+            "BLOBS_URL": blobs_url,
+            "BLOBS_SIGNING_KEY": secrets["blobs_signing_key"],
+            "JWT_PRIVATE_KEY_FILE": str(home.root / "keys" / "jwt.pem"),
+            "SECRETS_KEY": secrets["secrets_key"],
+        }
+    )
     if addresses.bind == LOOPBACK and "REGISTRATION" not in os.environ:
         api["REGISTRATION"] = "open"  # whoever reaches this platform sits at this machine
     runtime = (
         live
         | turn
+        | simulated
         | {
             "BLOBS_URL": blobs_url,
             "JWKS_URL": jwks_url,

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voisnap_simulator.accounts import make_accounts_file
+
 from . import demo, models
 from .control import serve_control
 from .home import Home, Locks, home_folder, note_processes, write_private
@@ -29,6 +31,7 @@ from .services import (
     runtime_names,
     service_names,
     service_specs,
+    simulator_spec,
     turn_spec,
 )
 from .supervise import Part, PartSpec, PartState, StackError, follow_parent
@@ -122,8 +125,9 @@ class Platform:
                 f"`PORT={settings.port + 1 if settings.port < HIGHEST_PORT else DEFAULT_PORT} make up`"
             )
         secrets = home.secrets()
-        ports = await asyncio.to_thread(keep_ports, home.ports_file, (*self.services, "health", "turn"))
+        ports = await asyncio.to_thread(keep_ports, home.ports_file, (*self.services, "health", "turn", "simulator"))
         weights = asyncio.create_task(asyncio.to_thread(self._fetch_models))
+        accounts = asyncio.create_task(asyncio.to_thread(self._simulator_accounts, ports["simulator"]))
         try:
             self._listeners.append(await serve_health(self.health, ports["health"]))
             self._listeners.append(await serve_control(home.control_socket, self.control))
@@ -132,17 +136,20 @@ class Platform:
             names = tuple(name for name in SERVERS if not os.environ.get(EXTERNAL[name]))
             await self._servers.launch(names)
             self.parts |= self._servers.parts
-            addresses = self._addresses(ports, secrets)
+            addresses = self._addresses(ports, secrets, await accounts)
             await self._migrate(secrets)
             await weights
         except BaseException:
             weights.cancel()
+            accounts.cancel()
             with contextlib.suppress(BaseException):
                 await weights
             raise
         specs = self.specs(home, secrets, addresses, settings.models)
         if addresses.turn_urls and self.seeds:
             specs["turn"] = turn_spec(home, secrets, addresses)
+        if addresses.simulator_file is not None:
+            specs["simulator"] = simulator_spec(home, addresses, settings.models)
         self.demo = demo.read_demo(home) if home.read_state().get("seeded") else None
         try:
             async with asyncio.TaskGroup() as group:
@@ -252,7 +259,17 @@ class Platform:
         )
         await self._start_part(caddy_spec(settings.home, addresses))
 
-    def _addresses(self, ports: Mapping[str, int], secrets: Mapping[str, str]) -> Addresses:
+    def _simulator_accounts(self, port: int) -> Path | None:
+        """The file of the simulated carriers' accounts, made once; None where they are not wanted (`SIMULATOR=off`)."""
+        if not self.seeds or os.environ.get("SIMULATOR", "").lower() == "off":
+            return None
+        path = self.settings.home.simulator_file
+        make_accounts_file(path, f"http://{LOOPBACK}:{port}")
+        return path
+
+    def _addresses(
+        self, ports: Mapping[str, int], secrets: Mapping[str, str], simulator_file: Path | None
+    ) -> Addresses:
         servers = self._servers
         assert servers is not None
         owner = self._owner_url(secrets)
@@ -266,6 +283,7 @@ class Platform:
             public_port=self.settings.port,
             ports=ports,
             runtimes=self.runtimes,
+            simulator_file=simulator_file,
             turn_urls="" if os.environ.get("TURN_URLS") else f"turn:{LOOPBACK}:{ports['turn']}?transport=udp",
         )
 
@@ -414,7 +432,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="run the whole platform on this machine",
         description=(
             "Starts servers and services, and stops them on Ctrl-C. PORT (8080), BIND (127.0.0.1), VOISNAP_HOME (.voisnap), MODELS_DIR; "
-            "DATABASE_URL, REDIS_URL and NATS_URL name servers of your own, which are then not started. With several runtimes (--runtimes "
+            "DATABASE_URL, REDIS_URL and NATS_URL name servers of your own, which are then not started; SIMULATOR=off leaves out the "
+            "simulated carriers of the sandbox. With several runtimes (--runtimes "
             "or RUNTIMES) the calls are spread over them, and a call goes on in another one when its own ends or is killed."
         ),
     )
