@@ -13,7 +13,7 @@ Pure: the time is an argument.
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -117,6 +117,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
         return min(moments, default=None)
 
 
+A = TypeVar("A", bound=Attempt)
+"""An attempt, with whatever its keeper knows besides."""
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Where an attempt stands; with its end, why and when it ended."""
 
@@ -140,7 +144,7 @@ _BROKEN = frozenset({EndReason.ERROR, EndReason.NODE_LOST})
 CARRIER_ENDS = frozenset({*_UNREACHED, CallPhase.COMPLETED})
 
 
-def with_phase(attempt: Attempt, phase: CallPhase, at: datetime) -> Attempt:
+def with_phase(attempt: A, phase: CallPhase, at: datetime) -> A:
     """The attempt after the carrier told a phase. What is known already stays."""
     match phase:
         case CallPhase.INITIATED:
@@ -153,14 +157,14 @@ def with_phase(attempt: Attempt, phase: CallPhase, at: datetime) -> Attempt:
             return _once(attempt, carrier_end=phase, carrier_ended_at=at)
 
 
-def with_session_start(attempt: Attempt, at: datetime) -> Attempt:
+def with_session_start(attempt: A, at: datetime) -> A:
     """The attempt after its conversation began."""
     return _once(attempt, talking_at=at)
 
 
 def with_session_end(
-    attempt: Attempt, reason: EndReason, *, started_at: datetime | None, ended_at: datetime, leaves_messages: bool
-) -> Attempt:
+    attempt: A, reason: EndReason, *, started_at: datetime | None, ended_at: datetime, leaves_messages: bool
+) -> A:
     """The attempt after its session ended; `started_at` is None where nobody ever came. `leaves_messages`: what the agent does about
     answering machines."""
     if started_at is not None:
@@ -169,7 +173,7 @@ def with_session_end(
     return _once(attempt, session_end=reason, session_ended_at=ended_at, has_message=has_message or None)
 
 
-def _once(attempt: Attempt, **facts: Any) -> Attempt:
+def _once(attempt: A, **facts: Any) -> A:
     new = {name: value for name, value in facts.items() if value is not None and not getattr(attempt, name)}
     return msgspec.structs.replace(attempt, **new) if new else attempt
 

@@ -78,8 +78,20 @@ OPERATIONS = frozenset(
         "conversations.set_outcome",
         "conversations.transcript",
         "conversations.unarchive",
+        "do_not_call.create",
+        "do_not_call.delete",
+        "do_not_call.get",
+        "do_not_call.import_numbers",
+        "do_not_call.list",
         "mail.list",
         "models.list",
+        "outbound_calls.batch",
+        "outbound_calls.cancel",
+        "outbound_calls.create",
+        "outbound_calls.get",
+        "outbound_calls.list",
+        "outbound_calls.set_settings",
+        "outbound_calls.settings",
         "provider_credentials.create",
         "provider_credentials.delete",
         "provider_credentials.get",
@@ -1539,6 +1551,119 @@ class ConversationsResource:
         )
 
 
+class DoNotCallResource:
+    """`client.do_not_call`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def create(
+        self,
+        *,
+        phone_number: str,
+        reason: str | Unset | None = UNSET,
+        source: str | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.DoNotCall:
+        """Put a number on the list: calls to it are refused, and those that wait are not placed. One that is there
+        stays as it is. Needs the scope `calls:write`.
+
+        Args:
+            phone_number: In E.164 form
+            source: Where it comes from, such as `manual` or `crm`
+        """
+        return self._send(
+            Call(
+                operation="do_not_call.create",
+                method="POST",
+                path="/api/v1/do-not-call",
+                body=given({"phoneNumber": phone_number, "reason": reason, "source": source}),
+                idempotency_key=idempotency_key,
+                answer=models.DoNotCall,
+            )
+        )
+
+    def delete(self, phone_number: str) -> None:
+        """Take a number off the list. Make sure that whoever it belongs to wants to be called. Needs the scope
+        `calls:write`.
+        """
+        self._send(
+            Call(
+                operation="do_not_call.delete",
+                method="DELETE",
+                path="/api/v1/do-not-call/{phoneNumber}",
+                path_values={"phoneNumber": phone_number},
+            )
+        )
+
+    def get(self, phone_number: str) -> models.DoNotCall:
+        """Whether a number is on the list: 404 when it is not. Needs the scope `calls:read`."""
+        return self._send(
+            Call(
+                operation="do_not_call.get",
+                method="GET",
+                path="/api/v1/do-not-call/{phoneNumber}",
+                path_values={"phoneNumber": phone_number},
+                answer=models.DoNotCall,
+            )
+        )
+
+    def import_numbers(
+        self,
+        *,
+        phone_numbers: Sequence[Any | str],
+        reason: str | Unset | None = UNSET,
+        source: str | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.DoNotCallImported:
+        """Put up to 10,000 numbers on the list at once: all of them or, where one is no number, none. Needs the scope
+        `calls:write`.
+
+        Args:
+            source: Where it comes from, such as `manual` or `crm`
+        """
+        return self._send(
+            Call(
+                operation="do_not_call.import_numbers",
+                method="POST",
+                path="/api/v1/do-not-call/import",
+                body=given({"phoneNumbers": phone_numbers, "reason": reason, "source": source}),
+                idempotency_key=idempotency_key,
+                answer=models.DoNotCallImported,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        search: str | None = None,
+        source: str | None = None,
+    ) -> PagedList[models.DoNotCall]:
+        """List the numbers, newest first. Needs the scope `calls:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            search: Only numbers that contain this
+            source: Only from this source
+        """
+        return PagedList(
+            Call(
+                operation="do_not_call.list",
+                method="GET",
+                path="/api/v1/do-not-call",
+                query={"page": page, "pageSize": page_size, "cursor": cursor, "search": search, "source": source},
+                answer=Any,
+            ),
+            models.DoNotCall,
+            self._send,
+        )
+
+
 class MailResource:
     """`client.mail`."""
 
@@ -1644,6 +1769,231 @@ class ModelsResource:
             ),
             models.Model,
             self._send,
+        )
+
+
+class OutboundCallsResource:
+    """`client.outbound_calls`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def batch(
+        self,
+        *,
+        agent_id: str,
+        calls: Sequence[Any | Mapping[str, Any]],
+        from_number: str | Unset | None = UNSET,
+        max_retries: int | Unset = UNSET,
+        metadata: Mapping[str, Any] | Unset = UNSET,
+        retry_delay_minutes: int | Unset = UNSET,
+        scheduled_for: str | datetime | Unset | None = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.OutboundBatch:
+        """Have an agent call up to 1,000 numbers, each with its own metadata. All rows or none: a wrong field refuses
+        the batch (422 names the rows). Numbers on the do-not-call list are left out, and say so in their result.
+        Needs the scope `calls:write`.
+
+        Args:
+            from_number: In E.164 form
+            max_retries: How often somebody who does not answer is called again
+        """
+        return self._send(
+            Call(
+                operation="outbound_calls.batch",
+                method="POST",
+                path="/api/v1/outbound-calls/batch",
+                body=given(
+                    {
+                        "agentId": agent_id,
+                        "calls": calls,
+                        "fromNumber": from_number,
+                        "maxRetries": max_retries,
+                        "metadata": metadata,
+                        "retryDelayMinutes": retry_delay_minutes,
+                        "scheduledFor": scheduled_for,
+                    }
+                ),
+                opaque=frozenset(["metadata"]),
+                idempotency_key=idempotency_key,
+                answer=models.OutboundBatch,
+            )
+        )
+
+    def cancel(self, call_id: str, *, idempotency_key: str | None = None) -> models.OutboundCall:
+        """Cancel a call that nobody has answered; one that rings stops ringing. 409 once somebody has, or when it is
+        over. Needs the scope `calls:write`.
+        """
+        return self._send(
+            Call(
+                operation="outbound_calls.cancel",
+                method="POST",
+                path="/api/v1/outbound-calls/{callId}/cancel",
+                path_values={"callId": call_id},
+                idempotency_key=idempotency_key,
+                answer=models.OutboundCall,
+            )
+        )
+
+    def create(
+        self,
+        *,
+        agent_id: str,
+        to_number: str,
+        from_number: str | Unset | None = UNSET,
+        max_retries: int | Unset = UNSET,
+        metadata: Mapping[str, Any] | Unset = UNSET,
+        retry_delay_minutes: int | Unset = UNSET,
+        scheduled_for: str | datetime | Unset | None = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.OutboundCall:
+        """Have an agent call somebody, now or at a time: within the calling hours of where the number is, when a slot
+        is free. Who does not answer is called again `maxRetries` times, `retryDelayMinutes` after the call ended;
+        the status is `scheduled` in between. 409 `number-on-do-not-call-list` for numbers that must not be called.
+        Needs the scope `calls:write`.
+
+        Args:
+            from_number: In E.164 form
+            max_retries: How often somebody who does not answer is called again
+            to_number: In E.164 form
+        """
+        return self._send(
+            Call(
+                operation="outbound_calls.create",
+                method="POST",
+                path="/api/v1/outbound-calls",
+                body=given(
+                    {
+                        "agentId": agent_id,
+                        "fromNumber": from_number,
+                        "maxRetries": max_retries,
+                        "metadata": metadata,
+                        "retryDelayMinutes": retry_delay_minutes,
+                        "scheduledFor": scheduled_for,
+                        "toNumber": to_number,
+                    }
+                ),
+                opaque=frozenset(["metadata"]),
+                idempotency_key=idempotency_key,
+                answer=models.OutboundCall,
+            )
+        )
+
+    def get(self, call_id: str) -> models.OutboundCall:
+        """Get a call. Needs the scope `calls:read`."""
+        return self._send(
+            Call(
+                operation="outbound_calls.get",
+                method="GET",
+                path="/api/v1/outbound-calls/{callId}",
+                path_values={"callId": call_id},
+                answer=models.OutboundCall,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        status: Literal[
+            "scheduled",
+            "queued",
+            "initiating",
+            "ringing",
+            "in_progress",
+            "completed",
+            "failed",
+            "no_answer",
+            "busy",
+            "cancelled",
+            "voicemail",
+        ]
+        | None = None,
+        agent_id: str | None = None,
+        to_number: str | None = None,
+        campaign_id: str | None = None,
+        batch_id: str | None = None,
+        date_from: str | date | datetime | None = None,
+        date_to: str | date | datetime | None = None,
+    ) -> PagedList[models.OutboundCall]:
+        """List calls, newest first. Needs the scope `calls:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            status: Only in this status
+            agent_id: Only this agent's
+            to_number: Only to this number
+            campaign_id: Only with this `campaignId` in their metadata
+            batch_id: Only of this batch
+            date_from: Made on or after; ISO 8601
+            date_to: Made on or before; ISO 8601
+        """
+        return PagedList(
+            Call(
+                operation="outbound_calls.list",
+                method="GET",
+                path="/api/v1/outbound-calls",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "status": status,
+                    "agentId": agent_id,
+                    "toNumber": to_number,
+                    "campaignId": campaign_id,
+                    "batchId": batch_id,
+                    "dateFrom": date_from,
+                    "dateTo": date_to,
+                },
+                answer=Any,
+            ),
+            models.OutboundCall,
+            self._send,
+        )
+
+    def set_settings(
+        self,
+        *,
+        calling_hours: Mapping[str, Any] | Unset | None = UNSET,
+        default_ring_seconds: int | Unset = UNSET,
+        machine_detection: Literal["off", "answer", "greeting"] | Unset = UNSET,
+        max_concurrent: int | Unset = UNSET,
+    ) -> models.CallSettings:
+        """Replace when and how calls are placed; what is left out gets its default. Holds for calls that wait, too.
+        `machineDetection` is the carrier's, which it bills; our own listens in any case, as the agent's
+        `voicemailDetection` says. Agents that want to know of no machines (`enabled: false`) are told of none.
+        Needs the scope `calls:write`.
+        """
+        return self._send(
+            Call(
+                operation="outbound_calls.set_settings",
+                method="PUT",
+                path="/api/v1/outbound-calls/settings",
+                body=given(
+                    {
+                        "callingHours": calling_hours,
+                        "defaultRingSeconds": default_ring_seconds,
+                        "machineDetection": machine_detection,
+                        "maxConcurrent": max_concurrent,
+                    }
+                ),
+                answer=models.CallSettings,
+            )
+        )
+
+    def settings(self) -> models.CallSettings:
+        """Get when and how calls are placed in this environment. Needs the scope `calls:read`."""
+        return self._send(
+            Call(
+                operation="outbound_calls.settings",
+                method="GET",
+                path="/api/v1/outbound-calls/settings",
+                answer=models.CallSettings,
+            )
         )
 
 
@@ -2140,8 +2490,10 @@ class Resources:
         self.audit_log = AuditLogResource(send)
         self.auth = AuthResource(send)
         self.conversations = ConversationsResource(send)
+        self.do_not_call = DoNotCallResource(send)
         self.mail = MailResource(send)
         self.models = ModelsResource(send)
+        self.outbound_calls = OutboundCallsResource(send)
         self.provider_credentials = ProviderCredentialsResource(send)
         self.settings = SettingsResource(send)
         self.users = UsersResource(send)
@@ -3584,6 +3936,119 @@ class AsyncConversationsResource:
         )
 
 
+class AsyncDoNotCallResource:
+    """`client.do_not_call`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    async def create(
+        self,
+        *,
+        phone_number: str,
+        reason: str | Unset | None = UNSET,
+        source: str | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.DoNotCall:
+        """Put a number on the list: calls to it are refused, and those that wait are not placed. One that is there
+        stays as it is. Needs the scope `calls:write`.
+
+        Args:
+            phone_number: In E.164 form
+            source: Where it comes from, such as `manual` or `crm`
+        """
+        return await self._send(
+            Call(
+                operation="do_not_call.create",
+                method="POST",
+                path="/api/v1/do-not-call",
+                body=given({"phoneNumber": phone_number, "reason": reason, "source": source}),
+                idempotency_key=idempotency_key,
+                answer=models.DoNotCall,
+            )
+        )
+
+    async def delete(self, phone_number: str) -> None:
+        """Take a number off the list. Make sure that whoever it belongs to wants to be called. Needs the scope
+        `calls:write`.
+        """
+        await self._send(
+            Call(
+                operation="do_not_call.delete",
+                method="DELETE",
+                path="/api/v1/do-not-call/{phoneNumber}",
+                path_values={"phoneNumber": phone_number},
+            )
+        )
+
+    async def get(self, phone_number: str) -> models.DoNotCall:
+        """Whether a number is on the list: 404 when it is not. Needs the scope `calls:read`."""
+        return await self._send(
+            Call(
+                operation="do_not_call.get",
+                method="GET",
+                path="/api/v1/do-not-call/{phoneNumber}",
+                path_values={"phoneNumber": phone_number},
+                answer=models.DoNotCall,
+            )
+        )
+
+    async def import_numbers(
+        self,
+        *,
+        phone_numbers: Sequence[Any | str],
+        reason: str | Unset | None = UNSET,
+        source: str | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.DoNotCallImported:
+        """Put up to 10,000 numbers on the list at once: all of them or, where one is no number, none. Needs the scope
+        `calls:write`.
+
+        Args:
+            source: Where it comes from, such as `manual` or `crm`
+        """
+        return await self._send(
+            Call(
+                operation="do_not_call.import_numbers",
+                method="POST",
+                path="/api/v1/do-not-call/import",
+                body=given({"phoneNumbers": phone_numbers, "reason": reason, "source": source}),
+                idempotency_key=idempotency_key,
+                answer=models.DoNotCallImported,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        search: str | None = None,
+        source: str | None = None,
+    ) -> AsyncPagedList[models.DoNotCall]:
+        """List the numbers, newest first. Needs the scope `calls:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            search: Only numbers that contain this
+            source: Only from this source
+        """
+        return AsyncPagedList(
+            Call(
+                operation="do_not_call.list",
+                method="GET",
+                path="/api/v1/do-not-call",
+                query={"page": page, "pageSize": page_size, "cursor": cursor, "search": search, "source": source},
+                answer=Any,
+            ),
+            models.DoNotCall,
+            self._send,
+        )
+
+
 class AsyncMailResource:
     """`client.mail`."""
 
@@ -3689,6 +4154,231 @@ class AsyncModelsResource:
             ),
             models.Model,
             self._send,
+        )
+
+
+class AsyncOutboundCallsResource:
+    """`client.outbound_calls`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    async def batch(
+        self,
+        *,
+        agent_id: str,
+        calls: Sequence[Any | Mapping[str, Any]],
+        from_number: str | Unset | None = UNSET,
+        max_retries: int | Unset = UNSET,
+        metadata: Mapping[str, Any] | Unset = UNSET,
+        retry_delay_minutes: int | Unset = UNSET,
+        scheduled_for: str | datetime | Unset | None = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.OutboundBatch:
+        """Have an agent call up to 1,000 numbers, each with its own metadata. All rows or none: a wrong field refuses
+        the batch (422 names the rows). Numbers on the do-not-call list are left out, and say so in their result.
+        Needs the scope `calls:write`.
+
+        Args:
+            from_number: In E.164 form
+            max_retries: How often somebody who does not answer is called again
+        """
+        return await self._send(
+            Call(
+                operation="outbound_calls.batch",
+                method="POST",
+                path="/api/v1/outbound-calls/batch",
+                body=given(
+                    {
+                        "agentId": agent_id,
+                        "calls": calls,
+                        "fromNumber": from_number,
+                        "maxRetries": max_retries,
+                        "metadata": metadata,
+                        "retryDelayMinutes": retry_delay_minutes,
+                        "scheduledFor": scheduled_for,
+                    }
+                ),
+                opaque=frozenset(["metadata"]),
+                idempotency_key=idempotency_key,
+                answer=models.OutboundBatch,
+            )
+        )
+
+    async def cancel(self, call_id: str, *, idempotency_key: str | None = None) -> models.OutboundCall:
+        """Cancel a call that nobody has answered; one that rings stops ringing. 409 once somebody has, or when it is
+        over. Needs the scope `calls:write`.
+        """
+        return await self._send(
+            Call(
+                operation="outbound_calls.cancel",
+                method="POST",
+                path="/api/v1/outbound-calls/{callId}/cancel",
+                path_values={"callId": call_id},
+                idempotency_key=idempotency_key,
+                answer=models.OutboundCall,
+            )
+        )
+
+    async def create(
+        self,
+        *,
+        agent_id: str,
+        to_number: str,
+        from_number: str | Unset | None = UNSET,
+        max_retries: int | Unset = UNSET,
+        metadata: Mapping[str, Any] | Unset = UNSET,
+        retry_delay_minutes: int | Unset = UNSET,
+        scheduled_for: str | datetime | Unset | None = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.OutboundCall:
+        """Have an agent call somebody, now or at a time: within the calling hours of where the number is, when a slot
+        is free. Who does not answer is called again `maxRetries` times, `retryDelayMinutes` after the call ended;
+        the status is `scheduled` in between. 409 `number-on-do-not-call-list` for numbers that must not be called.
+        Needs the scope `calls:write`.
+
+        Args:
+            from_number: In E.164 form
+            max_retries: How often somebody who does not answer is called again
+            to_number: In E.164 form
+        """
+        return await self._send(
+            Call(
+                operation="outbound_calls.create",
+                method="POST",
+                path="/api/v1/outbound-calls",
+                body=given(
+                    {
+                        "agentId": agent_id,
+                        "fromNumber": from_number,
+                        "maxRetries": max_retries,
+                        "metadata": metadata,
+                        "retryDelayMinutes": retry_delay_minutes,
+                        "scheduledFor": scheduled_for,
+                        "toNumber": to_number,
+                    }
+                ),
+                opaque=frozenset(["metadata"]),
+                idempotency_key=idempotency_key,
+                answer=models.OutboundCall,
+            )
+        )
+
+    async def get(self, call_id: str) -> models.OutboundCall:
+        """Get a call. Needs the scope `calls:read`."""
+        return await self._send(
+            Call(
+                operation="outbound_calls.get",
+                method="GET",
+                path="/api/v1/outbound-calls/{callId}",
+                path_values={"callId": call_id},
+                answer=models.OutboundCall,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        status: Literal[
+            "scheduled",
+            "queued",
+            "initiating",
+            "ringing",
+            "in_progress",
+            "completed",
+            "failed",
+            "no_answer",
+            "busy",
+            "cancelled",
+            "voicemail",
+        ]
+        | None = None,
+        agent_id: str | None = None,
+        to_number: str | None = None,
+        campaign_id: str | None = None,
+        batch_id: str | None = None,
+        date_from: str | date | datetime | None = None,
+        date_to: str | date | datetime | None = None,
+    ) -> AsyncPagedList[models.OutboundCall]:
+        """List calls, newest first. Needs the scope `calls:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            status: Only in this status
+            agent_id: Only this agent's
+            to_number: Only to this number
+            campaign_id: Only with this `campaignId` in their metadata
+            batch_id: Only of this batch
+            date_from: Made on or after; ISO 8601
+            date_to: Made on or before; ISO 8601
+        """
+        return AsyncPagedList(
+            Call(
+                operation="outbound_calls.list",
+                method="GET",
+                path="/api/v1/outbound-calls",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "status": status,
+                    "agentId": agent_id,
+                    "toNumber": to_number,
+                    "campaignId": campaign_id,
+                    "batchId": batch_id,
+                    "dateFrom": date_from,
+                    "dateTo": date_to,
+                },
+                answer=Any,
+            ),
+            models.OutboundCall,
+            self._send,
+        )
+
+    async def set_settings(
+        self,
+        *,
+        calling_hours: Mapping[str, Any] | Unset | None = UNSET,
+        default_ring_seconds: int | Unset = UNSET,
+        machine_detection: Literal["off", "answer", "greeting"] | Unset = UNSET,
+        max_concurrent: int | Unset = UNSET,
+    ) -> models.CallSettings:
+        """Replace when and how calls are placed; what is left out gets its default. Holds for calls that wait, too.
+        `machineDetection` is the carrier's, which it bills; our own listens in any case, as the agent's
+        `voicemailDetection` says. Agents that want to know of no machines (`enabled: false`) are told of none.
+        Needs the scope `calls:write`.
+        """
+        return await self._send(
+            Call(
+                operation="outbound_calls.set_settings",
+                method="PUT",
+                path="/api/v1/outbound-calls/settings",
+                body=given(
+                    {
+                        "callingHours": calling_hours,
+                        "defaultRingSeconds": default_ring_seconds,
+                        "machineDetection": machine_detection,
+                        "maxConcurrent": max_concurrent,
+                    }
+                ),
+                answer=models.CallSettings,
+            )
+        )
+
+    async def settings(self) -> models.CallSettings:
+        """Get when and how calls are placed in this environment. Needs the scope `calls:read`."""
+        return await self._send(
+            Call(
+                operation="outbound_calls.settings",
+                method="GET",
+                path="/api/v1/outbound-calls/settings",
+                answer=models.CallSettings,
+            )
         )
 
 
@@ -4185,8 +4875,10 @@ class AsyncResources:
         self.audit_log = AsyncAuditLogResource(send)
         self.auth = AsyncAuthResource(send)
         self.conversations = AsyncConversationsResource(send)
+        self.do_not_call = AsyncDoNotCallResource(send)
         self.mail = AsyncMailResource(send)
         self.models = AsyncModelsResource(send)
+        self.outbound_calls = AsyncOutboundCallsResource(send)
         self.provider_credentials = AsyncProviderCredentialsResource(send)
         self.settings = AsyncSettingsResource(send)
         self.users = AsyncUsersResource(send)

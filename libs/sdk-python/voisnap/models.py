@@ -21,7 +21,12 @@ __all__ = [
     "ApiKey",
     "AssertionOptions",
     "AuditEntry",
+    "BatchRefusal",
+    "BatchResult",
+    "CallSettings",
     "Caller",
+    "CallingDay",
+    "CallingHours",
     "Change",
     "ChannelSettings",
     "Channels",
@@ -36,6 +41,8 @@ __all__ = [
     "Costs",
     "CredentialTest",
     "CustomField",
+    "DoNotCall",
+    "DoNotCallImported",
     "Endpointing",
     "Entity",
     "Environment",
@@ -57,6 +64,8 @@ __all__ = [
     "Model",
     "NewApiKey",
     "NewPasskey",
+    "OutboundBatch",
+    "OutboundCall",
     "Passkey",
     "PasskeyOptions",
     "Permissions",
@@ -321,11 +330,57 @@ class AuditEntry(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BatchRefusal(Result):
+    """`BatchRefusal` of the API."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchResult(Result):
+    """`BatchResult` of the API."""
+
+    error: "BatchRefusal | None"
+    id: str | None
+    index: int
+    status: str | None
+    to_number: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallSettings(Result):
+    """`CallSettings` of the API."""
+
+    calling_hours: "CallingHours | None"
+    default_ring_seconds: int
+    machine_detection: str
+    max_concurrent: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Caller(Result):
     """`Caller` of the API."""
 
     country: str | None
     phone_number: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallingDay(Result):
+    """`CallingDay` of the API."""
+
+    day: str
+    from_: str
+    to: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallingHours(Result):
+    """`CallingHours` of the API."""
+
+    days: "tuple[CallingDay, ...]"
+    timezone: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -499,6 +554,25 @@ class CustomField(Result):
     name: str
     options: tuple[str, ...]
     type: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoNotCall(Result):
+    """`DoNotCall` of the API."""
+
+    created_at: datetime
+    created_by: str | None
+    phone_number: str
+    reason: str | None
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoNotCallImported(Result):
+    """`DoNotCallImported` of the API."""
+
+    added: int
+    already_listed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -731,6 +805,43 @@ class NewPasskey(Result):
 
     passkey: "Passkey"
     recovery_codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutboundBatch(Result):
+    """`OutboundBatch` of the API."""
+
+    batch_id: str
+    created: int
+    refused: int
+    results: "tuple[BatchResult, ...]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutboundCall(Result):
+    """`OutboundCall` of the API."""
+
+    agent_id: str
+    answered_by: str | None
+    batch_id: str | None
+    connected_at: datetime | None
+    conversation_id: str | None
+    created_at: datetime
+    direction: str
+    duration_seconds: int | None
+    end_reason: str | None
+    ended_at: datetime | None
+    from_number: str
+    id: str
+    initiated_at: datetime | None
+    max_retries: int
+    metadata: dict[str, Any]
+    next_attempt_at: datetime | None
+    retry_count: int
+    retry_delay_minutes: int
+    scheduled_for: str | None
+    status: str
+    to_number: str
 
 
 @dataclass(frozen=True, kw_only=True)

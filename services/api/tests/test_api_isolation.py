@@ -5,6 +5,7 @@ New operations are covered by themselves. A new path parameter fails here until 
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -12,7 +13,11 @@ import msgspec
 import pytest
 from voisnap_api.app import openapi_document
 from voisnap_api.auth.scopes import DELETE_CONVERSATIONS, GRANTABLE, HUB, Role
+from voisnap_api.phone_numbers import store as numbers
+from voisnap_api.phone_numbers.records import LineSource, LineStatus, PhoneLine
+from voisnap_domain.ids import PhoneNumberId, TenantId
 from voisnap_domain.tenants import Environment
+from voisnap_providers.ports.numbers import NumberFeature
 from voisnap_testkit.finished_calls import AGENT_TURN, USER_TURN, Call
 from voisnap_testkit.openapi_values import example_of
 
@@ -45,6 +50,11 @@ NO_SCOPE = {"mail.list"}
 """Others without a scope: what an operator of the platform may do."""
 
 BODIES: dict[str, Any] = {
+    "do_not_call.create": {"phoneNumber": "+14155550104"},
+    "do_not_call.import_numbers": {"phoneNumbers": ["+14155550102"]},
+    "outbound_calls.batch": {"agentId": "agt_none", "calls": [{"toNumber": "+14155550103"}]},
+    "outbound_calls.create": {"agentId": "agt_none", "toNumber": "+14155550103"},
+    "outbound_calls.set_settings": {"maxConcurrent": 5},
     "agents.test": {"channel": "webchat"},
     "users.change": {"firstName": "Eve"},
     "agents.update": {"description": "x"},
@@ -129,8 +139,31 @@ async def things(api: Any, owner: dict[str, str]) -> dict[str, str]:
     body = BODIES["provider_credentials.create"]
     credential = await api.client.post("/api/v1/provider-credentials", json=body, headers=owner)
     assert credential.status_code == 201, credential.text
+    line = PhoneLine(
+        id=PhoneNumberId("num_things"),
+        tenant_id=TenantId("ten_a"),
+        environment=Environment.LIVE,
+        phone_number="+14155550199",
+        provider="twilio",
+        account="platform",
+        country="US",
+        capabilities=(NumberFeature.VOICE,),
+        agent_id=agent["id"],
+        source=LineSource.PURCHASE,
+        status=LineStatus.ACTIVE,
+        created_at=datetime.now(UTC),
+        updated_at=datetime.now(UTC),
+    )
+    async with api.database.transaction_as_system() as tx:
+        await numbers.insert(tx, line)
+    wanted = {"agentId": agent["id"], "toNumber": "+14155550103"}
+    placed = await api.client.post("/api/v1/outbound-calls", json=wanted, headers=owner)
+    listed = await api.client.post("/api/v1/do-not-call", json={"phoneNumber": "+14155550101"}, headers=owner)
+    assert (placed.status_code, listed.status_code) == (201, 201), placed.text + listed.text
     return {
         "agentId": agent["id"],
+        "callId": placed.json()["id"],
+        "phoneNumber": "+14155550101",
         "conversationId": call.id,
         "credentialId": credential.json()["id"],
         "first": "1",
@@ -147,7 +180,7 @@ async def things(api: Any, owner: dict[str, str]) -> dict[str, str]:
 def test_every_path_parameter_is_known_here():
     known = {
         *("agentId", "conversationId", "first", "second", "number", "keyId", "passkeyId", "tag", "testSessionId"),
-        *("userId", "credentialId"),
+        *("userId", "credentialId", "callId", "phoneNumber"),
     }
     assert set(NOWHERE) <= known, "make one of it in `things` (and name it here), so that it is tried by other tenants"
 

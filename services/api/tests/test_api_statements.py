@@ -179,6 +179,13 @@ TABLES = {
     "phone_numbers": "INSERT INTO phone_numbers (id, tenant_id, environment, phone_number, provider, account, country, capabilities, source,"
     " status, created_at, updated_at) VALUES ('num_1', 'ten_a', 'live', '+14155550100', 'twilio', 'platform', 'US', '{voice}', 'purchase',"
     " 'active', now(), now())",
+    "outbound_calls": "INSERT INTO outbound_calls (id, tenant_id, environment, agent_id, from_number, to_number, status, due_at,"
+    " max_retries, retry_delay_minutes, created_at, updated_at) VALUES ('obc_1', 'ten_a', 'live', 'agt_1', '+1', '+2', 'queued', now(),"
+    " 0, 15, now(), now())",
+    "dial_attempts": "INSERT INTO dial_attempts (id, tenant_id, environment, call_id, provider, account, ring_seconds, longest_seconds,"
+    " planned_at) VALUES ('att_1', 'ten_a', 'live', 'obc_1', 'twilio', 'platform', 30, 60, now())",
+    "outbound_call_settings": "INSERT INTO outbound_call_settings VALUES ('ten_a', 'live', null, 1, 30, 'off', now())",
+    "do_not_call": "INSERT INTO do_not_call VALUES ('ten_a', 'live', '+14155550100', null, 'manual', null, now())",
     "turns": "INSERT INTO turns VALUES (now(), 'conv_1', 1, 'ten_a', 'live', 'user', 't', 0, 1, 1, '[]', false, null)",
 }
 """A row of tenant `ten_a` for every table that belongs to tenants, in an order that foreign keys allow."""

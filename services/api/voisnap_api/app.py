@@ -43,6 +43,7 @@ from .carrier_webhooks.routes import carrier_webhook
 from .catalogue.routes import ModelController, VoiceController
 from .catalogue.usecases import Reaches
 from .conversations.routes import ConversationController
+from .do_not_call.routes import DoNotCallController
 from .gate import PUBLIC, Gate, Limiter, RateHeaders, provide_caller, provide_identity
 from .idempotency.middleware import Idempotency
 from .mail.routes import MailController
@@ -52,6 +53,7 @@ from .mfa.routes import MfaController
 from .mfa.usecases import Vault
 from .origins.routes import CorsController
 from .origins.usecases import TenantOrigins
+from .outbound_calls.routes import OutboundCallController
 from .provider_credentials.clients import Prober
 from .provider_credentials.routes import ProviderCredentialController
 from .provider_credentials.usecases import Vault as CredentialVault
@@ -81,6 +83,8 @@ ROUTES = (
     AuditController,
     CorsController,
     ProviderCredentialController,
+    OutboundCallController,
+    DoNotCallController,
     ModelController,
     VoiceController,
     carrier_webhook,

@@ -32,6 +32,7 @@ _TAGS = {
     "Conversations": "What was said, heard, paid and found out.",
     "Catalogue": "Models and voices of providers, and which of them can be used.",
     "Mail": "Messages of an installation that sends no email.",
+    "Outbound calls": "Calls that agents place, when they may, and whom they must not call.",
     "Provider credentials": "A tenant's own access to AI providers, sealed.",
     "Second factors": "Authenticator apps, passkeys and recovery codes.",
     "Settings": "What holds for a whole tenant.",

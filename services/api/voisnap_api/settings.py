@@ -66,6 +66,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str
     nats_url: str
     blobs_url: str
+    public_url: str | None = None
+    """Where carriers reach this installation; while none is set, no calls are placed."""
     models_dir: Path | None = None
     smtp_url: Secret | None = None
     """`smtp://user:password@host:587` or `smtps://…:465`; while none is set, mails stay in the outbox, readable in the console."""

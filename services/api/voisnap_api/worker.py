@@ -14,6 +14,7 @@ with loading():
     from voisnap_kit.reconcile import Reconciler
     from voisnap_kit.serve import run, run_worker
     from voisnap_kit.settings import SettingsError, load
+    from voisnap_providers.carriers import CarrierUrls
     from voisnap_providers.ports.blobs import Blobs
     from voisnap_providers.ports.email import EmailSender
     from voisnap_providers.registry import Registry
@@ -24,6 +25,7 @@ with loading():
     from .analysis import subscribers as analysis_subscribers
     from .analysis.clients import Analysts
     from .auth.reconcilers import old_log_ins
+    from .carrier_accounts import CarrierAccounts
     from .carrier_webhooks.reconcilers import old_carrier_calls
     from .conversation_lists.reconcilers import list_index
     from .conversations import reconcilers as conversation_reconcilers
@@ -31,6 +33,9 @@ with loading():
     from .idempotency.reconcilers import old_idempotency_keys
     from .inbox_upkeep import old_inbox_notes
     from .mail.reconcilers import due_mails, old_mails
+    from .outbound_calls import subscribers as outbound_call_subscribers
+    from .outbound_calls.dialling import Dialler
+    from .outbound_calls.reconcilers import dial_attempts, due_calls
     from .prices.reconcilers import price_catalogue
     from .provider_credentials.reconcilers import stale_seals
     from .settings import WorkerSettings
@@ -50,8 +55,13 @@ async def main() -> None:
         blobs = blobs_from_url(settings.blobs_url)
         registry = Registry(settings.providers)
         stack.push_async_callback(registry.aclose)
+        carriers = CarrierAccounts(accounts, os.environ, settings.simulator_accounts_file)
+        stack.push_async_callback(carriers.aclose)
+        dialler = _dialler(settings, database, bus, carriers)
+        if dialler is not None:
+            stack.push_async_callback(dialler.aclose)
         await run_worker(
-            lambda: work(database, bus, blobs, Analysts(registry, accounts), sender=sender, keys=keys),
+            lambda: work(database, bus, blobs, Analysts(registry, accounts), sender=sender, keys=keys, dialler=dialler),
             service="api-worker",
             host=settings.http_host,
             port=settings.http_port,
@@ -67,14 +77,17 @@ async def work(
     *,
     sender: EmailSender | None = None,
     keys: sealing.KeyService | None = None,
+    dialler: Dialler | None = None,
 ) -> None:
-    """Subscribers, reconcilers and the outbox relay, until cancelled. Without a sender, mails stay in their outbox; `keys` seal credentials."""
+    """Subscribers, reconcilers and the outbox relay, until cancelled. Without a sender, mails stay in their outbox, and without a dialler calls
+    wait; `keys` seal credentials."""
     catalogue = price_catalogue(database)
     await catalogue.run_once()  # before the first conversation is priced
     subscriptions = [
         await tenant_subscribers.subscribe(bus, database),
         await conversation_subscribers.subscribe(bus, database),
         await analysis_subscribers.subscribe(bus, database, analysts),
+        await outbound_call_subscribers.subscribe(bus, database),
     ]
     reconcilers: list[Reconciler] = [
         catalogue,
@@ -91,6 +104,8 @@ async def work(
         reconcilers.append(due_mails(database, sender))
     if keys is not None:
         reconcilers.append(stale_seals(database, keys))
+    if dialler is not None:
+        reconcilers += (due_calls(dialler), dial_attempts(dialler))
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(Relay(database, bus).run())
@@ -100,6 +115,13 @@ async def work(
     finally:
         for subscription in subscriptions:
             await subscription.close()
+
+
+def _dialler(settings: WorkerSettings, database: Database, bus: Bus, carriers: CarrierAccounts) -> Dialler | None:
+    """Places calls, where it is known which address carriers reach this installation under."""
+    if settings.public_url is None:
+        return None
+    return Dialler(database, bus, carriers, CarrierUrls(settings.public_url.rstrip("/")))
 
 
 def _sender(settings: WorkerSettings) -> EmailSender | None:

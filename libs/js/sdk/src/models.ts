@@ -236,6 +236,9 @@ export interface AnalysisSummary {
   summary: string | null;
 }
 
+/** Who answered, as the carrier judges it. */
+export type AnsweredBy = "human" | "machine" | "machine_beep" | "fax" | "unknown";
+
 export interface ApiKey {
   createdAt: string;
   createdBy: string | null;
@@ -457,9 +460,58 @@ export interface AuthUnlockRequest {
 
 export type BackgroundSound = "none" | "office" | "cafe" | "call_center";
 
+export interface BatchCall {
+  metadata?: Record<string, unknown>;
+  scheduledFor?: string | null;
+  /** In E.164 form */
+  toNumber: string;
+}
+
+export interface BatchRefusal {
+  code: string;
+  detail: string;
+}
+
+export interface BatchResult {
+  error: BatchRefusal | null;
+  id: string | null;
+  index: number;
+  status: OutboundStatus | null;
+  toNumber: string;
+}
+
+export interface CallSettings {
+  callingHours: CallingHours | null;
+  defaultRingSeconds: number;
+  machineDetection: MachineDetection;
+  maxConcurrent: number;
+}
+
 export interface Caller {
   country: string | null;
   phoneNumber: string | null;
+}
+
+export interface CallingDay {
+  day: Weekday;
+  from: string;
+  to: string;
+}
+
+export interface CallingDayResult {
+  day: Weekday;
+  from: string;
+  to: string;
+}
+
+export interface CallingHours {
+  days: CallingDayResult[];
+  timezone: string;
+}
+
+export interface CallingHoursSettings {
+  days: unknown[];
+  timezone: string;
 }
 
 /** What a model can do. `structured`: answers by a JSON schema; `endpoints`: says itself when a caller is done. */
@@ -674,6 +726,29 @@ export interface CreateApiKeyRequest {
   scopes: string[];
 }
 
+/** What `doNotCall.create` takes. */
+export interface CreateDoNotCallRequest {
+  /** In E.164 form */
+  phoneNumber: string;
+  reason?: string | null | undefined;
+  /** Where it comes from, such as `manual` or `crm` */
+  source?: string | undefined;
+}
+
+/** What `outboundCalls.create` takes. */
+export interface CreateOutboundCallRequest {
+  agentId: string;
+  /** In E.164 form */
+  fromNumber?: string | null | undefined;
+  /** How often somebody who does not answer is called again */
+  maxRetries?: number | undefined;
+  metadata?: Record<string, unknown> | undefined;
+  retryDelayMinutes?: number | undefined;
+  scheduledFor?: string | null | undefined;
+  /** In E.164 form */
+  toNumber: string;
+}
+
 /** What `providerCredentials.create` takes. */
 export interface CreateProviderCredentialRequest {
   isDefault?: boolean | undefined;
@@ -712,6 +787,41 @@ export interface CustomField {
 export type CustomFieldType = "string" | "number" | "boolean" | "enum" | "date";
 
 export type Direction = "inbound" | "outbound";
+
+export interface DoNotCall {
+  createdAt: string;
+  createdBy: string | null;
+  phoneNumber: string;
+  reason: string | null;
+  source: string;
+}
+
+/** What `doNotCall.importNumbers` takes. */
+export interface DoNotCallImportNumbersRequest {
+  phoneNumbers: unknown[];
+  reason?: string | null | undefined;
+  /** Where it comes from, such as `manual` or `crm` */
+  source?: string | undefined;
+}
+
+export interface DoNotCallImported {
+  added: number;
+  alreadyListed: number;
+}
+
+/** Parameters of the query. */
+export interface DoNotCallListQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+  /** Only numbers that contain this */
+  search?: string | undefined;
+  /** Only from this source */
+  source?: string | undefined;
+}
 
 /** Why a session ended (decisions, "SessionEnded"), and beyond it: the tenant's monthly spend limit was used up. */
 export type EndReason = "user_ended" | "agent_ended" | "timeout" | "idle_timeout" | "max_duration" | "transfer_complete" | "voicemail" | "disconnected" | "error" | "node_lost" | "spend_limit";
@@ -837,6 +947,8 @@ export interface Login {
   user: User;
 }
 
+export type MachineDetection = "off" | "answer" | "greeting";
+
 export interface Mail {
   attempts: number;
   createdAt: string;
@@ -953,6 +1065,85 @@ export interface NewPasskey {
   passkey: Passkey;
   recoveryCodes: string[];
 }
+
+export interface OutboundBatch {
+  batchId: string;
+  created: number;
+  refused: number;
+  results: BatchResult[];
+}
+
+export interface OutboundCall {
+  agentId: string;
+  answeredBy: AnsweredBy | null;
+  batchId: string | null;
+  connectedAt: string | null;
+  conversationId: string | null;
+  createdAt: string;
+  direction: Direction;
+  durationSeconds: number | null;
+  endReason: string | null;
+  endedAt: string | null;
+  fromNumber: string;
+  id: string;
+  initiatedAt: string | null;
+  maxRetries: number;
+  metadata: Record<string, unknown>;
+  nextAttemptAt: string | null;
+  retryCount: number;
+  retryDelayMinutes: number;
+  scheduledFor: string | null;
+  status: OutboundStatus;
+  toNumber: string;
+}
+
+/** What `outboundCalls.batch` takes. */
+export interface OutboundCallBatchRequest {
+  agentId: string;
+  calls: unknown[];
+  /** In E.164 form */
+  fromNumber?: string | null | undefined;
+  /** How often somebody who does not answer is called again */
+  maxRetries?: number | undefined;
+  metadata?: Record<string, unknown> | undefined;
+  retryDelayMinutes?: number | undefined;
+  scheduledFor?: string | null | undefined;
+}
+
+/** Parameters of the query. */
+export interface OutboundCallListQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+  /** Only in this status */
+  status?: OutboundStatus | undefined;
+  /** Only this agent's */
+  agentId?: string | undefined;
+  /** Only to this number */
+  toNumber?: string | undefined;
+  /** Only with this `campaignId` in their metadata */
+  campaignId?: string | undefined;
+  /** Only of this batch */
+  batchId?: string | undefined;
+  /** Made on or after; ISO 8601 */
+  dateFrom?: string | Date | undefined;
+  /** Made on or before; ISO 8601 */
+  dateTo?: string | Date | undefined;
+}
+
+/** What `outboundCalls.setSettings` takes. */
+export interface OutboundCallSetSettingsRequest {
+  callingHours?: CallingHoursSettings | null | undefined;
+  defaultRingSeconds?: number | undefined;
+  machineDetection?: MachineDetection | undefined;
+  maxConcurrent?: number | undefined;
+}
+
+/** Where a call stands. Between two attempts it is `scheduled`: the last six are ends, and stay. */
+export type OutboundStatus = "scheduled" | "queued" | "initiating" | "ringing" | "in_progress" | "completed" | "failed" | "no_answer" | "busy" | "cancelled" | "voicemail";
 
 /** Types of JSON Schema that a tool's parameter may have. */
 export type ParameterType = "string" | "number" | "integer" | "boolean" | "array" | "object";
@@ -1389,6 +1580,8 @@ export interface WebRtcSession {
   sessionId: string;
   sessionToken: string;
 }
+
+export type Weekday = "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday";
 
 /** Why a conversation has no recording to hear. */
 export type WhyNoRecording = "disabled" | "processing" | "expired" | "hipaa" | "not_recorded";

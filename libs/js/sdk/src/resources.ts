@@ -44,6 +44,7 @@ import type {
   AuthRenameRequest,
   AuthResetRequest,
   AuthUnlockRequest,
+  CallSettings,
   Comparison,
   Conversation,
   ConversationAddTagsRequest,
@@ -54,8 +55,14 @@ import type {
   Costs,
   CreateAgentRequest,
   CreateApiKeyRequest,
+  CreateDoNotCallRequest,
+  CreateOutboundCallRequest,
   CreateProviderCredentialRequest,
   CreateWebrtcSessionRequest,
+  DoNotCall,
+  DoNotCallImportNumbersRequest,
+  DoNotCallImported,
+  DoNotCallListQuery,
   EnvironmentResult,
   Factors,
   Failure,
@@ -70,6 +77,11 @@ import type {
   ModelListQuery,
   NewApiKey,
   NewPasskey,
+  OutboundBatch,
+  OutboundCall,
+  OutboundCallBatchRequest,
+  OutboundCallListQuery,
+  OutboundCallSetSettingsRequest,
   PasskeyOptions,
   ProviderCredential,
   ProviderCredentialDeleteQuery,
@@ -162,8 +174,20 @@ export const OPERATIONS = {
   "conversations.set_outcome": ["PUT", "/api/v1/conversations/{conversationId}/outcome"],
   "conversations.transcript": ["GET", "/api/v1/conversations/{conversationId}/transcript"],
   "conversations.unarchive": ["POST", "/api/v1/conversations/{conversationId}/unarchive"],
+  "do_not_call.create": ["POST", "/api/v1/do-not-call"],
+  "do_not_call.delete": ["DELETE", "/api/v1/do-not-call/{phoneNumber}"],
+  "do_not_call.get": ["GET", "/api/v1/do-not-call/{phoneNumber}"],
+  "do_not_call.import_numbers": ["POST", "/api/v1/do-not-call/import"],
+  "do_not_call.list": ["GET", "/api/v1/do-not-call"],
   "mail.list": ["GET", "/api/v1/mail"],
   "models.list": ["GET", "/api/v1/models"],
+  "outbound_calls.batch": ["POST", "/api/v1/outbound-calls/batch"],
+  "outbound_calls.cancel": ["POST", "/api/v1/outbound-calls/{callId}/cancel"],
+  "outbound_calls.create": ["POST", "/api/v1/outbound-calls"],
+  "outbound_calls.get": ["GET", "/api/v1/outbound-calls/{callId}"],
+  "outbound_calls.list": ["GET", "/api/v1/outbound-calls"],
+  "outbound_calls.set_settings": ["PUT", "/api/v1/outbound-calls/settings"],
+  "outbound_calls.settings": ["GET", "/api/v1/outbound-calls/settings"],
   "provider_credentials.create": ["POST", "/api/v1/provider-credentials"],
   "provider_credentials.delete": ["DELETE", "/api/v1/provider-credentials/{credentialId}"],
   "provider_credentials.get": ["GET", "/api/v1/provider-credentials/{credentialId}"],
@@ -654,6 +678,42 @@ export class ConversationsResource extends Resource {
   }
 }
 
+/** `client.doNotCall`. */
+export class DoNotCallResource extends Resource {
+  /**
+   * Put a number on the list: calls to it are refused, and those that wait are not placed. One that is there stays as
+   * it is. Needs the scope `calls:write`.
+   */
+  create(request: CreateDoNotCallRequest, options?: RequestOptions): Promise<Answer<DoNotCall>> {
+    return this.send(OPERATIONS["do_not_call.create"], { body: request, options });
+  }
+
+  /**
+   * Take a number off the list. Make sure that whoever it belongs to wants to be called. Needs the scope `calls:write`.
+   */
+  delete(phoneNumber: string, options?: RequestOptions): Promise<void> {
+    return this.send(OPERATIONS["do_not_call.delete"], { path: { phoneNumber }, options });
+  }
+
+  /** Whether a number is on the list: 404 when it is not. Needs the scope `calls:read`. */
+  get(phoneNumber: string, options?: RequestOptions): Promise<Answer<DoNotCall>> {
+    return this.send(OPERATIONS["do_not_call.get"], { path: { phoneNumber }, options });
+  }
+
+  /**
+   * Put up to 10,000 numbers on the list at once: all of them or, where one is no number, none. Needs the scope
+   * `calls:write`.
+   */
+  importNumbers(request: DoNotCallImportNumbersRequest, options?: RequestOptions): Promise<Answer<DoNotCallImported>> {
+    return this.send(OPERATIONS["do_not_call.import_numbers"], { body: request, options });
+  }
+
+  /** List the numbers, newest first. Needs the scope `calls:read`. */
+  list(query?: DoNotCallListQuery, options?: RequestOptions): PagedList<DoNotCall> {
+    return new PagedList(this.send, OPERATIONS["do_not_call.list"], { query, options });
+  }
+}
+
 /** `client.mail`. */
 export class MailResource extends Resource {
   /**
@@ -673,6 +733,61 @@ export class ModelsResource extends Resource {
    */
   list(query?: ModelListQuery, options?: RequestOptions): PagedList<Model> {
     return new PagedList(this.send, OPERATIONS["models.list"], { query, options });
+  }
+}
+
+/** `client.outboundCalls`. */
+export class OutboundCallsResource extends Resource {
+  /**
+   * Have an agent call up to 1,000 numbers, each with its own metadata. All rows or none: a wrong field refuses the
+   * batch (422 names the rows). Numbers on the do-not-call list are left out, and say so in their result. Needs the
+   * scope `calls:write`.
+   */
+  batch(request: OutboundCallBatchRequest, options?: RequestOptions): Promise<Answer<OutboundBatch>> {
+    return this.send(OPERATIONS["outbound_calls.batch"], { body: request, options });
+  }
+
+  /**
+   * Cancel a call that nobody has answered; one that rings stops ringing. 409 once somebody has, or when it is over.
+   * Needs the scope `calls:write`.
+   */
+  cancel(callId: string, options?: RequestOptions): Promise<Answer<OutboundCall>> {
+    return this.send(OPERATIONS["outbound_calls.cancel"], { path: { callId }, options });
+  }
+
+  /**
+   * Have an agent call somebody, now or at a time: within the calling hours of where the number is, when a slot is
+   * free. Who does not answer is called again `maxRetries` times, `retryDelayMinutes` after the call ended; the status
+   * is `scheduled` in between. 409 `number-on-do-not-call-list` for numbers that must not be called. Needs the scope
+   * `calls:write`.
+   */
+  create(request: CreateOutboundCallRequest, options?: RequestOptions): Promise<Answer<OutboundCall>> {
+    return this.send(OPERATIONS["outbound_calls.create"], { body: request, options });
+  }
+
+  /** Get a call. Needs the scope `calls:read`. */
+  get(callId: string, options?: RequestOptions): Promise<Answer<OutboundCall>> {
+    return this.send(OPERATIONS["outbound_calls.get"], { path: { callId }, options });
+  }
+
+  /** List calls, newest first. Needs the scope `calls:read`. */
+  list(query?: OutboundCallListQuery, options?: RequestOptions): PagedList<OutboundCall> {
+    return new PagedList(this.send, OPERATIONS["outbound_calls.list"], { query, options });
+  }
+
+  /**
+   * Replace when and how calls are placed; what is left out gets its default. Holds for calls that wait, too.
+   * `machineDetection` is the carrier's, which it bills; our own listens in any case, as the agent's
+   * `voicemailDetection` says. Agents that want to know of no machines (`enabled: false`) are told of none. Needs the
+   * scope `calls:write`.
+   */
+  setSettings(request?: OutboundCallSetSettingsRequest, options?: RequestOptions): Promise<Answer<CallSettings>> {
+    return this.send(OPERATIONS["outbound_calls.set_settings"], { body: request ?? {}, options });
+  }
+
+  /** Get when and how calls are placed in this environment. Needs the scope `calls:read`. */
+  settings(options?: RequestOptions): Promise<Answer<CallSettings>> {
+    return this.send(OPERATIONS["outbound_calls.settings"], { options });
   }
 }
 
@@ -827,8 +942,10 @@ export class Resources extends Resource {
   readonly auditLog: AuditLogResource;
   readonly auth: AuthResource;
   readonly conversations: ConversationsResource;
+  readonly doNotCall: DoNotCallResource;
   readonly mail: MailResource;
   readonly models: ModelsResource;
+  readonly outboundCalls: OutboundCallsResource;
   readonly providerCredentials: ProviderCredentialsResource;
   readonly settings: SettingsResource;
   readonly users: UsersResource;
@@ -843,8 +960,10 @@ export class Resources extends Resource {
     this.auditLog = new AuditLogResource(send);
     this.auth = new AuthResource(send);
     this.conversations = new ConversationsResource(send);
+    this.doNotCall = new DoNotCallResource(send);
     this.mail = new MailResource(send);
     this.models = new ModelsResource(send);
+    this.outboundCalls = new OutboundCallsResource(send);
     this.providerCredentials = new ProviderCredentialsResource(send);
     this.settings = new SettingsResource(send);
     this.users = new UsersResource(send);
