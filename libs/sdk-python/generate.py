@@ -115,7 +115,7 @@ class Api:
     def _parameter(self, parameter: dict[str, Any]) -> Argument:
         schema = parameter["schema"]
         kind = self._argument_type(schema).removesuffix(" | None")
-        if parameter["name"] == "tags":
+        if parameter["name"] in ("tags", "capabilities"):
             kind = "str | Sequence[str]"
         elif parameter["name"].startswith("date"):
             kind = "str | date | datetime"

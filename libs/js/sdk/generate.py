@@ -227,7 +227,7 @@ class Types:
         lines = [*comment("Parameters of the query."), f"export interface {name} {{"]
         for one in parameters:
             kind = self.type(one["schema"]).removesuffix(" | null")
-            if one["name"] == "tags":
+            if one["name"] in ("tags", "capabilities"):
                 kind = "string | readonly string[]"
             elif one["name"].startswith("date"):
                 kind = "string | Date"

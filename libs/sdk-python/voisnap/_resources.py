@@ -100,6 +100,14 @@ OPERATIONS = frozenset(
         "provider_credentials.update",
         "settings.cors.get",
         "settings.cors.replace",
+        "telephony.numbers.configure",
+        "telephony.numbers.create",
+        "telephony.numbers.delete",
+        "telephony.numbers.get",
+        "telephony.numbers.list",
+        "telephony.numbers.search",
+        "telephony.numbers.update",
+        "telephony.numbers.verify",
         "users.deactivate",
         "users.delete",
         "users.get",
@@ -295,6 +303,220 @@ class SettingsCorsResource:
                 body=given({"allowedOrigins": allowed_origins}),
                 headers={"If-Match": if_match},
                 answer=models.Cors,
+            )
+        )
+
+
+class TelephonyNumbersResource:
+    """`client.telephony.numbers`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def configure(self, number_id: str, *, idempotency_key: str | None = None) -> models.TelephonyNumber:
+        """Have the carrier tell us of a number's calls and texts, as when it was bought. Needs the scope
+        `telephony:write`.
+        """
+        return self._send(
+            Call(
+                operation="telephony.numbers.configure",
+                method="POST",
+                path="/api/v1/telephony/numbers/{numberId}/configure",
+                path_values={"numberId": number_id},
+                idempotency_key=idempotency_key,
+                answer=models.TelephonyNumber,
+            )
+        )
+
+    def create(
+        self,
+        *,
+        phone_number: str,
+        provider: Literal["twilio", "vonage", "telnyx"],
+        agent_id: str | Unset | None = UNSET,
+        friendly_name: str | Unset = UNSET,
+        sms_agent_id: str | Unset | None = UNSET,
+        source: Literal["purchase", "existing"] | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.TelephonyNumber:
+        """Buy a number and set it up, so that its calls and texts reach the agent; or take over one that your account
+        rents already (`"source": "existing"`). It rents the number from your own account with the carrier if you
+        have added one, else from the platform's. While the carrier works on it, `status` is `provisioning`; a
+        number is never bought twice, whatever is lost on the way. Needs the scope `telephony:write`.
+
+        Args:
+            phone_number: In E.164 form, such as +14155550100
+        """
+        return self._send(
+            Call(
+                operation="telephony.numbers.create",
+                method="POST",
+                path="/api/v1/telephony/numbers",
+                body=given(
+                    {
+                        "agentId": agent_id,
+                        "friendlyName": friendly_name,
+                        "phoneNumber": phone_number,
+                        "provider": provider,
+                        "smsAgentId": sms_agent_id,
+                        "source": source,
+                    }
+                ),
+                idempotency_key=idempotency_key,
+                answer=models.TelephonyNumber,
+            )
+        )
+
+    def delete(self, number_id: str, *, keep: bool | None = None) -> None:
+        """Give a number back. Where the carrier does not answer, it stays listed as `releasing` until it does. Needs
+        the scope `telephony:write`.
+
+        Args:
+            keep: Whether the account goes on renting it; else a number that was bought here is given back
+        """
+        self._send(
+            Call(
+                operation="telephony.numbers.delete",
+                method="DELETE",
+                path="/api/v1/telephony/numbers/{numberId}",
+                path_values={"numberId": number_id},
+                query={"keep": keep},
+            )
+        )
+
+    def get(self, number_id: str) -> models.TelephonyNumber:
+        """One number. Needs the scope `telephony:read`."""
+        return self._send(
+            Call(
+                operation="telephony.numbers.get",
+                method="GET",
+                path="/api/v1/telephony/numbers/{numberId}",
+                path_values={"numberId": number_id},
+                answer=models.TelephonyNumber,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        provider: Literal["twilio", "vonage", "telnyx"] | None = None,
+        agent_id: str | None = None,
+        capability: Literal["voice", "sms", "mms"] | None = None,
+        status: Literal["provisioning", "active", "releasing", "failed", "released"] | None = None,
+        phone_number: str | None = None,
+    ) -> PagedList[models.TelephonyNumber]:
+        """List your numbers, newest first. Those that failed or were given back are listed by `status` only. Needs the
+        scope `telephony:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            provider: Only numbers of this carrier
+            agent_id: Only numbers that this agent answers
+            capability: Only numbers that can do this
+            status: Only numbers in this status; else those that are yours
+            phone_number: Only this number, in E.164 form
+        """
+        return PagedList(
+            Call(
+                operation="telephony.numbers.list",
+                method="GET",
+                path="/api/v1/telephony/numbers",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "provider": provider,
+                    "agentId": agent_id,
+                    "capability": capability,
+                    "status": status,
+                    "phoneNumber": phone_number,
+                },
+                answer=Any,
+            ),
+            models.TelephonyNumber,
+            self._send,
+        )
+
+    def search(
+        self,
+        *,
+        country: str | None = None,
+        area_code: str | None = None,
+        contains: str | None = None,
+        capabilities: str | Sequence[str] | None = None,
+        provider: Literal["twilio", "vonage", "telnyx"] | None = None,
+        toll_free: bool | None = None,
+        limit: int | None = None,
+    ) -> models.AvailableNumbers:
+        """Find numbers that can be bought. Every carrier that is set up is asked at once; `warnings` names those that
+        did not answer. Needs the scope `telephony:read`.
+
+        Args:
+            country: ISO 3166-1 alpha-2, such as US
+            area_code: The first digits of the national number, such as 415
+            contains: Digits, or the letters of a keypad, anywhere in the number
+            capabilities: All of these, comma-separated: voice, sms, mms
+            provider: Only numbers of this carrier; else of all that are set up
+            toll_free: Numbers that cost callers nothing
+            limit: Numbers at most
+        """
+        return self._send(
+            Call(
+                operation="telephony.numbers.search",
+                method="GET",
+                path="/api/v1/telephony/numbers/search",
+                query={
+                    "country": country,
+                    "areaCode": area_code,
+                    "contains": contains,
+                    "capabilities": capabilities,
+                    "provider": provider,
+                    "tollFree": toll_free,
+                    "limit": limit,
+                },
+                answer=models.AvailableNumbers,
+            )
+        )
+
+    def update(
+        self,
+        number_id: str,
+        *,
+        agent_id: str | Unset | None = UNSET,
+        friendly_name: str | Unset = UNSET,
+        sms_agent_id: str | Unset | None = UNSET,
+    ) -> models.TelephonyNumber:
+        """Assign a number to another agent or to none, or name it. Calls that run go on with the agent that answered.
+        Needs the scope `telephony:write`.
+        """
+        return self._send(
+            Call(
+                operation="telephony.numbers.update",
+                method="PATCH",
+                path="/api/v1/telephony/numbers/{numberId}",
+                path_values={"numberId": number_id},
+                body=given({"agentId": agent_id, "friendlyName": friendly_name, "smsAgentId": sms_agent_id}),
+                answer=models.TelephonyNumber,
+            )
+        )
+
+    def verify(self, number_id: str, *, idempotency_key: str | None = None) -> models.NumberVerification:
+        """Read at the carrier where it tells of a number's calls and texts, and say what differs from where it should.
+        Needs the scope `telephony:write`.
+        """
+        return self._send(
+            Call(
+                operation="telephony.numbers.verify",
+                method="POST",
+                path="/api/v1/telephony/numbers/{numberId}/verify",
+                path_values={"numberId": number_id},
+                idempotency_key=idempotency_key,
+                answer=models.NumberVerification,
             )
         )
 
@@ -2034,8 +2256,8 @@ class ProviderCredentialsResource:
         credentials:write`.
 
         Args:
-            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required).
-            secrets: `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`.
+            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and `applicationId` (required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and `messagingProfileId`; of whatsapp `phoneNumberId` (required).
+            secrets: `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`; of twilio `authToken` and, if you use an API key, its `apiKeySecret`; of vonage `apiSecret`, `privateKey` (the application's, in PEM) and `signatureSecret`; of telnyx `apiKey`; of whatsapp `accessToken`, `appSecret`, `verifyToken`; of telegram `botToken`, `secretToken` (one you think of).
         """
         return self._send(
             Call(
@@ -2132,8 +2354,8 @@ class ProviderCredentialsResource:
 
     def test(self, credential_id: str, *, idempotency_key: str | None = None) -> models.ProviderCredential:
         """Ask the provider something small with a credential: one word of a model, one word of a voice, a moment of
-        silence to a recogniser. `lastTest` of the answer says what came of it. Costs a fraction of a cent. Needs
-        the scope `provider-credentials:write`.
+        silence to a recogniser, of a carrier or a messaging network the account itself. `lastTest` of the answer
+        says what came of it. Costs a fraction of a cent. Needs the scope `provider-credentials:write`.
         """
         return self._send(
             Call(
@@ -2160,8 +2382,8 @@ class ProviderCredentialsResource:
         credentials:write`.
 
         Args:
-            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required).
-            secrets: `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`.
+            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and `applicationId` (required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and `messagingProfileId`; of whatsapp `phoneNumberId` (required).
+            secrets: `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`; of twilio `authToken` and, if you use an API key, its `apiKeySecret`; of vonage `apiSecret`, `privateKey` (the application's, in PEM) and `signatureSecret`; of telnyx `apiKey`; of whatsapp `accessToken`, `appSecret`, `verifyToken`; of telegram `botToken`, `secretToken` (one you think of).
         """
         return self._send(
             Call(
@@ -2182,6 +2404,14 @@ class SettingsResource:
     def __init__(self, send: Sender) -> None:
         self._send = send
         self.cors = SettingsCorsResource(send)
+
+
+class TelephonyResource:
+    """`client.telephony`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+        self.numbers = TelephonyNumbersResource(send)
 
 
 class UsersResource:
@@ -2496,6 +2726,7 @@ class Resources:
         self.outbound_calls = OutboundCallsResource(send)
         self.provider_credentials = ProviderCredentialsResource(send)
         self.settings = SettingsResource(send)
+        self.telephony = TelephonyResource(send)
         self.users = UsersResource(send)
         self.voices = VoicesResource(send)
         self.webrtc = WebrtcResource(send)
@@ -2680,6 +2911,220 @@ class AsyncSettingsCorsResource:
                 body=given({"allowedOrigins": allowed_origins}),
                 headers={"If-Match": if_match},
                 answer=models.Cors,
+            )
+        )
+
+
+class AsyncTelephonyNumbersResource:
+    """`client.telephony.numbers`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    async def configure(self, number_id: str, *, idempotency_key: str | None = None) -> models.TelephonyNumber:
+        """Have the carrier tell us of a number's calls and texts, as when it was bought. Needs the scope
+        `telephony:write`.
+        """
+        return await self._send(
+            Call(
+                operation="telephony.numbers.configure",
+                method="POST",
+                path="/api/v1/telephony/numbers/{numberId}/configure",
+                path_values={"numberId": number_id},
+                idempotency_key=idempotency_key,
+                answer=models.TelephonyNumber,
+            )
+        )
+
+    async def create(
+        self,
+        *,
+        phone_number: str,
+        provider: Literal["twilio", "vonage", "telnyx"],
+        agent_id: str | Unset | None = UNSET,
+        friendly_name: str | Unset = UNSET,
+        sms_agent_id: str | Unset | None = UNSET,
+        source: Literal["purchase", "existing"] | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.TelephonyNumber:
+        """Buy a number and set it up, so that its calls and texts reach the agent; or take over one that your account
+        rents already (`"source": "existing"`). It rents the number from your own account with the carrier if you
+        have added one, else from the platform's. While the carrier works on it, `status` is `provisioning`; a
+        number is never bought twice, whatever is lost on the way. Needs the scope `telephony:write`.
+
+        Args:
+            phone_number: In E.164 form, such as +14155550100
+        """
+        return await self._send(
+            Call(
+                operation="telephony.numbers.create",
+                method="POST",
+                path="/api/v1/telephony/numbers",
+                body=given(
+                    {
+                        "agentId": agent_id,
+                        "friendlyName": friendly_name,
+                        "phoneNumber": phone_number,
+                        "provider": provider,
+                        "smsAgentId": sms_agent_id,
+                        "source": source,
+                    }
+                ),
+                idempotency_key=idempotency_key,
+                answer=models.TelephonyNumber,
+            )
+        )
+
+    async def delete(self, number_id: str, *, keep: bool | None = None) -> None:
+        """Give a number back. Where the carrier does not answer, it stays listed as `releasing` until it does. Needs
+        the scope `telephony:write`.
+
+        Args:
+            keep: Whether the account goes on renting it; else a number that was bought here is given back
+        """
+        await self._send(
+            Call(
+                operation="telephony.numbers.delete",
+                method="DELETE",
+                path="/api/v1/telephony/numbers/{numberId}",
+                path_values={"numberId": number_id},
+                query={"keep": keep},
+            )
+        )
+
+    async def get(self, number_id: str) -> models.TelephonyNumber:
+        """One number. Needs the scope `telephony:read`."""
+        return await self._send(
+            Call(
+                operation="telephony.numbers.get",
+                method="GET",
+                path="/api/v1/telephony/numbers/{numberId}",
+                path_values={"numberId": number_id},
+                answer=models.TelephonyNumber,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        provider: Literal["twilio", "vonage", "telnyx"] | None = None,
+        agent_id: str | None = None,
+        capability: Literal["voice", "sms", "mms"] | None = None,
+        status: Literal["provisioning", "active", "releasing", "failed", "released"] | None = None,
+        phone_number: str | None = None,
+    ) -> AsyncPagedList[models.TelephonyNumber]:
+        """List your numbers, newest first. Those that failed or were given back are listed by `status` only. Needs the
+        scope `telephony:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            provider: Only numbers of this carrier
+            agent_id: Only numbers that this agent answers
+            capability: Only numbers that can do this
+            status: Only numbers in this status; else those that are yours
+            phone_number: Only this number, in E.164 form
+        """
+        return AsyncPagedList(
+            Call(
+                operation="telephony.numbers.list",
+                method="GET",
+                path="/api/v1/telephony/numbers",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "provider": provider,
+                    "agentId": agent_id,
+                    "capability": capability,
+                    "status": status,
+                    "phoneNumber": phone_number,
+                },
+                answer=Any,
+            ),
+            models.TelephonyNumber,
+            self._send,
+        )
+
+    async def search(
+        self,
+        *,
+        country: str | None = None,
+        area_code: str | None = None,
+        contains: str | None = None,
+        capabilities: str | Sequence[str] | None = None,
+        provider: Literal["twilio", "vonage", "telnyx"] | None = None,
+        toll_free: bool | None = None,
+        limit: int | None = None,
+    ) -> models.AvailableNumbers:
+        """Find numbers that can be bought. Every carrier that is set up is asked at once; `warnings` names those that
+        did not answer. Needs the scope `telephony:read`.
+
+        Args:
+            country: ISO 3166-1 alpha-2, such as US
+            area_code: The first digits of the national number, such as 415
+            contains: Digits, or the letters of a keypad, anywhere in the number
+            capabilities: All of these, comma-separated: voice, sms, mms
+            provider: Only numbers of this carrier; else of all that are set up
+            toll_free: Numbers that cost callers nothing
+            limit: Numbers at most
+        """
+        return await self._send(
+            Call(
+                operation="telephony.numbers.search",
+                method="GET",
+                path="/api/v1/telephony/numbers/search",
+                query={
+                    "country": country,
+                    "areaCode": area_code,
+                    "contains": contains,
+                    "capabilities": capabilities,
+                    "provider": provider,
+                    "tollFree": toll_free,
+                    "limit": limit,
+                },
+                answer=models.AvailableNumbers,
+            )
+        )
+
+    async def update(
+        self,
+        number_id: str,
+        *,
+        agent_id: str | Unset | None = UNSET,
+        friendly_name: str | Unset = UNSET,
+        sms_agent_id: str | Unset | None = UNSET,
+    ) -> models.TelephonyNumber:
+        """Assign a number to another agent or to none, or name it. Calls that run go on with the agent that answered.
+        Needs the scope `telephony:write`.
+        """
+        return await self._send(
+            Call(
+                operation="telephony.numbers.update",
+                method="PATCH",
+                path="/api/v1/telephony/numbers/{numberId}",
+                path_values={"numberId": number_id},
+                body=given({"agentId": agent_id, "friendlyName": friendly_name, "smsAgentId": sms_agent_id}),
+                answer=models.TelephonyNumber,
+            )
+        )
+
+    async def verify(self, number_id: str, *, idempotency_key: str | None = None) -> models.NumberVerification:
+        """Read at the carrier where it tells of a number's calls and texts, and say what differs from where it should.
+        Needs the scope `telephony:write`.
+        """
+        return await self._send(
+            Call(
+                operation="telephony.numbers.verify",
+                method="POST",
+                path="/api/v1/telephony/numbers/{numberId}/verify",
+                path_values={"numberId": number_id},
+                idempotency_key=idempotency_key,
+                answer=models.NumberVerification,
             )
         )
 
@@ -4419,8 +4864,8 @@ class AsyncProviderCredentialsResource:
         credentials:write`.
 
         Args:
-            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required).
-            secrets: `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`.
+            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and `applicationId` (required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and `messagingProfileId`; of whatsapp `phoneNumberId` (required).
+            secrets: `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`; of twilio `authToken` and, if you use an API key, its `apiKeySecret`; of vonage `apiSecret`, `privateKey` (the application's, in PEM) and `signatureSecret`; of telnyx `apiKey`; of whatsapp `accessToken`, `appSecret`, `verifyToken`; of telegram `botToken`, `secretToken` (one you think of).
         """
         return await self._send(
             Call(
@@ -4517,8 +4962,8 @@ class AsyncProviderCredentialsResource:
 
     async def test(self, credential_id: str, *, idempotency_key: str | None = None) -> models.ProviderCredential:
         """Ask the provider something small with a credential: one word of a model, one word of a voice, a moment of
-        silence to a recogniser. `lastTest` of the answer says what came of it. Costs a fraction of a cent. Needs
-        the scope `provider-credentials:write`.
+        silence to a recogniser, of a carrier or a messaging network the account itself. `lastTest` of the answer
+        says what came of it. Costs a fraction of a cent. Needs the scope `provider-credentials:write`.
         """
         return await self._send(
             Call(
@@ -4545,8 +4990,8 @@ class AsyncProviderCredentialsResource:
         credentials:write`.
 
         Args:
-            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required).
-            secrets: `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`.
+            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and `applicationId` (required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and `messagingProfileId`; of whatsapp `phoneNumberId` (required).
+            secrets: `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`; of twilio `authToken` and, if you use an API key, its `apiKeySecret`; of vonage `apiSecret`, `privateKey` (the application's, in PEM) and `signatureSecret`; of telnyx `apiKey`; of whatsapp `accessToken`, `appSecret`, `verifyToken`; of telegram `botToken`, `secretToken` (one you think of).
         """
         return await self._send(
             Call(
@@ -4567,6 +5012,14 @@ class AsyncSettingsResource:
     def __init__(self, send: AsyncSender) -> None:
         self._send = send
         self.cors = AsyncSettingsCorsResource(send)
+
+
+class AsyncTelephonyResource:
+    """`client.telephony`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+        self.numbers = AsyncTelephonyNumbersResource(send)
 
 
 class AsyncUsersResource:
@@ -4881,6 +5334,7 @@ class AsyncResources:
         self.outbound_calls = AsyncOutboundCallsResource(send)
         self.provider_credentials = AsyncProviderCredentialsResource(send)
         self.settings = AsyncSettingsResource(send)
+        self.telephony = AsyncTelephonyResource(send)
         self.users = AsyncUsersResource(send)
         self.voices = AsyncVoicesResource(send)
         self.webrtc = AsyncWebrtcResource(send)

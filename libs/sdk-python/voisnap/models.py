@@ -21,6 +21,8 @@ __all__ = [
     "ApiKey",
     "AssertionOptions",
     "AuditEntry",
+    "AvailableNumber",
+    "AvailableNumbers",
     "BatchRefusal",
     "BatchResult",
     "CallSettings",
@@ -41,6 +43,7 @@ __all__ = [
     "Costs",
     "CredentialTest",
     "CustomField",
+    "Difference",
     "DoNotCall",
     "DoNotCallImported",
     "Endpointing",
@@ -64,6 +67,7 @@ __all__ = [
     "Model",
     "NewApiKey",
     "NewPasskey",
+    "NumberVerification",
     "OutboundBatch",
     "OutboundCall",
     "Passkey",
@@ -78,12 +82,14 @@ __all__ = [
     "RecordingSettings",
     "RecordingState",
     "RecoveryCodes",
+    "SearchWarning",
     "SentimentBreakdown",
     "SilenceDetection",
     "StatsPeriod",
     "SttCost",
     "Target",
     "TelephonyCost",
+    "TelephonyNumber",
     "Test",
     "TestStarted",
     "Tool",
@@ -330,6 +336,28 @@ class AuditEntry(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AvailableNumber(Result):
+    """`AvailableNumber` of the API."""
+
+    capabilities: tuple[str, ...]
+    country: str
+    locality: str | None
+    monthly_cost_usd: float | None
+    phone_number: str
+    provider: str
+    region: str | None
+    toll_free: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvailableNumbers(Result):
+    """`AvailableNumbers` of the API."""
+
+    numbers: "tuple[AvailableNumber, ...]"
+    warnings: "tuple[SearchWarning, ...]"
+
+
+@dataclass(frozen=True, kw_only=True)
 class BatchRefusal(Result):
     """`BatchRefusal` of the API."""
 
@@ -398,6 +426,7 @@ class ChannelSettings(Result):
 
     enabled: bool
     first_message: str | None
+    idle_minutes: int | None
     max_duration_seconds: int | None
     system_prompt_append: str | None
 
@@ -554,6 +583,15 @@ class CustomField(Result):
     name: str
     options: tuple[str, ...]
     type: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference(Result):
+    """`Difference` of the API."""
+
+    expected: str
+    found: str
+    setting: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -808,6 +846,15 @@ class NewPasskey(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NumberVerification(Result):
+    """`NumberVerification` of the API."""
+
+    checked_at: datetime
+    differences: "tuple[Difference, ...]"
+    verified: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutboundBatch(Result):
     """`OutboundBatch` of the API."""
 
@@ -968,6 +1015,14 @@ class RecoveryCodes(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchWarning(Result):
+    """`SearchWarning` of the API."""
+
+    detail: str
+    provider: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SentimentBreakdown(Result):
     """`SentimentBreakdown` of the API."""
 
@@ -1016,6 +1071,33 @@ class TelephonyCost(Result):
     cost: float
     minutes: int
     provider: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TelephonyNumber(Result):
+    """`TelephonyNumber` of the API."""
+
+    account: str
+    agent_id: str | None
+    capabilities: tuple[str, ...]
+    configured_at: datetime | None
+    country: str
+    created_at: datetime
+    created_by: str | None
+    environment: str
+    friendly_name: str
+    id: str
+    locality: str | None
+    monthly_cost_usd: float | None
+    phone_number: str
+    provider: str
+    region: str | None
+    sms_agent_id: str | None
+    source: str
+    status: str
+    status_detail: str | None
+    toll_free: bool
+    updated_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,6 +56,8 @@ BODIES: dict[str, Any] = {
     "outbound_calls.create": {"agentId": "agt_none", "toNumber": "+14155550103"},
     "outbound_calls.set_settings": {"maxConcurrent": 5},
     "agents.test": {"channel": "webchat"},
+    "telephony.numbers.create": {"phoneNumber": "+14155550142", "provider": "twilio"},
+    "telephony.numbers.update": {"friendlyName": "Front desk"},
     "users.change": {"firstName": "Eve"},
     "agents.update": {"description": "x"},
     "provider_credentials.create": {"provider": "openai", "name": "Ours", "secrets": {"apiKey": "sk-0123456789abcdef"}},
@@ -166,6 +168,7 @@ async def things(api: Any, owner: dict[str, str]) -> dict[str, str]:
         "phoneNumber": "+14155550101",
         "conversationId": call.id,
         "credentialId": credential.json()["id"],
+        "numberId": line.id,
         "first": "1",
         "second": "2",
         "number": "1",
@@ -180,7 +183,7 @@ async def things(api: Any, owner: dict[str, str]) -> dict[str, str]:
 def test_every_path_parameter_is_known_here():
     known = {
         *("agentId", "conversationId", "first", "second", "number", "keyId", "passkeyId", "tag", "testSessionId"),
-        *("userId", "credentialId", "callId", "phoneNumber"),
+        *("userId", "credentialId", "callId", "phoneNumber", "numberId"),
     }
     assert set(NOWHERE) <= known, "make one of it in `things` (and name it here), so that it is tried by other tenants"
 

@@ -54,6 +54,9 @@ from .mfa.usecases import Vault
 from .origins.routes import CorsController
 from .origins.usecases import TenantOrigins
 from .outbound_calls.routes import OutboundCallController
+from .phone_numbers.clients import Desks
+from .phone_numbers.provisioning import Provisioner
+from .phone_numbers.routes import TelephonyNumberController
 from .provider_credentials.clients import Prober
 from .provider_credentials.routes import ProviderCredentialController
 from .provider_credentials.usecases import Vault as CredentialVault
@@ -85,6 +88,7 @@ ROUTES = (
     ProviderCredentialController,
     OutboundCallController,
     DoNotCallController,
+    TelephonyNumberController,
     ModelController,
     VoiceController,
     carrier_webhook,
@@ -133,6 +137,7 @@ def build(
     carrier_accounts = CarrierAccounts(accounts, environ, settings.simulator_accounts_file)
     secret = (settings.secrets_key or settings.blobs_signing_key).value.encode()
     public_url = settings.public_url.rstrip("/")
+    number_desks = Desks(carrier_accounts, public_url=public_url)
     webhook_desk = WebhookDesk(database, bus, carrier_accounts, public_url=public_url, secret=secret)
 
     async def flush() -> KeyUses:
@@ -146,6 +151,7 @@ def build(
                 yield
         finally:
             await planning.close()
+            await number_desks.aclose()
             await carrier_accounts.aclose()
         await credentials.flush_uses()
 
@@ -174,6 +180,7 @@ def build(
             "reaches": provide(Reaches(platform_accounts(environ))),
             "carrier_accounts": provide(carrier_accounts),
             "webhook_desk": provide(webhook_desk),
+            "provisioner": provide(Provisioner(database, number_desks)),
             "public_url": provide(public_url),
         },
         layers=[lambda inner: RateHeaders(inner, limiter)],
@@ -247,6 +254,7 @@ def openapi_document() -> str:
         "reaches",
         "carrier_accounts",
         "webhook_desk",
+        "provisioner",
         "public_url",
     )
     app = Litestar(

@@ -36,6 +36,9 @@ with loading():
     from .outbound_calls import subscribers as outbound_call_subscribers
     from .outbound_calls.dialling import Dialler
     from .outbound_calls.reconcilers import dial_attempts, due_calls
+    from .phone_numbers.clients import Desks
+    from .phone_numbers.provisioning import Provisioner
+    from .phone_numbers.reconcilers import unsettled_numbers
     from .prices.reconcilers import price_catalogue
     from .provider_credentials.reconcilers import stale_seals
     from .settings import WorkerSettings
@@ -60,8 +63,22 @@ async def main() -> None:
         dialler = _dialler(settings, database, bus, carriers)
         if dialler is not None:
             stack.push_async_callback(dialler.aclose)
+        provisioner = None
+        if settings.public_url is not None:
+            desks = Desks(carriers, public_url=settings.public_url.rstrip("/"))
+            stack.push_async_callback(desks.aclose)
+            provisioner = Provisioner(database, desks)
         await run_worker(
-            lambda: work(database, bus, blobs, Analysts(registry, accounts), sender=sender, keys=keys, dialler=dialler),
+            lambda: work(
+                database,
+                bus,
+                blobs,
+                Analysts(registry, accounts),
+                sender=sender,
+                keys=keys,
+                dialler=dialler,
+                provisioner=provisioner,
+            ),
             service="api-worker",
             host=settings.http_host,
             port=settings.http_port,
@@ -78,9 +95,10 @@ async def work(
     sender: EmailSender | None = None,
     keys: sealing.KeyService | None = None,
     dialler: Dialler | None = None,
+    provisioner: Provisioner | None = None,
 ) -> None:
-    """Subscribers, reconcilers and the outbox relay, until cancelled. Without a sender, mails stay in their outbox, and without a dialler calls
-    wait; `keys` seal credentials."""
+    """Subscribers, reconcilers and the outbox relay, until cancelled. Without a sender, mails stay in their outbox, without a dialler calls
+    wait, and without a provisioner numbers that are on their way; `keys` seal credentials."""
     catalogue = price_catalogue(database)
     await catalogue.run_once()  # before the first conversation is priced
     subscriptions = [
@@ -106,6 +124,8 @@ async def work(
         reconcilers.append(stale_seals(database, keys))
     if dialler is not None:
         reconcilers += (due_calls(dialler), dial_attempts(dialler))
+    if provisioner is not None:
+        reconcilers.append(unsettled_numbers(database, provisioner))
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(Relay(database, bus).run())

@@ -458,6 +458,22 @@ export interface AuthUnlockRequest {
   token: string;
 }
 
+export interface AvailableNumber {
+  capabilities: NumberFeature[];
+  country: string;
+  locality: string | null;
+  monthlyCostUsd: number | null;
+  phoneNumber: string;
+  provider: string;
+  region: string | null;
+  tollFree: boolean;
+}
+
+export interface AvailableNumbers {
+  numbers: AvailableNumber[];
+  warnings: SearchWarning[];
+}
+
 export type BackgroundSound = "none" | "office" | "cafe" | "call_center";
 
 export interface BatchCall {
@@ -517,6 +533,8 @@ export interface CallingHoursSettings {
 /** What a model can do. `structured`: answers by a JSON schema; `endpoints`: says itself when a caller is done. */
 export type Capability = "streaming" | "tools" | "structured" | "prompt_caching" | "interim_results" | "word_timings" | "endpoints";
 
+export type CarrierName = "twilio" | "vonage" | "telnyx";
+
 export interface Change {
   new: unknown;
   old: unknown;
@@ -528,6 +546,7 @@ export type Channel = "phone" | "webrtc" | "webchat" | "sms" | "whatsapp" | "tel
 export interface ChannelSettings {
   enabled?: boolean;
   firstMessage?: string | null;
+  idleMinutes?: number | null;
   maxDurationSeconds?: number | null;
   systemPromptAppend?: string | null;
 }
@@ -755,15 +774,31 @@ export interface CreateProviderCredentialRequest {
   name: string;
   /**
    * `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs),
-   * `baseUrl` (openai_compatible: required).
+   * `baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and
+   * `applicationId` (required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and
+   * `messagingProfileId`; of whatsapp `phoneNumberId` (required).
    */
   options?: Record<string, string> | undefined;
   provider: ProviderName;
   /**
    * `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws
-   * `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`.
+   * `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`; of twilio `authToken` and,
+   * if you use an API key, its `apiKeySecret`; of vonage `apiSecret`, `privateKey` (the application's, in PEM) and
+   * `signatureSecret`; of telnyx `apiKey`; of whatsapp `accessToken`, `appSecret`, `verifyToken`; of telegram
+   * `botToken`, `secretToken` (one you think of).
    */
   secrets: Record<string, string>;
+}
+
+/** What `telephony.numbers.create` takes. */
+export interface CreateTelephonyNumberRequest {
+  agentId?: string | null | undefined;
+  friendlyName?: string | undefined;
+  /** In E.164 form, such as +14155550100 */
+  phoneNumber: string;
+  provider: CarrierName;
+  smsAgentId?: string | null | undefined;
+  source?: LineSource | undefined;
 }
 
 /** What `webrtc.sessions.create` takes. */
@@ -785,6 +820,12 @@ export interface CustomField {
 }
 
 export type CustomFieldType = "string" | "number" | "boolean" | "enum" | "date";
+
+export interface Difference {
+  expected: string;
+  found: string;
+  setting: string;
+}
 
 export type Direction = "inbound" | "outbound";
 
@@ -917,6 +958,15 @@ export type LatencyClass = "fast" | "standard" | "slow";
 
 /** The parts of a conversation that somebody is paid for. */
 export type LegKind = "llm" | "tts" | "stt" | "telephony";
+
+/** How a number came here: bought for the tenant, or rented by the account before. */
+export type LineSource = "purchase" | "existing";
+
+/**
+ * What has become of a number. `PROVISIONING` is being bought, `RELEASING` being given back: a reconciler ends both
+ * whatever happens. The last two are ends: the number is not the tenant's.
+ */
+export type LineStatus = "provisioning" | "active" | "releasing" | "failed" | "released";
 
 export interface Llm {
   baseUrl?: string | null;
@@ -1066,6 +1116,15 @@ export interface NewPasskey {
   recoveryCodes: string[];
 }
 
+/** What a number can do. */
+export type NumberFeature = "voice" | "sms" | "mms";
+
+export interface NumberVerification {
+  checkedAt: string;
+  differences: Difference[];
+  verified: boolean;
+}
+
 export interface OutboundBatch {
   batchId: string;
   created: number;
@@ -1191,8 +1250,11 @@ export interface Price {
 /** What is paid for. Cached input of a language model has a price of its own, or that of other input. */
 export type PriceKind = "llm_input" | "llm_output" | "llm_cached" | "tts" | "stt" | "telephony";
 
-/** What a price is for. A session minute is one of an open connection, an audio minute one of sound that was sent. */
-export type PriceUnit = "million_tokens" | "thousand_characters" | "audio_minute" | "session_minute" | "started_minute";
+/**
+ * What a price is for. A session minute is one of an open connection, an audio minute one of sound that was sent, a
+ * message one segment of a text.
+ */
+export type PriceUnit = "million_tokens" | "thousand_characters" | "audio_minute" | "session_minute" | "started_minute" | "message";
 
 export interface Probe {
   detail: string;
@@ -1282,6 +1344,11 @@ export interface ReplaceSettingsCorsRequest {
 /** The seven roles of a tenant and its agency, and the platform's own. */
 export type Role = "Admin" | "AgencyManager" | "AgencyTechnicalManager" | "AgencyAccountManager" | "TenantOwner" | "TenantUser" | "ReadOnly" | "PlatformAdmin";
 
+export interface SearchWarning {
+  detail: string;
+  provider: string;
+}
+
 export type Sensitivity = "low" | "medium" | "high";
 
 export type Sentiment = "positive" | "neutral" | "negative";
@@ -1319,6 +1386,74 @@ export interface TelephonyCost {
   cost: number;
   minutes: number;
   provider: string | null;
+}
+
+export interface TelephonyNumber {
+  account: string;
+  agentId: string | null;
+  capabilities: NumberFeature[];
+  configuredAt: string | null;
+  country: string;
+  createdAt: string;
+  createdBy: string | null;
+  environment: Environment;
+  friendlyName: string;
+  id: string;
+  locality: string | null;
+  monthlyCostUsd: number | null;
+  phoneNumber: string;
+  provider: string;
+  region: string | null;
+  smsAgentId: string | null;
+  source: LineSource;
+  status: LineStatus;
+  statusDetail: string | null;
+  tollFree: boolean;
+  updatedAt: string;
+}
+
+/** Parameters of the query. */
+export interface TelephonyNumberDeleteQuery {
+  /** Whether the account goes on renting it; else a number that was bought here is given back */
+  keep?: boolean | undefined;
+}
+
+/** Parameters of the query. */
+export interface TelephonyNumberListQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+  /** Only numbers of this carrier */
+  provider?: CarrierName | undefined;
+  /** Only numbers that this agent answers */
+  agentId?: string | undefined;
+  /** Only numbers that can do this */
+  capability?: NumberFeature | undefined;
+  /** Only numbers in this status; else those that are yours */
+  status?: LineStatus | undefined;
+  /** Only this number, in E.164 form */
+  phoneNumber?: string | undefined;
+}
+
+/** Parameters of the query. */
+export interface TelephonyNumberSearchQuery {
+  /** ISO 3166-1 alpha-2, such as US */
+  country?: string | undefined;
+  /** The first digits of the national number, such as 415 */
+  areaCode?: string | undefined;
+  /** Digits, or the letters of a keypad, anywhere in the number */
+  contains?: string | undefined;
+  /** All of these, comma-separated: voice, sms, mms */
+  capabilities?: string | readonly string[] | undefined;
+  /** Only numbers of this carrier; else of all that are set up */
+  provider?: CarrierName | undefined;
+  /** Numbers that cost callers nothing */
+  tollFree?: boolean | undefined;
+  /** Numbers at most */
+  limit?: number | undefined;
 }
 
 export interface Test {
@@ -1430,14 +1565,26 @@ export interface UpdateProviderCredentialRequest {
   name?: string | undefined;
   /**
    * `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs),
-   * `baseUrl` (openai_compatible: required).
+   * `baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and
+   * `applicationId` (required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and
+   * `messagingProfileId`; of whatsapp `phoneNumberId` (required).
    */
   options?: Record<string, string> | undefined;
   /**
    * `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws
-   * `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`.
+   * `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`; of twilio `authToken` and,
+   * if you use an API key, its `apiKeySecret`; of vonage `apiSecret`, `privateKey` (the application's, in PEM) and
+   * `signatureSecret`; of telnyx `apiKey`; of whatsapp `accessToken`, `appSecret`, `verifyToken`; of telegram
+   * `botToken`, `secretToken` (one you think of).
    */
   secrets?: Record<string, string> | undefined;
+}
+
+/** What `telephony.numbers.update` takes. */
+export interface UpdateTelephonyNumberRequest {
+  agentId?: string | null | undefined;
+  friendlyName?: string | undefined;
+  smsAgentId?: string | null | undefined;
 }
 
 /** What `users.update` takes. */

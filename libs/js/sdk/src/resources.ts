@@ -44,6 +44,7 @@ import type {
   AuthRenameRequest,
   AuthResetRequest,
   AuthUnlockRequest,
+  AvailableNumbers,
   CallSettings,
   Comparison,
   Conversation,
@@ -58,6 +59,7 @@ import type {
   CreateDoNotCallRequest,
   CreateOutboundCallRequest,
   CreateProviderCredentialRequest,
+  CreateTelephonyNumberRequest,
   CreateWebrtcSessionRequest,
   DoNotCall,
   DoNotCallImportNumbersRequest,
@@ -77,6 +79,7 @@ import type {
   ModelListQuery,
   NewApiKey,
   NewPasskey,
+  NumberVerification,
   OutboundBatch,
   OutboundCall,
   OutboundCallBatchRequest,
@@ -89,11 +92,16 @@ import type {
   RecordingLink,
   RecoveryCodes,
   ReplaceSettingsCorsRequest,
+  TelephonyNumber,
+  TelephonyNumberDeleteQuery,
+  TelephonyNumberListQuery,
+  TelephonyNumberSearchQuery,
   Test,
   TestStarted,
   Totp,
   UpdateAgentRequest,
   UpdateProviderCredentialRequest,
+  UpdateTelephonyNumberRequest,
   UpdateUserRequest,
   User,
   UserInviteRequest,
@@ -196,6 +204,14 @@ export const OPERATIONS = {
   "provider_credentials.update": ["PATCH", "/api/v1/provider-credentials/{credentialId}"],
   "settings.cors.get": ["GET", "/api/v1/settings/cors"],
   "settings.cors.replace": ["PUT", "/api/v1/settings/cors"],
+  "telephony.numbers.configure": ["POST", "/api/v1/telephony/numbers/{numberId}/configure"],
+  "telephony.numbers.create": ["POST", "/api/v1/telephony/numbers"],
+  "telephony.numbers.delete": ["DELETE", "/api/v1/telephony/numbers/{numberId}"],
+  "telephony.numbers.get": ["GET", "/api/v1/telephony/numbers/{numberId}"],
+  "telephony.numbers.list": ["GET", "/api/v1/telephony/numbers"],
+  "telephony.numbers.search": ["GET", "/api/v1/telephony/numbers/search"],
+  "telephony.numbers.update": ["PATCH", "/api/v1/telephony/numbers/{numberId}"],
+  "telephony.numbers.verify": ["POST", "/api/v1/telephony/numbers/{numberId}/verify"],
   "users.deactivate": ["POST", "/api/v1/users/{userId}/deactivate"],
   "users.delete": ["DELETE", "/api/v1/users/{userId}"],
   "users.get": ["GET", "/api/v1/users/{userId}"],
@@ -288,6 +304,75 @@ export class SettingsCorsResource extends Resource {
    */
   replace(request: ReplaceSettingsCorsRequest, options?: ConditionalOptions): Promise<Answer<Cors>> {
     return this.send(OPERATIONS["settings.cors.replace"], { body: request, options });
+  }
+}
+
+/** `client.telephony.numbers`. */
+export class TelephonyNumbersResource extends Resource {
+  /**
+   * Have the carrier tell us of a number's calls and texts, as when it was bought. Needs the scope `telephony:write`.
+   */
+  configure(numberId: string, options?: RequestOptions): Promise<Answer<TelephonyNumber>> {
+    return this.send(OPERATIONS["telephony.numbers.configure"], { path: { numberId }, options });
+  }
+
+  /**
+   * Buy a number and set it up, so that its calls and texts reach the agent; or take over one that your account rents
+   * already (`"source": "existing"`). It rents the number from your own account with the carrier if you have added one,
+   * else from the platform's. While the carrier works on it, `status` is `provisioning`; a number is never bought
+   * twice, whatever is lost on the way. Needs the scope `telephony:write`.
+   */
+  create(request: CreateTelephonyNumberRequest, options?: RequestOptions): Promise<Answer<TelephonyNumber>> {
+    return this.send(OPERATIONS["telephony.numbers.create"], { body: request, options });
+  }
+
+  /**
+   * Give a number back. Where the carrier does not answer, it stays listed as `releasing` until it does. Needs the
+   * scope `telephony:write`.
+   */
+  delete(numberId: string, query?: TelephonyNumberDeleteQuery, options?: RequestOptions): Promise<void> {
+    return this.send(OPERATIONS["telephony.numbers.delete"], { path: { numberId }, query, options });
+  }
+
+  /** One number. Needs the scope `telephony:read`. */
+  get(numberId: string, options?: RequestOptions): Promise<Answer<TelephonyNumber>> {
+    return this.send(OPERATIONS["telephony.numbers.get"], { path: { numberId }, options });
+  }
+
+  /**
+   * List your numbers, newest first. Those that failed or were given back are listed by `status` only. Needs the scope
+   * `telephony:read`.
+   */
+  list(query?: TelephonyNumberListQuery, options?: RequestOptions): PagedList<TelephonyNumber> {
+    return new PagedList(this.send, OPERATIONS["telephony.numbers.list"], { query, options });
+  }
+
+  /**
+   * Find numbers that can be bought. Every carrier that is set up is asked at once; `warnings` names those that did not
+   * answer. Needs the scope `telephony:read`.
+   */
+  search(query?: TelephonyNumberSearchQuery, options?: RequestOptions): Promise<Answer<AvailableNumbers>> {
+    return this.send(OPERATIONS["telephony.numbers.search"], { query, options });
+  }
+
+  /**
+   * Assign a number to another agent or to none, or name it. Calls that run go on with the agent that answered. Needs
+   * the scope `telephony:write`.
+   */
+  update(
+    numberId: string,
+    request?: UpdateTelephonyNumberRequest,
+    options?: RequestOptions,
+  ): Promise<Answer<TelephonyNumber>> {
+    return this.send(OPERATIONS["telephony.numbers.update"], { path: { numberId }, body: request ?? {}, options });
+  }
+
+  /**
+   * Read at the carrier where it tells of a number's calls and texts, and say what differs from where it should. Needs
+   * the scope `telephony:write`.
+   */
+  verify(numberId: string, options?: RequestOptions): Promise<Answer<NumberVerification>> {
+    return this.send(OPERATIONS["telephony.numbers.verify"], { path: { numberId }, options });
   }
 }
 
@@ -822,8 +907,8 @@ export class ProviderCredentialsResource extends Resource {
 
   /**
    * Ask the provider something small with a credential: one word of a model, one word of a voice, a moment of silence
-   * to a recogniser. `lastTest` of the answer says what came of it. Costs a fraction of a cent. Needs the scope
-   * `provider-credentials:write`.
+   * to a recogniser, of a carrier or a messaging network the account itself. `lastTest` of the answer says what came of
+   * it. Costs a fraction of a cent. Needs the scope `provider-credentials:write`.
    */
   test(credentialId: string, options?: RequestOptions): Promise<Answer<ProviderCredential>> {
     return this.send(OPERATIONS["provider_credentials.test"], { path: { credentialId }, options });
@@ -849,6 +934,16 @@ export class SettingsResource extends Resource {
   constructor(send: Send) {
     super(send);
     this.cors = new SettingsCorsResource(send);
+  }
+}
+
+/** `client.telephony`. */
+export class TelephonyResource extends Resource {
+  readonly numbers: TelephonyNumbersResource;
+
+  constructor(send: Send) {
+    super(send);
+    this.numbers = new TelephonyNumbersResource(send);
   }
 }
 
@@ -948,6 +1043,7 @@ export class Resources extends Resource {
   readonly outboundCalls: OutboundCallsResource;
   readonly providerCredentials: ProviderCredentialsResource;
   readonly settings: SettingsResource;
+  readonly telephony: TelephonyResource;
   readonly users: UsersResource;
   readonly voices: VoicesResource;
   readonly webrtc: WebrtcResource;
@@ -966,6 +1062,7 @@ export class Resources extends Resource {
     this.outboundCalls = new OutboundCallsResource(send);
     this.providerCredentials = new ProviderCredentialsResource(send);
     this.settings = new SettingsResource(send);
+    this.telephony = new TelephonyResource(send);
     this.users = new UsersResource(send);
     this.voices = new VoicesResource(send);
     this.webrtc = new WebrtcResource(send);

@@ -14,6 +14,7 @@ from voisnap_proto.events import AgentChanged
 from voisnap_api.conversations import usecases as conversations
 from voisnap_api.conversations.records import Stats
 from voisnap_api.periods import Period
+from voisnap_api.phone_numbers import holdings as phone_numbers
 from voisnap_api.tenants.usecases import find_tenant
 
 from . import store
@@ -111,8 +112,10 @@ async def duplicate_agent(work: Work, agent_id: AgentId, *, name: str | None) ->
 
 
 async def delete_agent(work: Work, agent_id: AgentId, *, if_match: str | None = None) -> None:
-    """Delete the agent for good; its conversations stay. Whoever holds something for it lets go on `agent.changed`."""
+    """Delete the agent for good; its conversations stay, and its numbers without anybody who answers them. Whoever holds something else for
+    it lets go on `agent.changed`."""
     agent = await _for_change(work, agent_id, if_match)
+    await phone_numbers.let_go(work, agent.id)
     await store.delete(work.tx, agent.tenant_id, agent.environment, agent.id)
     _tell(work, agent, "deleted")
 

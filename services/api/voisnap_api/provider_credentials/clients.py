@@ -8,7 +8,10 @@ from voisnap_domain.agents import Llm, LlmProvider, Transcription, Transcription
 from voisnap_kit import log
 from voisnap_kit.work import Clock, utc_now
 from voisnap_providers.accounts import Account
+from voisnap_providers.carriers import CARRIERS, check_environment
 from voisnap_providers.errors import ProviderAuthError, ProviderError, ProviderUnconfigured
+from voisnap_providers.messengers import NETWORKS, Messengers
+from voisnap_providers.number_desks import number_desk
 from voisnap_providers.ports.llm import LlmRequest, Message, Role
 from voisnap_providers.registry import Registry
 from voisnap_providers.tenant_accounts import TenantAccounts
@@ -51,6 +54,10 @@ class Prober:
         opened = self._accounts.opened(
             (credential.as_sealed,), tenant_id=credential.tenant_id, environment=credential.environment
         )
+        if credential.provider in NETWORKS:
+            async with self._room:
+                probe = await self._knock(credential, opened[credential.provider])
+            return CredentialTest(at=self._clock(), outcome=probe.outcome, probes=(probe,))
         kinds = _kinds(credential)
         async with self._room, self._registry() as registry:
             await asyncio.to_thread(factories.load, [(kind, credential.provider) for kind in kinds])
@@ -75,9 +82,19 @@ class Prober:
         if model is None:
             detail = "No model of this provider is known here to ask; the first session will show it."
             return Probe(kind=kind, outcome=ProbeOutcome.NOT_TESTED, detail=detail)
+        asked = _ASK[kind](registry, credential.provider, model, own)
+        return await self._probed(kind, credential.provider, asked, f"{model} answered.")
+
+    async def _knock(self, credential: ProviderCredential, account: Account) -> Probe:
+        """A carrier or a messaging network is asked for the account itself: nothing is called, written or bought."""
+        kind = "carrier" if credential.provider in CARRIERS else "messaging"
+        asked = _knocked(account, credential)
+        return await self._probed(kind, credential.provider, asked, "The account was let in.")
+
+    async def _probed(self, kind: str, provider: str, asked: Awaitable[None], works: str) -> Probe:
         try:
             async with asyncio.timeout(self._seconds):
-                await _ASK[kind](registry, credential.provider, model, own)
+                await asked
         except ProviderUnconfigured as error:
             outcome, detail = ProbeOutcome.NOT_TESTED, error.detail
         except ProviderAuthError:
@@ -87,8 +104,8 @@ class Prober:
         except TimeoutError:
             outcome, detail = ProbeOutcome.FAILED, f"The provider did not answer within {self._seconds:g} s."
         else:
-            outcome, detail = ProbeOutcome.WORKS, f"{model} answered."
-        _log.info("provider_credential.probed", provider=credential.provider, kind=kind, outcome=outcome.value)
+            outcome, detail = ProbeOutcome.WORKS, works
+        _log.info("provider_credential.probed", provider=provider, kind=kind, outcome=outcome.value)
         return Probe(kind=kind, outcome=outcome, detail=detail)
 
 
@@ -101,6 +118,25 @@ def _kinds(credential: ProviderCredential) -> tuple[str, ...]:
         "tts": credential.provider in set(VoiceProvider),
     }
     return tuple(kind for kind, is_one in kinds.items() if is_one)
+
+
+async def _knocked(account: Account, credential: ProviderCredential) -> None:
+    """Raises ProviderUnconfigured in the sandbox, whose credentials reach nobody."""
+    check_environment(account, credential.environment)
+    if account.provider in CARRIERS:
+        desk = number_desk(account)
+        try:
+            return await desk.check()
+        finally:
+            await desk.aclose()
+    messengers = Messengers()
+    try:
+        registrar = messengers.of(account, credential.environment).registrar
+        if registrar is not None:
+            await registrar.own_address()
+    finally:
+        await messengers.aclose()
+    return None
 
 
 async def _ask_llm(registry: Registry, provider: str, model: str, own: Mapping[str, Account]) -> None:

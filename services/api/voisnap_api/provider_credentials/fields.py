@@ -26,9 +26,31 @@ _PUBLIC_KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
 _OPTIONS: dict[str, re.Pattern[str]] = {
     "region": re.compile(r"[a-z]{2,}[a-z0-9-]{1,38}"),
     "location": re.compile(r"[a-z]{2,}[a-z0-9-]{0,38}"),
-    "public_key": _PUBLIC_KEY,
     "project": re.compile(r"[a-z][a-z0-9.:-]{2,98}[a-z0-9]"),
 }
+_OF_PROVIDER: dict[tuple[str, str], tuple[re.Pattern[str], str]] = {
+    ("twilio", "account_sid"): (re.compile(r"AC[0-9a-fA-F]{32}"), "must be AC and 32 hexadecimal digits"),
+    ("twilio", "api_key_sid"): (re.compile(r"SK[0-9a-fA-F]{32}"), "must be SK and 32 hexadecimal digits"),
+    ("vonage", "api_key"): (re.compile(r"[0-9a-zA-Z]{4,32}"), "must be the account's API key, such as abcd1234"),
+    ("vonage", "application_id"): (
+        re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"),
+        "must be the application's id, a UUID",
+    ),
+    ("telnyx", "public_key"): (_PUBLIC_KEY, "must be the account's public key: 32 bytes in base64"),
+    ("telnyx", "connection_id"): (re.compile(r"[0-9]{1,32}"), "must be the number of the Call Control application"),
+    ("telnyx", "messaging_profile_id"): (
+        re.compile(r"[0-9a-fA-F-]{32,36}"),
+        "must be the messaging profile's id, a UUID",
+    ),
+    ("whatsapp", "phone_number_id"): (re.compile(r"[0-9]{5,32}"), "must be the phone number's id, which is digits"),
+}
+"""Options that have a form of their own."""
+_SECRETS_OF_PROVIDER: dict[tuple[str, str], tuple[re.Pattern[str], str]] = {
+    ("telegram", "bot_token"): (re.compile(r"[0-9]{5,20}:[A-Za-z0-9_-]{20,100}"), "must be the token BotFather gave"),
+    ("telegram", "secret_token"): (re.compile(r"[A-Za-z0-9_-]{1,256}"), "must be 1 to 256 of A-Z, a-z, 0-9, _ and -"),
+}
+_TOGETHER = {"twilio": ("api_key_sid", "api_key_secret")}
+"""An option that is nothing without a secret, and the other way round."""
 _OTHER_OPTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 _NEEDS_ADDRESS = {"openai_compatible": "base_url"}
@@ -83,7 +105,7 @@ def checked_values(
     kept_secrets = _named(secrets, secret_names(provider), "/secrets", faults)
     kept_options = _named(options, option_names(provider), "/options", faults)
     for name, value in kept_secrets.items():
-        kept_secrets[name] = _checked_secret(name, value, faults)
+        kept_secrets[name] = _checked_secret(provider, name, value, faults)
     for name, value in kept_options.items():
         kept_options[name] = _checked_option(provider, name, value, faults)
     faults += _missing(provider, kept_secrets, kept_options)
@@ -98,7 +120,8 @@ def moved(provider: str, before: Mapping[str, str], after: Mapping[str, str]) ->
 
 def hints_of(secrets: Mapping[str, str]) -> dict[str, str]:
     """What lists show of secrets: the last four characters of each, of Google's key file those of the key's id."""
-    return {name: _hint(_key_id(value) if name == "service_account" else value) for name, value in secrets.items()}
+    shown = {"service_account": _key_id, "private_key": lambda _: ""}
+    return {name: _hint(shown.get(name, str)(value)) for name, value in secrets.items()}
 
 
 def on_the_wire(values: Mapping[str, str]) -> dict[str, str]:
@@ -115,24 +138,28 @@ def _named(given: Mapping[str, str], names: tuple[str, ...], pointer: str, fault
     return {known[name]: value for name, value in given.items() if name in known}
 
 
-def _checked_secret(name: str, value: str, faults: list[FieldError]) -> str:
+def _checked_secret(provider: str, name: str, value: str, faults: list[FieldError]) -> str:
     pointer = f"/secrets/{camel(name)}"
     if name == "service_account":
         return _checked_service_account(value, pointer, faults)
-    value = value.strip()
     if name == "private_key":
         return _checked_private_key(value, pointer, faults)
+    value = value.strip()
+    pattern, form = _SECRETS_OF_PROVIDER.get((provider, name), (_HEADER_SAFE, ""))
     if not 1 <= len(value) <= MAX_SECRET:
         detail = f"must have 1 to {MAX_SECRET} characters"
         faults.append(FieldError(pointer=pointer, code="bad-length", detail=detail))
     elif not _HEADER_SAFE.fullmatch(value):
         detail = "must be printable ASCII characters without blanks"
         faults.append(FieldError(pointer=pointer, code="wrong-format", detail=detail))
+    elif not pattern.fullmatch(value):
+        faults.append(FieldError(pointer=pointer, code="wrong-format", detail=form))
     return value
 
 
 def _checked_private_key(value: str, pointer: str, faults: list[FieldError]) -> str:
-    """The key of an application at Vonage, in PEM."""
+    """The key of an application at Vonage, in PEM. Copied from where it stood in one line, its ends of lines are `\\n` in words."""
+    value = value.strip().replace("\\n", "\n") + "\n"
     if len(value) > MAX_PRIVATE_KEY or not _is_signing_key(value):
         detail = f"must be an RSA key in PEM of at most {MAX_PRIVATE_KEY} characters"
         faults.append(FieldError(pointer=pointer, code="wrong-format", detail=detail))
@@ -172,8 +199,10 @@ def _checked_option(provider: str, name: str, value: str, faults: list[FieldErro
         if fault is not None:
             faults.append(FieldError(pointer=pointer, code="wrong-format", detail=fault))
         return value.rstrip("/")
-    if not _OPTIONS.get(name, _OTHER_OPTION).fullmatch(value):
-        detail = f"is not the name of a {name}"
+    pattern, detail = _OF_PROVIDER.get(
+        (provider, name), (_OPTIONS.get(name, _OTHER_OPTION), f"is not the name of a {name}")
+    )
+    if not pattern.fullmatch(value):
         faults.append(FieldError(pointer=pointer, code="wrong-format", detail=detail))
     return value
 
@@ -190,6 +219,11 @@ def _missing(provider: str, secrets: Mapping[str, str], options: Mapping[str, st
     for needed in dict.fromkeys((*required, _NEEDS_OPTION.get(provider), _NEEDS_ADDRESS.get(provider))):
         if needed is not None and needed not in options:
             yield _required(f"/options/{camel(needed)}")
+    option, secret = _TOGETHER.get(provider, ("", ""))
+    if option in options and secret not in secrets:
+        yield _required(f"/secrets/{camel(secret)}")
+    if secret in secrets and option not in options:
+        yield _required(f"/options/{camel(option)}")
 
 
 def _required(pointer: str) -> FieldError:

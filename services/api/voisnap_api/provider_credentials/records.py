@@ -19,7 +19,7 @@ class ProbeOutcome(StrEnum):
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was asked: `kind` is llm, stt or tts."""
+    """One thing that was asked: `kind` is llm, stt, tts, carrier or messaging."""
 
     kind: str
     outcome: ProbeOutcome

@@ -132,7 +132,8 @@ class ProviderCredentialController(Controller):
         database: InjectedDatabase,
         prober: InjectedProber,
     ) -> ProviderCredentialView:
-        """Ask the provider something small with a credential: one word of a model, one word of a voice, a moment of silence to a recogniser.
+        """Ask the provider something small with a credential: one word of a model, one word of a voice, a moment of silence to a recogniser, of
+        a carrier or a messaging network the account itself.
 
         `lastTest` of the answer says what came of it. Costs a fraction of a cent.
         """

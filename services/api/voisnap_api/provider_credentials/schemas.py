@@ -21,14 +21,18 @@ Secrets = Annotated[
     dict[str, str],
     Meta(
         description="`apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws "
-        "`accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`."
+        "`accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`; of twilio `authToken` and, if you use an "
+        "API key, its `apiKeySecret`; of vonage `apiSecret`, `privateKey` (the application's, in PEM) and `signatureSecret`; of telnyx "
+        "`apiKey`; of whatsapp `accessToken`, `appSecret`, `verifyToken`; of telegram `botToken`, `secretToken` (one you think of)."
     ),
 ]
 Options = Annotated[
     dict[str, str],
     Meta(
         description="`region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), "
-        "`baseUrl` (openai_compatible: required)."
+        "`baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and `applicationId` "
+        "(required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and `messagingProfileId`; of whatsapp "
+        "`phoneNumberId` (required)."
     ),
 ]
 

@@ -15,6 +15,7 @@ from voisnap_kit.work import Work
 from voisnap_api.agents import usecases as agents
 from voisnap_api.audit import usecases as audit
 from voisnap_api.audit.records import Target
+from voisnap_api.phone_numbers import holdings as phone_numbers
 
 from . import store
 from .fields import Values, checked_values, hints_of, moved, on_the_wire
@@ -23,7 +24,7 @@ from .records import CredentialOwner, CredentialTest, ProviderCredential
 MOST = 100
 """Credentials of one tenant and environment."""
 
-_NAMED_AGENTS = 10
+_NAMED = 10
 
 _log = log.get(__name__)
 
@@ -151,19 +152,23 @@ async def change_credential(
 async def delete_credential(work: Work, credential_id: ProviderCredentialId, *, force: bool = False) -> None:
     """Delete a credential; the newest other one of its provider takes its place. Sessions that run end as they began.
 
-    Raises NotFound, and without `force` Conflict `credential-in-use` when active agents would be left without one.
+    Raises NotFound, Conflict `credential-in-use` while telephone numbers are rented with it, and without `force` also when active agents would
+    be left without one.
     """
     await store.lock(work.tx, work.caller.tenant_id, work.caller.environment)
     credential = await get_credential(work, credential_id)
     tenant_id, environment, provider = credential.tenant_id, credential.environment, credential.provider
+    if numbers := await phone_numbers.rented_with(work, credential.id, limit=_NAMED + 1):
+        raise Conflict(
+            f"Numbers are rented with it: {_named(numbers)}. Give them back first, with ?keep=true if the account goes on renting them.",
+            code="credential-in-use",
+        )
     is_last = await store.count(work.tx, tenant_id, environment, provider) == 1
     if is_last and not force:
-        using = await agents.active_agents_with(work, provider, limit=_NAMED_AGENTS + 1)
+        using = await agents.active_agents_with(work, provider, limit=_NAMED + 1)
         if using:
-            names = ", ".join(f"{agent_id}" for agent_id in using[:_NAMED_AGENTS])
-            more = " and others" if len(using) > _NAMED_AGENTS else ""
             raise Conflict(
-                f"Active agents use {provider} with it: {names}{more}. Give them another provider, add another credential, "
+                f"Active agents use {provider} with it: {_named(using)}. Give them another provider, add another credential, "
                 "or delete it with ?force=true.",
                 code="credential-in-use",
             )
@@ -278,6 +283,10 @@ def _with_options(
     if faults or values.options == before.options:
         return before, faults
     return msgspec.structs.replace(before, options=values.options, revision=before.revision + 1, last_test=None), ()
+
+
+def _named(ids: list[str]) -> str:
+    return ", ".join(ids[:_NAMED]) + (" and others" if len(ids) > _NAMED else "")
 
 
 def _changed(before: ProviderCredential, after: ProviderCredential) -> list[str]:
