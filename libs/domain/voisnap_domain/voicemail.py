@@ -447,6 +447,12 @@ _SCREENING = (
     r"(?:who|what) (?:is|are|'s) (?:calling and|you calling (?:about|for|from)|this regarding)",
     r"why you(?:'re| are) calling",
     r"see if (?:this|the|that) person is available|screening service|call assist|call screen\w*|before i try to connect",
+    r"(?:nennen|sagen|hinterlassen) sie .{0,20}?ihren namen|grund (?:ihres|fur ihren) anruf",
+    r"(?:diga|indique|grabe) su nombre|(?:motivo|razon) de (?:su|la) llamada",
+    r"(?:dites|indiquez|enregistrez|donnez) votre nom|(?:raison|motif|objet) de (?:votre |l')appel",
+    r"(?:diga|informe|grave) (?:o )?seu nome|motivo d[ae] (?:sua )?(?:ligacao|chamada)",
+    r"(?:dica|registri|indichi) il suo nome|motivo della (?:sua )?chiamata",
+    r"(?:noem|zeg|spreek) .{0,10}?uw naam|reden van uw (?:telefoontje|gesprek|oproep)",
 )
 _MENU = (
     r"press (?:the )?(?:\d|one|two|three|four|five|six|seven|eight|nine|zero|pound|star|hash)",

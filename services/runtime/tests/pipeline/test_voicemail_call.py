@@ -90,6 +90,33 @@ async def test_an_agent_that_waits_for_its_caller_answers_what_was_said(dialled)
     assert line.spoken_turns == [(USER, "Hello, what are your hours?"), (AGENT, "We are open from nine to five.")]
 
 
+SCREENING = "Hi, if you record your name and reason for calling, I'll see if this person is available."
+
+
+@pytest.mark.parametrize(
+    ("language", "purpose", "introduction"),
+    [
+        ("en-US", "your appointment on Friday.", "Hello, this is Aria. I'm calling about your appointment on Friday."),
+        ("de", "Ihren Termin", "Guten Tag, hier ist Aria. Es geht um Folgendes: Ihren Termin."),
+        ("pl", None, "Hello, this is Aria. I'd like to speak with you, please put me through."),
+    ],
+)
+async def test_call_screening_is_told_who_calls_and_why_and_then_whoever_joins_is_talked_to(
+    dialled, agent, language, purpose, introduction
+):
+    config = agent()
+    transcription = msgspec.structs.replace(config.transcription, language=language)
+    line = await dialled(metadata={"callPurpose": purpose}, transcription=transcription)
+    await line.wait(0.7)
+    line.says(SCREENING)
+    await line.until_turns(2)
+    assert line.spoken_turns == [(USER, SCREENING), (AGENT, introduction)]
+    await line.wait(3.0)
+    line.says("Hello, what are your hours?")
+    await line.until_turns(4)
+    assert line.turns[3].text == "We are open from nine to five."
+
+
 async def test_somebody_who_says_nothing_is_greeted_in_the_end(dialled):
     line = await dialled()
     assert 3.4 < await line.until_state("speaking") < 4.0

@@ -328,6 +328,11 @@ class Call:
         else:
             self._conversation.begin()
 
+    def introduce(self, text: str) -> None:
+        """Say who calls and why to a call screening that said `text`; whoever it is for may join then."""
+        self._conversation.overheard(text)
+        self._conversation.resume(Restart(says=self._script.introduction), CallSnapshot())
+
     def fall_silent(self) -> None:
         """Stop speaking: it is a machine after all."""
         self._conversation.hold()

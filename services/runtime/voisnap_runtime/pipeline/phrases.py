@@ -5,7 +5,8 @@ import msgspec
 
 class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     """One language's sentences. Gaps: `cut_off`, then `go_on` or `say_again`. Failures: `unheard`, `broken`. Ends: `goodbye_idle`,
-    `goodbye_long`, `goodbye_unpaid`, and before them `minute_left`, `half_minute_left`, `seconds_left`. Waiting: `fillers`."""
+    `goodbye_long`, `goodbye_unpaid`, and before them `minute_left`, `half_minute_left`, `seconds_left`. Waiting: `fillers`. To a call screening, which asks who
+    calls and why: `introduction` and `purpose`, or `no_purpose`."""
 
     cut_off: str
     go_on: str
@@ -19,6 +20,14 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     half_minute_left: str
     seconds_left: str
     fillers: tuple[str, ...]
+    introduction: str
+    purpose: str
+    no_purpose: str
+
+    def introduced(self, name: str, purpose: str) -> str:
+        """Who calls, and why; without a `purpose` that somebody would like to be put through."""
+        why = self.purpose.format(purpose=purpose.rstrip(" .!?")) if purpose.strip() else self.no_purpose
+        return f"{self.introduction.format(name=name)} {why}"
 
     def time_left(self, seconds: float) -> str:
         """That the time of the call is running out."""
@@ -40,6 +49,9 @@ ENGLISH = Phrases(
     half_minute_left="We have about half a minute left.",
     seconds_left="We have only a few seconds left.",
     fillers=("One moment, please.", "Let me see.", "Just a second."),
+    introduction="Hello, this is {name}.",
+    purpose="I'm calling about {purpose}.",
+    no_purpose="I'd like to speak with you, please put me through.",
 )
 
 _PHRASES = {
@@ -57,6 +69,9 @@ _PHRASES = {
         half_minute_left="Nos queda más o menos medio minuto.",
         seconds_left="Nos quedan solo unos segundos.",
         fillers=("Un momento, por favor.", "Déjeme ver.", "Un segundo."),
+        introduction="Hola, soy {name}.",
+        purpose="Llamo por lo siguiente: {purpose}.",
+        no_purpose="Me gustaría hablar con usted, páseme la llamada, por favor.",
     ),
     "fr": Phrases(
         cut_off="Excusez-moi, nous avons été coupés.",
@@ -71,6 +86,9 @@ _PHRASES = {
         half_minute_left="Il nous reste environ trente secondes.",
         seconds_left="Il ne nous reste que quelques secondes.",
         fillers=("Un instant, s'il vous plaît.", "Voyons voir.", "Juste une seconde."),
+        introduction="Bonjour, ici {name}.",
+        purpose="Je vous appelle au sujet suivant : {purpose}.",
+        no_purpose="Je souhaite vous parler, merci de prendre l'appel.",
     ),
     "de": Phrases(
         cut_off="Entschuldigung, wir wurden unterbrochen.",
@@ -85,6 +103,9 @@ _PHRASES = {
         half_minute_left="Wir haben noch etwa eine halbe Minute.",
         seconds_left="Wir haben nur noch wenige Sekunden.",
         fillers=("Einen Moment, bitte.", "Mal sehen.", "Eine Sekunde."),
+        introduction="Guten Tag, hier ist {name}.",
+        purpose="Es geht um Folgendes: {purpose}.",
+        no_purpose="Ich möchte gern mit Ihnen sprechen, bitte nehmen Sie den Anruf an.",
     ),
     "pt": Phrases(
         cut_off="Desculpe, a ligação caiu.",
@@ -99,6 +120,9 @@ _PHRASES = {
         half_minute_left="Temos cerca de meio minuto.",
         seconds_left="Temos só alguns segundos.",
         fillers=("Um momento, por favor.", "Deixe-me ver.", "Só um segundo."),
+        introduction="Olá, aqui é {name}.",
+        purpose="Estou ligando sobre o seguinte: {purpose}.",
+        no_purpose="Gostaria de falar com você, por favor atenda a ligação.",
     ),
     "it": Phrases(
         cut_off="Mi scusi, è caduta la linea.",
@@ -113,6 +137,9 @@ _PHRASES = {
         half_minute_left="Abbiamo ancora circa mezzo minuto.",
         seconds_left="Abbiamo solo pochi secondi.",
         fillers=("Un momento, per favore.", "Vediamo.", "Solo un secondo."),
+        introduction="Buongiorno, sono {name}.",
+        purpose="La chiamo per questo motivo: {purpose}.",
+        no_purpose="Vorrei parlare con lei, per favore accetti la chiamata.",
     ),
     "nl": Phrases(
         cut_off="Sorry, de verbinding viel weg.",
@@ -127,6 +154,9 @@ _PHRASES = {
         half_minute_left="We hebben nog ongeveer een halve minuut.",
         seconds_left="We hebben nog maar een paar seconden.",
         fillers=("Een moment, alstublieft.", "Even kijken.", "Een seconde."),
+        introduction="Hallo, u spreekt met {name}.",
+        purpose="Ik bel over het volgende: {purpose}.",
+        no_purpose="Ik wil u graag spreken, neemt u alstublieft op.",
     ),
 }
 

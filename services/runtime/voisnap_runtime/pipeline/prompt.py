@@ -11,14 +11,17 @@ from .phrases import ENGLISH, Phrases, phrases_of
 
 MAX_HISTORY_TURNS = 60
 MAX_HISTORY_CHARS = 24_000
+CALL_PURPOSE = "callPurpose"
+"""The session's metadata that say in a few words why the agent calls: `your appointment on Friday`."""
+MAX_PURPOSE = 200
 VOICEMAIL = "Hello, this is {name}. Sorry that we missed you. We will try again later. Goodbye."
 
 _ROLES = {Speaker.AGENT: Role.ASSISTANT, Speaker.USER: Role.USER, Speaker.TOOL: Role.TOOL, Speaker.SYSTEM: Role.SYSTEM}
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
-    """The agent's fixed texts for one session. `unknown`: variables that had no value. `voicemail`: what an answering machine is told.
-    `phrases`: what it says where its owner wrote nothing."""
+    """The agent's fixed texts for one session. `unknown`: variables that had no value. `voicemail`: what an answering machine is told,
+    `introduction`: what somebody's call screening is. `phrases`: what it says where its owner wrote nothing."""
 
     system: str
     disclosure: str
@@ -27,6 +30,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     unknown: tuple[str, ...]
     fillers: tuple[str, ...] = ()
     voicemail: str = ""
+    introduction: str = ""
     phrases: Phrases = ENGLISH
 
     @property
@@ -55,6 +59,7 @@ def script_of(plan: SessionPlan, *, greets: bool) -> Script:
         unknown=tuple(unknown),
         fillers=_fillers(config),
         phrases=phrases_of(config.transcription.language),
+        introduction=_introduction(plan),
         voicemail=" ".join(text for text in (disclosure.text.strip(), voicemail.text.strip()) if text),
     )
 
@@ -86,6 +91,13 @@ def _voicemail(config: AgentConfig) -> str:
     if not config.voicemail_detection.enabled:
         return ""
     return config.voicemail_detection.message or VOICEMAIL.format(name=config.persona.name)
+
+
+def _introduction(plan: SessionPlan) -> str:
+    """Who calls and why, in the agent's language; the reason is the session's `callPurpose`."""
+    config, purpose = plan.agent.config, plan.metadata.get(CALL_PURPOSE)
+    why = " ".join(purpose.split())[:MAX_PURPOSE] if isinstance(purpose, str) else ""
+    return phrases_of(config.transcription.language).introduced(config.persona.name, why)
 
 
 def _fillers(config: AgentConfig) -> tuple[str, ...]:

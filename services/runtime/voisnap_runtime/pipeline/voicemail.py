@@ -51,6 +51,10 @@ class Answering(Protocol):
         """Begin the conversation with somebody who has said `text`."""
         ...
 
+    def introduce(self, text: str) -> None:
+        """Begin the conversation by saying who calls and why, to a call screening that said `text`."""
+        ...
+
     def fall_silent(self) -> None:
         """Stop speaking."""
         ...
@@ -146,7 +150,8 @@ class VoicemailScreen:
                 self._call.ask_words()
             case Converse():
                 log.info("answerer.found", answerer=command.answerer.value)
-                self._call.converse(command.text)
+                screened = command.answerer is Answerer.SCREENING
+                (self._call.introduce if screened else self._call.converse)(command.text)
             case FallSilent():
                 self._call.fall_silent()
             case LeaveMessage():
