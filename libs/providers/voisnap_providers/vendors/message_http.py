@@ -11,7 +11,7 @@ from voisnap_domain.texting import MessageFailure
 from voisnap_providers.errors import DialUncertain, MessageRefused, MessageUncertain, ProviderError, ProviderTimeout
 from voisnap_providers.ports.messaging import FetchedMedia
 
-from .carrier_http import CarrierHttp
+from .carrier_http import CarrierHttp, tls
 
 KIND = "messaging"
 MAX_REDIRECTS = 3
@@ -40,7 +40,9 @@ class MessageHttp(CarrierHttp):
         self._base_url = base_url.rstrip("/")
         self._media_hosts = (*media_hosts, *trusted_hosts)
         self._trusted_hosts = trusted_hosts
-        self._media = httpx.AsyncClient(timeout=_FETCH_TIMEOUT, limits=_FETCH_LIMITS, follow_redirects=False)
+        self._media = httpx.AsyncClient(
+            timeout=_FETCH_TIMEOUT, limits=_FETCH_LIMITS, follow_redirects=False, verify=tls()
+        )
         self._auth = httpx.BasicAuth(*auth) if isinstance(auth, tuple) else auth
         self._key_headers = dict(headers or {})
 

@@ -7,6 +7,7 @@ import hmac
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -224,15 +225,11 @@ def _authenticated(world: World, request: Request[Any, Any, Any]) -> None:
 
 def _is_ours(world: World, token: str) -> bool:
     """Whether the application's key signed a token that is good now."""
-    # 10 MB with its library: not before the first message.
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
-
     account = world.account(PROVIDER)
-    private = load_pem_private_key(account.secret("private_key").encode(), password=None)
     try:
         claims = jwt.decode(
             token,
-            private.public_key(),  # pyright: ignore[reportArgumentType]  # the simulator's own key is an RSA key
+            _public_key(account.secret("private_key")),
             algorithms=["RS256"],
             options={"require": ["iat", "jti"], "verify_exp": False, "verify_iat": False},
         )
@@ -244,6 +241,14 @@ def _is_ours(world: World, token: str) -> bool:
         and now - TOKEN_SECONDS <= claims["iat"] <= now + 60
         and now < claims.get("exp", now + 1)
     )
+
+
+@lru_cache(maxsize=4)
+def _public_key(private_key: str) -> Any:
+    # 10 MB with its library: not before the first message.
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
+    return load_pem_private_key(private_key.encode(), password=None).public_key()
 
 
 def _owned(world: World, number: str) -> OwnedNumber:
