@@ -10,8 +10,18 @@ import msgspec
 from voisnap_domain.calls import AnsweredBy, CallPhase, TransferMode, TransferStage
 from voisnap_domain.conversations import CallQuality, RecordingInfo, Turn
 from voisnap_domain.costs import Usage
-from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, TenantId, UserId
-from voisnap_domain.sessions import EndReason, SessionPlan
+from voisnap_domain.ids import (
+    AgentId,
+    ContactId,
+    ConversationId,
+    MessageId,
+    MessageThreadId,
+    NodeId,
+    SessionId,
+    TenantId,
+    UserId,
+)
+from voisnap_domain.sessions import Channel, EndReason, SessionPlan
 from voisnap_domain.tenants import Environment, Tenant
 
 
@@ -159,6 +169,33 @@ class CallTransferChanged(msgspec.Struct, frozen=True, kw_only=True, tag="call.t
     call_id: str = ""
 
 
+class MessageReceived(msgspec.Struct, frozen=True, kw_only=True, tag="message.received.v1"):
+    """Somebody wrote to an agent over a messaging network. What they wrote is in the database alone."""
+
+    tenant_id: TenantId
+    environment: Environment
+    message_id: MessageId
+    thread_id: MessageThreadId
+    contact_id: ContactId
+    agent_id: AgentId
+    channel: Channel
+    at: datetime
+
+
+class TextRequested(msgspec.Struct, frozen=True, kw_only=True, tag="text.requested.v1"):
+    """An agent wants a text sent to the person it talks to, by SMS from its own number. The same `request_id` is the same text."""
+
+    tenant_id: TenantId
+    environment: Environment
+    session_id: SessionId
+    conversation_id: ConversationId
+    agent_id: AgentId
+    request_id: str
+    phone_number: str
+    text: str
+    at: datetime
+
+
 Event = (
     TenantCreated
     | TenantUpdated
@@ -173,6 +210,8 @@ Event = (
     | CallProgressed
     | AnswererDetected
     | CallTransferChanged
+    | MessageReceived
+    | TextRequested
 )
 
 EVENTS: dict[str, type] = {
@@ -191,6 +230,8 @@ EVENTS: dict[str, type] = {
         CallProgressed,
         AnswererDetected,
         CallTransferChanged,
+        MessageReceived,
+        TextRequested,
     )
 }
 """Tag → struct, all of them."""

@@ -10,7 +10,17 @@ from voisnap_domain.agents import AgentConfig, AgentSnapshot, Llm, Persona, Tran
 from voisnap_domain.calls import AnsweredBy, CallPhase, TransferMode, TransferStage
 from voisnap_domain.conversations import CallQuality, RecordingInfo, Speaker, Turn, TurnLatency, Word
 from voisnap_domain.costs import LegKind, Usage, UsageLeg
-from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, TenantId, UserId
+from voisnap_domain.ids import (
+    AgentId,
+    ContactId,
+    ConversationId,
+    MessageId,
+    MessageThreadId,
+    NodeId,
+    SessionId,
+    TenantId,
+    UserId,
+)
 from voisnap_domain.sessions import Channel, Direction, EndReason, SessionPlan
 from voisnap_domain.tenants import Environment, Owner, Tenant, TenantStatus, UsageLimits
 
@@ -245,6 +255,37 @@ TOPICS: tuple[Topic, ...] = (
             requested_by="agent",
             at=_AT,
             reason="The caller disputes an invoice.",
+        ),
+    ),
+    Topic(
+        event=events.MessageReceived,
+        producer="api",
+        consumers=("api-message-exchanges",),
+        example=events.MessageReceived(
+            tenant_id=_TENANT_ID,
+            environment=Environment.LIVE,
+            message_id=MessageId("msg_01JGKZ0000000000000000MSG1"),
+            thread_id=MessageThreadId("thr_01JGKZ0000000000000000THR1"),
+            contact_id=ContactId("cont_01JGKZ0000000000000000CNT1"),
+            agent_id=_AGENT_ID,
+            channel=Channel.SMS,
+            at=_AT,
+        ),
+    ),
+    Topic(
+        event=events.TextRequested,
+        producer="runtime",
+        consumers=("api-messages",),
+        example=events.TextRequested(
+            tenant_id=_TENANT_ID,
+            environment=Environment.LIVE,
+            session_id=SessionId("call_01JGKZ0000000000000000SES2"),
+            conversation_id=_CONVERSATION_ID,
+            agent_id=_AGENT_ID,
+            request_id="call_01JGKZ0000000000000000SES2:tool_1",
+            phone_number="+14155550123",
+            text="Here is the link: https://example.com/book",
+            at=_AT,
         ),
     ),
 )

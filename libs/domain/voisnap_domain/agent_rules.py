@@ -95,7 +95,10 @@ _LLM_RANGES: tuple[tuple[str, float, float], ...] = (
     ("presence_penalty", -2, 2),
 )
 _CHANNEL_LENGTHS: tuple[tuple[str, int, int], ...] = (("first_message", 0, 2000), ("system_prompt_append", 0, 20_000))
-_CHANNEL_RANGES: tuple[tuple[str, float, float], ...] = (("max_duration_seconds", 30, 3600),)
+_CHANNEL_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("max_duration_seconds", 30, 3600),
+    ("idle_minutes", 1, 7 * 24 * 60),
+)
 
 
 def violations(config: AgentConfig) -> tuple[FieldError, ...]:

@@ -236,12 +236,14 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What is different on one channel; None leaves it as it is elsewhere."""
+    """What is different on one channel; None leaves it as it is elsewhere. `idle_minutes`, on messaging networks alone, is how long a
+    conversation waits for the next message (`messaging.IDLE_MINUTES` where it is None)."""
 
     enabled: bool = True
     first_message: str | None = None
     system_prompt_append: str | None = None
     max_duration_seconds: int | None = None
+    idle_minutes: int | None = None
 
 
 class Channels(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,7 +43,7 @@ class UsageLeg(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one conversation used of one model, voice or line through one account.
 
     `input_tokens` include `cached_tokens`; `session_seconds` is how long connections were open (of a phone call: how long the line was);
-    `line` tells phone calls apart. `estimated`: some of the amounts are, because a stream was cut short before the provider counted.
+    `line` tells phone calls apart; of texts over a messaging network `messages` counts the segments. `estimated`: some of the amounts are, because a stream was cut short before the provider counted.
     """
 
     kind: LegKind
@@ -59,6 +59,7 @@ class UsageLeg(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     characters: int = 0
     audio_seconds: float = 0.0
     session_seconds: float = 0.0
+    messages: int = 0
     estimated: bool = False
 
     @property
@@ -82,6 +83,7 @@ class UsageLeg(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             characters=self.characters + later.characters,
             audio_seconds=round(self.audio_seconds + later.audio_seconds, 3),
             session_seconds=round(self.session_seconds + later.session_seconds, 3),
+            messages=self.messages + later.messages,
             estimated=self.estimated or later.estimated,
         )
 
@@ -166,13 +168,15 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PriceUnit(StrEnum):
-    """What a price is for. A session minute is one of an open connection, an audio minute one of sound that was sent."""
+    """What a price is for. A session minute is one of an open connection, an audio minute one of sound that was sent, a message one segment of
+    a text."""
 
     MILLION_TOKENS = "million_tokens"
     THOUSAND_CHARACTERS = "thousand_characters"
     AUDIO_MINUTE = "audio_minute"
     SESSION_MINUTE = "session_minute"
     STARTED_MINUTE = "started_minute"
+    MESSAGE = "message"
 
 
 class PriceKind(StrEnum):
@@ -192,7 +196,7 @@ UNITS: dict[PriceKind, tuple[PriceUnit, ...]] = {
     PriceKind.LLM_CACHED: (PriceUnit.MILLION_TOKENS,),
     PriceKind.TTS: (PriceUnit.THOUSAND_CHARACTERS,),
     PriceKind.STT: (PriceUnit.AUDIO_MINUTE, PriceUnit.SESSION_MINUTE),
-    PriceKind.TELEPHONY: (PriceUnit.STARTED_MINUTE,),
+    PriceKind.TELEPHONY: (PriceUnit.STARTED_MINUTE, PriceUnit.MESSAGE),
 }
 """The units of each kind, the usual one first."""
 
@@ -349,7 +353,10 @@ def _charges(leg: UsageLeg, prices: tuple[Price, ...]) -> list[tuple[Quote | Non
             seconds = max(leg.audio_seconds, leg.session_seconds) if by_session else leg.audio_seconds
             return [(found, Decimal(str(seconds)) / 60)]
         case LegKind.TELEPHONY:
-            return [(quote(PriceKind.TELEPHONY), Decimal(leg.started_minutes))]
+            unit = PriceUnit.MESSAGE if leg.messages else PriceUnit.STARTED_MINUTE
+            known = tuple(price for price in prices if price.counted_in is unit)
+            found = price_of(known, PriceKind.TELEPHONY, leg.provider, leg.model, leg.voice)
+            return [(found, Decimal(leg.messages or leg.started_minutes))]
         case _:
             assert_never(leg.kind)
 

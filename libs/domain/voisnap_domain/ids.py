@@ -14,6 +14,10 @@ ProviderCredentialId = NewType("ProviderCredentialId", str)
 OutboundCallId = NewType("OutboundCallId", str)
 PhoneNumberId = NewType("PhoneNumberId", str)
 SipTrunkId = NewType("SipTrunkId", str)
+ContactId = NewType("ContactId", str)
+ChannelConnectionId = NewType("ChannelConnectionId", str)
+MessageThreadId = NewType("MessageThreadId", str)
+MessageId = NewType("MessageId", str)
 
 PREFIXES: dict[str, str] = {
     "tenant": "ten",
@@ -35,5 +39,9 @@ PREFIXES: dict[str, str] = {
     "dial_attempt": "att",
     "phone_number": "num",
     "sip_trunk": "trunk",
+    "contact": "cont",
+    "channel_connection": "chan",
+    "message_thread": "thr",
+    "message": "msg",
 }
 """Prefix of each kind, as the documentation prints them."""

@@ -16,12 +16,12 @@ class UnreadableSound(ValueError):
     """The file holds no sound that can be read; the text names the file."""
 
 
-def read(source: Path | BinaryIO, rate: int | None = None) -> Pcm:
-    """A whole file as one channel (several are mixed), at `rate` or at its own.
+def read(source: Path | BinaryIO, rate: int | None = None, *, most_seconds: float | None = None) -> Pcm:
+    """A whole file as one channel (several are mixed), at `rate` or at its own; no more of it than `most_seconds`, give or take a frame.
 
     Raises `OSError` when the file cannot be opened and `UnreadableSound` when it holds no sound.
     """
-    return _read(source, rate, "mono")[0]
+    return _read(source, rate, "mono", most_seconds)[0]
 
 
 def read_stereo(source: Path | BinaryIO, rate: int | None = None) -> tuple[Pcm, Pcm]:
@@ -30,7 +30,7 @@ def read_stereo(source: Path | BinaryIO, rate: int | None = None) -> tuple[Pcm, 
     return left, right
 
 
-def _read(source: Path | BinaryIO, rate: int | None, layout: str) -> tuple[Pcm, ...]:
+def _read(source: Path | BinaryIO, rate: int | None, layout: str, most_seconds: float | None = None) -> tuple[Pcm, ...]:
     try:
         with av.open(str(source) if isinstance(source, Path) else source, "r") as container:
             stream = next(iter(container.streams.audio), None)
@@ -38,7 +38,14 @@ def _read(source: Path | BinaryIO, rate: int | None, layout: str) -> tuple[Pcm, 
                 raise UnreadableSound(f"{_name(source)} holds no sound")
             wanted = rate or stream.rate
             resampler = AudioResampler(format="s16", layout=layout, rate=wanted)
-            parts = [part.to_ndarray() for frame in container.decode(stream) for part in resampler.resample(frame)]
+            parts: list[np.ndarray] = []
+            length = 0
+            for frame in container.decode(stream):
+                for part in resampler.resample(frame):
+                    parts.append(part.to_ndarray())
+                    length += part.samples
+                if most_seconds is not None and length >= most_seconds * wanted:
+                    break
             parts += [part.to_ndarray() for part in resampler.resample(None)]
     except OSError:
         raise

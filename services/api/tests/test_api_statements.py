@@ -95,6 +95,8 @@ def test_every_statement_on_a_tenants_table_names_the_tenant_or_is_the_systems(p
         "conversation_lists.plan_once",
         "carrier_webhooks.delete_events",
         "carrier_webhooks.delete_calls",
+        "channels.at",
+        "messaging.seconds_to_next",
     }
     for name, sql in statements(path):
         assert name in system or "tenant_id" in sql, name
@@ -186,6 +188,18 @@ TABLES = {
     " planned_at) VALUES ('att_1', 'ten_a', 'live', 'obc_1', 'twilio', 'platform', 30, 60, now())",
     "outbound_call_settings": "INSERT INTO outbound_call_settings VALUES ('ten_a', 'live', null, 1, 30, 'off', now())",
     "do_not_call": "INSERT INTO do_not_call VALUES ('ten_a', 'live', '+14155550100', null, 'manual', null, now())",
+    "contacts": "INSERT INTO contacts (id, tenant_id, environment, created_at, updated_at, last_seen_at)"
+    " VALUES ('cont_1', 'ten_a', 'live', now(), now(), now())",
+    "contact_identities": "INSERT INTO contact_identities VALUES ('ten_a', 'live', 'phone', '+14155550123', 'cont_1', null, now())",
+    "message_opt_outs": "INSERT INTO message_opt_outs VALUES ('ten_a', 'live', 'sms', '\\x00', 'keyword', now())",
+    "channel_connections": "INSERT INTO channel_connections (id, tenant_id, environment, channel, provider, account, address, agent_id,"
+    " status, created_at, updated_at) VALUES ('chan_1', 'ten_a', 'live', 'telegram', 'telegram', 'platform', '7', 'agt_1', 'active',"
+    " now(), now())",
+    "message_threads": "INSERT INTO message_threads (id, tenant_id, environment, contact_id, channel, provider, account, our_address,"
+    " their_key, their_address, agent_id, created_at) VALUES ('thr_1', 'ten_a', 'live', 'cont_1', 'sms', 'twilio', 'platform', 'o', 't',"
+    " 't', 'agt_1', now())",
+    "messages": "INSERT INTO messages (id, tenant_id, environment, thread_id, direction, source, text, state, created_at, updated_at)"
+    " VALUES ('msg_1', 'ten_a', 'live', 'thr_1', 'inbound', 'wrote', 't', 'received', now(), now())",
     "turns": "INSERT INTO turns VALUES (now(), 'conv_1', 1, 'ten_a', 'live', 'user', 't', 0, 1, 1, '[]', false, null)",
 }
 """A row of tenant `ten_a` for every table that belongs to tenants, in an order that foreign keys allow."""

@@ -22,6 +22,8 @@ from voisnap_api.carrier_webhooks import usecases as carrier_calls
 from voisnap_api.carrier_webhooks.records import CarrierCall
 from voisnap_api.conversation_lists import usecases as lists
 from voisnap_api.conversation_lists.records import Found, Position
+from voisnap_api.messaging.costs import LINE as MESSAGES
+from voisnap_api.messaging.costs import legs_of as message_legs
 from voisnap_api.periods import Period
 from voisnap_api.prices.usecases import price
 from voisnap_api.spending import usecases as spending
@@ -95,6 +97,8 @@ async def end_conversation(work: Work, ended: SessionEnded, *, whatever_is_here:
     started_at = ended.started_at or ended.plan.created_at
     usage = await _with_lines(work, ended)  # first, as a carrier's word holds calls before conversations
     await store.insert_started(work.tx, ended.plan, started_at=started_at)
+    await store.lock(work.tx, tenant_id, ended.environment, conversation_id)
+    usage = Usage.of((*usage.itemised(), *await message_legs(work, conversation_id)))
     hipaa = ended.plan.agent.config.hipaa_compliant
     before = Costs(legs=await store.leg_costs(work.tx, tenant_id, conversation_id))
     costs = await price(work.tx, tenant_id, usage, at=started_at)
@@ -126,6 +130,30 @@ async def charge_line(work: Work, conversation_id: ConversationId, call: Carrier
     line = carrier_calls.line_usage(call, conversation.direction, seconds)
     charged = await price(work.tx, tenant_id, Usage(legs=(line,)), at=conversation.started_at)
     others = tuple(cost for cost in before if cost.leg.kind is not LegKind.TELEPHONY or cost.leg.line != line.line)
+    costs = Costs(legs=(*others, *charged.legs))
+    await store.charge(
+        work.tx,
+        tenant_id,
+        conversation_id,
+        usage=Usage.of(cost.leg for cost in costs.legs),
+        costs=costs,
+    )
+    await spending.count(work, costs, before=Costs(legs=before), started_at=conversation.started_at)
+
+
+async def charge_messages(work: Work, conversation_id: ConversationId) -> None:
+    """Charge an ended conversation for its messages as they are counted now; before its end they are charged with it."""
+    tenant_id, environment = work.caller.tenant_id, work.caller.environment
+    await store.lock(work.tx, tenant_id, environment, conversation_id)
+    conversation = await store.get(work.tx, tenant_id, environment, conversation_id)
+    if conversation is None or conversation.usage is None:
+        return
+    legs = await message_legs(work, conversation_id)
+    before = conversation.leg_costs or ()
+    others = tuple(cost for cost in before if cost.leg.line != MESSAGES)
+    if {cost.leg for cost in before if cost.leg.line == MESSAGES} == set(legs):
+        return
+    charged = await price(work.tx, tenant_id, Usage(legs=legs), at=conversation.started_at) if legs else Costs()
     costs = Costs(legs=(*others, *charged.legs))
     await store.charge(
         work.tx,

@@ -1,0 +1,631 @@
+"""Messages on a real database: taken down once, answered in order by a runtime, sent once each, and told of as networks tell."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from voisnap_api.contacts import usecases as contacts
+from voisnap_api.contacts.records import ContactFilter
+from voisnap_api.messaging import usecases
+from voisnap_api.messaging.exchanges import Exchanges
+from voisnap_api.messaging.inbound import take_down
+from voisnap_api.messaging.records import MessageFilter
+from voisnap_api.messaging.sending import Outbox
+from voisnap_domain.errors import Conflict, LimitReached
+from voisnap_domain.ids import TenantId
+from voisnap_domain.sessions import Channel, EndReason
+from voisnap_domain.tenants import Environment
+from voisnap_domain.texting import Consent, LengthUnit, MediaKind, MessageFailure, MessageState, TextLimit
+from voisnap_kit.bus import RequestTimeout
+from voisnap_kit.work import Caller, begin, begin_as_system
+from voisnap_proto.events import TextRequested
+from voisnap_proto.requests import EXCHANGE_TEXT, ExchangeText, TextExchanged
+from voisnap_providers.accounts import Account
+from voisnap_providers.carriers import CarrierUrls
+from voisnap_providers.errors import MessageRefused, MessageUncertain, ProviderError
+from voisnap_providers.messengers import NETWORKS, Messenger
+from voisnap_providers.ports.messaging import (
+    ConsentChanged,
+    Correspondent,
+    FetchedMedia,
+    InboundMessage,
+    MessageMedia,
+    MessageProgress,
+    MessageSent,
+    MessagingCapabilities,
+    OutgoingMessage,
+)
+
+pytestmark = pytest.mark.slice
+
+OURS = "+14155550100"
+ADA = "+491701234567"
+TENANT = TenantId("ten_a")
+SYSTEM = Caller.system(TENANT, Environment.LIVE)
+
+
+class Network:
+    """A messaging network that takes what it is told to take."""
+
+    def __init__(self, provider: str, **capabilities: Any) -> None:
+        self.provider = provider
+        limit = TextLimit(most=160, unit=LengthUnit.CODE_POINTS)
+        self.capabilities = MessagingCapabilities(**({"text": limit} | capabilities))
+        self.taken: list[OutgoingMessage] = []
+        self.faults: list[Exception] = []
+        self.typed: list[str] = []
+        self.media: dict[str, bytes] = {}
+
+    async def send(self, message: OutgoingMessage) -> MessageSent:
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is not None:
+            raise fault
+        self.taken.append(message)
+        return MessageSent(message_id=f"net_{len(self.taken)}")
+
+    async def typing(self, message: InboundMessage) -> None:
+        self.typed.append(message.message_id)
+
+    async def mark_read(self, message: InboundMessage) -> None: ...
+
+    async def fetch(self, media: MessageMedia) -> FetchedMedia:
+        return FetchedMedia(content=self.media[media.reference], content_type="audio/ogg")
+
+    async def aclose(self) -> None: ...
+
+    @property
+    def texts(self) -> list[str]:
+        return [message.text for message in self.taken]
+
+
+class Networks:
+    """`messaging.networks.Networks` without accounts."""
+
+    def __init__(self) -> None:
+        self.of = {
+            "twilio": Network("twilio"),
+            "whatsapp": Network("whatsapp", window_seconds=86_400.0, typing_seconds=20.0, templates=True),
+            "telegram": Network("telegram", per_chat_seconds=1.0),
+        }
+
+    async def messenger(self, work: Any, provider: str, account: str, environment: Environment) -> Messenger:
+        return Messenger(
+            provider=provider,
+            channel=NETWORKS[provider],
+            account=Account(id=account, provider=provider),
+            webhooks=None,  # type: ignore[arg-type]
+            sender=self.of[provider],
+        )
+
+
+class Ear:
+    """A recogniser of voice messages that hears what the test says."""
+
+    def __init__(self) -> None:
+        self.hears: str | Exception = "I would like a table for two"
+
+    async def transcript(self, plan: Any, content: bytes, credentials: Any = ()) -> str:
+        if isinstance(self.hears, Exception):
+            raise self.hears
+        return self.hears
+
+
+class Runtime:
+    """Answers messages as the test says: with what it was told, or by raising it."""
+
+    def __init__(self) -> None:
+        self.asked: list[ExchangeText] = []
+        self.answers: list[TextExchanged | Exception] = []
+
+    async def exchange(self, request: ExchangeText) -> TextExchanged:
+        self.asked.append(request)
+        answer = self.answers.pop(0) if self.answers else TextExchanged(replies=(f"You wrote: {request.text}",))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @property
+    def texts(self) -> list[str]:
+        return [request.text for request in self.asked]
+
+
+class Post:
+    """Everything between a network and a runtime."""
+
+    def __init__(self, api: Any, agent: dict[str, Any]) -> None:
+        self.api = api
+        self.agent = agent
+        self.networks = Networks()
+        self.runtime = Runtime()
+        self.ear = Ear()
+        self.now = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+        clock = lambda: self.now  # noqa: E731
+        self.exchanges = Exchanges(api.database, api.bus, self.networks, self.ear, clock=clock)  # type: ignore[arg-type]
+        self.outbox = Outbox(api.database, self.networks, CarrierUrls("https://voice.test"), clock=clock)  # type: ignore[arg-type]
+        self._written = 0
+
+    @property
+    def sms(self) -> Network:
+        return self.networks.of["twilio"]
+
+    async def told(self, *events: Any, provider: str = "twilio", about: str | None = None) -> None:
+        """What a network posts."""
+        async with begin_as_system(
+            self.api.database, Caller.system(TenantId(""), Environment.LIVE), clock=lambda: self.now
+        ) as work:
+            await take_down(work, provider, "platform", events, about=about)
+
+    def message(
+        self, text: str, *, provider: str = "twilio", sender: Correspondent | None = None, **changes: Any
+    ) -> InboundMessage:
+        self._written += 1
+        ours = {"twilio": OURS, "whatsapp": "1122", "telegram": "77"}[provider]
+        made = InboundMessage(
+            network=NETWORKS[provider],
+            message_id=f"in_{self._written}",
+            sender=sender or Correspondent(address=ADA, name="Ada", country="DE"),
+            recipient=ours,
+            text=text,
+            at=self.now.timestamp(),
+            event_id=f"e_{self._written}",
+        )
+        return msgspec.structs.replace(made, **changes)
+
+    async def writes(self, text: str, *, provider: str = "twilio", **changes: Any) -> InboundMessage:
+        """Somebody writes; nobody has looked yet."""
+        message = self.message(text, provider=provider, **changes)
+        await self.told(message, provider=provider)
+        return message
+
+    async def works(self, *, seconds: float = 5) -> None:
+        """The worker does all there is to do so long after."""
+        self.now += timedelta(seconds=seconds)
+        await self.exchanges.answer_due()
+        while await self.outbox.send_due():
+            self.now += timedelta(seconds=2)
+
+    async def asks(self, text: str, **changes: Any) -> None:
+        """Somebody writes, and is answered."""
+        await self.writes(text, **changes)
+        await self.works()
+
+    async def messages(self, **wanted: Any) -> list[Any]:
+        """What is stored, the oldest first."""
+        async with begin(self.api.database, SYSTEM) as work:
+            found, _ = await usecases.list_messages(work, MessageFilter(**wanted), limit=100, offset=0)
+        return sorted(found, key=lambda message: message.id)
+
+    async def states(self, direction: str = "outbound") -> list[str]:
+        return [message.state.value for message in await self.messages(direction=direction)]
+
+    async def contacts(self) -> list[Any]:
+        async with begin(self.api.database, SYSTEM) as work:
+            return (await contacts.list_contacts(work, ContactFilter(), limit=100, offset=0))[0]
+
+
+@pytest.fixture
+async def post(api):
+    agent = await api.add_agent(api.token("ten_a"), channels={"sms": {"idleMinutes": 30}})
+    made = Post(api, agent)
+    await api.bus.respond(EXCHANGE_TEXT, "runtime", ExchangeText, made.runtime.exchange)
+    async with api.database.transaction_as_system() as tx:
+        await tx.exec(
+            """
+            INSERT INTO phone_numbers (id, tenant_id, environment, phone_number, provider, account, country, capabilities, agent_id, source,
+                                       status, created_at, updated_at)
+            VALUES ('num_1', 'ten_a', 'live', %(ours)s, 'twilio', 'platform', 'US', '{voice,sms}', %(agent)s, 'purchase', 'active', now(), now())
+            """,
+            ours=OURS,
+            agent=agent["id"],
+        )
+        for channel, address in (("whatsapp", "1122"), ("telegram", "77")):
+            await tx.exec(
+                """
+                INSERT INTO channel_connections (id, tenant_id, environment, channel, provider, account, address, agent_id, status, created_at,
+                                                 updated_at)
+                VALUES (%(id)s, 'ten_a', 'live', %(channel)s, %(channel)s, 'platform', %(address)s, %(agent)s, 'active', now(), now())
+                """,
+                id=f"chan_{channel}",
+                channel=channel,
+                address=address,
+                agent=agent["id"],
+            )
+    return made
+
+
+async def test_a_message_is_answered_and_the_next_one_in_the_same_conversation(post):
+    await post.asks("When do you open?")
+    await post.asks("And on Sunday?")
+
+    assert post.sms.texts == ["You wrote: When do you open?", "You wrote: And on Sunday?"]
+    first, second = post.runtime.asked
+    assert first.plan == second.plan
+    assert (first.plan.channel, first.plan.caller.phone_number, first.plan.caller.country) == (Channel.SMS, ADA, "DE")
+    assert (first.idle_seconds, first.plan.max_concurrent) == (1800.0, None)
+    assert first.plan.agent.config.max_duration_seconds == 7 * 86_400, "not that of a call"
+    sent = post.sms.taken[0]
+    assert (sent.sender, sent.to) == (OURS, ADA)
+    assert sent.status_url == f"https://voice.test/api/v1/carriers/twilio/platform/message-status?message={sent.id}"
+    stored = await post.messages(conversation_id=first.plan.conversation_id)
+    assert [(one.direction.value, one.state.value) for one in stored] == [
+        ("inbound", "answered"),
+        ("outbound", "sent"),
+        ("inbound", "answered"),
+        ("outbound", "sent"),
+    ]
+
+
+async def test_what_a_network_repeats_is_taken_down_once(post):
+    message = await post.writes("Hi")
+    for _ in range(100):
+        await post.told(message)
+    await post.works()
+    assert post.runtime.texts == ["Hi"]
+
+
+async def test_several_messages_in_a_row_are_answered_together(post):
+    await post.writes("Hello")
+    post.now += timedelta(seconds=0.5)
+    await post.exchanges.answer_due()
+    assert post.runtime.asked == [], "there may be more to come"
+    await post.writes("do you deliver")
+    await post.writes("to Berlin?")
+    await post.works()
+    assert post.runtime.texts == ["Hello\ndo you deliver\nto Berlin?"]
+
+
+async def test_after_the_idle_time_a_new_conversation_begins(post):
+    await post.asks("Hi")
+    post.now += timedelta(minutes=31)
+    await post.asks("Hi again")
+    first, second = post.runtime.asked
+    assert first.plan.conversation_id != second.plan.conversation_id
+    assert first.plan.session_id != second.plan.session_id
+
+
+async def test_a_conversation_that_is_over_for_the_runtime_is_begun_anew_with_the_same_words(post):
+    await post.asks("Hi")
+    post.runtime.answers = [TextExchanged(known=False)]
+    await post.asks("And now?")
+    assert post.runtime.texts == ["Hi", "And now?", "And now?"]
+    assert len({request.plan.session_id for request in post.runtime.asked}) == 2
+    assert post.sms.texts[-1] == "You wrote: And now?"
+
+
+async def test_the_agent_ends_a_conversation_and_the_next_message_begins_another(post):
+    post.runtime.answers = [TextExchanged(replies=("Goodbye!",), ended=EndReason.AGENT_ENDED)]
+    await post.asks("Bye")
+    await post.asks("Wait")
+    assert post.runtime.asked[0].plan.session_id != post.runtime.asked[1].plan.session_id
+
+
+async def test_a_runtime_that_is_away_is_asked_again_for_the_same(post):
+    post.runtime.answers = [LimitReached("full", code="node-full"), RequestTimeout("late")]
+    await post.asks("Hi")
+    assert post.sms.texts == []
+    await post.works()
+    await post.works()
+    assert post.sms.texts == ["You wrote: Hi"]
+    assert len({(request.message_id, request.plan.session_id) for request in post.runtime.asked}) == 1
+
+
+async def test_words_written_while_an_answer_is_owed_wait_for_their_own(post):
+    post.runtime.answers = [LimitReached("full", code="node-full")]
+    await post.asks("First")
+    await post.writes("Second")
+    await post.works()
+    await post.works()
+    assert post.runtime.texts == ["First", "First", "Second"]
+    assert post.sms.texts == ["You wrote: First", "You wrote: Second"]
+
+
+async def test_a_worker_that_died_over_an_answer_leaves_no_second_one(post, monkeypatch):
+    await post.writes("Hi")
+    post.now += timedelta(seconds=5)
+    with monkeypatch.context() as patch:
+
+        async def die(*_args: Any) -> None:
+            raise asyncio.CancelledError
+
+        patch.setattr(post.exchanges, "_keep", die)
+        await asyncio.gather(post.exchanges.answer_due(), return_exceptions=True)
+    await post.works(seconds=200)
+    assert post.sms.texts == ["You wrote: Hi"]
+    assert [request.message_id for request in post.runtime.asked] == [post.runtime.asked[0].message_id] * 2
+
+
+async def test_an_agent_that_is_off_answers_nobody_and_the_reason_is_on_record(post):
+    headers = post.api.token("ten_a")
+    await post.api.client.post(f"/api/v1/agents/{post.agent['id']}/deactivate", headers=headers)
+    await post.asks("Hi")
+    (message,) = await post.messages(direction="inbound")
+    assert (message.state.value, message.failure) == ("failed", "agent-inactive")
+    assert post.runtime.asked == []
+
+
+async def test_an_unknown_number_does_no_harm(post):
+    await post.told(post.message("Hi", recipient="+15550000000"))
+    assert await post.messages() == []
+
+
+# STOP, START, HELP
+
+
+async def test_stop_is_confirmed_once_and_nothing_more_is_sent(post):
+    await post.asks("Hi")
+    await post.asks("STOP")
+    await post.asks("stop!")
+    await post.asks("Are you there?")
+    assert post.runtime.texts == ["Hi"]
+    assert len(post.sms.texts) == 2
+    assert "START" in post.sms.texts[1]
+    async with begin(post.api.database, SYSTEM) as work:
+        with pytest.raises(Conflict) as refused:
+            await usecases.send(
+                work,
+                post.networks,
+                usecases.Wanted(channel=Channel.SMS, agent_id=post.agent["id"], to=ADA, text="Offer!"),
+            )
+    assert refused.value.code == "opted-out"
+    await post.asks("START")
+    await post.asks("Hello")
+    assert post.runtime.texts == ["Hi", "Hello"]
+
+
+async def test_a_network_that_has_confirmed_stop_itself_is_believed(post):
+    await post.writes("STOP", consent=Consent.STOP, is_answered=True)
+    await post.works()
+    assert post.sms.texts == []
+    (known,) = await post.contacts()
+    assert [out.channel for out in known.opt_outs] == [Channel.SMS]
+
+
+async def test_stop_withholds_what_waits_to_be_sent(post):
+    post.sms.faults = [
+        ProviderError("away", provider="twilio", kind="messaging", retryable=True, retry_after=30.0)
+    ]
+    await post.asks("Hi")
+    assert await post.states() == ["queued"]
+    await post.writes("STOP")
+    await post.works(seconds=60)
+    assert await post.states() == ["failed", "sent"]
+    assert len(post.sms.texts) == 1, "the confirmation alone"
+
+
+async def test_help_names_the_business_and_how_to_stop(post):
+    await post.asks("help")
+    assert post.agent["name"].split(" ")[0] in post.sms.texts[0]
+    assert "STOP" in post.sms.texts[0]
+    assert post.runtime.asked == []
+
+
+async def test_who_blocks_a_bot_gets_nothing_more(post):
+    eve = Correspondent(address="555", user_id="555", name="Eve")
+    await post.asks("Hi", provider="telegram", sender=eve)
+    await post.told(
+        ConsentChanged(
+            network=Channel.TELEGRAM, sender=eve, recipient="77", consent=Consent.STOP, at=0.0, event_id="blocked"
+        ),
+        provider="telegram",
+    )
+    (known,) = await post.contacts()
+    assert [out.source.value for out in known.opt_outs] == ["network"]
+
+
+# One person
+
+
+async def test_a_telephone_number_makes_one_contact_of_a_person_on_several_channels(post):
+    await post.asks("Hi")
+    await post.asks("Hi", provider="whatsapp", sender=Correspondent(address=ADA, user_id="DE.1", phone_number=ADA))
+    (known,) = await post.contacts()
+    assert {(one.kind.value, one.value) for one in known.identities} == {("phone", ADA), ("whatsapp", "DE.1")}
+    assert (known.contact.name, known.contact.country) == ("Ada", "DE")
+
+
+async def test_contacts_become_one_when_the_number_becomes_known(post):
+    await post.asks("Hi")
+    nameless = Correspondent(address="", user_id="DE.1", name="Ada L.")
+    await post.asks("Hi", provider="whatsapp", sender=nameless)
+    assert len(await post.contacts()) == 2
+    await post.asks("It's me", provider="whatsapp", sender=Correspondent(address=ADA, user_id="DE.1", phone_number=ADA))
+    (known,) = await post.contacts()
+    assert len({message.contact_id for message in await post.messages()}) == 1
+    whatsapp = [request for request in post.runtime.asked if request.plan.channel is Channel.WHATSAPP]
+    assert whatsapp[0].plan == whatsapp[1].plan, "the same conversation"
+    assert post.networks.of["whatsapp"].taken[-1].to == ADA
+    assert known.contact.name == "Ada"
+
+
+# Media
+
+
+async def test_a_voice_message_is_read_and_marked_as_one(post):
+    eve = Correspondent(address="555", user_id="555")
+    post.networks.of["telegram"].media["f1"] = b"ogg"
+    await post.asks("", provider="telegram", sender=eve, media=(MessageMedia(kind=MediaKind.VOICE, reference="f1"),))
+    assert post.runtime.texts == ["[Voice message] I would like a table for two"]
+    (message,) = await post.messages(direction="inbound")
+    assert message.transcript == "I would like a table for two"
+
+
+async def test_a_voice_message_that_nobody_understands_is_asked_for_in_writing(post):
+    post.networks.of["telegram"].media["f1"] = b"noise"
+    post.ear.hears = ValueError("no sound")
+    eve = Correspondent(address="555", user_id="555")
+    await post.asks("", provider="telegram", sender=eve, media=(MessageMedia(kind=MediaKind.VOICE, reference="f1"),))
+    assert post.runtime.asked == []
+    assert "voice message" in post.networks.of["telegram"].texts[0]
+
+
+async def test_an_image_alone_is_answered_politely_and_beside_a_text_it_is_noted(post):
+    image = (MessageMedia(kind=MediaKind.IMAGE, reference="i1"),)
+    await post.asks("", media=image)
+    await post.asks("Is this broken?", media=image)
+    assert "only read text" in post.sms.texts[0]
+    assert post.runtime.texts == ["Is this broken?\n[The person also sent an image, which you cannot see.]"]
+
+
+async def test_a_chat_that_begins_without_a_word_is_greeted(post):
+    post.runtime.answers = [TextExchanged(replies=("Welcome!",))]
+    await post.asks("/start", provider="telegram", sender=Correspondent(address="555", user_id="555"))
+    assert post.runtime.texts == [""]
+    assert post.networks.of["telegram"].texts == ["Welcome!"]
+
+
+async def test_a_correction_of_what_nobody_has_read_takes_its_place(post):
+    message = await post.writes("Do you dliver?")
+    await post.told(msgspec.structs.replace(message, text="Do you deliver?", is_edit=True, event_id="edit_1"))
+    await post.works()
+    assert post.runtime.texts == ["Do you deliver?"]
+    await post.told(msgspec.structs.replace(message, text="Do you deliver to Bonn?", is_edit=True, event_id="edit_2"))
+    await post.works()
+    assert post.runtime.texts[1] == "[Correction of an earlier message] Do you deliver to Bonn?"
+
+
+# Sending
+
+
+async def test_a_long_answer_goes_out_in_messages_that_fit_and_in_order(post):
+    sentence = "This is a sentence of some length that says something about opening hours. "
+    post.runtime.answers = [TextExchanged(replies=(sentence * 5, "The end."))]
+    await post.asks("Tell me all")
+    assert len(post.sms.texts) == 4
+    assert all(len(text) <= 160 for text in post.sms.texts)
+    assert " ".join(post.sms.texts[:3]) == (sentence * 5).strip()
+    assert post.sms.texts[-1] == "The end."
+
+
+async def test_a_message_is_tried_again_when_the_network_did_not_take_it(post):
+    post.sms.faults = [ProviderError("away", provider="twilio", kind="messaging", retryable=True, retry_after=7.0)]
+    post.runtime.answers = [TextExchanged(replies=("One", "Two"))]
+    await post.asks("Hi")
+    assert post.sms.texts == [], "the second one waits for the first"
+    await post.works(seconds=8)
+    assert post.sms.texts == ["One", "Two"]
+
+
+async def test_a_message_of_which_nobody_knows_is_not_sent_twice(post):
+    post.sms.faults = [MessageUncertain("cut off", provider="twilio")]
+    await post.asks("Hi")
+    for _ in range(3):
+        await post.works(seconds=3600)
+        await post.outbox.clear_up()
+    assert (await post.states(), post.sms.texts) == (["unconfirmed"], [])
+    (message,) = await post.messages(direction="outbound")
+    await post.told(
+        MessageProgress(
+            network=Channel.SMS, message_id="net_9", state=MessageState.DELIVERED, event_id="d", reference=message.id
+        )
+    )
+    assert await post.states() == ["delivered"]
+
+
+async def test_an_uncertain_message_is_repeated_where_the_network_knows_it_by_its_id(post):
+    post.sms.capabilities = msgspec.structs.replace(post.sms.capabilities, is_repeatable=True)
+    post.sms.faults = [MessageUncertain("cut off", provider="twilio")]
+    await post.asks("Hi")
+    await post.works()
+    assert post.sms.texts == ["You wrote: Hi"]
+
+
+async def test_a_worker_that_died_over_a_message_leaves_it_unconfirmed(post, monkeypatch):
+    await post.writes("Hi")
+    post.now += timedelta(seconds=5)
+    await post.exchanges.answer_due()
+    with monkeypatch.context() as patch:
+
+        async def die(*_args: Any) -> None: ...
+
+        patch.setattr(post.outbox, "_send", die)
+        await post.outbox.send_due()
+    post.now += timedelta(minutes=3)
+    assert await post.outbox.clear_up() == 1
+    await post.works()
+    assert (await post.states(), post.sms.texts) == (["unconfirmed"], [])
+
+
+async def test_what_a_network_refuses_is_on_record_with_its_reason(post):
+    post.sms.faults = [
+        MessageRefused("blocked", provider="twilio", failure=MessageFailure.OPTED_OUT, code="21610"),
+    ]
+    await post.asks("Hi")
+    (message,) = await post.messages(direction="outbound")
+    assert (message.state.value, message.failure, message.code) == ("failed", "opted_out", "21610")
+    (known,) = await post.contacts()
+    assert known.opt_outs, "the network knows it better"
+
+
+async def test_states_only_go_forward_however_callbacks_come(post):
+    await post.asks("Hi")
+    for state in (MessageState.DELIVERED, MessageState.SENT, MessageState.QUEUED, MessageState.FAILED):
+        for _ in range(25):
+            await post.told(
+                MessageProgress(network=Channel.SMS, message_id="net_1", state=state, event_id=f"{state}_1")
+            )
+    assert await post.states() == ["delivered"]
+    (message,) = await post.messages(direction="outbound")
+    assert message.delivered_at is not None
+    assert message.failure is None
+
+
+async def test_whatsapp_outside_its_window_holds_a_text_until_the_person_writes(post):
+    await post.asks("Hi", provider="whatsapp")
+    post.now += timedelta(hours=25)
+    async with begin(post.api.database, SYSTEM, clock=lambda: post.now) as work:
+        await usecases.send(
+            work,
+            post.networks,
+            usecases.Wanted(channel=Channel.WHATSAPP, agent_id=post.agent["id"], to=ADA, text="Your order is ready"),
+        )
+    await post.works()
+    whatsapp = post.networks.of["whatsapp"]
+    assert "Your order is ready" not in whatsapp.texts
+    held = (await post.messages(direction="outbound"))[-1]
+    assert (held.state.value, held.failure) == ("held", "outside_window")
+    await post.asks("Hello?", provider="whatsapp")
+    assert "Your order is ready" in whatsapp.texts
+
+
+async def test_whatsapp_outside_its_window_sends_the_template_of_the_connection(post):
+    await post.asks("Hi", provider="whatsapp")
+    async with post.api.database.transaction_as_system() as tx:
+        await tx.exec(
+            """UPDATE channel_connections SET settings = '{"reopen_template": {"name": "news", "language": "en", "values": ["{text}"]}}'
+                WHERE id = 'chan_whatsapp'"""
+        )
+    post.now += timedelta(hours=25)
+    async with begin(post.api.database, SYSTEM, clock=lambda: post.now) as work:
+        await usecases.send(
+            work,
+            post.networks,
+            usecases.Wanted(channel=Channel.WHATSAPP, agent_id=post.agent["id"], to=ADA, text="Your order\nis ready"),
+        )
+    await post.works()
+    sent = post.networks.of["whatsapp"].taken[-1]
+    assert (sent.text, sent.template.name, sent.template.values) == ("", "news", ("Your order is ready",))
+
+
+async def test_a_text_that_an_agent_wants_sent_in_a_call_is_sent_once_to_the_same_contact(post):
+    await post.asks("Hi")
+    event = TextRequested(
+        tenant_id=TENANT,
+        environment=Environment.LIVE,
+        session_id="call_1",
+        conversation_id="conv_call",
+        agent_id=post.agent["id"],
+        request_id="call_1:1",
+        phone_number=ADA,
+        text="Here is the link: https://acme.test/book",
+        at=post.now,
+    )
+    for _ in range(2):
+        async with begin(post.api.database, SYSTEM, clock=lambda: post.now) as work:
+            await usecases.send_requested(work, post.networks, event)
+    await post.works()
+    assert post.sms.texts[1:] == ["Here is the link: https://acme.test/book"]
+    (message,) = await post.messages(conversation_id="conv_call")
+    assert (message.source.value, message.state.value) == ("tool", "sent")
+    assert len(await post.contacts()) == 1

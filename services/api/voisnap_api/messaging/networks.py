@@ -1,0 +1,27 @@
+"""The messaging networks behind accounts, as this process reaches them."""
+
+from voisnap_domain.tenants import Environment
+from voisnap_kit.work import Work
+from voisnap_providers.messengers import Messenger, Messengers
+
+from voisnap_api.carrier_accounts import CarrierAccounts
+
+
+class Networks:
+    """One a process; close it with `aclose`."""
+
+    def __init__(self, accounts: CarrierAccounts) -> None:
+        self.accounts = accounts
+        self._messengers: Messengers | None = None
+
+    async def messenger(self, work: Work, provider: str, account: str, environment: Environment) -> Messenger:
+        """The network behind an account of the caller's. Raises NotFound, ProviderUnconfigured."""
+        found = await self.accounts.account(work, provider, account, environment)
+        if self._messengers is None:
+            self._messengers = Messengers()  # it wants the running event loop
+        return self._messengers.of(found, environment)
+
+    async def aclose(self) -> None:
+        """Close every connection to a network."""
+        if self._messengers is not None:
+            await self._messengers.aclose()

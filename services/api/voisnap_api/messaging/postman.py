@@ -1,0 +1,86 @@
+"""Looks after messages in a worker: answers what came, sends what goes out, each as soon as it is due."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from voisnap_kit import log
+from voisnap_kit.backoff import Backoff
+
+from .exchanges import Exchanges
+from .networks import Networks
+from .sending import Outbox
+
+MOST_PAUSE = 1.0
+"""Seconds after which it looks whether another process wrote something."""
+
+LEAST_PAUSE = 0.05
+CLEAR_UP_SECONDS = 30.0
+MOST_UNDER_WAY = 8
+"""Rounds that wait for agents or networks at the same time; each has room for many threads."""
+
+_log = log.get(__name__)
+
+
+class Postman:
+    """One a worker; safe to run in many."""
+
+    def __init__(self, exchanges: Exchanges, outbox: Outbox, networks: Networks) -> None:
+        self.networks = networks
+        self._exchanges = exchanges
+        self._outbox = outbox
+        self._woken = asyncio.Event()
+        self._under_way: set[asyncio.Task[int]] = set()
+
+    def wake(self) -> None:
+        """Something was written."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        loop, failures = asyncio.get_running_loop(), Backoff(first=0.2, cap=10.0)
+        cleared_at = float("-inf")
+        try:
+            while True:
+                self._woken.clear()
+                try:
+                    if loop.time() - cleared_at > CLEAR_UP_SECONDS:
+                        await self._outbox.clear_up()
+                        cleared_at = loop.time()
+                    pause = await self._look()
+                    failures.reset()
+                except Exception as error:
+                    pause = failures.next()
+                    _log.error("messages.look_failed", error=repr(error), retry_in=round(pause, 2))
+                try:
+                    async with asyncio.timeout(pause):
+                        await self._woken.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            for task in self._under_way:
+                task.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def _look(self) -> float:
+        """Begin what is due; the seconds until something may be due again."""
+        seconds = await self._outbox.seconds_to_next()
+        if seconds is None or seconds > 0 or len(self._under_way) >= MOST_UNDER_WAY:
+            return MOST_PAUSE if seconds is None or seconds <= 0 else min(MOST_PAUSE, max(LEAST_PAUSE, seconds))
+        self._begin(self._exchanges.answer_due())
+        self._begin(self._outbox.send_due())
+        return LEAST_PAUSE
+
+    def _begin(self, work: Coroutine[Any, Any, int]) -> None:
+        task = asyncio.create_task(work, name="messages")
+        self._under_way.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[int]") -> None:
+        self._under_way.discard(task)
+        if task.cancelled():
+            return
+        if task.exception() is not None:
+            _log.error("messages.round_failed", error=repr(task.exception()))
+        elif task.result():
+            self.wake()
