@@ -31,18 +31,28 @@ from voisnap_stack.load_probe import ProcessProbe
 from voisnap_stack.load_report import report, side_by_side
 from voisnap_stack.load_socket import Dialect, open_line
 from voisnap_stack.load_steps import Join, Measurement, Step
+from voisnap_stack.load_twilio import TwilioFrames
 from voisnap_stack.load_voice import HubJson, HubMessagePack
 from voisnap_stack.load_webrtc import OpusSpeech, open_peer
 from voisnap_stack.models import models_folder
 
 AUDIO = Path(__file__).parent.parent / "fixtures" / "audio"
 SPOKEN = ("question-teeth-cleaning.wav", "human-go-forward.wav")
-CHANNELS = ("voice", "voice-msgpack", "webrtc")
-NOT_YET = {"phone": "media-stream frames of telephone carriers need the carriers' sockets, which are not there yet"}
-"""A further channel is a `Dialect` (voisnap_stack.load_socket) and an address."""
+CHANNELS = ("voice", "voice-msgpack", "webrtc", "phone")
+"""`phone` is Twilio's Media Streams, which Pipecat speaks too. A further channel is a `Dialect` (voisnap_stack.load_socket) and an address."""
 QUICK = {
-    "voisnap": {"voice": (15, 100, 200, 250), "voice-msgpack": (15, 100, 200, 250), "webrtc": (15, 75, 100)},
-    "pipecat": {"voice": (15, 20, 25, 30), "voice-msgpack": (15, 20, 25, 30), "webrtc": (5, 15)},
+    "voisnap": {
+        "voice": (15, 100, 200, 250),
+        "voice-msgpack": (15, 100, 200, 250),
+        "webrtc": (15, 75, 100),
+        "phone": (25, 100, 200, 300),
+    },
+    "pipecat": {
+        "voice": (15, 20, 25, 30),
+        "voice-msgpack": (15, 20, 25, 30),
+        "webrtc": (5, 15),
+        "phone": (15, 25, 35),
+    },
     "livekit": {"voice": (15, 25, 50, 75), "voice-msgpack": (15, 25, 50, 75)},
 }
 FULL = {
@@ -50,11 +60,13 @@ FULL = {
         "voice": (15, 25, 50, 100, 150, 200, 250, 300, 350, 400),
         "voice-msgpack": (15, 25, 100, 200, 250, 300, 350, 400),
         "webrtc": (15, 25, 50, 75, 100, 125, 150),
+        "phone": (25, 100, 200, 250, 300, 350, 400),
     },
     "pipecat": {
         "voice": (5, 10, 15, 20, 25, 30, 35, 40),
         "voice-msgpack": (15, 20, 25, 30),
         "webrtc": (5, 10, 15, 20),
+        "phone": (5, 10, 15, 20, 25, 30, 35, 40),
     },
     "livekit": {"voice": (15, 25, 35, 50, 75, 100, 125), "voice-msgpack": (15, 25, 50, 75)},
 }
@@ -84,6 +96,16 @@ class Callers:
 
         return join
 
+    def over_carrier(self, url: str, dialect: TwilioFrames, rung: Callable[[], Awaitable[str]]) -> Join:
+        """Callers of a carrier; `rung` gives the token of each call."""
+
+        async def join(number: int, measured: Measured) -> Caller:
+            caller = self._caller(number, measured, dialect.is_loud)
+            caller.line = await open_line(url, dialect.with_token(await rung()), caller, number=number)
+            return caller
+
+        return join
+
     def over_webrtc(self, signalling: Callable[[], Any]) -> Join:
         """Callers with a peer connection; `signalling` is a context whose value exchanges descriptions."""
 
@@ -106,6 +128,8 @@ def platform_join(server: PlatformServer, callers: Callers, channel: str) -> Joi
     """Callers of the platform."""
     if channel == "webrtc":
         return callers.over_webrtc(server.webrtc_call)
+    if channel == "phone":
+        return callers.over_carrier(server.phone_url, TwilioFrames(callers.said, callers.rooms), server.rung)
     dialect = (HubJson if channel == "voice" else HubMessagePack)(callers.said, callers.rooms)
     return callers.over_socket(server.voice_url, dialect, server.headers)
 
@@ -119,6 +143,8 @@ def peer_join(server: PeerServer, callers: Callers, channel: str) -> Join:
             yield server.exchange
 
         return callers.over_webrtc(signalling)
+    if channel == "phone":
+        return callers.over_socket(f"{server.url}/twilio", TwilioFrames(callers.said, callers.rooms), {})
     dialect = (PipecatFrames if server.name == "pipecat" else RawFrames)(callers.said, callers.rooms)
     return callers.over_socket(f"{server.url}/ws", dialect, {})
 
@@ -246,9 +272,7 @@ def main() -> int:
     args = parser.parse_args()
     for channel in args.channel:
         if channel not in CHANNELS:
-            parser.error(
-                f"{channel}: {NOT_YET.get(channel, 'there is no such channel')}; there are {', '.join(CHANNELS)}"
-            )
+            parser.error(f"{channel}: there is no such channel; there are {', '.join(CHANNELS)}")
     args.missing, asked, args.sent = [], args.peer is not None, ""
     args.told = partial(print, file=sys.stderr, flush=True)
     args.peer = args.peer or list(PEERS)

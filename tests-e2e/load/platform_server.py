@@ -30,6 +30,7 @@ from voisnap_domain.agents import (
     Voice,
     VoiceProvider,
 )
+from voisnap_domain.calls import CarrierLeg
 from voisnap_domain.errors import DomainError
 from voisnap_domain.ids import AgentId, ConversationId, SessionId, TenantId
 from voisnap_domain.sessions import Channel, Direction, SessionPlan
@@ -71,6 +72,28 @@ class PlatformServer(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
+
+    @property
+    def phone_url(self) -> str:
+        """Twilio's media socket."""
+        return f"{self.url}/carriers/twilio/media"
+
+    async def rung(self) -> str:
+        """The token of a call that comes in over Twilio."""
+        plan = msgspec.structs.replace(
+            self.plan,
+            session_id=SessionId(new_id("call")),
+            conversation_id=ConversationId(new_id("conv")),
+            channel=Channel.PHONE,
+            created_at=datetime.now(UTC),
+            leg=CarrierLeg(provider="twilio", account="simulator", number="+14155550100"),
+        )
+        try:
+            return (
+                await self.bus.request(OPEN_SESSION, OpenSession(plan=plan), SessionOpened, timeout=5)
+            ).session_token
+        except DomainError as error:
+            raise CallRefused(error.detail) from error
 
     @asynccontextmanager
     async def webrtc_call(self) -> AsyncGenerator[Any]:

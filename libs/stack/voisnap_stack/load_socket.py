@@ -10,7 +10,7 @@ import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 from urllib.parse import urlsplit
 
 from .load_audio import Speaking, Voice
@@ -61,6 +61,13 @@ class DialectSession(Ear, Protocol):
     ready: "asyncio.Future[None]"
     """Done when audio may flow; fails with `CallRefused`."""
     farewell: tuple[bytes, ...]
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """A session that answers what it is told, in whole WebSocket frames."""
+
+    write: Callable[[bytes], None]
 
 
 def frame(payload: bytes, opcode: int) -> bytes:
@@ -118,6 +125,8 @@ class SocketLine(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if isinstance(self._session, Answering):
+            self._session.write = self._transport.write
         self._transport.write(self._request)
 
     def connection_lost(self, exc: Exception | None) -> None:

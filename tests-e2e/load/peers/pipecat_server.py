@@ -2,12 +2,13 @@
 """Pipecat 1.14 with the equivalent pipeline, in its own environment: `python pipecat_server.py PORT SILENCE_SECONDS
 [vad|smart-turn]`.
 
-Its FastAPI WebSocket transport with its own protobuf frames at `/ws`, and SmallWebRTC at `/offer`; Silero; with `vad` a turn ends after silence
+Its FastAPI WebSocket transport with its own protobuf frames at `/ws` and its Twilio serializer at `/twilio`, and SmallWebRTC at `/offer`; Silero; with `vad` a turn ends after silence
 alone (0.2 s of its voice detector and the rest as its speech timeout), with `smart-turn` as its own default strategies say; speech to text, language model and speech take no time. Everything else is
 as it comes.
 """
 
 import asyncio
+import json
 import sys
 from datetime import UTC, datetime
 
@@ -35,6 +36,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair, LLMUserAggregatorParams
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.serializers.protobuf import ProtobufFrameSerializer
+from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.transports.base_transport import TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
@@ -48,9 +50,16 @@ RATE_OUT = 24000
 HEARD = "What about a cleaning next week?"
 REPLY = "Thank you, I have written that down for you now."
 CHAR_SECONDS = 0.06
-TONE = np.rint(
-    6000 * np.sin(2 * np.pi * 220 * np.arange(round(len(REPLY) * CHAR_SECONDS * RATE_OUT)) / RATE_OUT)
-).astype("<i2")
+PHONE_RATE = 8000
+
+
+def tone(rate: int) -> bytes:
+    """The reply as sound."""
+    moments = np.arange(round(len(REPLY) * CHAR_SECONDS * rate)) / rate
+    return np.rint(6000 * np.sin(2 * np.pi * 220 * moments)).astype("<i2").tobytes()
+
+
+TONES = {rate: tone(rate) for rate in (RATE_OUT, PHONE_RATE)}
 
 
 class InstantStt(FrameProcessor):
@@ -82,16 +91,20 @@ class InstantLlm(FrameProcessor):
 class InstantTts(FrameProcessor):
     """The whole sound at once."""
 
+    def __init__(self, rate: int) -> None:
+        super().__init__()
+        self._rate = rate
+
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         await self.push_frame(frame, direction)
         if isinstance(frame, LLMTextFrame):
             await self.push_frame(TTSStartedFrame())
-            await self.push_frame(TTSAudioRawFrame(TONE.tobytes(), RATE_OUT, 1))
+            await self.push_frame(TTSAudioRawFrame(TONES[self._rate], self._rate, 1))
             await self.push_frame(TTSStoppedFrame())
 
 
-async def talk(transport, silence: float, how: str) -> None:
+async def talk(transport, silence: float, how: str, *, rate_in: int = 16000, rate_out: int = RATE_OUT) -> None:
     """One call."""
     after_silence = SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=max(0.0, silence - VAD_STOP_SECONDS))
     strategies = UserTurnStrategies(stop=None if how == "smart-turn" else [after_silence])
@@ -108,14 +121,14 @@ async def talk(transport, silence: float, how: str) -> None:
             InstantStt(),
             aggregators.user(),
             InstantLlm(),
-            InstantTts(),
+            InstantTts(rate_out),
             transport.output(),
             aggregators.assistant(),
         ]
     )
     worker = PipelineWorker(
         pipeline,
-        params=PipelineParams(audio_in_sample_rate=16000, audio_out_sample_rate=RATE_OUT),
+        params=PipelineParams(audio_in_sample_rate=rate_in, audio_out_sample_rate=rate_out),
         idle_timeout_secs=None,
     )
 
@@ -148,6 +161,24 @@ def application(silence: float, how: str) -> FastAPI:
             serializer=ProtobufFrameSerializer(),
         )
         await talk(FastAPIWebsocketTransport(socket, params), silence, how)
+
+    @app.websocket("/twilio")
+    async def twilio(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.receive_text()  # connected
+        start = json.loads(await socket.receive_text())
+        serializer = TwilioFrameSerializer(
+            stream_sid=start["streamSid"], params=TwilioFrameSerializer.InputParams(auto_hang_up=False)
+        )
+        params = FastAPIWebsocketParams(
+            audio_in_enabled=True,
+            audio_out_enabled=True,
+            audio_out_10ms_chunks=2,
+            add_wav_header=False,
+            serializer=serializer,
+        )
+        transport = FastAPIWebsocketTransport(socket, params)
+        await talk(transport, silence, how, rate_in=PHONE_RATE, rate_out=PHONE_RATE)
 
     @app.post("/offer")
     async def offer(body: dict) -> dict:

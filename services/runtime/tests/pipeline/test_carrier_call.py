@@ -171,7 +171,8 @@ def greeting(text: str) -> dict[str, Any]:
 async def test_the_playout_delay_is_learned_from_marks(phoned):
     line, carrier = await phoned(**greeting(STORY))
     await line.until(lambda: carrier.played > 2)
-    assert carrier.line.delay() == pytest.approx(UP + BUFFER + DOWN, abs=0.03)
+    # This carrier plays a frame whole at its beginning.
+    assert carrier.line.delay() == pytest.approx(UP + BUFFER + DOWN - 0.02, abs=0.03)
 
 
 async def test_an_utterance_is_over_when_the_carrier_has_played_it(phoned):

@@ -14,6 +14,7 @@ from voisnap_domain.sessions import EndReason
 from voisnap_kit import log
 from voisnap_media.key_tones import key_tones
 from voisnap_media.pcm import Pcm
+from voisnap_media.polyphase import Polyphase, is_simple
 from voisnap_media.resample import Resampler
 from voisnap_providers.errors import DigitsUnsent
 from voisnap_providers.ports.carrier import (
@@ -117,9 +118,11 @@ class CarrierLine:
         self._hang_up = hang_up
         self._hangs_up_by_closing = hangs_up_by_closing
         self._state = TransportState.CONNECTED
-        rate = started.heard.rate
-        self._rate = rate
-        self._resampler = None if rate == SINK_RATE else Resampler(rate, SINK_RATE)
+        self._rate = started.heard.rate
+        self._to_ear = _converter(self._rate, SINK_RATE)
+        # What is said is given to the wire at its own rate, frame for frame; rates of no simple ratio are left to it.
+        spoken = started.spoken.rate
+        self._to_carrier = Polyphase(SOURCE_RATE, spoken) if _is_worth_it(spoken) else None
         self._marks = Marks()
         self._tones: deque[Pcm] = deque()
         self._frame_at = self._probed_at = self._arrived = clock()
@@ -171,7 +174,7 @@ class CarrierLine:
         if self._faults:
             self._faults = max(0.0, self._faults - 1 / GOOD_FRAMES)
         if self._state is TransportState.CONNECTED:
-            self._caller.feed(audio if self._resampler is None else self._resampler.process(audio), now)
+            self._caller.feed(audio if self._to_ear is None else self._to_ear(audio), now)
 
     def _happen(self, event: MediaEvent, now: float) -> None:
         match event:
@@ -231,11 +234,11 @@ class CarrierLine:
         if audio is None:
             if not self._tones:
                 if self._marks.sounds:
-                    self._mark(self._marks.paused(now))
+                    self._pause(now)
                 return
             audio = self._tones.popleft()
         self._frames_out += 1
-        for frame in self._wire.audio(audio):
+        for frame in self._wire.audio(audio if self._to_carrier is None else self._to_carrier.process(audio)):
             self._write(frame)
         name = self._marks.paced(now)
         if name is not None:
@@ -249,6 +252,8 @@ class CarrierLine:
         """Drop what is under way: the caller interrupts (`mouth.Playout`). Also when nothing should be: the carrier knows better."""
         self._marks.cleared()
         self._tones.clear()
+        if self._to_carrier is not None:
+            self._to_carrier.drop()
         if self._state is TransportState.CONNECTED:
             metrics.CARRIER_CLEARS.labels(self.provider).inc()
             self._clear_is_due = not self._write_all(self._wire.clear())
@@ -284,7 +289,7 @@ class CarrierLine:
     async def _play_out_and_end(self, within: float) -> None:
         if self._state is TransportState.CONNECTED:
             if self._marks.sounds:
-                self._mark(self._marks.paused(self._clock()))
+                self._pause(self._clock())
             if self._marks.awaits:
                 self._played_out.clear()
                 try:
@@ -296,6 +301,12 @@ class CarrierLine:
         self._is_over = True
 
     # Inside
+
+    def _pause(self, now: float) -> None:
+        """The agent has said all for now."""
+        if self._to_carrier is not None:
+            self._write_all(self._wire.audio(self._to_carrier.finish()))
+        self._mark(self._marks.paused(now))
 
     def _mark(self, name: str) -> None:
         self._write_all(self._wire.mark(name))
@@ -333,3 +344,15 @@ class CarrierLine:
         self._tones.clear()
         self._played_out.set()
         self._caller.media_changed(self, state)
+
+
+def _is_worth_it(rate: int) -> bool:
+    return rate != SOURCE_RATE and is_simple(SOURCE_RATE, rate)
+
+
+def _converter(from_rate: int, to_rate: int) -> Callable[[Pcm], Pcm] | None:
+    """What changes the rate of sound that comes in; None where it is right already."""
+    if from_rate == to_rate:
+        return None
+    kind = Polyphase if is_simple(from_rate, to_rate) else Resampler
+    return kind(from_rate, to_rate).process

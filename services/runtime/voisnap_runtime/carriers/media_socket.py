@@ -18,6 +18,9 @@ from voisnap_providers.ports.carrier import MalformedMedia, MediaStarted, MediaW
 from voisnap_runtime import metrics
 from voisnap_runtime.sessions.live import LiveSession
 from voisnap_runtime.sessions.store import Store
+from voisnap_runtime.transfers.offering import Offered, Offers, Unwanted
+from voisnap_runtime.transfers.transfer import OTHER_SIDE, ROLE
+from voisnap_runtime.transports.port import TransportState
 
 from .admission import POLICY, TRY_AGAIN, Admission, Refused
 from .exchange import Exchange
@@ -32,6 +35,8 @@ MAX_STARTING = 256
 CLOSE_SECONDS = 1.0
 """How long a carrier may take to answer our goodbye."""
 NOTES_SECONDS = 1.0
+LEFT_OPEN_SECONDS = 5.0
+"""How long a socket whose call is over may stay open."""
 
 HANG_UP_BY_CLOSING = frozenset({"vonage"})
 """Carriers whose sockets have no word for the end of a call: a goodbye is it."""
@@ -46,10 +51,11 @@ _log = log.get(__name__)
 class MediaSockets:
     """The ASGI application. `clock` is the event loop's."""
 
-    def __init__(self, admission: Admission, exchange: Exchange, store: Store) -> None:
+    def __init__(self, admission: Admission, exchange: Exchange, store: Store, *, offers: Offers | None = None) -> None:
         self._admission = admission
         self._exchange = exchange
         self._store = store
+        self._offers = offers
         self._starting = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -79,7 +85,13 @@ class MediaSockets:
         try:
             async with asyncio.timeout(START_SECONDS):
                 started = await socket.started(wire)
-                live = await self._admission.admit(socket.provider, started)
+                if self._offers is not None and started.parameters.get(ROLE) == OTHER_SIDE:
+                    caller = await self._offers.admit(socket.provider, started)
+                else:
+                    caller = await self._admission.admit(socket.provider, started)
+        except Unwanted as unwanted:
+            await socket.refuse(str(unwanted), POLICY)
+            return
         except Refused as refusal:
             await socket.refuse(str(refusal), refusal.code)
             return
@@ -91,6 +103,38 @@ class MediaSockets:
             return
         finally:
             self._starting -= 1
+        if isinstance(caller, Offered):
+            await self._serve_other_side(socket, wire, started, caller)
+        else:
+            await self._serve_caller(socket, wire, started, caller)
+
+    async def _serve_other_side(
+        self, socket: "MediaSocket", wire: MediaWire, started: MediaStarted, offered: Offered
+    ) -> None:
+        """Somebody who was called to take a call over."""
+        line = CarrierLine(
+            wire,
+            started,
+            socket,
+            offered,
+            provider=socket.provider,
+            session_id=offered.offer.session_id,
+            call_id=started.call_id,
+            clock=asyncio.get_running_loop().time,
+            hang_up=_nothing,  # his call is the transfer's
+            hangs_up_by_closing=socket.provider in HANG_UP_BY_CLOSING,
+        )
+        socket.listen(line)
+        asking = asyncio.create_task(_asked(offered, line), name="offer")
+        try:
+            await socket.serve(line)
+        finally:
+            line.gone(said_goodbye=socket.said_goodbye)
+            await asyncio.gather(asking, return_exceptions=True)
+
+    async def _serve_caller(
+        self, socket: "MediaSocket", wire: MediaWire, started: MediaStarted, live: LiveSession
+    ) -> None:
         line = self._line(socket, wire, started, live)
         socket.listen(line)
         _log.info(
@@ -218,6 +262,20 @@ class MediaSocket:
     def _hurry(self) -> None:
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(asyncio.get_running_loop().time() + CLOSE_SECONDS)
+
+
+async def _asked(offered: Offered, line: CarrierLine) -> None:
+    """Whoever asks him lets the carrier end his call, which closes the socket; where it does not, we do."""
+    try:
+        await offered.run(line)
+    except Exception:
+        _log.exception("offer.crashed", session_id=offered.offer.session_id)
+    if line.state is TransportState.CONNECTED:
+        await asyncio.sleep(LEFT_OPEN_SECONDS)
+        await line.close()
+
+
+async def _nothing() -> None: ...
 
 
 def _frame_of(message: Any) -> str | bytes:
