@@ -7,6 +7,7 @@ import sys
 COMMANDS = {
     "up": "voisnap_stack.up",
     "call": "voisnap_stack.call_command",
+    "simulate": "voisnap_stack.simulate",
     "load": "voisnap_stack.load",
     "doctor": "voisnap_stack.doctor",
     "models": "voisnap_stack.models",
@@ -27,6 +28,7 @@ run
 
 use
   call       talk to an agent from the command line
+  simulate   call an agent, be called or write to one, over carriers simulated on this machine
   load       measure how many callers this installation carries
 
 look after
