@@ -26,7 +26,10 @@ from voisnap_media.recorder import Recorder
 from voisnap_media.vad import VadModel
 from voisnap_proto.requests import IceServer
 from voisnap_providers.accounts import PLATFORM, platform_accounts
+from voisnap_providers.carriers import CarrierUrls
+from voisnap_providers.errors import ProviderUnconfigured
 from voisnap_providers.metering import CallMeter
+from voisnap_providers.ports.llm import LanguageModel
 from voisnap_providers.registry import ProviderSettings, Registry
 from voisnap_providers.tenant_accounts import TenantAccounts
 from voisnap_providers.vendors.blobs import blobs_from_url
@@ -63,11 +66,17 @@ from .sessions.reaper import Reaper
 from .sessions.rehearsals import Rehearsals
 from .sessions.roster import LiveSessions
 from .sessions.store import RedisStore
+from .sessions.tokens import new_call_token
 from .settings import RuntimeSettings
 from .slots import RedisSlots
 from .spend import SpendLedger
 from .texting.answers import RedisAnswers
 from .texting.exchange import Texting
+from .transfers.desk import Transfers
+from .transfers.offering import MakeOfferCall, Offers
+from .transfers.store import RedisTransfers
+from .transfers.tool import tools_of
+from .transfers.transfer import Means
 from .transports.ice import MediaNetwork
 from .transports.pacing import HOOK_BEATS, Pacer
 from .transports.webrtc import WebRtcTransport
@@ -76,6 +85,7 @@ _log = log.get(__name__)
 
 REAP_SECONDS = 2.0
 REGISTER_SECONDS = 5.0
+CLEAR_SECONDS = 5.0
 JWKS_PATIENCE_SECONDS = 10.0
 
 
@@ -174,7 +184,7 @@ async def open_runtime(
                 journal=journal,
                 pacer=pacer,
                 recordings=recordings,
-                make_call=_call_maker(providers, tickers, ledger),
+                make_call=_call_maker(providers, tickers, ledger, lambda: transfers),
                 make_transport=_transport_maker(settings),
                 now=_now,
                 neighbours=neighbours,
@@ -235,7 +245,34 @@ async def open_runtime(
             store=store, sessions=sessions, now=_now, random_bytes=os.urandom, window=settings.resume_window
         )
         switchboard = Switchboard(node_id, admission, store, sessions, bus)
-        carriers = MediaSockets(admission, exchange, store)
+        kept_transfers = RedisTransfers(redis)
+        transfers = Transfers(
+            lambda one: Means(
+                node_id=node_id,
+                store=kept_transfers,
+                urls=CarrierUrls(settings.public_url),
+                control_of=exchange.control_of,
+                hang_up=exchange.hang_up,
+                publish=one.publish,
+                now=_now,
+                new_token=lambda: new_call_token(os.urandom),
+            ),
+            sessions=sessions,
+            store=store,
+            bus=bus,
+            new_id=new_id,
+        )
+        offers = Offers(
+            node_id=node_id,
+            offers=kept_transfers,
+            sessions=store,
+            bus=bus,
+            pacer=pacer,
+            make_call=_offer_maker(providers, tickers),
+            hang_up=exchange.hang_up,
+            hear=transfers.leg_says,
+        )
+        carriers = MediaSockets(admission, exchange, store, offers=offers)
 
         # HTTP, hubs and media sockets.
         bounds = TenantBounds(redis, node_id)
@@ -280,6 +317,7 @@ async def open_runtime(
         # What runs in the background.
         journal.recover()
         reaping = Reconciler("sessions.reaper", REAP_SECONDS, reaper.reap)
+        clearing = Reconciler("transfers.left_behind", CLEAR_SECONDS, transfers.clear_up)
         registering = Reconciler("sessions.nodes", REGISTER_SECONDS, nodes.register)
         await stack.enter_async_context(
             background(
@@ -294,6 +332,7 @@ async def open_runtime(
                 lag.run(),
                 reaping.run(),
                 registering.run(),
+                clearing.run(),
             )
         )
         pacer.start()
@@ -303,6 +342,8 @@ async def open_runtime(
         stack.push_async_callback(texting.close)
         await switchboard.listen()
         stack.push_async_callback(switchboard.close)
+        await transfers.listen()
+        stack.push_async_callback(transfers.close)
         await gallery.listen()
         stack.push_async_callback(gallery.close)
         await neighbours.listen(sessions.yield_session)
@@ -330,7 +371,9 @@ async def open_runtime(
         yield Runtime(app=app, drain=leave, sessions=sessions, node_id=node_id)
 
 
-def _call_maker(providers: Providers, tickers: Sequence[VadTicker], ledger: SpendLedger) -> Callable[..., LiveCall]:
+def _call_maker(
+    providers: Providers, tickers: Sequence[VadTicker], ledger: SpendLedger, transfers: Callable[[], Transfers]
+) -> Callable[..., LiveCall]:
     def make(
         plan: SessionPlan, recorder: Recorder | None, notify: Callable[[CallEvent], None], resume: Resumption | None
     ) -> LiveCall:
@@ -340,6 +383,8 @@ def _call_maker(providers: Providers, tickers: Sequence[VadTicker], ledger: Spen
         may_spend = guard.may_go_on if guard is not None else always
         if chosen.stt is None or chosen.tts is None:
             return Chat(plan, llm=chosen.llm, notify=notify, resume=resume, meter=meter, may_spend=may_spend)
+        if resume is not None:
+            transfers().resumed(plan)
         judges = plan.agent.config.endpointing.provider is EndpointingProvider.SEMANTIC
         return Call(
             plan,
@@ -353,7 +398,20 @@ def _call_maker(providers: Providers, tickers: Sequence[VadTicker], ledger: Spen
             turn_end=providers.registry.turn_end() if judges else None,
             meter=meter,
             may_spend=may_spend,
+            tools=tools_of(plan, transfers().begin_for_agent),
         )
+
+    return make
+
+
+def _offer_maker(providers: Providers, tickers: Sequence[VadTicker]) -> MakeOfferCall:
+    def make(plan: SessionPlan, brain: LanguageModel, notify: Callable[[CallEvent], None]) -> Call:
+        meter = CallMeter()
+        chosen = providers.of(plan, meter)
+        if chosen.stt is None or chosen.tts is None:
+            raise ProviderUnconfigured("Nobody can be asked without a voice and a recogniser.")
+        vad = min(tickers, key=len)
+        return Call(plan, stt=chosen.stt, tts=chosen.tts, llm=brain, vad=vad, recorder=None, notify=notify, meter=meter)
 
     return make
 

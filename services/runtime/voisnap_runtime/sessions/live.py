@@ -351,6 +351,10 @@ class LiveSession:
         """The media are alive, though they may carry no sound."""
         self._attendance.heard(at)
 
+    def report(self, event: CallEvent) -> None:
+        """Tell whoever watches or listens of something that happens beside the conversation."""
+        self._told(event)
+
     def note_answerer(self, answered_by: AnsweredBy) -> None:
         """The carrier says who answered."""
         _log.info("session.answered", session_id=self.plan.session_id, answered_by=answered_by.value)

@@ -9,7 +9,7 @@ from voisnap_domain.costs import Usage
 from voisnap_domain.ids import NodeId
 from voisnap_domain.resumption import Resumption
 from voisnap_domain.sessions import EndReason, SessionPlan, SessionState
-from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
+from voisnap_proto.events import CallTransferChanged, SessionEnded, SessionStarted, TurnFinished
 
 from voisnap_runtime.transports.port import LinkQuality
 
@@ -49,6 +49,7 @@ class Record:
         self._turns = self._history[-1].sequence if self._history else 0
         self._warnings: list[str] = list(self._before.warnings)
         self._links = LinkQuality()
+        self._beside = Usage()
         self.trace = ""
         """The `traceparent` of the session's span."""
 
@@ -104,6 +105,14 @@ class Record:
             for turn in last_words(self._resumption.snapshot, last=self._turns):
                 self.finished(turn)
 
+    def transferred(self, event: CallTransferChanged) -> None:
+        """The call is being handed over to somebody."""
+        self._journal.write(self._plan.session_id, event, trace=self.trace)
+
+    def used(self, usage: Usage) -> None:
+        """What was used for the session beside its conversation."""
+        self._beside = self._beside.and_then(usage)
+
     def warned(self, text: str) -> None:
         """Something the agent's owner should know."""
         if len(self._warnings) < MAX_WARNINGS:
@@ -149,7 +158,7 @@ class Record:
         self._meters = _Stopped(self._meters.elapsed())
 
     def _usage(self) -> Usage:
-        return self._before.usage.and_then(self._meters.usage())
+        return self._before.usage.and_then(self._meters.usage()).and_then(self._beside)
 
     def _quality(self) -> CallQuality:
         quality = self._meters.quality()
