@@ -383,9 +383,7 @@ async def test_a_network_that_has_confirmed_stop_itself_is_believed(post):
 
 
 async def test_stop_withholds_what_waits_to_be_sent(post):
-    post.sms.faults = [
-        ProviderError("away", provider="twilio", kind="messaging", retryable=True, retry_after=30.0)
-    ]
+    post.sms.faults = [ProviderError("away", provider="twilio", kind="messaging", retryable=True, retry_after=30.0)]
     await post.asks("Hi")
     assert await post.states() == ["queued"]
     await post.writes("STOP")

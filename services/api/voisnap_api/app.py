@@ -48,6 +48,9 @@ from .gate import PUBLIC, Gate, Limiter, RateHeaders, provide_caller, provide_id
 from .idempotency.middleware import Idempotency
 from .mail.routes import MailController
 from .mail.texts import Pages
+from .messaging.desk import MessageDesk
+from .messaging.networks import Networks
+from .messaging.webhooks import message_webhook
 from .mfa.passkeys import Sites
 from .mfa.routes import MfaController
 from .mfa.usecases import Vault
@@ -92,6 +95,7 @@ ROUTES = (
     ModelController,
     VoiceController,
     carrier_webhook,
+    message_webhook,
     download,
     look,
     jwks,
@@ -137,6 +141,7 @@ def build(
     carrier_accounts = CarrierAccounts(accounts, environ, settings.simulator_accounts_file)
     secret = (settings.secrets_key or settings.blobs_signing_key).value.encode()
     public_url = settings.public_url.rstrip("/")
+    networks = Networks(carrier_accounts)
     number_desks = Desks(carrier_accounts, public_url=public_url)
     webhook_desk = WebhookDesk(database, bus, carrier_accounts, public_url=public_url, secret=secret)
 
@@ -152,6 +157,7 @@ def build(
         finally:
             await planning.close()
             await number_desks.aclose()
+            await networks.aclose()
             await carrier_accounts.aclose()
         await credentials.flush_uses()
 
@@ -180,6 +186,8 @@ def build(
             "reaches": provide(Reaches(platform_accounts(environ))),
             "carrier_accounts": provide(carrier_accounts),
             "webhook_desk": provide(webhook_desk),
+            "networks": provide(networks),
+            "message_desk": provide(MessageDesk(database, networks)),
             "provisioner": provide(Provisioner(database, number_desks)),
             "public_url": provide(public_url),
         },
@@ -254,6 +262,8 @@ def openapi_document() -> str:
         "reaches",
         "carrier_accounts",
         "webhook_desk",
+        "networks",
+        "message_desk",
         "provisioner",
         "public_url",
     )

@@ -33,6 +33,10 @@ with loading():
     from .idempotency.reconcilers import old_idempotency_keys
     from .inbox_upkeep import old_inbox_notes
     from .mail.reconcilers import due_mails, old_mails
+    from .messaging import subscribers as message_subscribers
+    from .messaging.networks import Networks
+    from .messaging.postman import Postman
+    from .messaging.voice_notes import VoiceNotes
     from .outbound_calls import subscribers as outbound_call_subscribers
     from .outbound_calls.dialling import Dialler
     from .outbound_calls.reconcilers import dial_attempts, due_calls
@@ -63,6 +67,9 @@ async def main() -> None:
         dialler = _dialler(settings, database, bus, carriers)
         if dialler is not None:
             stack.push_async_callback(dialler.aclose)
+        postman = _postman(settings, database, bus, carriers, VoiceNotes(registry, accounts))
+        if postman is not None:
+            stack.push_async_callback(postman.networks.aclose)
         provisioner = None
         if settings.public_url is not None:
             desks = Desks(carriers, public_url=settings.public_url.rstrip("/"))
@@ -78,6 +85,7 @@ async def main() -> None:
                 keys=keys,
                 dialler=dialler,
                 provisioner=provisioner,
+                postman=postman,
             ),
             service="api-worker",
             host=settings.http_host,
@@ -96,9 +104,10 @@ async def work(
     keys: sealing.KeyService | None = None,
     dialler: Dialler | None = None,
     provisioner: Provisioner | None = None,
+    postman: Postman | None = None,
 ) -> None:
     """Subscribers, reconcilers and the outbox relay, until cancelled. Without a sender, mails stay in their outbox, without a dialler calls
-    wait, and without a provisioner numbers that are on their way; `keys` seal credentials."""
+    wait, without a provisioner numbers that are on their way, and without a postman messages; `keys` seal credentials."""
     catalogue = price_catalogue(database)
     await catalogue.run_once()  # before the first conversation is priced
     subscriptions = [
@@ -126,8 +135,15 @@ async def work(
         reconcilers += (due_calls(dialler), dial_attempts(dialler))
     if provisioner is not None:
         reconcilers.append(unsettled_numbers(database, provisioner))
+    if postman is not None:
+        subscriptions += [
+            await message_subscribers.subscribe(bus, database, postman.networks),
+            await message_subscribers.wake(bus, postman.wake),
+        ]
     try:
         async with asyncio.TaskGroup() as group:
+            if postman is not None:
+                group.create_task(postman.run())
             group.create_task(Relay(database, bus).run())
             group.create_task(analysts.warm())
             for reconciler in reconcilers:
@@ -142,6 +158,15 @@ def _dialler(settings: WorkerSettings, database: Database, bus: Bus, carriers: C
     if settings.public_url is None:
         return None
     return Dialler(database, bus, carriers, CarrierUrls(settings.public_url.rstrip("/")))
+
+
+def _postman(
+    settings: WorkerSettings, database: Database, bus: Bus, carriers: CarrierAccounts, voice_notes: VoiceNotes
+) -> Postman | None:
+    """Answers and sends messages, where it is known which address networks reach this installation under."""
+    if settings.public_url is None:
+        return None
+    return Postman.of(database, bus, Networks(carriers), voice_notes, CarrierUrls(settings.public_url.rstrip("/")))
 
 
 def _sender(settings: WorkerSettings) -> EmailSender | None:

@@ -83,7 +83,7 @@ class _Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Exchanges:
-    """Answers what was written, until cancelled. `wake` says that something was; `sent` is called when there is something to send."""
+    """Answers what was written."""
 
     def __init__(
         self,
@@ -92,14 +92,12 @@ class Exchanges:
         networks: Networks,
         voice_notes: VoiceNotes,
         *,
-        sent: Callable[[], None] = lambda: None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._bus = bus
         self._networks = networks
         self._voice_notes = voice_notes
-        self._sent = sent
         self._clock = clock
         self._room = asyncio.Semaphore(AT_ONCE)
 
@@ -140,7 +138,6 @@ class Exchanges:
             return await self._put_off(thread, waiting, error)
         await self._keep(thread, batch, answer, notices)
         _EXCHANGES.labels(thread.channel.value, "answered").inc()
-        self._sent()
         return None
 
     # The batch

@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Self
 
 from voisnap_kit import log
 from voisnap_kit.backoff import Backoff
+from voisnap_kit.bus import EventBus
+from voisnap_kit.postgres import Database
+from voisnap_providers.carriers import CarrierUrls
 
 from .exchanges import Exchanges
 from .networks import Networks
 from .sending import Outbox
+from .voice_notes import VoiceNotes
 
 MOST_PAUSE = 1.0
 """Seconds after which it looks whether another process wrote something."""
@@ -31,6 +35,15 @@ class Postman:
         self._outbox = outbox
         self._woken = asyncio.Event()
         self._under_way: set[asyncio.Task[int]] = set()
+
+    @classmethod
+    def of(
+        cls, database: Database, bus: EventBus, networks: Networks, voice_notes: VoiceNotes, urls: CarrierUrls
+    ) -> Self:
+        """A postman with these means."""
+        outbox = Outbox(database, networks, urls)
+        exchanges = Exchanges(database, bus, networks, voice_notes)
+        return cls(exchanges, outbox, networks)
 
     def wake(self) -> None:
         """Something was written."""
