@@ -34,6 +34,13 @@ _TAKEN = {
     *("text", "template", "image", "audio", "video", "document", "recipient_identity_key_hash"),
 }
 _MARKS = {"messaging_product", "status", "message_id", "typing_indicator"}
+_EMPTY = {
+    *("conversational_automation", "quality_score", "name_status", "new_name_status", "is_on_biz_app"),
+    *("is_official_business_account", "is_pin_enabled", "is_preverified_number", "search_visibility", "throughput"),
+    *("eligibility_for_api_business_global_search", "health_status", "certificate", "new_certificate", "username"),
+    *("last_onboarded_time", "country_code", "country_dial_code", "whatsapp_business_manager_messaging_limit"),
+}
+"""Fields of a number that ours has nothing in: the Graph API leaves them out."""
 _LINKED = {"image", "audio", "video", "document"}
 
 
@@ -88,9 +95,12 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
             "display_phone_number": f"+{DISPLAY_NUMBER}",
             "quality_rating": "GREEN",
             "code_verification_status": "VERIFIED",
+            "status": "CONNECTED",
+            "account_mode": "LIVE",
+            "platform_type": "CLOUD_API",
             "webhook_configuration": _configuration(world, network),
         }
-        if odd := set(asked) - set(known) - {"id"}:
+        if odd := set(asked) - set(known) - _EMPTY - {"id"}:
             raise refused(400, 100, f"(#100) Tried accessing nonexisting field ({min(odd)})")
         return json_answer({**{name: known[name] for name in asked if name in known}, "id": node})
 
