@@ -13,6 +13,7 @@ from voisnap_media.pcm import Pcm
 from voisnap_media.resample import resample
 from voisnap_media.vad import VadModel
 from voisnap_runtime.pipeline.events import Warned
+from voisnap_runtime.pipeline.prompt import SCREENED
 from voisnap_testkit.fakes_speech import ScriptedLlm
 
 pytestmark = [pytest.mark.media, pytest.mark.virtual_time]
@@ -115,6 +116,7 @@ async def test_call_screening_is_told_who_calls_and_why_and_then_whoever_joins_i
     line.says("Hello, what are your hours?")
     await line.until_turns(4)
     assert line.turns[3].text == "We are open from nine to five."
+    assert SCREENED in line.call._conversation._script.system
 
 
 async def test_somebody_who_says_nothing_is_greeted_in_the_end(dialled):

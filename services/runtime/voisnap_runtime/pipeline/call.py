@@ -36,7 +36,7 @@ from .keypad import Keypad
 from .meter import Meter
 from .mouth import Playout
 from .near_speech import NearSpeech
-from .prompt import script_of
+from .prompt import SCREENED, script_of
 from .resuming import Restart, restart_of
 from .tools import Tool, Toolbox
 from .turn_log import TurnLog
@@ -331,6 +331,7 @@ class Call:
     def introduce(self, text: str) -> None:
         """Say who calls and why to a call screening that said `text`; whoever it is for may join then."""
         self._conversation.overheard(text)
+        self._conversation.advise(SCREENED)
         self._conversation.resume(Restart(says=self._script.introduction), CallSnapshot())
 
     def fall_silent(self) -> None:

@@ -14,6 +14,10 @@ MAX_HISTORY_CHARS = 24_000
 CALL_PURPOSE = "callPurpose"
 """The session's metadata that say in a few words why the agent calls: `your appointment on Friday`."""
 MAX_PURPOSE = 200
+SCREENED = (
+    "You have called this number. A call screening has asked who you are and why you call, and you have told it. While it asks you to wait, "
+    "only thank it. Once somebody answers, greet that person and say again why you call."
+)
 VOICEMAIL = "Hello, this is {name}. Sorry that we missed you. We will try again later. Goodbye."
 
 _ROLES = {Speaker.AGENT: Role.ASSISTANT, Speaker.USER: Role.USER, Speaker.TOOL: Role.TOOL, Speaker.SYSTEM: Role.SYSTEM}
