@@ -154,6 +154,8 @@ class _Simulation:
     conversation: dict[str, Any] | None = None
     order: dict[str, Any] | None = None
     _answered_at: float | None = None
+    _is_quiet: bool = False
+    """The agent says nothing just now."""
     _shown: set[str] = field(default_factory=set)
 
     def run(self) -> int:
@@ -225,7 +227,9 @@ class _Simulation:
                 why = order.get("endReason") or order["status"]
                 raise SimulationFailed(f"the agent's call was never placed: {why}")
             time.sleep(0.2)
-        raise SimulationFailed(f"the agent's call was not placed within {DIALLED_SECONDS:g} s (it is {order['status']})")
+        raise SimulationFailed(
+            f"the agent's call was not placed within {DIALLED_SECONDS:g} s (it is {order['status']})"
+        )
 
     def _faults(self) -> dict[str, Any]:
         args = self.args
@@ -252,6 +256,8 @@ class _Simulation:
         kind, detail = event["kind"], event["detail"]
         if kind == "answered" and self._answered_at is None:
             self._answered_at = event["at"]
+        if kind in ("agent_speaks", "agent_quiet"):
+            self._is_quiet = kind == "agent_quiet"
         at = self._clock(event["at"])
         if kind in ("said", "greeting", "screening"):
             self._add(_Line(at=at, speaker="person" if kind == "said" else "machine", text=detail["text"]))
@@ -285,7 +291,7 @@ class _Simulation:
         turns = self.sandbox.asked("GET", f"/conversations/{self.conversation['id']}/transcript")["turns"]
         said = [turn for turn in turns if turn["speaker"] == "agent" and turn["text"]]
         for number, turn in enumerate(said):
-            is_whole = final or number + 1 < len(said) or turns[-1] is not turn
+            is_whole = final or self._is_quiet or number + 1 < len(said) or turns[-1] is not turn
             if turn["id"] not in self._shown and is_whole:
                 self._shown.add(turn["id"])
                 self._add(_Line(at=round(turn["startTime"], 2), speaker="agent", text=turn["text"]))

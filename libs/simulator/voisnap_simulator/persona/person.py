@@ -213,6 +213,7 @@ class Machine(_Ringing):
     def __init__(self, behaviour: Behaviour, voice: Voice, note: Note) -> None:
         super().__init__(behaviour, note)
         self.beeps = behaviour.beep
+        self._greeting = behaviour.greeting or MACHINE_GREETING
         self._voice = voice
         self._queue: deque[Samples] = deque()
         self._recorded = 0
@@ -220,20 +221,20 @@ class Machine(_Ringing):
         self._was_talking = False
 
     async def prepare(self) -> None:
-        text = self._behaviour.greeting or MACHINE_GREETING
-        greeting = await self._voice.spoken(text)
-        self._note("greeting", text=text)
+        greeting = await self._voice.spoken(self._greeting)
         beep = tone((1000.0,), 0.45, 0.4) if self.beeps else np.zeros(0, np.int16)
         pause = np.zeros(8000, np.int16)
         self._queue.extend(framed(np.concatenate([pause, greeting, pause, beep])))
 
     def exchange(self, heard: Samples) -> Samples:
+        if not self._recorded:
+            self._note("greeting", text=self._greeting)
+        self._recorded += 1
         if self._queue:
             return self._queue.popleft()
         if not self.greeted.is_set():
             self.greeted.set()
             self._note("beep" if self.beeps else "greeting_over")
-        self._recorded += 1
         self._ear.hear(heard)
         if self._ear.is_talking != self._was_talking:
             self._was_talking = self._ear.is_talking
@@ -274,6 +275,7 @@ class Screening(_Ringing):
         self._thanks: list[Samples] = []
         self._ear = Ear()
         self._stage = 0
+        self._has_begun = False
         self._waited = 0
 
     @property
@@ -283,7 +285,6 @@ class Screening(_Ringing):
     async def prepare(self) -> None:
         self._queue.extend(framed(await self._voice.spoken(SCREENING_GREETING)))
         self._thanks = framed(await self._voice.spoken(SCREENING_THANKS))
-        self._note("screening", text=SCREENING_GREETING)
         await self._person.prepare()
 
     def pressed_keys(self) -> str:
@@ -291,6 +292,9 @@ class Screening(_Ringing):
 
     def exchange(self, heard: Samples) -> Samples:
         self._ear.hear(heard)
+        if not self._has_begun:
+            self._has_begun = True
+            self._note("screening", text=SCREENING_GREETING)
         if self._queue:
             return self._queue.popleft()
         match self._stage:
