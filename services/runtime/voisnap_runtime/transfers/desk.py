@@ -4,6 +4,7 @@ Any process takes a request and passes it to the owner of the session.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
@@ -276,8 +277,10 @@ class Transfers:
             self._work(self._published(event))
 
     async def _published(self, event: CallTransferChanged) -> None:
+        """Under an id that the same end has in whichever process tells it."""
+        same = hashlib.sha256(f"{event.transfer_id} {event.stage.value}".encode()).hexdigest()[:26].upper()
         try:
-            await self._bus.publish(event, event_id=self._new_id("evt"), tenant_id=event.tenant_id)
+            await self._bus.publish(event, event_id=f"evt_{same}", tenant_id=event.tenant_id)
         except BusError as error:
             _log.warning("transfer.not_told", session_id=event.session_id, error=repr(error))
 
