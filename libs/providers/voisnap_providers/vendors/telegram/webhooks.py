@@ -60,12 +60,6 @@ class _Replied(msgspec.Struct):
     message_id: int = 0
 
 
-class _Entity(msgspec.Struct):
-    type: str = ""
-    offset: int = 0
-    length: int = 0
-
-
 class _Message(msgspec.Struct):
     message_id: int
     chat: _Chat
@@ -74,7 +68,6 @@ class _Message(msgspec.Struct):
     sender: _User | None = msgspec.field(name="from", default=None)
     text: str | None = None
     caption: str | None = None
-    entities: list[_Entity] = []
     reply_to_message: _Replied | None = None
     voice: _File | None = None
     audio: _File | None = None
@@ -125,7 +118,6 @@ _FACTS = (
     ("poll", MediaKind.OTHER),
     ("dice", MediaKind.OTHER),
 )
-_COMMANDS = {"/start": Consent.START, "/stop": Consent.STOP, "/help": Consent.HELP}
 
 
 class TelegramWebhooks(MessagingWebhooks):
@@ -186,8 +178,6 @@ class TelegramWebhooks(MessagingWebhooks):
         text, media = message.text or message.caption or "", _media(message)
         if not text and not media:
             return ()  # of the chat's own course: a pinned message, a new photograph
-        command = _command(message)
-        consent = _COMMANDS.get(command)
         replied = message.reply_to_message
         return (
             InboundMessage(
@@ -195,14 +185,12 @@ class TelegramWebhooks(MessagingWebhooks):
                 message_id=message_id(message.chat.id, message.message_id),
                 sender=_writer(message.chat, writer, message.contact),
                 recipient=self._bot_id,
-                # Who presses Start has said nothing yet: the agent begins.
-                text="" if command == "/start" else text[:MAX_TEXT],
+                text=text[:MAX_TEXT],
                 event_id=str(update.update_id),
                 at=float(message.edit_date or message.date),
                 media=media,
                 reply_to=message_id(message.chat.id, replied.message_id) if replied and replied.message_id else None,
                 is_edit=update.message is None,
-                consent=consent,
             ),
         )
 
@@ -210,14 +198,6 @@ class TelegramWebhooks(MessagingWebhooks):
 def message_id(chat: int | str, number: int) -> str:
     """A message's name; its number alone is another one in every chat."""
     return f"{chat}:{number}"
-
-
-def _command(message: _Message) -> str:
-    """The command that a message begins with, without the bot's name."""
-    first = message.entities[0] if message.entities else None
-    if first is None or first.type != "bot_command" or first.offset or not message.text:
-        return ""
-    return message.text[: first.length].partition("@")[0].lower()
 
 
 def _media(message: _Message) -> tuple[MessageMedia, ...]:
