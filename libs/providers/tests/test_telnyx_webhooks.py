@@ -276,6 +276,14 @@ def test_a_lost_stream_is_told_with_its_reason(desk: TelnyxDesk) -> None:
     assert (stopped.call_id, stopped.cause) == (CALL, "streaming.stopped")
 
 
+def test_the_bill_says_how_long_a_call_was(desk: TelnyxDesk) -> None:
+    (billed,) = WEBHOOKS.read(desk.event("call.cost", NOW, billed_duration_secs=120, total_cost="0.0110"))
+    assert isinstance(billed, CallProgress)
+    assert (billed.call_id, billed.phase, billed.seconds) == (CALL, CallPhase.COMPLETED, 120)
+    assert WEBHOOKS.read(desk.event("call.cost", NOW, status="error")) == ()
+    assert WEBHOOKS.read(desk.event("call.cost", NOW, billed_duration_secs=-1)) == ()
+
+
 @pytest.mark.parametrize(
     "kind",
     ["call.dtmf.received", "call.bridged", "streaming.started", "call.recording.saved", "call.cost", "message.sent"],

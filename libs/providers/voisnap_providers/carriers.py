@@ -72,6 +72,11 @@ def check_environment(account: Account, environment: Environment) -> None:
         raise ProviderUnconfigured(f"The account {account.id} is not one of the {environment.value} environment.")
 
 
+def load(provider: str) -> None:
+    """Import what a carrier needs before anybody waits for it. Raises ProviderUnconfigured for what is no carrier."""
+    _vendor(provider)
+
+
 def media_wire(provider: str) -> MediaWire:
     """A fresh translator of one call's media socket. Raises ProviderUnconfigured for what is no carrier."""
     return _vendor(provider).media()

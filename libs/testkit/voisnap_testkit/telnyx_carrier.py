@@ -9,7 +9,7 @@ from typing import Any
 from nacl.signing import SigningKey
 from voisnap_domain.calls import CallPhase
 from voisnap_providers.ports.carrier import TOKEN_PARAMETER, AnswerDocument, AudioCodec, AudioFormat, WebhookRequest
-from voisnap_providers.vendors.telnyx.media import SPOKEN_PARAMETER
+from voisnap_providers.vendors.telnyx.formats import SPOKEN_PARAMETER
 
 from voisnap_testkit.carrier_end import DeskEnd, Frame, LineEnd, Untaken
 

@@ -12,8 +12,17 @@ from voisnap_domain.ids import ProviderCredentialId, TenantId
 from voisnap_domain.tenants import Environment
 from voisnap_kit.work import Work
 from voisnap_providers.accounts import PLATFORM, PROVIDERS, Account, missing, platform_accounts
-from voisnap_providers.carriers import SIMULATOR, Carrier, Carriers, check_environment, simulator_accounts
+from voisnap_providers.carriers import (
+    CARRIERS,
+    SIMULATOR,
+    Carrier,
+    Carriers,
+    check_environment,
+    load,
+    simulator_accounts,
+)
 from voisnap_providers.errors import ProviderUnconfigured
+from voisnap_providers.numbering import country_of
 from voisnap_providers.tenant_accounts import TenantAccounts
 
 from voisnap_api.provider_credentials import usecases as credentials
@@ -61,6 +70,13 @@ class CarrierAccounts:
         if self._carriers is None:
             self._carriers = Carriers()  # it wants the running event loop
         return self._carriers.of(found, environment)
+
+    def warm(self) -> None:
+        """Load what the carriers of this process need, and the numbering plans, so that no first call waits for it."""
+        for provider in CARRIERS:
+            if provider in self._platform or provider in self._simulators():
+                load(provider)
+        country_of("+14155550100")
 
     async def owner(self, work: Work, account: str) -> AccountOwner | None:
         """Who uses an account; None for one that nobody has. `work` is the system's: nobody has said yet who he is."""

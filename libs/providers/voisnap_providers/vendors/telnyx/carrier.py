@@ -1,12 +1,17 @@
 """Telnyx as a carrier, by account."""
 
 from voisnap_providers.accounts import Account
+from voisnap_providers.ports.carrier import MediaWire
 
 from .calls import BASE_URL, TelnyxCalls
-from .media import TelnyxMedia
 from .webhooks import TelnyxWebhooks
 
-media = TelnyxMedia
+
+def media() -> MediaWire:
+    """A fresh translator of one call's media socket, loaded by who handles sound only."""
+    from .media import TelnyxMedia  # noqa: PLC0415
+
+    return TelnyxMedia()
 
 
 def webhooks(account: Account) -> TelnyxWebhooks:

@@ -11,7 +11,7 @@ from typing import Any
 from voisnap_providers.ports.carrier import TOKEN_PARAMETER, AudioFormat, StreamTarget
 
 from . import state
-from .media import PCMU, SPOKEN_PARAMETER, spoken_word
+from .formats import PCMU, SPOKEN_PARAMETER, spoken_word
 
 
 def stream_command(target: StreamTarget, *, command_id: str, spoken: AudioFormat = PCMU) -> dict[str, Any]:

@@ -28,14 +28,9 @@ from voisnap_providers.vendors.call_audio import SpokenAudio, decoded
 from voisnap_providers.vendors.phone_numbers import e164
 
 from . import state
+from .formats import PCMU, RATES, SPOKEN_PARAMETER, is_possible, spoken_word
 
 MAX_FRAME = 65536
-RATES = (8000, 16000, 22050, 24000, 48000)
-"""The rates that `stream_bidirectional_sampling_rate` may ask for, and so those of L16."""
-PCMU = AudioFormat(codec=AudioCodec.PCMU, rate=8000)
-"""What Telnyx takes from us where nothing else was asked for."""
-SPOKEN_PARAMETER = "voisnap-spoken"
-"""The parameter by which a stream says what was asked for (`spoken_word`): Telnyx's own words tell the other direction's format only."""
 _AUTH_TOKEN = "x-telnyx-streaming-auth-token"  # noqa: S105 - a field's name
 _MAX_HELD = 3
 """Frames of 20 ms that wait for one before them: what a late frame may cost at most is 60 ms."""
@@ -105,13 +100,6 @@ class _Frame(msgspec.Struct):
 
 
 _FRAMES = msgspec.json.Decoder(_Frame, strict=False)  # numbers are strings in the documentation's examples
-
-
-def spoken_word(form: AudioFormat) -> str:
-    """A format as `SPOKEN_PARAMETER` says it, such as `l16/16000`. Raises ValueError for one that Telnyx does not have."""
-    if not _possible(form):
-        raise ValueError(f"Telnyx does not take {form.codec} at {form.rate} Hz")
-    return f"{form.codec}/{form.rate}"
 
 
 class TelnyxMedia(MediaWire):
@@ -308,10 +296,6 @@ class _Order:
         return held
 
 
-def _possible(form: AudioFormat) -> bool:
-    return form.rate == 8000 or (form.codec is AudioCodec.L16 and form.rate in RATES)
-
-
 def _heard_format(said: _Format) -> AudioFormat:
     codec = said.encoding.lower()
     if codec not in _CODECS:
@@ -320,7 +304,7 @@ def _heard_format(said: _Format) -> AudioFormat:
     if said.channels != 1:
         raise MalformedMedia(f"the stream has {said.channels} channels, and only one can be read")
     form = AudioFormat(codec=AudioCodec(codec), rate=said.sample_rate)
-    if not _possible(form):
+    if not is_possible(form):
         raise MalformedMedia(f"the stream is {codec.upper()} at {said.sample_rate} Hz, which Telnyx does not have")
     return form
 
@@ -329,7 +313,7 @@ def _spoken_format(word: str | None) -> AudioFormat:
     codec, _, rate = (word or spoken_word(PCMU)).partition("/")
     if codec in _CODECS and rate in map(str, RATES):
         form = AudioFormat(codec=AudioCodec(codec), rate=int(rate))
-        if _possible(form):
+        if is_possible(form):
             return form
     raise MalformedMedia("the stream's own word for what we speak is no format")
 

@@ -47,6 +47,8 @@ _ENDS = {
 }
 """Causes of a hang-up; every other one is a failure. Whoever rejects a call is there and does not want it now, as somebody busy."""
 _UNREACHED = (CallPhase.BUSY, CallPhase.NO_ANSWER, CallPhase.FAILED)
+COST = "call.cost"
+"""Comes after the end, where the application asks for it (`call_cost_in_webhooks`), and alone says how long the call was."""
 TRANSFER_FAILED = "transfer: "
 """How the cause of a `MediaLost` begins that tells of a call which was to be handed over and whose new partner did not answer."""
 _REFUSED_BY_NETWORK = frozenset({"401", "402", "403", "407"})
@@ -75,6 +77,7 @@ class _Payload(msgspec.Struct):
     sip_hangup_cause: str | int | None = None
     result: str | None = None
     failure_reason: str | None = None
+    billed_duration_secs: float | None = None
     client_state: str | None = None
 
 
@@ -134,6 +137,8 @@ class TelnyxWebhooks(CarrierWebhooks):
             event = _EVENTS.decode(request.body).data
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             raise BadWebhook("no event of Telnyx") from None
+        if event.event_type == COST:
+            return _charged(event)
         if event.event_type not in _MATTER:
             return ()
         try:
@@ -199,6 +204,18 @@ def _meaning(kind: str, said: _Payload, call_id: str, event_id: str | None) -> C
                 return None
             answered_by = _GREETING.get(said.result or "", AnsweredBy.UNKNOWN)
             return MachineDetected(call_id=call_id, answered_by=answered_by, event_id=event_id)
+
+
+def _charged(event: _Data) -> tuple[CarrierEvent, ...]:
+    """How long a call was that is over, by Telnyx's bill; nothing of a bill that failed."""
+    try:
+        said = _PAYLOADS.decode(event.payload)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return ()
+    seconds = said.billed_duration_secs
+    if not said.call_control_id or seconds is None or not 0 <= seconds < float("inf"):
+        return ()
+    return (CallProgress(call_id=said.call_control_id, phase=CallPhase.COMPLETED, event_id=event.id, seconds=seconds),)
 
 
 def _transferred(said: _Payload) -> str | None:

@@ -1,12 +1,17 @@
 """Twilio as a carrier, by account."""
 
 from voisnap_providers.accounts import Account
+from voisnap_providers.ports.carrier import MediaWire
 
 from .calls import BASE_URL, TwilioCalls
-from .media import TwilioMedia
 from .webhooks import TwilioWebhooks
 
-media = TwilioMedia
+
+def media() -> MediaWire:
+    """A fresh translator of one call's media socket, loaded by who handles sound only."""
+    from .media import TwilioMedia  # noqa: PLC0415
+
+    return TwilioMedia()
 
 
 def webhooks(account: Account) -> TwilioWebhooks:

@@ -1,12 +1,17 @@
 """Vonage as a carrier, by account."""
 
 from voisnap_providers.accounts import Account
+from voisnap_providers.ports.carrier import MediaWire
 
 from .calls import BASE_URL, VonageCalls
-from .media import VonageMedia
 from .webhooks import VonageWebhooks
 
-media = VonageMedia
+
+def media() -> MediaWire:
+    """A fresh translator of one call's media socket, loaded by who handles sound only."""
+    from .media import VonageMedia  # noqa: PLC0415
+
+    return VonageMedia()
 
 
 def webhooks(account: Account) -> VonageWebhooks:
