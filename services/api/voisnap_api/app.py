@@ -152,7 +152,8 @@ def build(
     async def at_work(_app: Litestar) -> AsyncGenerator[None]:
         planning = await session_plans.subscribe(bus, database, limiter)
         try:
-            async with background(relay.run(), Reconciler("api-key-uses", _FLUSH_SECONDS, flush).run()):
+            uses = Reconciler("api-key-uses", _FLUSH_SECONDS, flush)
+            async with background(relay.run(), uses.run(), asyncio.to_thread(carrier_accounts.warm)):
                 yield
         finally:
             await planning.close()
