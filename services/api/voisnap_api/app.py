@@ -24,12 +24,14 @@ from voisnap_kit.reconcile import Reconciler
 from voisnap_kit.redis import Redis
 from voisnap_kit.tokens import TokenSigner
 from voisnap_providers.accounts import platform_accounts
+from voisnap_providers.carriers import CarrierUrls
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.blobs import Blobs
 from voisnap_providers.registry import ProviderSettings, Registry
 from voisnap_providers.tenant_accounts import TenantAccounts
 
 from . import openapi, reference
+from .agent_tests.clients import TestLines
 from .agent_tests.routes import AgentTestController
 from .agents.routes import AgentController
 from .analysis.routes import AnalysisController, ConversationAnalysisController
@@ -187,6 +189,9 @@ def build(
             "reaches": provide(Reaches(platform_accounts(environ))),
             "carrier_accounts": provide(carrier_accounts),
             "webhook_desk": provide(webhook_desk),
+            "test_lines": provide(
+                TestLines(carrier_accounts, CarrierUrls(public_url), settings.simulator_accounts_file)
+            ),
             "networks": provide(networks),
             "message_desk": provide(MessageDesk(database, networks)),
             "provisioner": provide(Provisioner(database, number_desks)),
@@ -263,6 +268,7 @@ def openapi_document() -> str:
         "reaches",
         "carrier_accounts",
         "webhook_desk",
+        "test_lines",
         "networks",
         "message_desk",
         "provisioner",

@@ -1,22 +1,35 @@
 """`/api/v1/agents/{agentId}/test`."""
 
+import msgspec
 from litestar import Controller, Response, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, SkipValidation
+from voisnap_domain.calls import CarrierLeg
 from voisnap_domain.ids import AgentId
-from voisnap_domain.sessions import WRITTEN_CHANNELS
+from voisnap_domain.sessions import WRITTEN_CHANNELS, Channel, EndReason, SessionPlan
+from voisnap_kit.bus import EventBus
 from voisnap_kit.http import InjectedPageQuery, Page
-from voisnap_kit.work import begin
+from voisnap_kit.postgres import Database
+from voisnap_kit.work import Caller, begin
+from voisnap_proto.requests import END_SESSION, EndSession, SessionEnding
+from voisnap_providers.errors import ProviderError
+from voisnap_providers.ports.carrier import CallControl
 
+from voisnap_api.carrier_webhooks.usecases import remember_call
 from voisnap_api.gate import API_READ_HEAVY, InjectedCaller, InjectedDatabase, requires
 from voisnap_api.webrtc_sessions.clients import open_session
 from voisnap_api.webrtc_sessions.routes import InjectedBus
 
 from . import usecases
-from .records import TestStatus
+from .clients import TestLines
+from .records import AgentTest, TestStatus
 from .schemas import TestBody, TestStarted, TestView
 
 CONNECT_SECONDS = 1
 """A simulated caller is there at once."""
+END_SECONDS = 2.0
+
+InjectedTestLines = NamedDependency[SkipValidation[TestLines]]
 
 
 class AgentTestController(Controller):
@@ -33,14 +46,21 @@ class AgentTestController(Controller):
         caller: InjectedCaller,
         database: InjectedDatabase,
         bus: InjectedBus,
+        test_lines: InjectedTestLines,
     ) -> Response[TestStarted]:
         """Try an agent out, also a draft or an inactive one. Where no carrier is involved, and on every channel in the sandbox, a simulated
-        caller talks with it; the conversation has a transcript, a recording and costs like any other, and is marked in its metadata."""
+        caller talks with it; the conversation has a transcript, a recording and costs like any other, and is marked in its metadata. By phone
+        an agent that has a number in the sandbox calls over a simulated carrier."""
         async with begin(database, caller) as work:
             test, plan, rehearsal = await usecases.plan_test(work, AgentId(agent_id), data)
-        await open_session(bus, plan, rehearsal)
-        async with begin(database, caller) as work:
-            await usecases.keep_test(work, test)
+            line = await test_lines.leg_for(work, plan, test.id) if test.channel is Channel.PHONE else None
+        number = test.phone_number or ""
+        if line is not None and await test_lines.expects(number, rehearsal):
+            await self._call(database, caller, bus, test_lines, line, test, plan)
+        else:
+            await open_session(bus, plan, rehearsal)
+            async with begin(database, caller) as work:
+                await usecases.keep_test(work, test)
         started = TestStarted(
             test_session_id=test.id,
             status=TestStatus.INITIATED,
@@ -48,6 +68,33 @@ class AgentTestController(Controller):
         )
         place = f"/api/v1/agents/{test.agent_id}/tests/{test.id}"
         return Response(started, status_code=202, headers={"Location": place, "Cache-Control": "no-store"})
+
+    async def _call(
+        self,
+        database: Database,
+        caller: Caller,
+        bus: EventBus,
+        test_lines: TestLines,
+        line: tuple[CarrierLeg, CallControl],
+        test: AgentTest,
+        plan: SessionPlan,
+    ) -> None:
+        """The agent calls over a simulated carrier. Raises ProviderError; then no session is left behind."""
+        leg, control = line
+        opened = await open_session(bus, msgspec.structs.replace(plan, leg=leg))
+        about = {"provider": leg.provider, "account": leg.account, "session_id": plan.session_id}
+        async with begin(database, caller) as work:
+            await usecases.keep_test(work, test)
+            await remember_call(work, **about)
+        try:
+            order = test_lines.order(plan, leg, test.id, test.phone_number or "", opened.session_token)
+            call_id = await control.dial(order)
+        except ProviderError:
+            ending = EndSession(session_id=plan.session_id, reason=EndReason.ERROR)
+            await bus.request(END_SESSION, ending, SessionEnding, timeout=END_SECONDS)
+            raise
+        async with begin(database, caller) as work:
+            await remember_call(work, **about, call_id=call_id)
 
     @get("/{agent_id:str}/tests", guards=[requires("agents:read")], opt={"policy": API_READ_HEAVY})
     async def tests(

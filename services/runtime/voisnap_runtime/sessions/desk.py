@@ -152,6 +152,8 @@ class Desk:
             if request.rehearsal is not None:
                 return await self._rehearse(plan, request.rehearsal)
             await self._load_providers(plan)
+            if plan.leg is not None and self._rehearsals is not None:
+                plan = self._rehearsals.cast(plan)  # calls of the sandbox are simulated, and so may its providers be
             self._check_providers(plan)
             return await self._open(plan)
         except RedisError as error:
