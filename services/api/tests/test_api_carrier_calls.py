@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from voisnap_api.carrier_webhooks.reconcilers import Forgotten, old_carrier_calls
 from voisnap_api.carrier_webhooks.refusals import TEXTS, Refusal, spoken
 from voisnap_api.carrier_webhooks.usecases import remember_call
 from voisnap_api.phone_numbers import store as numbers
@@ -28,13 +29,16 @@ from voisnap_proto.events import AnswererDetected, CallProgressed, TenantCreated
 from voisnap_proto.requests import (
     END_SESSION,
     NOTE_ANSWERER,
+    NOTE_TRANSFER_CALL,
     READMIT_SESSION,
     AnswererNoted,
     EndSession,
     NoteAnswerer,
+    NoteTransferCall,
     ReadmitSession,
     SessionEnding,
     SessionReadmitted,
+    TransferCallNoted,
 )
 from voisnap_providers.errors import ProviderUnconfigured
 from voisnap_providers.ports.carrier import AnswerDocument, StreamTarget, WebhookRequest
@@ -153,6 +157,7 @@ def now() -> float:
 def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voisnap_api.carrier_webhooks.clients._PAUSES", (0.0, 0.0))
     monkeypatch.setattr("voisnap_api.carrier_webhooks.desk._EXPECT_SECONDS", 0.0)
+    monkeypatch.setattr("voisnap_api.carrier_webhooks.desk._SETTLE_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -440,6 +445,7 @@ class Runtime:
         self.ended: list[EndSession] = []
         self.noted: list[NoteAnswerer] = []
         self.readmitted: list[ReadmitSession] = []
+        self.transfers: list[NoteTransferCall] = []
         self.token: str | None = "wrtc_tok_second"
 
     async def listen(self, bus: Any) -> None:
@@ -455,7 +461,12 @@ class Runtime:
             self.readmitted.append(request)
             return SessionReadmitted(session_token=self.token)
 
+        async def note_transfer(request: NoteTransferCall) -> TransferCallNoted:
+            self.transfers.append(request)
+            return TransferCallNoted(found=True)
+
         await bus.respond(END_SESSION, "runtime", EndSession, end)
+        await bus.respond(NOTE_TRANSFER_CALL, "runtime", NoteTransferCall, note_transfer)
         await bus.respond(NOTE_ANSWERER, "runtime", NoteAnswerer, note)
         await bus.respond(READMIT_SESSION, "runtime", ReadmitSession, readmit)
 
@@ -538,15 +549,36 @@ async def test_a_call_of_ours_is_known_by_its_attempt_before_the_dial_returns(ap
     assert (kept["call_id"], kept["phase"], kept["answered_by"]) == (line.call_id, "no_answer", "machine")
 
 
-async def test_a_further_call_of_a_session_ends_without_ending_it(api, runtime):
-    line, _ = await ready(api, "twilio")
+@pytest.mark.parametrize("provider", DESKS)
+async def test_a_call_to_somebody_who_takes_over_is_told_to_the_transfer_and_ends_no_session(
+    api, runtime, telnyx, provider
+):
+    line, _ = await ready(api, provider)
     await line.rings()
     session_id = api.opened[0].plan.session_id
-    await line.tells(CallPhase.COMPLETED, f"events?session={session_id}&attempt=xfer_1", call_id="CAsomebody")
-    await api.published(OF_THE_AGENT + 1)
-    (progressed,) = told(api, CallProgressed)
-    assert (progressed.attempt_id, progressed.session_id, progressed.seconds) == ("xfer_1", session_id, 42)
-    assert runtime.ended == []
+    theirs = Line(api, provider)
+    theirs.call_id = f"{line.call_id}x"
+    address = f"events?session={session_id}&attempt=xfer_1"
+    whose = {"session_id": session_id, "attempt_id": "xfer_1", "call_id": theirs.call_id}
+    asked = len(telnyx.asked)
+    await theirs.tells(CallPhase.INITIATED, address)
+    desk = theirs.desk(address)
+    assert (await theirs.post(desk.machine(call_id=theirs.call_id, at=now()))).status_code == 200
+    if provider == "telnyx":
+        stopped = desk.event("streaming.stopped", now(), call_id=theirs.call_id)
+        assert (await theirs.post(stopped)).status_code == 200
+    await theirs.tells(CallPhase.COMPLETED, address)
+    assert runtime.transfers == [
+        NoteTransferCall(**whose, phase=CallPhase.INITIATED),
+        NoteTransferCall(**whose, answered_by=AnsweredBy.MACHINE),
+        NoteTransferCall(**whose, phase=CallPhase.COMPLETED),
+    ]
+    await api.published(OF_THE_AGENT + 3)
+    assert {one.attempt_id for one in told(api, CallProgressed)} == {"xfer_1"}
+    assert (runtime.ended, runtime.noted, runtime.readmitted) == ([], [], [])
+    assert len(telnyx.asked) == asked
+    main, leg = await calls(api)
+    assert (main["is_main"], main["ended_at"], leg["is_main"], leg["phase"]) == (True, None, False, "completed")
 
 
 def lost(line: Line, session_id: str) -> WebhookRequest:
@@ -589,3 +621,61 @@ async def test_a_call_whose_media_are_lost_goes_on_while_its_session_lives(api, 
         assert nobody.status_code == 503
     else:
         assert "can't take your call" in (line.said(nobody) or "")
+
+
+@pytest.mark.parametrize("provider", DESKS)
+async def test_a_caller_who_withholds_his_number_is_taken_all_the_same(api, provider):
+    line, _ = await ready(api, provider)
+    assert (await line.rings("anonymous")).status_code == 200
+    plan = api.opened[0].plan
+    assert (plan.caller.phone_number, plan.metadata) == (None, {"to": NUMBER})
+
+
+async def test_what_no_carrier_posts_is_refused_before_it_is_read(api):
+    line, _ = await ready(api, "twilio")
+    path = "/api/v1/carriers/twilio/platform/voice"
+    large = await api.client.post(path, content=b"x" * 70_000)
+
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(7):
+            yield b"x" * 10_000
+
+    chunked = await api.client.post(path, content=parts())
+    assert (large.status_code, chunked.status_code) == (413, 413)
+    assert (await api.client.put(path, content=b"")).status_code == 405
+    assert (await api.client.post("/api/v1/carriers/twilio/platform/elsewhere")).status_code == 404
+    assert (await api.client.get(path)).status_code == 403
+    signed = line.desk().inbound(call_id=line.call_id, caller=CALLER, callee=NUMBER, at=now())
+    lying = {
+        **signed.headers,
+        "x-forwarded-host": "evil.example",
+        "x-forwarded-proto": "http",
+        "forwarded": "host=evil",
+    }
+    assert (await line.post(msgspec.structs.replace(signed, headers=lying))).status_code == 200
+
+
+async def test_the_resume_of_a_call_of_ours_is_found_by_its_session_before_the_dial_returns(api, runtime):
+    line = Line(api, "vonage")
+    async with begin(api.database, Caller.system(TenantId("ten_a"), Environment.LIVE)) as work:
+        await remember_call(
+            work, provider="vonage", account="platform", session_id=SessionId("call_1"), attempt_id="att_1"
+        )
+    answer = await line.post(lost(line, "call_1"))
+    stream = line.stream(answer)
+    assert stream is not None
+    assert (stream.token, stream.call_id) == ("wrtc_tok_second", line.call_id)
+    assert (await calls(api))[0]["call_id"] == line.call_id
+
+
+async def test_old_notes_are_forgotten(api):
+    line, _ = await ready(api, "telnyx")
+    await line.rings()
+    await line.rings(call_id="v3:other", at=now())
+    async with api.database.transaction_as_system() as tx:
+        await tx.exec("UPDATE carrier_events SET seen_at = now() - interval '4 days' WHERE event_id LIKE '%%1'")
+        await tx.exec("UPDATE carrier_calls SET created_at = now() - interval '46 days' WHERE call_id = 'v3:other'")
+    reconciler = old_carrier_calls(api.database)
+    await reconciler.run_once()
+    assert reconciler.last == Forgotten(events=1, calls=1)
+    assert [one["call_id"] for one in await calls(api)] == [line.call_id]

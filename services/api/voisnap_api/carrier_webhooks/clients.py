@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from voisnap_domain.calls import AnsweredBy
+from voisnap_domain.calls import AnsweredBy, CallPhase
 from voisnap_domain.errors import LimitReached
 from voisnap_domain.ids import SessionId
 from voisnap_domain.sessions import EndReason, SessionPlan
@@ -13,17 +13,22 @@ from voisnap_kit.bus import BusError, EventBus, NoResponders, RequestTimeout
 from voisnap_proto.requests import (
     END_SESSION,
     NOTE_ANSWERER,
+    NOTE_TRANSFER_CALL,
     READMIT_SESSION,
     AnswererNoted,
     EndSession,
     NoteAnswerer,
+    NoteTransferCall,
     ReadmitSession,
     SessionEnding,
     SessionOpened,
     SessionReadmitted,
+    TransferCallNoted,
 )
 
 from voisnap_api.webrtc_sessions.clients import NO_ROOM, open_session
+
+from .records import CarrierCall
 
 _PAUSES = (0.1, 0.3)
 """Between attempts in seconds: each may reach another process."""
@@ -84,6 +89,33 @@ async def note_answerer(
         await _asked(ask, sleep)
     except BusError as error:
         _log.warning("carrier.answerer_not_told", session_id=session_id, error=repr(error))
+
+
+async def note_transfer_call(
+    bus: EventBus,
+    call: CarrierCall,
+    *,
+    call_id: str,
+    phase: CallPhase | None = None,
+    answered_by: AnsweredBy | None = None,
+    sleep: Sleep = asyncio.sleep,
+) -> None:
+    """Say what becomes of the call to whoever shall take a session's caller over."""
+
+    async def ask() -> TransferCallNoted:
+        request = NoteTransferCall(
+            session_id=call.session_id,
+            attempt_id=call.attempt_id or "",
+            call_id=call_id,
+            phase=phase,
+            answered_by=answered_by,
+        )
+        return await bus.request(NOTE_TRANSFER_CALL, request, TransferCallNoted)
+
+    try:
+        await _asked(ask, sleep)
+    except BusError as error:
+        _log.warning("carrier.transfer_not_told", session_id=call.session_id, error=repr(error))
 
 
 async def _asked(ask: Callable[[], Awaitable[T]], sleep: Sleep) -> T:

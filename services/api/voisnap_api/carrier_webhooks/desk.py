@@ -59,6 +59,9 @@ _LOOK_SECONDS = 0.1
 _LOOKS = 25
 """How often a request that repeats another one looks whether that has been answered."""
 
+_SETTLE_SECONDS = 0.5
+"""How long a stream that we may have stopped ourselves is left alone: until its session has ended, where its caller was handed over."""
+
 _EXPECT_SECONDS = 0.25
 _EXPECTED_LOOKS = 4
 """How often an event of a session is looked for whose call nobody has named yet."""
@@ -358,7 +361,11 @@ class WebhookDesk:
             progressed = await usecases.note_progress(work, call, event)
             if progressed.is_charged_anew and progressed.conversation_id and event.seconds is not None:
                 await conversations.charge_line(work, progressed.conversation_id, call, event.seconds)
-        if progressed.is_news and event.phase in usecases.ENDS and call.is_main:
+        if progressed.is_news and not call.is_main:
+            await clients.note_transfer_call(
+                self._bus, call, call_id=event.call_id, phase=event.phase, sleep=self._sleep
+            )
+        elif progressed.is_news and event.phase in usecases.ENDS:
             reason = _end_reason(event.phase, was_answered=progressed.was_answered)
             await clients.end(self._bus, call.session_id, reason, sleep=self._sleep)
         return at.carrier.webhooks.over() if at.posted.address is Address.RESUME else None
@@ -371,13 +378,19 @@ class WebhookDesk:
             is_news = await usecases.note_answerer(work, call, event)
         if is_news and call.is_main:
             await clients.note_answerer(self._bus, call.session_id, event.answered_by, sleep=self._sleep)
+        elif is_news:
+            await clients.note_transfer_call(
+                self._bus, call, call_id=event.call_id, answered_by=event.answered_by, sleep=self._sleep
+            )
 
     async def _media_lost(self, at: _At, event: MediaLost) -> AnswerDocument | None:
         call = await self._call(at, event.call_id)
-        if call is None or call.ended_at is not None:
+        if call is None or call.ended_at is not None or not call.is_main:
             if event.stranded:
                 await self._hang_up(at, event.call_id)
             return None
+        if event.may_be_wanted:
+            await self._sleep(_SETTLE_SECONDS)
         if await self._is_seen(at, call, event.event_id):
             return None
         document = await self._resumed(at, call, is_stranded=event.stranded)

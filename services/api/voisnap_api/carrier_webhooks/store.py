@@ -197,7 +197,6 @@ async def advance(
     tenant_id: TenantId,
     call: int,
     *,
-    call_id: str,
     phase: CallPhase,
     seconds: float | None,
     ended_at: datetime | None,
@@ -207,13 +206,11 @@ async def advance(
         """
         UPDATE carrier_calls
            SET phase = %(phase)s, seconds = %(seconds)s, ended_at = %(ended_at)s,
-               call_id = CASE WHEN call_id = '' THEN %(call_id)s ELSE call_id END,
                answer = CASE WHEN %(ended_at)s::timestamptz IS NULL THEN answer END
          WHERE tenant_id = %(tenant_id)s AND id = %(call)s
         """,
         tenant_id=tenant_id,
         call=call,
-        call_id=call_id,
         phase=phase,
         seconds=seconds,
         ended_at=ended_at,

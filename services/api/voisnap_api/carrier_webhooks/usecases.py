@@ -129,8 +129,8 @@ async def call_of(
         return found
     calls = await store.by_session(work.tx, provider=provider, account=account, session_id=SessionId(session_id))
     for call in calls:
-        if call.attempt_id == attempt_id and call.call_id == "":
-            return call
+        if call.call_id == "" and attempt_id in (None, call.attempt_id):
+            return await _named(work, call, call_id)
     if not calls or attempt_id is None or any(call.attempt_id == attempt_id for call in calls):
         return None
     main = calls[0]
@@ -153,6 +153,21 @@ async def call_of(
     return await store.by_call(work.tx, provider=provider, account=account, call_id=call_id)
 
 
+async def _named(work: Work, call: CarrierCall, call_id: str) -> CarrierCall | None:
+    """An expected call by the name that the carrier gives it."""
+    await store.name_call(
+        work.tx,
+        call.tenant_id,
+        call.environment,
+        provider=call.provider,
+        account=call.account,
+        session_id=call.session_id,
+        attempt_id=call.attempt_id,
+        call_id=call_id,
+    )
+    return await store.by_call(work.tx, provider=call.provider, account=call.account, call_id=call_id)
+
+
 async def note_progress(work: Work, call: CarrierCall, event: CallProgress) -> Progressed:
     """Keep how far a call has come and tell it, once each: what comes twice or too late changes nothing but the time that a carrier says only
     afterwards."""
@@ -167,7 +182,6 @@ async def note_progress(work: Work, call: CarrierCall, event: CallProgress) -> P
         work.tx,
         known.tenant_id,
         known.id,
-        call_id=event.call_id,
         phase=event.phase if is_news or known.phase is None else known.phase,
         seconds=event.seconds if has_time else known.seconds,
         ended_at=work.now if is_news and event.phase in ENDS else known.ended_at,

@@ -191,7 +191,12 @@ def _meaning(kind: str, said: _Payload, call_id: str, event_id: str | None) -> C
         case "call.hangup":
             return CallProgress(call_id=call_id, phase=_end(said), event_id=event_id, cause=said.hangup_cause or "")
         case "streaming.failed" | "streaming.stopped":
-            return MediaLost(call_id=call_id, event_id=event_id, cause=said.failure_reason or kind)
+            return MediaLost(
+                call_id=call_id,
+                event_id=event_id,
+                cause=said.failure_reason or kind,
+                may_be_wanted=kind == "streaming.stopped",
+            )
         case "call.speak.ended":
             refused = state.read(said.client_state).is_refused
             spoken = MediaLost(call_id=call_id, event_id=event_id, cause="refusal spoken", stranded=True)
