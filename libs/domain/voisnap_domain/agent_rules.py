@@ -151,6 +151,15 @@ def phone_number_fault(number: str) -> str | None:
     return None if _E164.fullmatch(number) else "must be a number in E.164 form such as +14155550100"
 
 
+def sip_address_fault(address: str) -> str | None:
+    """Why a text is no SIP address; None when it is one."""
+    return (
+        None
+        if _SIP.fullmatch(address) and len(address) <= 500
+        else "must be a SIP address such as sip:desk@example.com"
+    )
+
+
 # Providers
 
 

@@ -77,6 +77,8 @@ OPERATIONS = frozenset(
         "conversations.retry_analysis",
         "conversations.set_outcome",
         "conversations.transcript",
+        "conversations.transfer",
+        "conversations.transfers",
         "conversations.unarchive",
         "do_not_call.create",
         "do_not_call.delete",
@@ -884,7 +886,8 @@ class AgentsResource:
     ) -> models.TestStarted:
         """Try an agent out, also a draft or an inactive one. Where no carrier is involved, and on every channel in the
         sandbox, a simulated caller talks with it; the conversation has a transcript, a recording and costs like any
-        other, and is marked in its metadata. Needs the scope `agents:write`.
+        other, and is marked in its metadata. By phone an agent that has a number in the sandbox calls over a
+        simulated carrier. Needs the scope `agents:write`.
         """
         return self._send(
             Call(
@@ -1756,6 +1759,55 @@ class ConversationsResource:
                 path="/api/v1/conversations/{conversationId}/transcript",
                 path_values={"conversationId": conversation_id},
                 answer=models.ConversationTranscript,
+            )
+        )
+
+    def transfer(
+        self,
+        conversation_id: str,
+        *,
+        mode: Literal["cold", "warm"] | Unset | None = UNSET,
+        phone_number: str | Unset | None = UNSET,
+        ring_seconds: int | Unset | None = UNSET,
+        sip_uri: str | Unset | None = UNSET,
+        summary: str | Unset | None = UNSET,
+        target: str | Unset | None = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.TransferStarted:
+        """Hand a telephone call that goes on over to somebody. 409 `not-transferable` for anything else, `transfer-in-
+        progress` while another transfer of the call is under way; 404 `transfer-target-not-found` for a target that
+        the agent has not. Needs the scope `conversations:write`.
+        """
+        return self._send(
+            Call(
+                operation="conversations.transfer",
+                method="POST",
+                path="/api/v1/conversations/{conversationId}/transfer",
+                path_values={"conversationId": conversation_id},
+                body=given(
+                    {
+                        "mode": mode,
+                        "phoneNumber": phone_number,
+                        "ringSeconds": ring_seconds,
+                        "sipUri": sip_uri,
+                        "summary": summary,
+                        "target": target,
+                    }
+                ),
+                idempotency_key=idempotency_key,
+                answer=models.TransferStarted,
+            )
+        )
+
+    def transfers(self, conversation_id: str) -> models.Transfers:
+        """Get what became of a call's transfers. Needs the scope `conversations:read`."""
+        return self._send(
+            Call(
+                operation="conversations.transfers",
+                method="GET",
+                path="/api/v1/conversations/{conversationId}/transfers",
+                path_values={"conversationId": conversation_id},
+                answer=models.Transfers,
             )
         )
 
@@ -3492,7 +3544,8 @@ class AsyncAgentsResource:
     ) -> models.TestStarted:
         """Try an agent out, also a draft or an inactive one. Where no carrier is involved, and on every channel in the
         sandbox, a simulated caller talks with it; the conversation has a transcript, a recording and costs like any
-        other, and is marked in its metadata. Needs the scope `agents:write`.
+        other, and is marked in its metadata. By phone an agent that has a number in the sandbox calls over a
+        simulated carrier. Needs the scope `agents:write`.
         """
         return await self._send(
             Call(
@@ -4364,6 +4417,55 @@ class AsyncConversationsResource:
                 path="/api/v1/conversations/{conversationId}/transcript",
                 path_values={"conversationId": conversation_id},
                 answer=models.ConversationTranscript,
+            )
+        )
+
+    async def transfer(
+        self,
+        conversation_id: str,
+        *,
+        mode: Literal["cold", "warm"] | Unset | None = UNSET,
+        phone_number: str | Unset | None = UNSET,
+        ring_seconds: int | Unset | None = UNSET,
+        sip_uri: str | Unset | None = UNSET,
+        summary: str | Unset | None = UNSET,
+        target: str | Unset | None = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.TransferStarted:
+        """Hand a telephone call that goes on over to somebody. 409 `not-transferable` for anything else, `transfer-in-
+        progress` while another transfer of the call is under way; 404 `transfer-target-not-found` for a target that
+        the agent has not. Needs the scope `conversations:write`.
+        """
+        return await self._send(
+            Call(
+                operation="conversations.transfer",
+                method="POST",
+                path="/api/v1/conversations/{conversationId}/transfer",
+                path_values={"conversationId": conversation_id},
+                body=given(
+                    {
+                        "mode": mode,
+                        "phoneNumber": phone_number,
+                        "ringSeconds": ring_seconds,
+                        "sipUri": sip_uri,
+                        "summary": summary,
+                        "target": target,
+                    }
+                ),
+                idempotency_key=idempotency_key,
+                answer=models.TransferStarted,
+            )
+        )
+
+    async def transfers(self, conversation_id: str) -> models.Transfers:
+        """Get what became of a call's transfers. Needs the scope `conversations:read`."""
+        return await self._send(
+            Call(
+                operation="conversations.transfers",
+                method="GET",
+                path="/api/v1/conversations/{conversationId}/transfers",
+                path_values={"conversationId": conversation_id},
+                answer=models.Transfers,
             )
         )
 

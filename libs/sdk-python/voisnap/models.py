@@ -97,7 +97,10 @@ __all__ = [
     "Totp",
     "Transcription",
     "Transfer",
+    "TransferSettings",
+    "TransferStarted",
     "TransferTarget",
+    "Transfers",
     "TtsCost",
     "Turn",
     "User",
@@ -158,7 +161,7 @@ class Agent(Result):
     tags: tuple[str, ...]
     tools: "tuple[Tool, ...]"
     transcription: "Transcription"
-    transfer: "Transfer"
+    transfer: "TransferSettings"
     updated_at: datetime
     variables: dict[str, Any]
     version: int
@@ -200,7 +203,7 @@ class AgentSettings(Result):
     tags: tuple[str, ...]
     tools: "tuple[Tool, ...]"
     transcription: "Transcription"
-    transfer: "Transfer"
+    transfer: "TransferSettings"
     variables: dict[str, Any]
     voice: "VoiceSettings"
     voicemail_detection: "VoicemailDetection"
@@ -426,7 +429,6 @@ class ChannelSettings(Result):
 
     enabled: bool
     first_message: str | None
-    idle_minutes: int | None
     max_duration_seconds: int | None
     system_prompt_append: str | None
 
@@ -1174,10 +1176,37 @@ class Transcription(Result):
 class Transfer(Result):
     """`Transfer` of the API."""
 
+    answered_at: datetime | None
+    cause: str | None
+    conversation_id: str
+    destination: str
+    ended_at: datetime | None
+    id: str
+    mode: str
+    reason: str | None
+    requested_by: str
+    started_at: datetime
+    status: str
+    target: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSettings(Result):
+    """`TransferSettings` of the API."""
+
     acceptance: str
     mode: str
     ring_seconds: int
     targets: "tuple[TransferTarget, ...]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferStarted(Result):
+    """`TransferStarted` of the API."""
+
+    conversation_id: str
+    status: str
+    transfer_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -1189,6 +1218,14 @@ class TransferTarget(Result):
     name: str
     phone_number: str | None
     sip_uri: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfers(Result):
+    """`Transfers` of the API."""
+
+    conversation_id: str
+    transfers: "tuple[Transfer, ...]"
 
 
 @dataclass(frozen=True, kw_only=True)

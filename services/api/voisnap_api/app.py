@@ -39,6 +39,7 @@ from .api_keys.routes import ApiKeyController
 from .audit.routes import AuditController
 from .auth.credentials import Credentials
 from .auth.routes import AuthController, jwks
+from .call_transfers.routes import CallTransferController
 from .carrier_accounts import CarrierAccounts
 from .carrier_webhooks.desk import WebhookDesk
 from .carrier_webhooks.routes import carrier_webhook
@@ -87,6 +88,7 @@ ROUTES = (
     WebRtcSessionController,
     ConversationController,
     ConversationAnalysisController,
+    CallTransferController,
     AnalysisController,
     AuditController,
     CorsController,

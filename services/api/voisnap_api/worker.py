@@ -25,6 +25,7 @@ with loading():
     from .analysis import subscribers as analysis_subscribers
     from .analysis.clients import Analysts
     from .auth.reconcilers import old_log_ins
+    from .call_transfers import subscribers as call_transfer_subscribers
     from .carrier_accounts import CarrierAccounts
     from .carrier_webhooks.reconcilers import old_carrier_calls
     from .conversation_lists.reconcilers import list_index
@@ -115,6 +116,7 @@ async def work(
         await conversation_subscribers.subscribe(bus, database),
         await analysis_subscribers.subscribe(bus, database, analysts),
         await outbound_call_subscribers.subscribe(bus, database),
+        await call_transfer_subscribers.subscribe(bus, database),
     ]
     reconcilers: list[Reconciler] = [
         catalogue,

@@ -46,7 +46,7 @@ export interface Agent {
   tags: string[];
   tools: Tool[];
   transcription: Transcription;
-  transfer: Transfer;
+  transfer: TransferSettings;
   updatedAt: string;
   variables: Record<string, unknown>;
   version: number;
@@ -115,7 +115,7 @@ export interface AgentSettings {
   tags?: string[];
   tools?: Tool[];
   transcription: Transcription;
-  transfer?: Transfer;
+  transfer?: TransferSettings;
   variables?: Record<string, unknown>;
   voice: VoiceSettings;
   voicemailDetection?: VoicemailDetection;
@@ -546,7 +546,6 @@ export type Channel = "phone" | "webrtc" | "webchat" | "sms" | "whatsapp" | "tel
 export interface ChannelSettings {
   enabled?: boolean;
   firstMessage?: string | null;
-  idleMinutes?: number | null;
   maxDurationSeconds?: number | null;
   systemPromptAppend?: string | null;
 }
@@ -649,6 +648,16 @@ export interface ConversationTranscript {
   turns: Turn[];
 }
 
+/** What `conversations.transfer` takes. */
+export interface ConversationTransferRequest {
+  mode?: TransferMode | null | undefined;
+  phoneNumber?: string | null | undefined;
+  ringSeconds?: number | null | undefined;
+  sipUri?: string | null | undefined;
+  summary?: string | null | undefined;
+  target?: string | null | undefined;
+}
+
 export interface Cors {
   allowedOrigins: string[];
 }
@@ -731,7 +740,7 @@ export interface CreateAgentRequest {
   tags?: string[] | undefined;
   tools?: Tool[] | undefined;
   transcription: Transcription;
-  transfer?: Transfer | undefined;
+  transfer?: TransferSettings | undefined;
   variables?: Record<string, unknown> | undefined;
   voice: VoiceSettings;
   voicemailDetection?: VoicemailDetection | undefined;
@@ -1516,10 +1525,18 @@ export interface Transcription {
 export type TranscriptionProvider = "deepgram" | "assemblyai" | "google" | "aws" | "azure" | "local" | "scripted";
 
 export interface Transfer {
-  acceptance?: TransferAcceptance;
-  mode?: TransferMode;
-  ringSeconds?: number;
-  targets?: TransferTarget[];
+  answeredAt: string | null;
+  cause: string | null;
+  conversationId: string;
+  destination: string;
+  endedAt: string | null;
+  id: string;
+  mode: TransferMode;
+  reason: string | null;
+  requestedBy: string;
+  startedAt: string;
+  status: TransferStage;
+  target: string;
 }
 
 /** How somebody takes a call that he is offered: by key or a spoken yes, or by staying on the line. */
@@ -1531,12 +1548,35 @@ export type TransferAcceptance = "confirm" | "stay";
  */
 export type TransferMode = "cold" | "warm";
 
+export interface TransferSettings {
+  acceptance?: TransferAcceptance;
+  mode?: TransferMode;
+  ringSeconds?: number;
+  targets?: TransferTarget[];
+}
+
+/**
+ * What becomes of a transfer. The last three are ends: the caller was handed over, is with the agent again, or is gone.
+ */
+export type TransferStage = "initiated" | "ringing" | "answered" | "accepted" | "completed" | "returned" | "failed";
+
+export interface TransferStarted {
+  conversationId: string;
+  status: TransferStage;
+  transferId: string;
+}
+
 export interface TransferTarget {
   description?: string | null;
   mode?: TransferMode | null;
   name: string;
   phoneNumber?: string | null;
   sipUri?: string | null;
+}
+
+export interface Transfers {
+  conversationId: string;
+  transfers: Transfer[];
 }
 
 export interface TtsCost {

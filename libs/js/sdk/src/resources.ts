@@ -52,6 +52,7 @@ import type {
   ConversationListQuery,
   ConversationSetOutcomeRequest,
   ConversationTranscript,
+  ConversationTransferRequest,
   Cors,
   Costs,
   CreateAgentRequest,
@@ -99,6 +100,8 @@ import type {
   Test,
   TestStarted,
   Totp,
+  TransferStarted,
+  Transfers,
   UpdateAgentRequest,
   UpdateProviderCredentialRequest,
   UpdateTelephonyNumberRequest,
@@ -181,6 +184,8 @@ export const OPERATIONS = {
   "conversations.retry_analysis": ["POST", "/api/v1/conversations/{conversationId}/analysis/retry"],
   "conversations.set_outcome": ["PUT", "/api/v1/conversations/{conversationId}/outcome"],
   "conversations.transcript": ["GET", "/api/v1/conversations/{conversationId}/transcript"],
+  "conversations.transfer": ["POST", "/api/v1/conversations/{conversationId}/transfer"],
+  "conversations.transfers": ["GET", "/api/v1/conversations/{conversationId}/transfers"],
   "conversations.unarchive": ["POST", "/api/v1/conversations/{conversationId}/unarchive"],
   "do_not_call.create": ["POST", "/api/v1/do-not-call"],
   "do_not_call.delete": ["DELETE", "/api/v1/do-not-call/{phoneNumber}"],
@@ -476,7 +481,8 @@ export class AgentsResource extends Resource {
   /**
    * Try an agent out, also a draft or an inactive one. Where no carrier is involved, and on every channel in the
    * sandbox, a simulated caller talks with it; the conversation has a transcript, a recording and costs like any other,
-   * and is marked in its metadata. Needs the scope `agents:write`.
+   * and is marked in its metadata. By phone an agent that has a number in the sandbox calls over a simulated carrier.
+   * Needs the scope `agents:write`.
    */
   test(agentId: string, request: AgentTestRequest, options?: RequestOptions): Promise<Answer<TestStarted>> {
     return this.send(OPERATIONS["agents.test"], { path: { agentId }, body: request, options });
@@ -755,6 +761,24 @@ export class ConversationsResource extends Resource {
   /** Get what was said with the time of every word. Needs the scope `conversations:read`. */
   transcript(conversationId: string, options?: RequestOptions): Promise<Answer<ConversationTranscript>> {
     return this.send(OPERATIONS["conversations.transcript"], { path: { conversationId }, options });
+  }
+
+  /**
+   * Hand a telephone call that goes on over to somebody. 409 `not-transferable` for anything else,
+   * `transfer-in-progress` while another transfer of the call is under way; 404 `transfer-target-not-found` for a
+   * target that the agent has not. Needs the scope `conversations:write`.
+   */
+  transfer(
+    conversationId: string,
+    request?: ConversationTransferRequest,
+    options?: RequestOptions,
+  ): Promise<Answer<TransferStarted>> {
+    return this.send(OPERATIONS["conversations.transfer"], { path: { conversationId }, body: request ?? {}, options });
+  }
+
+  /** Get what became of a call's transfers. Needs the scope `conversations:read`. */
+  transfers(conversationId: string, options?: RequestOptions): Promise<Answer<Transfers>> {
+    return this.send(OPERATIONS["conversations.transfers"], { path: { conversationId }, options });
   }
 
   /** Put an archived conversation back into the lists. Needs the scope `conversations:write`. */

@@ -1,0 +1,1 @@
+"""Telephone calls that are handed over to somebody."""

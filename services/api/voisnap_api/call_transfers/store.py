@@ -1,0 +1,124 @@
+"""The SQL of `call_transfers`."""
+
+import msgspec
+from voisnap_domain.calls import TransferStage
+from voisnap_domain.ids import ConversationId, TenantId
+from voisnap_domain.tenants import Environment
+from voisnap_kit.postgres import Tx
+from voisnap_proto.events import CallTransferChanged
+
+from voisnap_api.conversations.records import opened_at
+
+from .records import StoredTransfer
+
+
+class _Found(msgspec.Struct, frozen=True):
+    id: str
+
+
+async def lock(tx: Tx, tenant_id: TenantId, environment: Environment, transfer_id: str) -> StoredTransfer | None:
+    """A transfer, held until the end of the transaction."""
+    return await tx.maybe(
+        StoredTransfer,
+        """
+        SELECT id, conversation_id, mode, target, destination, requested_by, reason, stage, cause, started_at, answered_at, ended_at
+          FROM call_transfers
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s
+           FOR UPDATE
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        id=transfer_id,
+    )
+
+
+async def insert(tx: Tx, event: CallTransferChanged, *, answered: bool, ended: bool) -> int:
+    """Note a transfer as its first event tells it; 0 where there is no such conversation, or somebody was faster."""
+    return await tx.exec(
+        """
+        INSERT INTO call_transfers (id, tenant_id, environment, opened_at, conversation_id, mode, target, destination, requested_by,
+                                    reason, stage, cause, started_at, answered_at, ended_at)
+        SELECT %(id)s, tenant_id, environment, opened_at, id, %(mode)s, %(target)s, %(destination)s, %(requested_by)s, %(reason)s,
+               %(stage)s, %(cause)s, %(at)s, CASE WHEN %(answered)s THEN %(at)s END, CASE WHEN %(ended)s THEN %(at)s END
+          FROM conversations
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND opened_at = %(opened_at)s
+           AND id = %(conversation_id)s
+        ON CONFLICT (id) DO NOTHING
+        """,
+        id=event.transfer_id,
+        tenant_id=event.tenant_id,
+        environment=event.environment,
+        opened_at=opened_at(event.conversation_id),
+        conversation_id=event.conversation_id,
+        mode=event.mode,
+        target=event.name,
+        destination=event.to,
+        requested_by=event.requested_by,
+        reason=event.reason,
+        stage=event.stage,
+        cause=event.cause,
+        at=event.at,
+        answered=answered,
+        ended=ended,
+    )
+
+
+async def advance(tx: Tx, event: CallTransferChanged, stage: TransferStage, *, answered: bool, ended: bool) -> None:
+    """Note how far a transfer got, and when it began if an earlier event came late."""
+    await tx.exec(
+        """
+        UPDATE call_transfers
+           SET stage = %(stage)s,
+               cause = CASE WHEN %(cause)s = '' THEN cause ELSE %(cause)s END,
+               started_at = least(started_at, %(at)s),
+               answered_at = CASE WHEN %(answered)s THEN %(at)s ELSE answered_at END,
+               ended_at = CASE WHEN %(ended)s THEN %(at)s ELSE ended_at END
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s
+        """,
+        tenant_id=event.tenant_id,
+        environment=event.environment,
+        id=event.transfer_id,
+        stage=stage,
+        cause=event.cause,
+        at=event.at,
+        answered=answered,
+        ended=ended,
+    )
+
+
+async def conversation_exists(
+    tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId
+) -> bool:
+    """Whether a conversation is stored."""
+    found = await tx.maybe(
+        _Found,
+        """
+        SELECT id FROM conversations
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND opened_at = %(opened_at)s AND id = %(id)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        opened_at=opened_at(conversation_id),
+        id=conversation_id,
+    )
+    return found is not None
+
+
+async def of_conversation(
+    tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId, *, limit: int
+) -> list[StoredTransfer]:
+    """The transfers of a conversation, the first one first."""
+    return await tx.all(
+        StoredTransfer,
+        """
+        SELECT id, conversation_id, mode, target, destination, requested_by, reason, stage, cause, started_at, answered_at, ended_at
+          FROM call_transfers
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND conversation_id = %(id)s
+         ORDER BY started_at, id
+         LIMIT %(limit)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        id=conversation_id,
+        limit=limit,
+    )

@@ -1,0 +1,84 @@
+"""Asking for transfers, and keeping what becomes of them."""
+
+from datetime import timedelta
+
+from voisnap_domain.calls import TransferStage
+from voisnap_domain.errors import Conflict
+from voisnap_domain.ids import ConversationId
+from voisnap_domain.sessions import Channel
+from voisnap_kit.work import Work
+from voisnap_proto.events import CallTransferChanged
+
+from voisnap_api.audit import usecases as audit
+from voisnap_api.audit.records import Target
+from voisnap_api.conversations.records import StoredConversation
+from voisnap_api.conversations.usecases import open_conversation
+
+from . import store
+from .records import StoredTransfer
+
+MAX_LISTED = 100
+"""Of one conversation; no call has more."""
+LATE = timedelta(minutes=10)
+"""A conversation that is not stored so long after its call was transferred has been deleted."""
+
+_PLACES = {
+    TransferStage.INITIATED: 0,
+    TransferStage.RINGING: 1,
+    TransferStage.ANSWERED: 2,
+    TransferStage.ACCEPTED: 3,
+    TransferStage.COMPLETED: 4,
+    TransferStage.RETURNED: 4,
+    TransferStage.FAILED: 4,
+}
+_ENDS = frozenset({TransferStage.COMPLETED, TransferStage.RETURNED, TransferStage.FAILED})
+
+
+class NotYet(Exception):
+    """The conversation is not stored yet."""
+
+
+async def ask(work: Work, conversation_id: ConversationId) -> StoredConversation:
+    """The conversation whose call is to be handed over, if it is one that can be. Raises NotFound, Conflict `not-transferable`."""
+    conversation = await open_conversation(work, conversation_id, part="transfer")
+    if conversation.channel is not Channel.PHONE or conversation.ended_at is not None:
+        raise not_transferable()
+    await audit.note(
+        work,
+        action="conversation.transfer_requested",
+        target=Target(type="conversation", id=conversation_id),
+    )
+    return conversation
+
+
+async def list_transfers(work: Work, conversation_id: ConversationId) -> list[StoredTransfer]:
+    """What became of a conversation's transfers, the first one first. Raises NotFound."""
+    await open_conversation(work, conversation_id, part="transfers")
+    caller = work.caller
+    return await store.of_conversation(work.tx, caller.tenant_id, caller.environment, conversation_id, limit=MAX_LISTED)
+
+
+async def note(work: Work, event: CallTransferChanged) -> None:
+    """Keep how far a transfer got; what comes twice or late changes nothing but what was missing. Raises NotYet."""
+    answered, ended = event.stage is TransferStage.ANSWERED, event.stage in _ENDS
+    known = await store.lock(work.tx, event.tenant_id, event.environment, event.transfer_id)
+    if known is None:
+        if await store.insert(work.tx, event, answered=answered, ended=ended):
+            return
+        exists = await store.conversation_exists(work.tx, event.tenant_id, event.environment, event.conversation_id)
+        if exists or work.now - event.at < LATE:
+            raise NotYet(event.conversation_id)
+        return
+    is_news = _PLACES[event.stage] > _PLACES[known.stage]
+    await store.advance(
+        work.tx,
+        event,
+        event.stage if is_news else known.stage,
+        answered=answered and known.answered_at is None,
+        ended=ended and known.ended_at is None,
+    )
+
+
+def not_transferable() -> Conflict:
+    """The refusal of what is no telephone call in progress."""
+    return Conflict("Only a telephone call that goes on can be transferred.", code="not-transferable")
