@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -29,6 +30,7 @@ from voisnap_providers.ports.numbers import (
 from voisnap_providers.vendors.telnyx import numbers as telnyx_numbers
 from voisnap_simulator.accounts import launch, make_accounts_file
 from voisnap_simulator.app import build
+from voisnap_simulator.numbers.telnyx import Orders
 from voisnap_simulator.world import World
 from voisnap_testkit.local_server import answer, read_request, served
 
@@ -49,9 +51,9 @@ PROVIDERS = ("twilio", "vonage", "telnyx")
 class Carriers:
     """The simulated carriers behind a door that can break: `refuses` answers in their place, `loses` answers after they have acted."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, application: Any) -> None:
         self.world = world
-        self.application = build(world)
+        self.application = application
         self.asked: list[tuple[str, str]] = []
         self.refuses: tuple[int, bytes] | None = None
         self.loses: Callable[[str, str], bool] = lambda _method, _path: False
@@ -81,12 +83,21 @@ def accounts_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def simulated(accounts_file: Path) -> tuple[World, Any]:
+    """The world and its application, which is long in the making."""
+    world = World.of(launch(accounts_file), "https://voice.example")
+    return world, build(world)
+
+
 @pytest.fixture
-async def carriers(accounts_file: Path) -> AsyncIterator[Carriers]:
-    made = Carriers(World.of(launch(accounts_file), "https://voice.example"))
-    async with served(made) as port:
+async def carriers(accounts_file: Path, simulated: tuple[World, Any]) -> AsyncIterator[Carriers]:
+    world, application = simulated
+    world.numbers.clear()
+    world.part(Orders, Orders).placed.clear()
+    async with served(made := Carriers(world, application)) as port:
         make_accounts_file(accounts_file, f"http://127.0.0.1:{port}")
-        made.world.accounts = launch(accounts_file).accounts
+        world.accounts = launch(accounts_file).accounts
         yield made
 
 
@@ -346,14 +357,14 @@ class _Rewritten(TwilioHttpClient):
 
 
 @pytest.fixture(scope="module")
-def carriers_in_thread(accounts_file: Path):
+def carriers_in_thread(simulated: tuple[World, Any]):
     """The simulated carriers on an event loop of their own, for libraries that block."""
-    world = World.of(launch(accounts_file), "https://voice.example")
+    world, application = simulated
     loop, ready, stop = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
     ports: list[int] = []
 
     async def run() -> None:
-        async with served(build(world)) as port:
+        async with served(application) as port:
             ports.append(port)
             ready.set()
             await stop.wait()

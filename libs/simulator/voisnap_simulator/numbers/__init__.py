@@ -6,9 +6,13 @@ from litestar.types import ControllerRouterHandler
 
 from voisnap_simulator.world import World
 
-from . import telnyx, twilio, vonage
+from . import telnyx, telnyx_trunks, twilio, twilio_trunks, vonage
 
 
 def handlers(world: World) -> Sequence[ControllerRouterHandler]:
     """Handlers with whole paths (`/twilio/…`, `/vonage/…`, `/telnyx/v2/…`)."""
-    return (*twilio.handlers(world), *vonage.handlers(world), *telnyx.handlers(world))
+    return (
+        *(*twilio.handlers(world), *twilio_trunks.handlers(world)),
+        *vonage.handlers(world),
+        *(*telnyx.handlers(world), *telnyx_trunks.handlers(world)),
+    )

@@ -121,6 +121,9 @@ class TelnyxTrunks(TrunkDesk):
 
     async def remove(self, parts: Parts) -> None:
         if CONNECTION in parts:
+            for path in ("/ips", "/fqdns"):
+                for one in await self._of(path, parts[CONNECTION]):
+                    await self._drop(f"{path}/{_id(one.get('id'))}")
             await self._drop(f"/{parts[KIND]}/{_id(parts[CONNECTION])}")
         if PROFILE in parts:
             await self._drop(f"/outbound_voice_profiles/{_id(parts[PROFILE])}")
