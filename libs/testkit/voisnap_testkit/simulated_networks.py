@@ -161,10 +161,10 @@ class Simulation:
 
 
 @asynccontextmanager
-async def simulation() -> AsyncGenerator[Simulation]:
+async def simulation(desk: Desk | None = None) -> AsyncGenerator[Simulation]:
     """Networks on loopback with a number of ours at each carrier, and a desk as their public address. People have no words but tones."""
     launched = _launched()
-    desk = Desk()
+    desk = desk or Desk()
     async with served(desk) as desk_port:
         desk.url = f"http://127.0.0.1:{desk_port}"
         world = World(

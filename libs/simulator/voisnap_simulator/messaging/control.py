@@ -93,7 +93,7 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
         """Messages both ways, of one person where asked, after `after` in their order; waits `wait` seconds for the first."""
         check_bearer(world, request)
         asked = request.query_params
-        after, wait = _count(asked.get("after")), min(_count(asked.get("wait")), MAX_WAIT)
+        after, wait = _count(asked.get("after")), _seconds(asked.get("wait"))
         loop = asyncio.get_running_loop()
         ends = loop.time() + wait
         while True:
@@ -215,3 +215,11 @@ async def _body(request: Request[Any, Any, Any], kind: type[Any]) -> Any:
 
 def _count(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+def _seconds(text: str | None) -> float:
+    try:
+        seconds = float(text or 0)
+    except ValueError:
+        return 0.0
+    return min(max(seconds, 0.0), MAX_WAIT) if seconds == seconds else 0.0
