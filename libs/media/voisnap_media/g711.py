@@ -1,7 +1,7 @@
 """Telephone companding: ITU-T G.711 μ-law and A-law by table, bit-exact.
 
 Both directions are one numpy look-up (about 1 µs for 20 ms), which is as fast as C code per frame and needs no module
-that newer Pythons have dropped.
+that newer Pythons have dropped. `take` with wrapping leaves out the check of indices that cannot be wrong.
 """
 
 import numpy as np
@@ -58,7 +58,7 @@ def mulaw_encode(audio: Pcm) -> bytes:
 
 def mulaw_decode(data: bytes | bytearray | memoryview) -> Pcm:
     """8 kHz sound, one sample a byte."""
-    return Pcm(_MULAW_SAMPLES[np.frombuffer(data, dtype=np.uint8)], RATE)
+    return Pcm(_MULAW_SAMPLES.take(np.frombuffer(data, dtype=np.uint8), mode="wrap"), RATE)
 
 
 def alaw_encode(audio: Pcm) -> bytes:
@@ -68,10 +68,10 @@ def alaw_encode(audio: Pcm) -> bytes:
 
 def alaw_decode(data: bytes | bytearray | memoryview) -> Pcm:
     """8 kHz sound, one sample a byte."""
-    return Pcm(_ALAW_SAMPLES[np.frombuffer(data, dtype=np.uint8)], RATE)
+    return Pcm(_ALAW_SAMPLES.take(np.frombuffer(data, dtype=np.uint8), mode="wrap"), RATE)
 
 
 def _codes(audio: Pcm, table: NDArray[np.uint8]) -> bytes:
     if audio.rate != RATE:
         raise ValueError(f"G.711 carries 8000 Hz, got {audio.rate} Hz")
-    return table[audio.samples.view(np.uint16)].tobytes()
+    return table.take(audio.samples.view(np.uint16), mode="wrap").tobytes()
