@@ -64,6 +64,16 @@ OPERATIONS = frozenset(
         "auth.rename",
         "auth.reset",
         "auth.unlock",
+        "channels.create",
+        "channels.delete",
+        "channels.get",
+        "channels.list",
+        "channels.update",
+        "channels.verify",
+        "contacts.delete",
+        "contacts.get",
+        "contacts.list",
+        "contacts.update",
         "conversations.add_tags",
         "conversations.analysis",
         "conversations.archive",
@@ -86,6 +96,9 @@ OPERATIONS = frozenset(
         "do_not_call.import_numbers",
         "do_not_call.list",
         "mail.list",
+        "messages.create",
+        "messages.get",
+        "messages.list",
         "models.list",
         "outbound_calls.batch",
         "outbound_calls.cancel",
@@ -1526,6 +1539,214 @@ class AuthResource:
         )
 
 
+class ChannelsResource:
+    """`client.channels`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def create(
+        self,
+        *,
+        agent_id: str,
+        channel: Literal["whatsapp", "telegram"],
+        credential_id: str | Unset | None = UNSET,
+        settings: Mapping[str, Any] | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.Channel:
+        """Connect an account with an agent. The network is asked who the account is, and told to post its messages
+        here. 409 `channel-taken` when the address is connected already, `credential-refused` when the network does
+        not know the key. Needs the scope `telephony:write`.
+        """
+        return self._send(
+            Call(
+                operation="channels.create",
+                method="POST",
+                path="/api/v1/channels",
+                body=given(
+                    {"agentId": agent_id, "channel": channel, "credentialId": credential_id, "settings": settings}
+                ),
+                idempotency_key=idempotency_key,
+                answer=models.Channel,
+            )
+        )
+
+    def delete(self, channel_id: str) -> None:
+        """Disconnect an account: nobody answers there any more, and the network is told to post nothing. What was
+        written stays. Needs the scope `telephony:write`.
+        """
+        self._send(
+            Call(
+                operation="channels.delete",
+                method="DELETE",
+                path="/api/v1/channels/{channelId}",
+                path_values={"channelId": channel_id},
+            )
+        )
+
+    def get(self, channel_id: str) -> models.Channel:
+        """One connection. Needs the scope `telephony:read`."""
+        return self._send(
+            Call(
+                operation="channels.get",
+                method="GET",
+                path="/api/v1/channels/{channelId}",
+                path_values={"channelId": channel_id},
+                answer=models.Channel,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        channel: Literal["whatsapp", "telegram"] | None = None,
+        agent_id: str | None = None,
+    ) -> PagedList[models.Channel]:
+        """List connections, newest first. Needs the scope `telephony:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+        """
+        return PagedList(
+            Call(
+                operation="channels.list",
+                method="GET",
+                path="/api/v1/channels",
+                query={"page": page, "pageSize": page_size, "cursor": cursor, "channel": channel, "agentId": agent_id},
+                answer=Any,
+            ),
+            models.Channel,
+            self._send,
+        )
+
+    def update(
+        self, channel_id: str, *, agent_id: str | Unset = UNSET, settings: Mapping[str, Any] | Unset = UNSET
+    ) -> models.Channel:
+        """Let another agent answer, which ends running conversations with the next message, or change the settings.
+        Needs the scope `telephony:write`.
+        """
+        return self._send(
+            Call(
+                operation="channels.update",
+                method="PATCH",
+                path="/api/v1/channels/{channelId}",
+                path_values={"channelId": channel_id},
+                body=given({"agentId": agent_id, "settings": settings}),
+                answer=models.Channel,
+            )
+        )
+
+    def verify(self, channel_id: str, *, idempotency_key: str | None = None) -> models.Channel:
+        """Ask the network where it posts messages; if not here, it is told to. Needs the scope `telephony:write`."""
+        return self._send(
+            Call(
+                operation="channels.verify",
+                method="POST",
+                path="/api/v1/channels/{channelId}/verify",
+                path_values={"channelId": channel_id},
+                idempotency_key=idempotency_key,
+                answer=models.Channel,
+            )
+        )
+
+
+class ContactsResource:
+    """`client.contacts`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def delete(self, contact_id: str) -> None:
+        """Forget somebody: all they are known by, their threads and messages. Conversations are deleted one by one.
+        Who wanted no messages gets none afterwards either: of that only a digest of the address is kept. Needs the
+        scope `conversations:delete`.
+        """
+        self._send(
+            Call(
+                operation="contacts.delete",
+                method="DELETE",
+                path="/api/v1/contacts/{contactId}",
+                path_values={"contactId": contact_id},
+            )
+        )
+
+    def get(self, contact_id: str) -> models.Contact:
+        """One contact, with all it is known by and where it wants no messages. Needs the scope `conversations:read`."""
+        return self._send(
+            Call(
+                operation="contacts.get",
+                method="GET",
+                path="/api/v1/contacts/{contactId}",
+                path_values={"contactId": contact_id},
+                answer=models.Contact,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        search: str | None = None,
+        phone_number: str | None = None,
+    ) -> PagedList[models.Contact]:
+        """List contacts, those first who were there last. Needs the scope `conversations:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            search: A part of the name, or the beginning of a number or id
+            phone_number: In E.164 form
+        """
+        return PagedList(
+            Call(
+                operation="contacts.list",
+                method="GET",
+                path="/api/v1/contacts",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "search": search,
+                    "phoneNumber": phone_number,
+                },
+                answer=Any,
+            ),
+            models.Contact,
+            self._send,
+        )
+
+    def update(
+        self,
+        contact_id: str,
+        *,
+        language: str | Unset = UNSET,
+        name: str | Unset = UNSET,
+        notes: str | Unset = UNSET,
+        opted_out: Mapping[str, Any] | Unset = UNSET,
+    ) -> models.Contact:
+        """Say who somebody is, or that they want no messages on a channel, or want them again. Needs the scope
+        `conversations:write`.
+        """
+        return self._send(
+            Call(
+                operation="contacts.update",
+                method="PATCH",
+                path="/api/v1/contacts/{contactId}",
+                path_values={"contactId": contact_id},
+                body=given({"language": language, "name": name, "notes": notes, "optedOut": opted_out}),
+                answer=models.Contact,
+            )
+        )
+
+
 class ConversationsResource:
     """`client.conversations`."""
 
@@ -1989,6 +2210,120 @@ class MailResource:
                 answer=Any,
             ),
             models.Mail,
+            self._send,
+        )
+
+
+class MessagesResource:
+    """`client.messages`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def create(
+        self,
+        *,
+        agent_id: str,
+        channel: Literal["sms", "whatsapp", "telegram"],
+        contact_id: str | Unset | None = UNSET,
+        template: Mapping[str, Any] | Unset | None = UNSET,
+        text: str | Unset | None = UNSET,
+        to: str | Unset | None = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.Sent:
+        """Have an agent write to somebody, by SMS from its number, by WhatsApp or Telegram from its connected account.
+        It goes out within seconds; `GET /api/v1/messages/{id}` tells what became of it. On WhatsApp a text reaches
+        only people who wrote within 24 hours: later it is held, or goes out as the connection's template. 409
+        `opted-out` for who wants no messages. Needs the scope `conversations:write`.
+        """
+        return self._send(
+            Call(
+                operation="messages.create",
+                method="POST",
+                path="/api/v1/messages",
+                body=given(
+                    {
+                        "agentId": agent_id,
+                        "channel": channel,
+                        "contactId": contact_id,
+                        "template": template,
+                        "text": text,
+                        "to": to,
+                    }
+                ),
+                idempotency_key=idempotency_key,
+                answer=models.Sent,
+            )
+        )
+
+    def get(self, message_id: str) -> models.SentMessage:
+        """One message, and what became of it. Needs the scope `conversations:read`."""
+        return self._send(
+            Call(
+                operation="messages.get",
+                method="GET",
+                path="/api/v1/messages/{messageId}",
+                path_values={"messageId": message_id},
+                answer=models.SentMessage,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        conversation_id: str | None = None,
+        thread_id: str | None = None,
+        contact_id: str | None = None,
+        agent_id: str | None = None,
+        channel: Literal["sms", "whatsapp", "telegram"] | None = None,
+        direction: Literal["inbound", "outbound"] | None = None,
+        status: Literal[
+            "received",
+            "answered",
+            "ignored",
+            "queued",
+            "held",
+            "sending",
+            "unconfirmed",
+            "sent",
+            "delivered",
+            "read",
+            "failed",
+            "undeliverable",
+        ]
+        | None = None,
+    ) -> PagedList[models.SentMessage]:
+        """List messages: those of one conversation or thread in their order, others newest first. Needs the scope
+        `conversations:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+        """
+        return PagedList(
+            Call(
+                operation="messages.list",
+                method="GET",
+                path="/api/v1/messages",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "conversationId": conversation_id,
+                    "threadId": thread_id,
+                    "contactId": contact_id,
+                    "agentId": agent_id,
+                    "channel": channel,
+                    "direction": direction,
+                    "status": status,
+                },
+                answer=Any,
+            ),
+            models.SentMessage,
             self._send,
         )
 
@@ -2771,9 +3106,12 @@ class Resources:
         self.api_keys = ApiKeysResource(send)
         self.audit_log = AuditLogResource(send)
         self.auth = AuthResource(send)
+        self.channels = ChannelsResource(send)
+        self.contacts = ContactsResource(send)
         self.conversations = ConversationsResource(send)
         self.do_not_call = DoNotCallResource(send)
         self.mail = MailResource(send)
+        self.messages = MessagesResource(send)
         self.models = ModelsResource(send)
         self.outbound_calls = OutboundCallsResource(send)
         self.provider_credentials = ProviderCredentialsResource(send)
@@ -4184,6 +4522,214 @@ class AsyncAuthResource:
         )
 
 
+class AsyncChannelsResource:
+    """`client.channels`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    async def create(
+        self,
+        *,
+        agent_id: str,
+        channel: Literal["whatsapp", "telegram"],
+        credential_id: str | Unset | None = UNSET,
+        settings: Mapping[str, Any] | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.Channel:
+        """Connect an account with an agent. The network is asked who the account is, and told to post its messages
+        here. 409 `channel-taken` when the address is connected already, `credential-refused` when the network does
+        not know the key. Needs the scope `telephony:write`.
+        """
+        return await self._send(
+            Call(
+                operation="channels.create",
+                method="POST",
+                path="/api/v1/channels",
+                body=given(
+                    {"agentId": agent_id, "channel": channel, "credentialId": credential_id, "settings": settings}
+                ),
+                idempotency_key=idempotency_key,
+                answer=models.Channel,
+            )
+        )
+
+    async def delete(self, channel_id: str) -> None:
+        """Disconnect an account: nobody answers there any more, and the network is told to post nothing. What was
+        written stays. Needs the scope `telephony:write`.
+        """
+        await self._send(
+            Call(
+                operation="channels.delete",
+                method="DELETE",
+                path="/api/v1/channels/{channelId}",
+                path_values={"channelId": channel_id},
+            )
+        )
+
+    async def get(self, channel_id: str) -> models.Channel:
+        """One connection. Needs the scope `telephony:read`."""
+        return await self._send(
+            Call(
+                operation="channels.get",
+                method="GET",
+                path="/api/v1/channels/{channelId}",
+                path_values={"channelId": channel_id},
+                answer=models.Channel,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        channel: Literal["whatsapp", "telegram"] | None = None,
+        agent_id: str | None = None,
+    ) -> AsyncPagedList[models.Channel]:
+        """List connections, newest first. Needs the scope `telephony:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+        """
+        return AsyncPagedList(
+            Call(
+                operation="channels.list",
+                method="GET",
+                path="/api/v1/channels",
+                query={"page": page, "pageSize": page_size, "cursor": cursor, "channel": channel, "agentId": agent_id},
+                answer=Any,
+            ),
+            models.Channel,
+            self._send,
+        )
+
+    async def update(
+        self, channel_id: str, *, agent_id: str | Unset = UNSET, settings: Mapping[str, Any] | Unset = UNSET
+    ) -> models.Channel:
+        """Let another agent answer, which ends running conversations with the next message, or change the settings.
+        Needs the scope `telephony:write`.
+        """
+        return await self._send(
+            Call(
+                operation="channels.update",
+                method="PATCH",
+                path="/api/v1/channels/{channelId}",
+                path_values={"channelId": channel_id},
+                body=given({"agentId": agent_id, "settings": settings}),
+                answer=models.Channel,
+            )
+        )
+
+    async def verify(self, channel_id: str, *, idempotency_key: str | None = None) -> models.Channel:
+        """Ask the network where it posts messages; if not here, it is told to. Needs the scope `telephony:write`."""
+        return await self._send(
+            Call(
+                operation="channels.verify",
+                method="POST",
+                path="/api/v1/channels/{channelId}/verify",
+                path_values={"channelId": channel_id},
+                idempotency_key=idempotency_key,
+                answer=models.Channel,
+            )
+        )
+
+
+class AsyncContactsResource:
+    """`client.contacts`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    async def delete(self, contact_id: str) -> None:
+        """Forget somebody: all they are known by, their threads and messages. Conversations are deleted one by one.
+        Who wanted no messages gets none afterwards either: of that only a digest of the address is kept. Needs the
+        scope `conversations:delete`.
+        """
+        await self._send(
+            Call(
+                operation="contacts.delete",
+                method="DELETE",
+                path="/api/v1/contacts/{contactId}",
+                path_values={"contactId": contact_id},
+            )
+        )
+
+    async def get(self, contact_id: str) -> models.Contact:
+        """One contact, with all it is known by and where it wants no messages. Needs the scope `conversations:read`."""
+        return await self._send(
+            Call(
+                operation="contacts.get",
+                method="GET",
+                path="/api/v1/contacts/{contactId}",
+                path_values={"contactId": contact_id},
+                answer=models.Contact,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        search: str | None = None,
+        phone_number: str | None = None,
+    ) -> AsyncPagedList[models.Contact]:
+        """List contacts, those first who were there last. Needs the scope `conversations:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            search: A part of the name, or the beginning of a number or id
+            phone_number: In E.164 form
+        """
+        return AsyncPagedList(
+            Call(
+                operation="contacts.list",
+                method="GET",
+                path="/api/v1/contacts",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "search": search,
+                    "phoneNumber": phone_number,
+                },
+                answer=Any,
+            ),
+            models.Contact,
+            self._send,
+        )
+
+    async def update(
+        self,
+        contact_id: str,
+        *,
+        language: str | Unset = UNSET,
+        name: str | Unset = UNSET,
+        notes: str | Unset = UNSET,
+        opted_out: Mapping[str, Any] | Unset = UNSET,
+    ) -> models.Contact:
+        """Say who somebody is, or that they want no messages on a channel, or want them again. Needs the scope
+        `conversations:write`.
+        """
+        return await self._send(
+            Call(
+                operation="contacts.update",
+                method="PATCH",
+                path="/api/v1/contacts/{contactId}",
+                path_values={"contactId": contact_id},
+                body=given({"language": language, "name": name, "notes": notes, "optedOut": opted_out}),
+                answer=models.Contact,
+            )
+        )
+
+
 class AsyncConversationsResource:
     """`client.conversations`."""
 
@@ -4647,6 +5193,120 @@ class AsyncMailResource:
                 answer=Any,
             ),
             models.Mail,
+            self._send,
+        )
+
+
+class AsyncMessagesResource:
+    """`client.messages`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    async def create(
+        self,
+        *,
+        agent_id: str,
+        channel: Literal["sms", "whatsapp", "telegram"],
+        contact_id: str | Unset | None = UNSET,
+        template: Mapping[str, Any] | Unset | None = UNSET,
+        text: str | Unset | None = UNSET,
+        to: str | Unset | None = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.Sent:
+        """Have an agent write to somebody, by SMS from its number, by WhatsApp or Telegram from its connected account.
+        It goes out within seconds; `GET /api/v1/messages/{id}` tells what became of it. On WhatsApp a text reaches
+        only people who wrote within 24 hours: later it is held, or goes out as the connection's template. 409
+        `opted-out` for who wants no messages. Needs the scope `conversations:write`.
+        """
+        return await self._send(
+            Call(
+                operation="messages.create",
+                method="POST",
+                path="/api/v1/messages",
+                body=given(
+                    {
+                        "agentId": agent_id,
+                        "channel": channel,
+                        "contactId": contact_id,
+                        "template": template,
+                        "text": text,
+                        "to": to,
+                    }
+                ),
+                idempotency_key=idempotency_key,
+                answer=models.Sent,
+            )
+        )
+
+    async def get(self, message_id: str) -> models.SentMessage:
+        """One message, and what became of it. Needs the scope `conversations:read`."""
+        return await self._send(
+            Call(
+                operation="messages.get",
+                method="GET",
+                path="/api/v1/messages/{messageId}",
+                path_values={"messageId": message_id},
+                answer=models.SentMessage,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        conversation_id: str | None = None,
+        thread_id: str | None = None,
+        contact_id: str | None = None,
+        agent_id: str | None = None,
+        channel: Literal["sms", "whatsapp", "telegram"] | None = None,
+        direction: Literal["inbound", "outbound"] | None = None,
+        status: Literal[
+            "received",
+            "answered",
+            "ignored",
+            "queued",
+            "held",
+            "sending",
+            "unconfirmed",
+            "sent",
+            "delivered",
+            "read",
+            "failed",
+            "undeliverable",
+        ]
+        | None = None,
+    ) -> AsyncPagedList[models.SentMessage]:
+        """List messages: those of one conversation or thread in their order, others newest first. Needs the scope
+        `conversations:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+        """
+        return AsyncPagedList(
+            Call(
+                operation="messages.list",
+                method="GET",
+                path="/api/v1/messages",
+                query={
+                    "page": page,
+                    "pageSize": page_size,
+                    "cursor": cursor,
+                    "conversationId": conversation_id,
+                    "threadId": thread_id,
+                    "contactId": contact_id,
+                    "agentId": agent_id,
+                    "channel": channel,
+                    "direction": direction,
+                    "status": status,
+                },
+                answer=Any,
+            ),
+            models.SentMessage,
             self._send,
         )
 
@@ -5429,9 +6089,12 @@ class AsyncResources:
         self.api_keys = AsyncApiKeysResource(send)
         self.audit_log = AsyncAuditLogResource(send)
         self.auth = AsyncAuthResource(send)
+        self.channels = AsyncChannelsResource(send)
+        self.contacts = AsyncContactsResource(send)
         self.conversations = AsyncConversationsResource(send)
         self.do_not_call = AsyncDoNotCallResource(send)
         self.mail = AsyncMailResource(send)
+        self.messages = AsyncMessagesResource(send)
         self.models = AsyncModelsResource(send)
         self.outbound_calls = AsyncOutboundCallsResource(send)
         self.provider_credentials = AsyncProviderCredentialsResource(send)

@@ -30,9 +30,15 @@ __all__ = [
     "CallingDay",
     "CallingHours",
     "Change",
+    "Channel",
+    "ChannelConnectionSettings",
     "ChannelSettings",
+    "ChannelWebhook",
     "Channels",
     "Comparison",
+    "Contact",
+    "ContactIdentity",
+    "ContactOptOut",
     "Conversation",
     "ConversationTranscript",
     "Cors",
@@ -62,6 +68,9 @@ __all__ = [
     "Login",
     "Mail",
     "Message",
+    "MessageMedia",
+    "MessagePrice",
+    "MessageTemplate",
     "Messages",
     "MfaRequired",
     "Model",
@@ -82,7 +91,10 @@ __all__ = [
     "RecordingSettings",
     "RecordingState",
     "RecoveryCodes",
+    "ReopenTemplate",
     "SearchWarning",
+    "Sent",
+    "SentMessage",
     "SentimentBreakdown",
     "SilenceDetection",
     "StatsPeriod",
@@ -424,13 +436,51 @@ class Change(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Channel(Result):
+    """`Channel` of the API."""
+
+    address: str
+    agent_id: str
+    channel: str
+    created_at: datetime
+    credential_id: str | None
+    environment: str
+    handle: str
+    id: str
+    name: str
+    settings: "ChannelConnectionSettings"
+    status: str
+    status_detail: str | None
+    updated_at: datetime
+    verified_at: datetime | None
+    webhook: "ChannelWebhook | None"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelConnectionSettings(Result):
+    """`ChannelConnectionSettings` of the API."""
+
+    reopen_template: "ReopenTemplate | None"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChannelSettings(Result):
     """`ChannelSettings` of the API."""
 
     enabled: bool
     first_message: str | None
+    idle_minutes: int | None
     max_duration_seconds: int | None
     system_prompt_append: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelWebhook(Result):
+    """`ChannelWebhook` of the API."""
+
+    last_error: str | None
+    pending: int
+    url: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -454,6 +504,42 @@ class Comparison(Result):
     changes_summary: str
     from_version: int
     to_version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contact(Result):
+    """`Contact` of the API."""
+
+    country: str | None
+    created_at: datetime
+    environment: str
+    id: str
+    identities: "tuple[ContactIdentity, ...]"
+    language: str | None
+    last_seen_at: datetime
+    name: str
+    notes: str
+    opted_out: "tuple[ContactOptOut, ...]"
+    phone_number: str | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactIdentity(Result):
+    """`ContactIdentity` of the API."""
+
+    handle: str | None
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactOptOut(Result):
+    """`ContactOptOut` of the API."""
+
+    at: datetime
+    channel: str
+    source: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -785,6 +871,33 @@ class Message(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MessageMedia(Result):
+    """`MessageMedia` of the API."""
+
+    content_type: str | None
+    kind: str
+    seconds: float | None
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessagePrice(Result):
+    """`MessagePrice` of the API."""
+
+    amount: str
+    currency: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageTemplate(Result):
+    """`MessageTemplate` of the API."""
+
+    language: str
+    name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Messages(Result):
     """`Messages` of the API."""
 
@@ -1017,11 +1130,59 @@ class RecoveryCodes(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReopenTemplate(Result):
+    """`ReopenTemplate` of the API."""
+
+    language: str
+    name: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchWarning(Result):
     """`SearchWarning` of the API."""
 
     detail: str
     provider: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent(Result):
+    """`Sent` of the API."""
+
+    messages: "tuple[SentMessage, ...]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentMessage(Result):
+    """`SentMessage` of the API."""
+
+    agent_id: str
+    channel: str
+    contact_id: str
+    conversation_id: str | None
+    created_at: datetime
+    delivered_at: datetime | None
+    direction: str
+    failure: str | None
+    failure_code: str | None
+    failure_detail: str | None
+    id: str
+    is_edit: bool
+    media: "tuple[MessageMedia, ...]"
+    our_address: str
+    price: "MessagePrice | None"
+    provider: str
+    read_at: datetime | None
+    segments: int | None
+    sent_at: datetime | None
+    source: str
+    status: str
+    template: "MessageTemplate | None"
+    text: str
+    their_address: str
+    thread_id: str
+    transcript: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,6 +56,10 @@ BODIES: dict[str, Any] = {
     "outbound_calls.create": {"agentId": "agt_none", "toNumber": "+14155550103"},
     "outbound_calls.set_settings": {"maxConcurrent": 5},
     "agents.test": {"channel": "webchat"},
+    "channels.create": {"channel": "telegram", "agentId": "agt_none"},
+    "channels.update": {"settings": {}},
+    "contacts.update": {"name": "Ada"},
+    "messages.create": {"channel": "sms", "agentId": "agt_none", "to": "+14155550105", "text": "Hi"},
     "telephony.numbers.create": {"phoneNumber": "+14155550142", "provider": "twilio"},
     "telephony.numbers.update": {"friendlyName": "Front desk"},
     "users.change": {"firstName": "Eve"},
@@ -158,6 +162,7 @@ async def things(api: Any, owner: dict[str, str]) -> dict[str, str]:
     )
     async with api.database.transaction_as_system() as tx:
         await numbers.insert(tx, line)
+    await written(api)
     wanted = {"agentId": agent["id"], "toNumber": "+14155550103"}
     placed = await api.client.post("/api/v1/outbound-calls", json=wanted, headers=owner)
     listed = await api.client.post("/api/v1/do-not-call", json={"phoneNumber": "+14155550101"}, headers=owner)
@@ -169,6 +174,9 @@ async def things(api: Any, owner: dict[str, str]) -> dict[str, str]:
         "conversationId": call.id,
         "credentialId": credential.json()["id"],
         "numberId": line.id,
+        "channelId": "chan_things",
+        "contactId": "cont_things",
+        "messageId": "msg_things",
         "first": "1",
         "second": "2",
         "number": "1",
@@ -180,10 +188,28 @@ async def things(api: Any, owner: dict[str, str]) -> dict[str, str]:
     }
 
 
+async def written(api: Any) -> None:
+    """A contact of tenant `ten_a` who wrote to one of its connections."""
+    async with api.database.transaction_as_system() as tx:
+        for statement in (
+            "INSERT INTO contacts (id, tenant_id, environment, created_at, updated_at, last_seen_at)"
+            " VALUES ('cont_things', 'ten_a', 'live', now(), now(), now())",
+            "INSERT INTO channel_connections (id, tenant_id, environment, channel, provider, account, address, agent_id, status, created_at,"
+            " updated_at) VALUES ('chan_things', 'ten_a', 'live', 'telegram', 'telegram', 'platform', '7', 'agt_1', 'active', now(), now())",
+            "INSERT INTO message_threads (id, tenant_id, environment, contact_id, channel, provider, account, our_address, their_key,"
+            " their_address, agent_id, created_at) VALUES ('thr_things', 'ten_a', 'live', 'cont_things', 'telegram', 'telegram', 'platform',"
+            " '7', '5', '5', 'agt_1', now())",
+            "INSERT INTO messages (id, tenant_id, environment, thread_id, direction, source, text, state, created_at, updated_at)"
+            " VALUES ('msg_things', 'ten_a', 'live', 'thr_things', 'inbound', 'wrote', 'Hi', 'answered', now(), now())",
+        ):
+            await tx.exec(statement)
+
+
 def test_every_path_parameter_is_known_here():
     known = {
         *("agentId", "conversationId", "first", "second", "number", "keyId", "passkeyId", "tag", "testSessionId"),
         *("userId", "credentialId", "callId", "phoneNumber", "numberId"),
+        *("channelId", "contactId", "messageId"),
     }
     assert set(NOWHERE) <= known, "make one of it in `things` (and name it here), so that it is tried by other tenants"
 

@@ -45,6 +45,9 @@ from .carrier_webhooks.desk import WebhookDesk
 from .carrier_webhooks.routes import carrier_webhook
 from .catalogue.routes import ModelController, VoiceController
 from .catalogue.usecases import Reaches
+from .channels.clients import Connector
+from .channels.routes import ChannelController
+from .contacts.routes import ContactController
 from .conversations.routes import ConversationController
 from .do_not_call.routes import DoNotCallController
 from .gate import PUBLIC, Gate, Limiter, RateHeaders, provide_caller, provide_identity
@@ -53,6 +56,7 @@ from .mail.routes import MailController
 from .mail.texts import Pages
 from .messaging.desk import MessageDesk
 from .messaging.networks import Networks
+from .messaging.routes import MessageController
 from .messaging.webhooks import message_webhook
 from .mfa.passkeys import Sites
 from .mfa.routes import MfaController
@@ -89,6 +93,9 @@ ROUTES = (
     ConversationController,
     ConversationAnalysisController,
     CallTransferController,
+    ContactController,
+    MessageController,
+    ChannelController,
     AnalysisController,
     AuditController,
     CorsController,
@@ -195,6 +202,7 @@ def build(
                 TestLines(carrier_accounts, CarrierUrls(public_url), settings.simulator_accounts_file)
             ),
             "networks": provide(networks),
+            "connector": provide(Connector(CarrierUrls(public_url))),
             "message_desk": provide(MessageDesk(database, networks)),
             "provisioner": provide(Provisioner(database, number_desks)),
             "public_url": provide(public_url),
@@ -272,6 +280,7 @@ def openapi_document() -> str:
         "webhook_desk",
         "test_lines",
         "networks",
+        "connector",
         "message_desk",
         "provisioner",
         "public_url",

@@ -36,6 +36,7 @@ _TAGS = {
     "Provider credentials": "A tenant's own access to AI providers, sealed.",
     "Second factors": "Authenticator apps, passkeys and recovery codes.",
     "Settings": "What holds for a whole tenant.",
+    "Messaging": "Messages by SMS, WhatsApp and Telegram, the accounts that carry them, and the people at the other end.",
     "Telephony": "Telephone numbers and SIP trunks, and what was called and written with them.",
     "Users": "The people of a tenant.",
     "WebRTC": "Voice sessions of browsers.",

@@ -543,11 +543,52 @@ export interface Change {
 
 export type Channel = "phone" | "webrtc" | "webchat" | "sms" | "whatsapp" | "telegram";
 
+export interface ChannelConnectionSettings {
+  reopenTemplate?: ReopenTemplate | null;
+}
+
+/** Parameters of the query. */
+export interface ChannelListQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+  channel?: ConnectableChannel | undefined;
+  agentId?: string | undefined;
+}
+
+export interface ChannelResult {
+  address: string;
+  agentId: string;
+  channel: ConnectableChannel;
+  createdAt: string;
+  credentialId: string | null;
+  environment: Environment;
+  handle: string;
+  id: string;
+  name: string;
+  settings: ChannelConnectionSettings;
+  status: ConnectionStatus;
+  statusDetail: string | null;
+  updatedAt: string;
+  verifiedAt: string | null;
+  webhook: ChannelWebhook | null;
+}
+
 export interface ChannelSettings {
   enabled?: boolean;
   firstMessage?: string | null;
+  idleMinutes?: number | null;
   maxDurationSeconds?: number | null;
   systemPromptAppend?: string | null;
+}
+
+export interface ChannelWebhook {
+  lastError: string | null;
+  pending: number;
+  url: string;
 }
 
 export interface Channels {
@@ -565,6 +606,53 @@ export interface Comparison {
   changesSummary: string;
   fromVersion: number;
   toVersion: number;
+}
+
+/** Channels whose accounts are connected; SMS goes with telephone numbers. */
+export type ConnectableChannel = "whatsapp" | "telegram";
+
+/** `unverified`: the network did not confirm that its messages come here. */
+export type ConnectionStatus = "active" | "unverified";
+
+export interface Contact {
+  country: string | null;
+  createdAt: string;
+  environment: Environment;
+  id: string;
+  identities: ContactIdentity[];
+  language: string | null;
+  lastSeenAt: string;
+  name: string;
+  notes: string;
+  optedOut: ContactOptOut[];
+  phoneNumber: string | null;
+  updatedAt: string;
+}
+
+export interface ContactIdentity {
+  handle: string | null;
+  kind: IdentityKind;
+  value: string;
+}
+
+/** Parameters of the query. */
+export interface ContactListQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+  /** A part of the name, or the beginning of a number or id */
+  search?: string | undefined;
+  /** In E.164 form */
+  phoneNumber?: string | undefined;
+}
+
+export interface ContactOptOut {
+  at: string;
+  channel: string;
+  source: OptOutSource;
 }
 
 export interface Conversation {
@@ -754,6 +842,14 @@ export interface CreateApiKeyRequest {
   scopes: string[];
 }
 
+/** What `channels.create` takes. */
+export interface CreateChannelRequest {
+  agentId: string;
+  channel: ConnectableChannel;
+  credentialId?: string | null | undefined;
+  settings?: ChannelConnectionSettings | undefined;
+}
+
 /** What `doNotCall.create` takes. */
 export interface CreateDoNotCallRequest {
   /** In E.164 form */
@@ -761,6 +857,16 @@ export interface CreateDoNotCallRequest {
   reason?: string | null | undefined;
   /** Where it comes from, such as `manual` or `crm` */
   source?: string | undefined;
+}
+
+/** What `messages.create` takes. */
+export interface CreateMessageRequest {
+  agentId: string;
+  channel: MessagingChannel;
+  contactId?: string | null | undefined;
+  template?: MessageTemplateSettings | null | undefined;
+  text?: string | null | undefined;
+  to?: string | null | undefined;
 }
 
 /** What `outboundCalls.create` takes. */
@@ -942,6 +1048,9 @@ export interface IceServer {
   username?: string | null;
 }
 
+/** What somebody is known by: a telephone number (E.164), or a user's id at one network. */
+export type IdentityKind = "phone" | "whatsapp" | "telegram";
+
 export interface Interruption {
   enabled?: boolean;
   sensitivity?: Sensitivity;
@@ -1044,6 +1153,9 @@ export interface MailListQuery {
 /** `kept`: no mail server is set up, and the mail can be read here. */
 export type MailStatus = "kept" | "waiting" | "sent" | "failed";
 
+/** What came with a message, or instead of a text. */
+export type MediaKind = "voice" | "audio" | "image" | "video" | "document" | "sticker" | "location" | "contact" | "reaction" | "other";
+
 export interface Message {
   content: string;
   durationMs: number;
@@ -1052,10 +1164,54 @@ export interface Message {
   timestamp: string;
 }
 
+/** Parameters of the query. */
+export interface MessageListQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+  conversationId?: string | undefined;
+  threadId?: string | undefined;
+  contactId?: string | undefined;
+  agentId?: string | undefined;
+  channel?: MessagingChannel | undefined;
+  direction?: Direction | undefined;
+  status?: State | undefined;
+}
+
+export interface MessageMedia {
+  contentType: string | null;
+  kind: MediaKind;
+  seconds: number | null;
+  sizeBytes: number | null;
+}
+
+export interface MessagePrice {
+  amount: string;
+  currency: string;
+}
+
+export interface MessageTemplate {
+  language: string;
+  name: string;
+  values: string[];
+}
+
+export interface MessageTemplateSettings {
+  language: string;
+  name: string;
+  values?: unknown[];
+}
+
 export interface Messages {
   conversationId: string;
   messages: Message[];
 }
+
+/** Channels that go over messaging networks. */
+export type MessagingChannel = "sms" | "whatsapp" | "telegram";
 
 /** How somebody proves a second time who they are. */
 export type Method = "totp" | "webauthn" | "recovery_code";
@@ -1132,6 +1288,15 @@ export interface NumberVerification {
   checkedAt: string;
   differences: Difference[];
   verified: boolean;
+}
+
+/** Who said so: the person by a keyword, the network, or the tenant. */
+export type OptOutSource = "keyword" | "network" | "tenant";
+
+export interface OptedOutPatch {
+  sms?: boolean;
+  telegram?: boolean;
+  whatsapp?: boolean;
 }
 
 export interface OutboundBatch {
@@ -1345,6 +1510,12 @@ export interface RecoveryCodes {
   recoveryCodes: string[];
 }
 
+export interface ReopenTemplate {
+  language: string;
+  name: string;
+  values?: unknown[];
+}
+
 /** What `settings.cors.replace` takes. */
 export interface ReplaceSettingsCorsRequest {
   allowedOrigins: string[];
@@ -1360,6 +1531,39 @@ export interface SearchWarning {
 
 export type Sensitivity = "low" | "medium" | "high";
 
+export interface Sent {
+  messages: SentMessage[];
+}
+
+export interface SentMessage {
+  agentId: string;
+  channel: Channel;
+  contactId: string;
+  conversationId: string | null;
+  createdAt: string;
+  deliveredAt: string | null;
+  direction: Direction;
+  failure: string | null;
+  failureCode: string | null;
+  failureDetail: string | null;
+  id: string;
+  isEdit: boolean;
+  media: MessageMedia[];
+  ourAddress: string;
+  price: MessagePrice | null;
+  provider: string;
+  readAt: string | null;
+  segments: number | null;
+  sentAt: string | null;
+  source: Source;
+  status: State;
+  template: MessageTemplate | null;
+  text: string;
+  theirAddress: string;
+  threadId: string;
+  transcript: string | null;
+}
+
 export type Sentiment = "positive" | "neutral" | "negative";
 
 export interface SentimentBreakdown {
@@ -1373,7 +1577,19 @@ export interface SilenceDetection {
   timeoutSeconds?: number;
 }
 
+/**
+ * Why there is a message: somebody `wrote`, `began` a chat without a word, or corrected (`edit`) another one; the
+ * agent's `reply` or its `tool`, a `notice` of ours (STOP, HELP, what can't be read), or the `api`.
+ */
+export type Source = "wrote" | "began" | "edit" | "reply" | "tool" | "notice" | "api";
+
 export type Speaker = "agent" | "user" | "tool" | "system";
+
+/**
+ * Where a message is. Of what came: `received` waits for an answer, `ignored` gets none. Of what goes out: `held` waits
+ * until the person writes again, `sending` is with the network, `unconfirmed` may have been sent and may not.
+ */
+export type State = "received" | "answered" | "ignored" | "queued" | "held" | "sending" | "unconfirmed" | "sent" | "delivered" | "read" | "failed" | "undeliverable";
 
 export interface StatsPeriod {
   from: string;
@@ -1598,6 +1814,20 @@ export interface Turn {
 
 /** A change of `CreateAgentRequest`: what is left out stays, `null` clears, lists are replaced. */
 export type UpdateAgentRequest = MergePatch<CreateAgentRequest>;
+
+/** What `channels.update` takes. */
+export interface UpdateChannelRequest {
+  agentId?: string | undefined;
+  settings?: ChannelConnectionSettings | undefined;
+}
+
+/** What `contacts.update` takes. */
+export interface UpdateContactRequest {
+  language?: string | undefined;
+  name?: string | undefined;
+  notes?: string | undefined;
+  optedOut?: OptedOutPatch | undefined;
+}
 
 /** What `providerCredentials.update` takes. */
 export interface UpdateProviderCredentialRequest {

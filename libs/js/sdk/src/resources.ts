@@ -46,7 +46,11 @@ import type {
   AuthUnlockRequest,
   AvailableNumbers,
   CallSettings,
+  ChannelListQuery,
+  ChannelResult,
   Comparison,
+  Contact,
+  ContactListQuery,
   Conversation,
   ConversationAddTagsRequest,
   ConversationListQuery,
@@ -57,7 +61,9 @@ import type {
   Costs,
   CreateAgentRequest,
   CreateApiKeyRequest,
+  CreateChannelRequest,
   CreateDoNotCallRequest,
+  CreateMessageRequest,
   CreateOutboundCallRequest,
   CreateProviderCredentialRequest,
   CreateTelephonyNumberRequest,
@@ -74,6 +80,7 @@ import type {
   Login,
   Mail,
   MailListQuery,
+  MessageListQuery,
   Messages,
   MfaRequired,
   Model,
@@ -93,6 +100,8 @@ import type {
   RecordingLink,
   RecoveryCodes,
   ReplaceSettingsCorsRequest,
+  Sent,
+  SentMessage,
   TelephonyNumber,
   TelephonyNumberDeleteQuery,
   TelephonyNumberListQuery,
@@ -103,6 +112,8 @@ import type {
   TransferStarted,
   Transfers,
   UpdateAgentRequest,
+  UpdateChannelRequest,
+  UpdateContactRequest,
   UpdateProviderCredentialRequest,
   UpdateTelephonyNumberRequest,
   UpdateUserRequest,
@@ -171,6 +182,16 @@ export const OPERATIONS = {
   "auth.rename": ["PATCH", "/api/v1/auth/me"],
   "auth.reset": ["POST", "/api/v1/auth/password/reset"],
   "auth.unlock": ["POST", "/api/v1/auth/unlock"],
+  "channels.create": ["POST", "/api/v1/channels"],
+  "channels.delete": ["DELETE", "/api/v1/channels/{channelId}"],
+  "channels.get": ["GET", "/api/v1/channels/{channelId}"],
+  "channels.list": ["GET", "/api/v1/channels"],
+  "channels.update": ["PATCH", "/api/v1/channels/{channelId}"],
+  "channels.verify": ["POST", "/api/v1/channels/{channelId}/verify"],
+  "contacts.delete": ["DELETE", "/api/v1/contacts/{contactId}"],
+  "contacts.get": ["GET", "/api/v1/contacts/{contactId}"],
+  "contacts.list": ["GET", "/api/v1/contacts"],
+  "contacts.update": ["PATCH", "/api/v1/contacts/{contactId}"],
   "conversations.add_tags": ["POST", "/api/v1/conversations/{conversationId}/tags"],
   "conversations.analysis": ["GET", "/api/v1/conversations/{conversationId}/analysis"],
   "conversations.archive": ["POST", "/api/v1/conversations/{conversationId}/archive"],
@@ -193,6 +214,9 @@ export const OPERATIONS = {
   "do_not_call.import_numbers": ["POST", "/api/v1/do-not-call/import"],
   "do_not_call.list": ["GET", "/api/v1/do-not-call"],
   "mail.list": ["GET", "/api/v1/mail"],
+  "messages.create": ["POST", "/api/v1/messages"],
+  "messages.get": ["GET", "/api/v1/messages/{messageId}"],
+  "messages.list": ["GET", "/api/v1/messages"],
   "models.list": ["GET", "/api/v1/models"],
   "outbound_calls.batch": ["POST", "/api/v1/outbound-calls/batch"],
   "outbound_calls.cancel": ["POST", "/api/v1/outbound-calls/{callId}/cancel"],
@@ -673,6 +697,79 @@ export class AuthResource extends Resource {
   }
 }
 
+/** `client.channels`. */
+export class ChannelsResource extends Resource {
+  /**
+   * Connect an account with an agent. The network is asked who the account is, and told to post its messages here. 409
+   * `channel-taken` when the address is connected already, `credential-refused` when the network does not know the key.
+   * Needs the scope `telephony:write`.
+   */
+  create(request: CreateChannelRequest, options?: RequestOptions): Promise<Answer<ChannelResult>> {
+    return this.send(OPERATIONS["channels.create"], { body: request, options });
+  }
+
+  /**
+   * Disconnect an account: nobody answers there any more, and the network is told to post nothing. What was written
+   * stays. Needs the scope `telephony:write`.
+   */
+  delete(channelId: string, options?: RequestOptions): Promise<void> {
+    return this.send(OPERATIONS["channels.delete"], { path: { channelId }, options });
+  }
+
+  /** One connection. Needs the scope `telephony:read`. */
+  get(channelId: string, options?: RequestOptions): Promise<Answer<ChannelResult>> {
+    return this.send(OPERATIONS["channels.get"], { path: { channelId }, options });
+  }
+
+  /** List connections, newest first. Needs the scope `telephony:read`. */
+  list(query?: ChannelListQuery, options?: RequestOptions): PagedList<ChannelResult> {
+    return new PagedList(this.send, OPERATIONS["channels.list"], { query, options });
+  }
+
+  /**
+   * Let another agent answer, which ends running conversations with the next message, or change the settings. Needs the
+   * scope `telephony:write`.
+   */
+  update(channelId: string, request?: UpdateChannelRequest, options?: RequestOptions): Promise<Answer<ChannelResult>> {
+    return this.send(OPERATIONS["channels.update"], { path: { channelId }, body: request ?? {}, options });
+  }
+
+  /** Ask the network where it posts messages; if not here, it is told to. Needs the scope `telephony:write`. */
+  verify(channelId: string, options?: RequestOptions): Promise<Answer<ChannelResult>> {
+    return this.send(OPERATIONS["channels.verify"], { path: { channelId }, options });
+  }
+}
+
+/** `client.contacts`. */
+export class ContactsResource extends Resource {
+  /**
+   * Forget somebody: all they are known by, their threads and messages. Conversations are deleted one by one. Who
+   * wanted no messages gets none afterwards either: of that only a digest of the address is kept. Needs the scope
+   * `conversations:delete`.
+   */
+  delete(contactId: string, options?: RequestOptions): Promise<void> {
+    return this.send(OPERATIONS["contacts.delete"], { path: { contactId }, options });
+  }
+
+  /** One contact, with all it is known by and where it wants no messages. Needs the scope `conversations:read`. */
+  get(contactId: string, options?: RequestOptions): Promise<Answer<Contact>> {
+    return this.send(OPERATIONS["contacts.get"], { path: { contactId }, options });
+  }
+
+  /** List contacts, those first who were there last. Needs the scope `conversations:read`. */
+  list(query?: ContactListQuery, options?: RequestOptions): PagedList<Contact> {
+    return new PagedList(this.send, OPERATIONS["contacts.list"], { query, options });
+  }
+
+  /**
+   * Say who somebody is, or that they want no messages on a channel, or want them again. Needs the scope
+   * `conversations:write`.
+   */
+  update(contactId: string, request?: UpdateContactRequest, options?: RequestOptions): Promise<Answer<Contact>> {
+    return this.send(OPERATIONS["contacts.update"], { path: { contactId }, body: request ?? {}, options });
+  }
+}
+
 /** `client.conversations`. */
 export class ConversationsResource extends Resource {
   /** Add tags; those that are there stay. Needs the scope `conversations:write`. */
@@ -831,6 +928,32 @@ export class MailResource extends Resource {
    */
   list(query?: MailListQuery, options?: RequestOptions): PagedList<Mail> {
     return new PagedList(this.send, OPERATIONS["mail.list"], { query, options });
+  }
+}
+
+/** `client.messages`. */
+export class MessagesResource extends Resource {
+  /**
+   * Have an agent write to somebody, by SMS from its number, by WhatsApp or Telegram from its connected account. It
+   * goes out within seconds; `GET /api/v1/messages/{id}` tells what became of it. On WhatsApp a text reaches only
+   * people who wrote within 24 hours: later it is held, or goes out as the connection's template. 409 `opted-out` for
+   * who wants no messages. Needs the scope `conversations:write`.
+   */
+  create(request: CreateMessageRequest, options?: RequestOptions): Promise<Answer<Sent>> {
+    return this.send(OPERATIONS["messages.create"], { body: request, options });
+  }
+
+  /** One message, and what became of it. Needs the scope `conversations:read`. */
+  get(messageId: string, options?: RequestOptions): Promise<Answer<SentMessage>> {
+    return this.send(OPERATIONS["messages.get"], { path: { messageId }, options });
+  }
+
+  /**
+   * List messages: those of one conversation or thread in their order, others newest first. Needs the scope
+   * `conversations:read`.
+   */
+  list(query?: MessageListQuery, options?: RequestOptions): PagedList<SentMessage> {
+    return new PagedList(this.send, OPERATIONS["messages.list"], { query, options });
   }
 }
 
@@ -1060,9 +1183,12 @@ export class Resources extends Resource {
   readonly apiKeys: ApiKeysResource;
   readonly auditLog: AuditLogResource;
   readonly auth: AuthResource;
+  readonly channels: ChannelsResource;
+  readonly contacts: ContactsResource;
   readonly conversations: ConversationsResource;
   readonly doNotCall: DoNotCallResource;
   readonly mail: MailResource;
+  readonly messages: MessagesResource;
   readonly models: ModelsResource;
   readonly outboundCalls: OutboundCallsResource;
   readonly providerCredentials: ProviderCredentialsResource;
@@ -1079,9 +1205,12 @@ export class Resources extends Resource {
     this.apiKeys = new ApiKeysResource(send);
     this.auditLog = new AuditLogResource(send);
     this.auth = new AuthResource(send);
+    this.channels = new ChannelsResource(send);
+    this.contacts = new ContactsResource(send);
     this.conversations = new ConversationsResource(send);
     this.doNotCall = new DoNotCallResource(send);
     this.mail = new MailResource(send);
+    this.messages = new MessagesResource(send);
     this.models = new ModelsResource(send);
     this.outboundCalls = new OutboundCallsResource(send);
     this.providerCredentials = new ProviderCredentialsResource(send);

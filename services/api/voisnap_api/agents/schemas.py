@@ -187,12 +187,14 @@ class ToolBody(Body, frozen=True, kw_only=True):
 
 
 class ChannelSettingsBody(Body, frozen=True, kw_only=True):
-    """What is different on one channel; null leaves it as it is elsewhere. A channel that is not enabled refuses sessions."""
+    """What is different on one channel; null leaves it as it is elsewhere. A channel that is not enabled refuses sessions. `idleMinutes`, on
+    sms, whatsapp and telegram, is how long a conversation waits for the next message: 60 minutes, on whatsapp 24 hours, where it is null."""
 
     enabled: bool = True
     first_message: str | None = None
     system_prompt_append: str | None = None
     max_duration_seconds: int | None = None
+    idle_minutes: int | None = None
 
 
 class ChannelsBody(Body, frozen=True, kw_only=True):

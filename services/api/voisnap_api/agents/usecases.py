@@ -11,6 +11,7 @@ from voisnap_kit.conditional import allows_change
 from voisnap_kit.work import Work
 from voisnap_proto.events import AgentChanged
 
+from voisnap_api.channels import holdings as channels
 from voisnap_api.conversations import usecases as conversations
 from voisnap_api.conversations.records import Stats
 from voisnap_api.periods import Period
@@ -116,6 +117,7 @@ async def delete_agent(work: Work, agent_id: AgentId, *, if_match: str | None = 
     it lets go on `agent.changed`."""
     agent = await _for_change(work, agent_id, if_match)
     await phone_numbers.let_go(work, agent.id)
+    await channels.let_go(work, agent.id)
     await store.delete(work.tx, agent.tenant_id, agent.environment, agent.id)
     _tell(work, agent, "deleted")
 

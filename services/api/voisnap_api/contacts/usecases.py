@@ -65,9 +65,7 @@ async def meet(
                     work.tx, caller.tenant_id, caller.environment, contact_id, identity, at=work.now
                 )
         if owners[1:]:
-            await store.adopt_identities(
-                work.tx, caller.tenant_id, caller.environment, contact_id, tuple(owners[1:])
-            )
+            await store.adopt_identities(work.tx, caller.tenant_id, caller.environment, contact_id, tuple(owners[1:]))
         owners = [contact_id, *owners[1:]]
     await store.note_seen(
         work.tx,

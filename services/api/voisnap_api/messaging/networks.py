@@ -1,7 +1,9 @@
 """The messaging networks behind accounts, as this process reaches them."""
 
+from voisnap_domain.errors import NotFound
 from voisnap_domain.tenants import Environment
 from voisnap_kit.work import Work
+from voisnap_providers.errors import ProviderUnconfigured
 from voisnap_providers.messengers import Messenger, Messengers
 
 from voisnap_api.carrier_accounts import CarrierAccounts
@@ -20,6 +22,13 @@ class Networks:
         if self._messengers is None:
             self._messengers = Messengers()  # it wants the running event loop
         return self._messengers.of(found, environment)
+
+    async def find(self, work: Work, provider: str, account: str, environment: Environment) -> Messenger | None:
+        """The same; None where the account is gone."""
+        try:
+            return await self.messenger(work, provider, account, environment)
+        except (NotFound, ProviderUnconfigured):
+            return None
 
     async def aclose(self) -> None:
         """Close every connection to a network."""
