@@ -85,8 +85,9 @@ def test_answers_come_within_a_tenth_of_a_second(agent: LocalAgent):
     assert np.median(times) < 0.1, times
 
 
-async def test_through_the_port_a_goodbye_ends_the_call_and_usage_comes_last(registry: Registry):
-    deltas = [delta async for delta in registry.llm("local").answer(request("You are Aria.", "Bye bye!"))]
+@pytest.mark.parametrize("said", ["Bye bye!", "Thank you, good-bye.", "Good bye"])
+async def test_through_the_port_a_goodbye_ends_the_call_and_usage_comes_last(registry: Registry, said: str):
+    deltas = [delta async for delta in registry.llm("local").answer(request("You are Aria.", said))]
     assert deltas[-2] == EndCall()
     assert isinstance(deltas[-1], LlmUsed)
     assert deltas[-1].output_tokens > 0
