@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from voisnap_simulator.accounts import launch
 
-from .home import home_folder
+from .home import Home, home_folder
 
 ANSWER_SECONDS = 10.0
 READY_SECONDS = 30.0
@@ -38,9 +38,9 @@ class Sandbox:
         )
 
     @classmethod
-    def of_home(cls) -> "Sandbox":
-        """The platform of VOISNAP_HOME, with its demo tenant's sandbox key. Raises SimulationFailed."""
-        home = home_folder()
+    def of_home(cls, home: Home | None = None) -> "Sandbox":
+        """The platform of a state folder (VOISNAP_HOME's), with its demo tenant's sandbox key. Raises SimulationFailed."""
+        home = home or home_folder()
         demo = _read(home.demo_file)
         if not demo.get("baseUrl") or not demo.get("apiKeySandbox"):
             raise SimulationFailed(
