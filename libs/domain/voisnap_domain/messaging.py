@@ -122,10 +122,14 @@ _MEDIA = {
 def consent_of(text: str, channel: Channel) -> Consent | None:
     """What a message says of the wish to get any, if it says nothing else. Only SMS and WhatsApp know bare words; in Telegram `stop` may be
     an answer like any other, and people block a bot instead."""
-    word = _folded(text)
     if channel is Channel.TELEGRAM:
-        return _SLASH.get(word) or (Consent.START if word == "/start" else None)
-    return _MEANING.get(word.strip("/"))
+        return Consent.START if begins_chat(text) else _SLASH.get(_command(text))
+    return _MEANING.get(_folded(text).strip("/"))
+
+
+def begins_chat(text: str) -> bool:
+    """Whether somebody pressed Telegram's Start: that says nothing but that they are there (Bot API, "Deep linking")."""
+    return _command(text) == "/start"
 
 
 def words_of(language: str) -> NetworkWords:
@@ -158,6 +162,10 @@ def noted(media: MediaKind) -> str:
 def transcribed(text: str) -> str:
     """What an agent reads of a voice message."""
     return f"[Voice message] {text}"
+
+
+def _command(text: str) -> str:
+    return text.strip().partition(" ")[0].partition("@")[0].lower()
 
 
 def _folded(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import assert_never
 import msgspec
 from voisnap_domain.errors import NotFound
 from voisnap_domain.ids import MessageId, TenantId
-from voisnap_domain.messaging import MAX_TEXT, consent_of, words_of
+from voisnap_domain.messaging import MAX_TEXT, begins_chat, consent_of, words_of
 from voisnap_domain.sessions import Channel, Direction
 from voisnap_domain.texting import Consent, MediaKind, MessageFailure, is_later, sms_length
 from voisnap_kit import log
@@ -89,7 +89,7 @@ async def _receive(work: Work, address: Address, event: InboundMessage) -> None:
     state, source = State.RECEIVED, Source.EDIT if event.is_edit else Source.WROTE
     if consent is not None or is_out or _is_silent(event):
         state = State.IGNORED
-    elif address.channel is Channel.TELEGRAM and event.text.strip().lower().startswith("/start"):
+    elif address.channel is Channel.TELEGRAM and begins_chat(event.text):
         source = Source.BEGAN
     message = _message(work, thread, event, state, source)
     if not await store.insert(work.tx, message):
