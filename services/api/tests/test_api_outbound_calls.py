@@ -1,12 +1,13 @@
 """Calls that are placed: asked for over HTTP, dialled once by the worker, and brought to their ends by what carriers and runtime tell."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from voisnap_api.outbound_calls import subscribers
+from voisnap_api.outbound_calls import store, subscribers
 from voisnap_api.outbound_calls.dialling import MOST_PUT_OFFS, Dialler
 from voisnap_api.phone_numbers import store as numbers
 from voisnap_api.phone_numbers.records import LineSource, LineStatus, PhoneLine
@@ -644,14 +645,70 @@ async def test_a_worker_that_slept_before_its_dial_does_not_dial(desk, monkeypat
     assert (len(desk.carrier.dialled), (await desk.get(call_id))["status"]) == (1, "initiating")
 
 
-async def test_two_workers_place_a_call_once(desk):
-    ids = [await desk.place(toNumber=f"+49151123456{number}") for number in range(10, 15)]
-    other = desk.worker()
-    for worker in (desk.dialler, other, desk.dialler, other):
-        await worker.place_due()
-    await desk.dialler.settle()
-    await other.settle()
-    assert sorted(desk.carrier.rung.values()) == [1] * len(ids)
+async def test_a_worker_that_slept_before_it_said_so_leaves_the_call_to_whoever_took_it(desk, monkeypatch):
+    call_id = await desk.place()
+    sleeper, asleep, woken = desk.worker(), asyncio.Event(), asyncio.Event()
+    prepare = sleeper._prepare
+
+    async def sleeps(*args: Any) -> Any:
+        found = await prepare(*args)
+        asleep.set()
+        await woken.wait()
+        return found
+
+    monkeypatch.setattr(sleeper, "_prepare", sleeps)
+    await sleeper.place_due()
+    await asleep.wait()
+    desk.now += timedelta(seconds=31)
+    await desk.work()
+    await desk.work()
+    assert len(desk.carrier.dialled) == 1, await desk.get(call_id)
+    order = desk.carrier.dialled[0]
+    woken.set()
+    await sleeper.settle()
+    assert desk.carrier.dialled == [order]
+    assert (await desk.get(call_id))["status"] == "initiating"
+
+
+async def test_workers_at_the_same_moment_place_a_call_once_and_fill_no_slot_twice(desk, monkeypatch):
+    await desk.settings(maxConcurrent=2)
+    for number in range(10, 16):
+        await desk.place(toNumber=f"+49151123456{number}")
+    first, second = desk.worker(), desk.worker()
+    count, counted, others_are_done = store.count_placed, asyncio.Event(), asyncio.Event()
+
+    async def slowly(*args: Any) -> int:
+        found = await count(*args)
+        if not counted.is_set():
+            counted.set()
+            await others_are_done.wait()
+        return found
+
+    monkeypatch.setattr(store, "count_placed", slowly)
+    placing = asyncio.create_task(first.place_due())
+    await counted.wait()
+    await second.place_due()
+    others_are_done.set()
+    await placing
+    await first.settle()
+    await second.settle()
+    assert list(desk.carrier.rung.values()) == [1, 1]
+
+
+async def test_events_that_come_late_after_an_outage_count(desk):
+    call_id = await desk.place()
+    await desk.work()
+    answered_at = desk.now + timedelta(seconds=5)
+    desk.now += timedelta(minutes=5)
+    await desk.work()
+    later, desk.now = desk.now, answered_at
+    await desk.tells(ANSWERED)
+    await desk.talks()
+    desk.now = later
+    await desk.pass_time(seconds=20)
+    call = await desk.get(call_id)
+    assert (call["status"], call["connectedAt"]) == ("in_progress", "2026-03-02T12:00:05Z")
+    assert desk.carrier.hung_up == []
 
 
 # --- what keeps a call from being placed
@@ -659,7 +716,8 @@ async def test_two_workers_place_a_call_once(desk):
 
 async def test_a_slot_is_free_for_each_call_of_a_tenant_and_no_more(desk):
     await desk.settings(maxConcurrent=2)
-    ids = [await desk.place(toNumber=f"+49151123456{number}") for number in range(10, 14)]
+    soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    ids = [await desk.place(toNumber=f"+49151123456{number}", scheduledFor=soon) for number in range(10, 14)]
     await desk.work()
     assert len(desk.carrier.dialled) == 2
     assert sorted([(await desk.get(id))["status"] for id in ids]) == ["initiating", "initiating", "queued", "queued"]
