@@ -55,10 +55,14 @@ class EchoPlatform(Desk):
                 return {"data": [line]}
             case "GET", "/channels":
                 return {"data": self.channels}
+            case "POST", "/channels/chan_1/verify" | "/channels/chan_9/verify":
+                return self.channels[0]
             case "POST", "/channels":
-                self.channels.append({"id": "chan_1", "address": self.addresses[body["channel"]], **body})
+                self.channels.append(
+                    {"id": "chan_1", "status": "active", "address": self.addresses[body["channel"]], **body}
+                )
                 return self.channels[-1]
-            case "PATCH", _:
+            case "PATCH", "/channels/chan_9":
                 self.channels[0] |= body
                 return self.channels[0]
             case "GET", "/conversations":
@@ -72,7 +76,9 @@ class EchoPlatform(Desk):
 
     async def _echo(self, provider: str, heard: InboundMessage) -> None:
         text = heard.text.upper() or f"A {heard.media[0].kind}"
-        order = OutgoingMessage(id=f"msg_{len(self.events)}", sender=heard.recipient, to=heard.sender.address, text=text)
+        order = OutgoingMessage(
+            id=f"msg_{len(self.events)}", sender=heard.recipient, to=heard.sender.address, text=text
+        )
         await self.messengers[provider].sender.send(order)
 
     addresses: dict[str, str]
@@ -147,7 +153,9 @@ async def test_an_agent_gets_the_channel_of_the_sandbox_and_edits_change_what_wa
     world: Simulation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     platform: Any = world.desk
-    platform.channels = [{"id": "chan_9", "address": world.ours("telegram"), "agentId": "agent_other"}]
+    platform.channels = [
+        {"id": "chan_9", "status": "active", "address": world.ours("telegram"), "agentId": "agent_other"}
+    ]
     assert await simulated(world, "telegram", "--agent", "agent_1", "--say", "helo", "--edit", "hello", "--stop") == 0
     assert ("PATCH", "/channels/chan_9", {"agentId": "agent_1"}) in platform.asked
     assert "the sandbox's telegram goes to Echo from now on" in capsys.readouterr().out

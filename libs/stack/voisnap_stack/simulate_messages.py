@@ -164,7 +164,10 @@ class _Exchange:
             body = {"channel": self.provider, "agentId": agent["id"]}
             mine = self.sandbox.asked("POST", "/channels", json=body)
             self._say(f"connected {agent['name']} with the simulated {self.provider}")
-        return mine["address"]
+        verified = self.sandbox.asked("POST", f"/channels/{mine['id']}/verify")
+        if verified["status"] != "active":
+            raise SimulationFailed(f"the {self.provider} of the sandbox does not work: {verified['statusDetail']}")
+        return verified["address"]
 
     # To and fro -------------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from voisnap_providers.messengers import Messenger
 from voisnap_providers.ports.messaging import BadSignature, BadWebhook, MessagingEvent, WebhookRequest
 from voisnap_simulator.accounts import launch, make_accounts_file
 from voisnap_simulator.app import build
-from voisnap_simulator.messaging.network import Knobs, Network, Person, TelegramHook, network_of
+from voisnap_simulator.messaging.network import HOOK, Knobs, Network, Person, network_of
 from voisnap_simulator.persona.voice import LocalVoice, Tones
 from voisnap_simulator.world import OwnedNumber, World
 
@@ -102,9 +102,11 @@ class Simulation:
         """Forget everybody and everything that was written, as between two tests."""
         network, desk = self.network, self.desk
         await network.settled()
-        for kept in (network.people, network.texts, network.media, network.repeated, network.whatsapp_url):
+        for kept in (network.people, network.texts, network.media, network.repeated):
             kept.clear()
-        network.telegram = TelegramHook()
+        network.telegram.pending.clear()
+        for provider in ("whatsapp", "telegram"):
+            self.world.applications.pop((provider, HOOK), None)
         for told in (desk.messengers, desk.requests, desk.events, desk.faults, desk.statuses):
             told.clear()
 

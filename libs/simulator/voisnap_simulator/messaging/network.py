@@ -14,12 +14,14 @@ from voisnap_domain.texting import sms_length
 
 from voisnap_simulator.faults import Faults
 from voisnap_simulator.voice.hooks import Hooks
-from voisnap_simulator.world import World
+from voisnap_simulator.world import Application, World
 
 MAX_PEOPLE = 10_000
 MAX_TEXTS = 20_000
 MAX_MEDIA = 200
 MAX_MEDIA_BYTES = 8_000_000
+HOOK = "webhook"
+"""The id of the one application of a network that has no others."""
 WINDOW_SECONDS = 24 * 3600.0
 STOP_WORDS = frozenset({"STOP", "STOPALL", "STOP ALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"})
 START_WORDS = frozenset({"START", "UNSTOP"})
@@ -116,10 +118,16 @@ class Network:
         self.changed = asyncio.Event()
         self.repeated: OrderedDict[str, Any] = OrderedDict()
         """Answers that are given again to a repeated request (Telnyx's idempotency keys)."""
-        self.whatsapp_url: dict[str, str] = {}
-        self.telegram = TelegramHook()
+        # Telegram counts on whatever happens: what a platform has seen of an earlier run is never told again.
+        now = world.clock()
+        self.telegram = TelegramHook(last_update=int(now * 10) % 2_000_000_000, last_message=int(now) % 1_000_000_000)
         self._sequence = 0
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def hook(self, provider: str) -> Application:
+        """Where a network with one address an account posts; it is kept from run to run."""
+        found = self.world.applications.get((provider, HOOK))
+        return found or self.world.add(Application(provider=provider, id=HOOK, kind="messages", name="Webhook"))
 
     async def aclose(self) -> None:
         """End what is on its way."""
@@ -213,15 +221,11 @@ class Network:
 
 
 class TelegramHook(msgspec.Struct, kw_only=True):
-    """Where a bot's updates go, and those that nobody took."""
+    """A bot's updates: how they are numbered, and those that nobody took."""
 
-    url: str = ""
-    secret: str = ""
-    allowed: list[str] = msgspec.field(default_factory=list)
-    connections: int = 40
     pending: deque[dict[str, Any]] = msgspec.field(default_factory=lambda: deque(maxlen=1000))
-    last_update: int = 1000
-    last_message: int = 10
+    last_update: int
+    last_message: int
     last_error: str = ""
     last_error_at: int = 0
 

@@ -149,12 +149,13 @@ def bot_id(world: World) -> str:
 
 async def _updated(network: Network, person: Person, what: Mapping[str, Any]) -> Answered:
     """Post an update, or keep it for when somebody takes updates."""
-    hook = network.telegram
+    hook, kept = network.telegram, network.hook(PROVIDER)
     hook.last_update += 1
     update = {"update_id": hook.last_update, **what}
-    if hook.allowed and next(iter(what)) not in hook.allowed:
+    allowed = kept.more.get("allowed_updates")
+    if allowed and next(iter(what)) not in allowed:
         return Answered(status=0)
-    if not hook.url:
+    if not kept.messages_url:
         hook.pending.append(update)
         return Answered(status=0)
     answered = await _posted(network, person, update)
@@ -164,11 +165,12 @@ async def _updated(network: Network, person: Person, what: Mapping[str, Any]) ->
 
 
 async def _posted(network: Network, person: Person, update: Mapping[str, Any]) -> Answered:
-    hook = network.telegram
+    hook, kept = network.telegram, network.hook(PROVIDER)
     headers = {"content-type": "application/json"}
-    if hook.secret:
-        headers["x-telegram-bot-api-secret-token"] = hook.secret
-    answered = await network.hooks.posted(network.about(person), hook.url, msgspec.json.encode(update), headers)
+    if secret := kept.more.get("secret_token"):
+        headers["x-telegram-bot-api-secret-token"] = secret
+    body = msgspec.json.encode(update)
+    answered = await network.hooks.posted(network.about(person), kept.messages_url, body, headers)
     if not answered.is_taken:
         hook.last_error = f"Wrong response from the webhook: {answered.status or 'Connection refused'}"
         hook.last_error_at = int(network.world.clock())
@@ -200,10 +202,14 @@ async def _set_webhook(network: Network, asked: dict[str, Any]) -> bool:
     secret = str(asked.get("secret_token", ""))
     if not all(character.isascii() and (character.isalnum() or character in "_-") for character in secret):
         raise refused(400, "Bad Request: secret token contains unallowed characters")
-    hook = network.telegram
-    hook.url, hook.secret = url, secret
-    hook.allowed = list(asked.get("allowed_updates") or [])
-    hook.connections = int(asked.get("max_connections") or 40)
+    hook, kept = network.telegram, network.hook(PROVIDER)
+    kept.messages_url = url
+    kept.more = {
+        "secret_token": secret,
+        "allowed_updates": list(asked.get("allowed_updates") or []),
+        "max_connections": int(asked.get("max_connections") or 40),
+    }
+    network.world.changed()
     if asked.get("drop_pending_updates"):
         hook.pending.clear()
     if url and hook.pending:
@@ -215,7 +221,7 @@ async def _caught_up(network: Network) -> None:
     """Post what waited, in order."""
     hook = network.telegram
     somebody = Person(channel=Channel.TELEGRAM, address="")
-    while hook.pending and hook.url:
+    while hook.pending and network.hook(PROVIDER).messages_url:
         if not (await _posted(network, somebody, hook.pending[0])).is_taken:
             return
         hook.pending.popleft()
@@ -223,7 +229,8 @@ async def _caught_up(network: Network) -> None:
 
 async def _delete_webhook(network: Network, asked: dict[str, Any]) -> bool:
     _known(asked, {"drop_pending_updates"})
-    network.telegram.url = ""
+    network.hook(PROVIDER).messages_url = ""
+    network.world.changed()
     if asked.get("drop_pending_updates"):
         network.telegram.pending.clear()
     return True
@@ -231,13 +238,13 @@ async def _delete_webhook(network: Network, asked: dict[str, Any]) -> bool:
 
 async def _webhook_info(network: Network, asked: dict[str, Any]) -> dict[str, Any]:
     _known(asked, set())
-    hook = network.telegram
+    hook, kept = network.telegram, network.hook(PROVIDER)
     info: dict[str, Any] = {
-        "url": hook.url,
+        "url": kept.messages_url,
         "has_custom_certificate": False,
         "pending_update_count": len(hook.pending),
-        "max_connections": hook.connections,
-        "allowed_updates": hook.allowed,
+        "max_connections": kept.more.get("max_connections", 40),
+        "allowed_updates": kept.more.get("allowed_updates", []),
     }
     if hook.last_error:
         info |= {"last_error_date": hook.last_error_at, "last_error_message": hook.last_error}

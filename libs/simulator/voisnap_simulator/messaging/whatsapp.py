@@ -115,9 +115,8 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
         url = str(wanted["override_callback_uri"])
         if url:
             await _shaken(network, url, str(wanted.get("verify_token", "")))
-            network.whatsapp_url["url"] = url
-        else:
-            network.whatsapp_url.clear()
+        network.hook(PROVIDER).messages_url = url
+        world.changed()
         return json_answer({"success": True})
 
     @get("/whatsapp/media/{media:str}")
@@ -404,10 +403,10 @@ def _contact(person: Person) -> dict[str, Any]:
 
 def _url(network: Network) -> str:
     """The number's own address, else the app's."""
-    return network.whatsapp_url.get("url") or network.world.urls.messages(PROVIDER, SIMULATOR)
+    return network.hook(PROVIDER).messages_url or network.world.urls.messages(PROVIDER, SIMULATOR)
 
 
 def _configuration(world: World, network: Network) -> dict[str, str]:
-    own = network.whatsapp_url.get("url")
+    own = network.hook(PROVIDER).messages_url
     app = {"application": world.urls.messages(PROVIDER, SIMULATOR)}
     return {**app, "phone_number": own} if own else app

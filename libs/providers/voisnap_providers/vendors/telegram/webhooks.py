@@ -4,6 +4,7 @@ https://core.telegram.org/bots/api#update. Private chats alone: in groups an age
 """
 
 import hmac
+from typing import Any
 
 import msgspec
 from voisnap_domain.sessions import Channel
@@ -78,10 +79,10 @@ class _Message(msgspec.Struct):
     document: _File | None = None
     sticker: _File | None = None
     contact: _Contact | None = None
-    location: msgspec.Raw | None = None
-    venue: msgspec.Raw | None = None
-    poll: msgspec.Raw | None = None
-    dice: msgspec.Raw | None = None
+    location: Any = None
+    venue: Any = None
+    poll: Any = None
+    dice: Any = None
 
 
 class _Member(msgspec.Struct):
