@@ -1,7 +1,7 @@
 """What the carrier's line of a call costs: once, by the carrier's time where it says it, whenever that comes."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -52,20 +52,30 @@ async def remember(api: Any, call: Call, call_id: str = "CA1", attempt_id: str |
 
 
 async def ends(api: Any, call: Call, seconds: float | None, call_id: str = "CA1") -> None:
-    """The carrier says that the call is over, as the desk of webhooks takes it."""
+    """The carrier says that the call is over."""
+    await says(api, call, CallProgress(call_id=call_id, phase=CallPhase.COMPLETED, seconds=seconds))
+
+
+async def says(api: Any, call: Call, event: CallProgress, *, at: datetime | None = None) -> None:
+    """The carrier says something of a call, as the desk of webhooks takes it."""
     leg = call.plan.leg
     assert leg is not None
-    event = CallProgress(call_id=call_id, phase=CallPhase.COMPLETED, seconds=seconds)
     whose = Caller.system(call.plan.tenant_id, call.plan.environment)
     async with begin_as_system(api.database, whose) as work:
         found = await call_of(
-            work, provider=leg.provider, account=leg.account, call_id=call_id, session_id=None, attempt_id=None
+            work, provider=leg.provider, account=leg.account, call_id=event.call_id, session_id=None, attempt_id=None
         )
     assert found is not None
-    async with begin(api.database, whose) as work:
+    async with begin(api.database, whose, clock=lambda: at or datetime.now(UTC)) as work:
         progressed = await note_progress(work, found, event)
-        if progressed.is_charged_anew and progressed.conversation_id and seconds is not None:
-            await charge_line(work, progressed.conversation_id, found, seconds)
+        if progressed.seconds is not None and progressed.conversation_id is not None:
+            await charge_line(
+                work,
+                progressed.conversation_id,
+                found,
+                progressed.seconds,
+                is_measured=progressed.is_measured,
+            )
 
 
 async def conversation_ends(api: Any, call: Call, usage: Usage = USED) -> None:
@@ -172,3 +182,29 @@ async def test_a_call_that_was_not_remembered_is_charged_by_the_session(api):
     costs = await costs_of(api, call)
     assert (costs["breakdown"]["telephony"]["minutes"], costs["estimated"]) == (1, True)
     assert costs["breakdown"]["telephony"]["cost"] == Decimal("0.0127")
+
+
+@pytest.mark.parametrize("ends_first", [True, False])
+async def test_a_line_whose_carrier_says_no_time_is_measured_until_its_bill_comes(api, ends_first):
+    call = phone_call(provider="telnyx")
+    await remember(api, call)
+    answered = datetime.now(UTC)
+
+    async def hangs_up() -> None:
+        over = CallProgress(call_id="CA1", phase=CallPhase.COMPLETED)
+        await says(api, call, over, at=answered + timedelta(seconds=125))
+
+    await says(api, call, CallProgress(call_id="CA1", phase=CallPhase.ANSWERED), at=answered)
+    if ends_first:
+        await hangs_up()
+    await conversation_ends(api, call)
+    if not ends_first:
+        assert (await costs_of(api, call))["breakdown"]["telephony"]["minutes"] == 1
+        await hangs_up()
+    costs = await costs_of(api, call)
+    assert (costs["breakdown"]["telephony"]["minutes"], costs["estimated"]) == (3, True)
+    await ends(api, call, 240.0)
+    costs = await costs_of(api, call)
+    assert (costs["breakdown"]["telephony"]["minutes"], costs["estimated"]) == (4, False)
+    assert [leg["kind"] for leg in costs["legs"]] == ["llm", "telephony"]
+    assert (await spent(api))["telnyx"] == Decimal("0.022") == costs["breakdown"]["telephony"]["cost"]

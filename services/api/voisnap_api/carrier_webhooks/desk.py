@@ -359,8 +359,14 @@ class WebhookDesk:
             return await self._resumed(at, call)
         async with self._tenants(call) as work:
             progressed = await usecases.note_progress(work, call, event)
-            if progressed.is_charged_anew and progressed.conversation_id and event.seconds is not None:
-                await conversations.charge_line(work, progressed.conversation_id, call, event.seconds)
+            if progressed.seconds is not None and progressed.conversation_id is not None:
+                await conversations.charge_line(
+                    work,
+                    progressed.conversation_id,
+                    call,
+                    progressed.seconds,
+                    is_measured=progressed.is_measured,
+                )
         if progressed.is_news and not call.is_main:
             await clients.note_transfer_call(
                 self._bus, call, call_id=event.call_id, phase=event.phase, sleep=self._sleep

@@ -28,25 +28,29 @@ class CarrierCall(msgspec.Struct, frozen=True, kw_only=True):
     answer: bytes | None
     language: str
     claimed_at: datetime
+    answered_at: datetime | None
     ended_at: datetime | None
     conversation_id: ConversationId | None
 
 
 class Progressed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a carrier's word changed. `is_news`: the call has come further than was known; `was_answered`: before this; `is_charged_anew`: now
-    the carrier has said how long it was, and `conversation_id` has been charged for it."""
+    """What a carrier's word changed. `is_news`: the call has come further than was known; `was_answered`: before this. `seconds`: now it is
+    known how long it was, from the carrier or `is_measured` by our clock; `conversation_id` has been charged for it before."""
 
     is_news: bool = False
     was_answered: bool = False
-    is_charged_anew: bool = False
+    seconds: float | None = None
+    is_measured: bool = False
     conversation_id: ConversationId | None = None
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """A call of a session as it is charged. `seconds` are the carrier's, None while it has not said any."""
+    """A call of a session as it is charged. `seconds` are the carrier's, None while it has not said any; `measured` are ours, from the answer
+    to the end."""
 
     call_id: str
     provider: str
     account: str
     is_main: bool
     seconds: float | None
+    measured: float | None = None

@@ -149,7 +149,7 @@ async def by_call(tx: Tx, *, provider: str, account: str, call_id: str) -> Carri
         CarrierCall,
         """
         SELECT id, tenant_id, environment, provider, account, call_id, session_id, attempt_id, is_main, phase, answered_by, seconds, answer,
-               language, claimed_at, ended_at, conversation_id
+               language, claimed_at, answered_at, ended_at, conversation_id
           FROM carrier_calls
          WHERE provider = %(provider)s AND account = %(account)s AND call_id = %(call_id)s AND call_id <> ''
         """,
@@ -165,7 +165,7 @@ async def by_session(tx: Tx, *, provider: str, account: str, session_id: Session
         CarrierCall,
         """
         SELECT id, tenant_id, environment, provider, account, call_id, session_id, attempt_id, is_main, phase, answered_by, seconds, answer,
-               language, claimed_at, ended_at, conversation_id
+               language, claimed_at, answered_at, ended_at, conversation_id
           FROM carrier_calls
          WHERE session_id = %(session_id)s AND provider = %(provider)s AND account = %(account)s
          ORDER BY is_main DESC, id
@@ -182,7 +182,7 @@ async def lock(tx: Tx, tenant_id: TenantId, call: int) -> CarrierCall | None:
         CarrierCall,
         """
         SELECT id, tenant_id, environment, provider, account, call_id, session_id, attempt_id, is_main, phase, answered_by, seconds, answer,
-               language, claimed_at, ended_at, conversation_id
+               language, claimed_at, answered_at, ended_at, conversation_id
           FROM carrier_calls
          WHERE tenant_id = %(tenant_id)s AND id = %(call)s
            FOR UPDATE
@@ -199,13 +199,14 @@ async def advance(
     *,
     phase: CallPhase,
     seconds: float | None,
+    answered_at: datetime | None,
     ended_at: datetime | None,
 ) -> None:
     """Store how far a call has come. What it was answered with is of no use after its end."""
     await tx.exec(
         """
         UPDATE carrier_calls
-           SET phase = %(phase)s, seconds = %(seconds)s, ended_at = %(ended_at)s,
+           SET phase = %(phase)s, seconds = %(seconds)s, answered_at = %(answered_at)s, ended_at = %(ended_at)s,
                answer = CASE WHEN %(ended_at)s::timestamptz IS NULL THEN answer END
          WHERE tenant_id = %(tenant_id)s AND id = %(call)s
         """,
@@ -213,6 +214,7 @@ async def advance(
         call=call,
         phase=phase,
         seconds=seconds,
+        answered_at=answered_at,
         ended_at=ended_at,
     )
 
@@ -237,9 +239,10 @@ async def charge(
         WITH charged AS (
             UPDATE carrier_calls SET conversation_id = %(conversation_id)s
              WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND session_id = %(session_id)s
-            RETURNING id, call_id, provider, account, is_main, seconds
+            RETURNING id, call_id, provider, account, is_main, seconds, answered_at, ended_at
         )
-        SELECT call_id, provider, account, is_main, seconds FROM charged ORDER BY is_main DESC, id
+        SELECT call_id, provider, account, is_main, seconds, extract(epoch FROM ended_at - answered_at)::float8 AS measured
+          FROM charged ORDER BY is_main DESC, id
         """,
         tenant_id=tenant_id,
         environment=environment,

@@ -178,13 +178,18 @@ async def note_progress(work: Work, call: CarrierCall, event: CallProgress) -> P
     has_time = event.seconds is not None and known.seconds is None and event.phase in ENDS
     if not is_news and not has_time:
         return Progressed()
+    ends = is_news and event.phase in ENDS
+    answered_at = known.answered_at
+    if is_news and event.phase is CallPhase.ANSWERED:
+        answered_at = work.now
     await store.advance(
         work.tx,
         known.tenant_id,
         known.id,
         phase=event.phase if is_news or known.phase is None else known.phase,
         seconds=event.seconds if has_time else known.seconds,
-        ended_at=work.now if is_news and event.phase in ENDS else known.ended_at,
+        answered_at=answered_at,
+        ended_at=work.now if ends else known.ended_at,
     )
     if is_news:
         work.emit(
@@ -202,10 +207,12 @@ async def note_progress(work: Work, call: CarrierCall, event: CallProgress) -> P
                 cause=event.cause,
             )
         )
+    measured = (work.now - answered_at).total_seconds() if ends and answered_at is not None else None
     return Progressed(
         is_news=is_news,
         was_answered=known.phase is CallPhase.ANSWERED,
-        is_charged_anew=has_time and known.conversation_id is not None,
+        seconds=event.seconds if has_time else measured if known.seconds is None else None,
+        is_measured=not has_time,
         conversation_id=known.conversation_id,
     )
 
@@ -259,7 +266,8 @@ async def lines_of(
     work: Work, plan: SessionPlan, conversation_id: ConversationId, *, seconds: float
 ) -> tuple[UsageLeg, ...]:
     """What the calls of a session used of their lines, for the conversation that is charged: by the carrier's time where it has said it, else
-    by the session's own `seconds`, and then as estimated. Whoever asks holds these calls until the end of the transaction."""
+    from the answer to the end by our clock, of the main call while it goes on by the session's `seconds`, and then as estimated. Whoever asks
+    holds these calls until the end of the transaction."""
     caller = work.caller
     lines = await store.charge(work.tx, caller.tenant_id, caller.environment, plan.session_id, conversation_id)
     if plan.leg is not None and not any(line.is_main for line in lines):
@@ -272,10 +280,15 @@ async def lines_of(
     )
 
 
-def line_usage(call: CarrierCall, direction: Direction, seconds: float) -> UsageLeg:
-    """What a call used of its line, by the carrier's time."""
+def line_usage(call: CarrierCall, direction: Direction, seconds: float, *, is_measured: bool) -> UsageLeg:
+    """What a call used of its line, by the carrier's time or by ours."""
     line = Line(
-        call_id=call.call_id, provider=call.provider, account=call.account, is_main=call.is_main, seconds=seconds
+        call_id=call.call_id,
+        provider=call.provider,
+        account=call.account,
+        is_main=call.is_main,
+        seconds=None if is_measured else seconds,
+        measured=seconds,
     )
     found = _usage(line, direction, None)
     assert found is not None  # noqa: S101 - its time is known
@@ -328,7 +341,7 @@ def _place(phase: CallPhase | None) -> int:
 
 def _usage(line: Line, direction: Direction, seconds: float | None) -> UsageLeg | None:
     """A line that is not the main one was dialled by us; it is charged when its time is known."""
-    known = line.seconds if line.seconds is not None else seconds
+    known = next((one for one in (line.seconds, line.measured, seconds) if one is not None), None)
     if known is None:
         return None
     return UsageLeg(

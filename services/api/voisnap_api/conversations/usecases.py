@@ -119,18 +119,22 @@ async def end_conversation(work: Work, ended: SessionEnded, *, whatever_is_here:
     await spending.count(work, costs, before=before, started_at=started_at)
 
 
-async def charge_line(work: Work, conversation_id: ConversationId, call: CarrierCall, seconds: float) -> None:
-    """Charge an ended conversation for a call by the carrier's time, in place of what was charged for it; what else it cost stays."""
+async def charge_line(
+    work: Work, conversation_id: ConversationId, call: CarrierCall, seconds: float, *, is_measured: bool = False
+) -> None:
+    """Charge an ended conversation for a call by the carrier's time, or by one that we have measured, in place of what was charged for it;
+    what else it cost stays."""
     tenant_id, environment = work.caller.tenant_id, work.caller.environment
     await store.lock(work.tx, tenant_id, environment, conversation_id)
     conversation = await store.get(work.tx, tenant_id, environment, conversation_id)
     if conversation is None or conversation.usage is None:
         return
     before = conversation.leg_costs or ()
-    line = carrier_calls.line_usage(call, conversation.direction, seconds)
+    line = carrier_calls.line_usage(call, conversation.direction, seconds, is_measured=is_measured)
     charged = await price(work.tx, tenant_id, Usage(legs=(line,)), at=conversation.started_at)
-    others = tuple(cost for cost in before if cost.leg.kind is not LegKind.TELEPHONY or cost.leg.line != line.line)
-    costs = Costs(legs=(*others, *charged.legs))
+    places = [at for at, cost in enumerate(before) if cost.leg.kind is LegKind.TELEPHONY and cost.leg.line == line.line]
+    at = places[0] if places else len(before)
+    costs = Costs(legs=(*before[:at], *charged.legs, *before[at + 1 :]))
     await store.charge(
         work.tx,
         tenant_id,
