@@ -123,6 +123,12 @@ OPERATIONS = frozenset(
         "telephony.numbers.search",
         "telephony.numbers.update",
         "telephony.numbers.verify",
+        "telephony.trunks.create",
+        "telephony.trunks.delete",
+        "telephony.trunks.get",
+        "telephony.trunks.list",
+        "telephony.trunks.test",
+        "telephony.trunks.update",
         "users.deactivate",
         "users.delete",
         "users.get",
@@ -532,6 +538,156 @@ class TelephonyNumbersResource:
                 path_values={"numberId": number_id},
                 idempotency_key=idempotency_key,
                 answer=models.NumberVerification,
+            )
+        )
+
+
+class TelephonyTrunksResource:
+    """`client.telephony.trunks`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def create(
+        self,
+        *,
+        name: str,
+        provider: Literal["twilio", "vonage", "telnyx"],
+        allowed_ips: Sequence[Any | str] | Unset = UNSET,
+        credentials: Mapping[str, Any] | Unset | None = UNSET,
+        numbers: Sequence[Any | str] | Unset = UNSET,
+        origination: Sequence[Any | Mapping[str, Any]] | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.SipTrunk:
+        """Make a SIP trunk at a carrier: calls to its numbers go to your servers, and your servers call out over it.
+        The password of its credentials is in this answer and kept nowhere. Where the carrier fails on the way,
+        `status` is `failed`, and an empty PATCH tries again. Needs the scope `telephony:write`.
+
+        Args:
+            allowed_ips: IPv4 addresses and networks whose calls out are let in, such as 198.51.100.0/28
+            numbers: Ids of your numbers whose calls go over the trunk; no agent answers them
+        """
+        return self._send(
+            Call(
+                operation="telephony.trunks.create",
+                method="POST",
+                path="/api/v1/telephony/trunks",
+                body=given(
+                    {
+                        "allowedIps": allowed_ips,
+                        "credentials": credentials,
+                        "name": name,
+                        "numbers": numbers,
+                        "origination": origination,
+                        "provider": provider,
+                    }
+                ),
+                idempotency_key=idempotency_key,
+                answer=models.SipTrunk,
+            )
+        )
+
+    def delete(self, trunk_id: str) -> None:
+        """Take a SIP trunk away. Its numbers stay yours, and their calls come to your agents again. Needs the scope
+        `telephony:write`.
+        """
+        self._send(
+            Call(
+                operation="telephony.trunks.delete",
+                method="DELETE",
+                path="/api/v1/telephony/trunks/{trunkId}",
+                path_values={"trunkId": trunk_id},
+            )
+        )
+
+    def get(self, trunk_id: str) -> models.SipTrunk:
+        """One SIP trunk. Needs the scope `telephony:read`."""
+        return self._send(
+            Call(
+                operation="telephony.trunks.get",
+                method="GET",
+                path="/api/v1/telephony/trunks/{trunkId}",
+                path_values={"trunkId": trunk_id},
+                answer=models.SipTrunk,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        provider: Literal["twilio", "vonage", "telnyx"] | None = None,
+    ) -> PagedList[models.SipTrunk]:
+        """List SIP trunks, newest first. Needs the scope `telephony:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            provider: Only trunks at this carrier
+        """
+        return PagedList(
+            Call(
+                operation="telephony.trunks.list",
+                method="GET",
+                path="/api/v1/telephony/trunks",
+                query={"page": page, "pageSize": page_size, "cursor": cursor, "provider": provider},
+                answer=Any,
+            ),
+            models.SipTrunk,
+            self._send,
+        )
+
+    def test(self, trunk_id: str, *, idempotency_key: str | None = None) -> models.SipTrunk:
+        """Read at the carrier what it has of each part of a trunk; `lastTest` of the answer says what is missing. No
+        call is placed. Needs the scope `telephony:write`.
+        """
+        return self._send(
+            Call(
+                operation="telephony.trunks.test",
+                method="POST",
+                path="/api/v1/telephony/trunks/{trunkId}/test",
+                path_values={"trunkId": trunk_id},
+                idempotency_key=idempotency_key,
+                answer=models.SipTrunk,
+            )
+        )
+
+    def update(
+        self,
+        trunk_id: str,
+        *,
+        allowed_ips: Sequence[str] | Unset = UNSET,
+        credentials: Mapping[str, Any] | Unset | None = UNSET,
+        name: str | Unset = UNSET,
+        numbers: Sequence[str] | Unset = UNSET,
+        origination: Sequence[Mapping[str, Any]] | Unset = UNSET,
+    ) -> models.SipTrunk:
+        """Change a SIP trunk, or with an empty patch try again what the carrier failed at. New credentials are in this
+        answer alone. Needs the scope `telephony:write`.
+
+        Args:
+            allowed_ips: IPv4 addresses and networks whose calls out are let in, such as 198.51.100.0/28
+            numbers: Ids of your numbers whose calls go over the trunk; no agent answers them
+        """
+        return self._send(
+            Call(
+                operation="telephony.trunks.update",
+                method="PATCH",
+                path="/api/v1/telephony/trunks/{trunkId}",
+                path_values={"trunkId": trunk_id},
+                body=given(
+                    {
+                        "allowedIps": allowed_ips,
+                        "credentials": credentials,
+                        "name": name,
+                        "numbers": numbers,
+                        "origination": origination,
+                    }
+                ),
+                answer=models.SipTrunk,
             )
         )
 
@@ -2799,6 +2955,7 @@ class TelephonyResource:
     def __init__(self, send: Sender) -> None:
         self._send = send
         self.numbers = TelephonyNumbersResource(send)
+        self.trunks = TelephonyTrunksResource(send)
 
 
 class UsersResource:
@@ -3515,6 +3672,156 @@ class AsyncTelephonyNumbersResource:
                 path_values={"numberId": number_id},
                 idempotency_key=idempotency_key,
                 answer=models.NumberVerification,
+            )
+        )
+
+
+class AsyncTelephonyTrunksResource:
+    """`client.telephony.trunks`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    async def create(
+        self,
+        *,
+        name: str,
+        provider: Literal["twilio", "vonage", "telnyx"],
+        allowed_ips: Sequence[Any | str] | Unset = UNSET,
+        credentials: Mapping[str, Any] | Unset | None = UNSET,
+        numbers: Sequence[Any | str] | Unset = UNSET,
+        origination: Sequence[Any | Mapping[str, Any]] | Unset = UNSET,
+        idempotency_key: str | None = None,
+    ) -> models.SipTrunk:
+        """Make a SIP trunk at a carrier: calls to its numbers go to your servers, and your servers call out over it.
+        The password of its credentials is in this answer and kept nowhere. Where the carrier fails on the way,
+        `status` is `failed`, and an empty PATCH tries again. Needs the scope `telephony:write`.
+
+        Args:
+            allowed_ips: IPv4 addresses and networks whose calls out are let in, such as 198.51.100.0/28
+            numbers: Ids of your numbers whose calls go over the trunk; no agent answers them
+        """
+        return await self._send(
+            Call(
+                operation="telephony.trunks.create",
+                method="POST",
+                path="/api/v1/telephony/trunks",
+                body=given(
+                    {
+                        "allowedIps": allowed_ips,
+                        "credentials": credentials,
+                        "name": name,
+                        "numbers": numbers,
+                        "origination": origination,
+                        "provider": provider,
+                    }
+                ),
+                idempotency_key=idempotency_key,
+                answer=models.SipTrunk,
+            )
+        )
+
+    async def delete(self, trunk_id: str) -> None:
+        """Take a SIP trunk away. Its numbers stay yours, and their calls come to your agents again. Needs the scope
+        `telephony:write`.
+        """
+        await self._send(
+            Call(
+                operation="telephony.trunks.delete",
+                method="DELETE",
+                path="/api/v1/telephony/trunks/{trunkId}",
+                path_values={"trunkId": trunk_id},
+            )
+        )
+
+    async def get(self, trunk_id: str) -> models.SipTrunk:
+        """One SIP trunk. Needs the scope `telephony:read`."""
+        return await self._send(
+            Call(
+                operation="telephony.trunks.get",
+                method="GET",
+                path="/api/v1/telephony/trunks/{trunkId}",
+                path_values={"trunkId": trunk_id},
+                answer=models.SipTrunk,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        provider: Literal["twilio", "vonage", "telnyx"] | None = None,
+    ) -> AsyncPagedList[models.SipTrunk]:
+        """List SIP trunks, newest first. Needs the scope `telephony:read`.
+
+        Args:
+            page: Page number, from 1 on
+            page_size: Items a page
+            cursor: `nextCursor` of the page before; in its place `page` counts for nothing
+            provider: Only trunks at this carrier
+        """
+        return AsyncPagedList(
+            Call(
+                operation="telephony.trunks.list",
+                method="GET",
+                path="/api/v1/telephony/trunks",
+                query={"page": page, "pageSize": page_size, "cursor": cursor, "provider": provider},
+                answer=Any,
+            ),
+            models.SipTrunk,
+            self._send,
+        )
+
+    async def test(self, trunk_id: str, *, idempotency_key: str | None = None) -> models.SipTrunk:
+        """Read at the carrier what it has of each part of a trunk; `lastTest` of the answer says what is missing. No
+        call is placed. Needs the scope `telephony:write`.
+        """
+        return await self._send(
+            Call(
+                operation="telephony.trunks.test",
+                method="POST",
+                path="/api/v1/telephony/trunks/{trunkId}/test",
+                path_values={"trunkId": trunk_id},
+                idempotency_key=idempotency_key,
+                answer=models.SipTrunk,
+            )
+        )
+
+    async def update(
+        self,
+        trunk_id: str,
+        *,
+        allowed_ips: Sequence[str] | Unset = UNSET,
+        credentials: Mapping[str, Any] | Unset | None = UNSET,
+        name: str | Unset = UNSET,
+        numbers: Sequence[str] | Unset = UNSET,
+        origination: Sequence[Mapping[str, Any]] | Unset = UNSET,
+    ) -> models.SipTrunk:
+        """Change a SIP trunk, or with an empty patch try again what the carrier failed at. New credentials are in this
+        answer alone. Needs the scope `telephony:write`.
+
+        Args:
+            allowed_ips: IPv4 addresses and networks whose calls out are let in, such as 198.51.100.0/28
+            numbers: Ids of your numbers whose calls go over the trunk; no agent answers them
+        """
+        return await self._send(
+            Call(
+                operation="telephony.trunks.update",
+                method="PATCH",
+                path="/api/v1/telephony/trunks/{trunkId}",
+                path_values={"trunkId": trunk_id},
+                body=given(
+                    {
+                        "allowedIps": allowed_ips,
+                        "credentials": credentials,
+                        "name": name,
+                        "numbers": numbers,
+                        "origination": origination,
+                    }
+                ),
+                answer=models.SipTrunk,
             )
         )
 
@@ -5782,6 +6089,7 @@ class AsyncTelephonyResource:
     def __init__(self, send: AsyncSender) -> None:
         self._send = send
         self.numbers = AsyncTelephonyNumbersResource(send)
+        self.trunks = AsyncTelephonyTrunksResource(send)
 
 
 class AsyncUsersResource:

@@ -77,6 +77,7 @@ __all__ = [
     "NewApiKey",
     "NewPasskey",
     "NumberVerification",
+    "Origination",
     "OutboundBatch",
     "OutboundCall",
     "Passkey",
@@ -97,6 +98,7 @@ __all__ = [
     "SentMessage",
     "SentimentBreakdown",
     "SilenceDetection",
+    "SipTrunk",
     "StatsPeriod",
     "SttCost",
     "Target",
@@ -113,6 +115,9 @@ __all__ = [
     "TransferStarted",
     "TransferTarget",
     "Transfers",
+    "TrunkCredentials",
+    "TrunkPart",
+    "TrunkTest",
     "TtsCost",
     "Turn",
     "User",
@@ -970,6 +975,15 @@ class NumberVerification(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origination(Result):
+    """`Origination` of the API."""
+
+    priority: int
+    sip_uri: str
+    weight: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutboundBatch(Result):
     """`OutboundBatch` of the API."""
 
@@ -1203,6 +1217,28 @@ class SilenceDetection(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SipTrunk(Result):
+    """`SipTrunk` of the API."""
+
+    account: str
+    allowed_ips: tuple[str, ...]
+    created_at: datetime
+    created_by: str | None
+    credentials: "TrunkCredentials | None"
+    environment: str
+    id: str
+    last_test: "TrunkTest | None"
+    name: str
+    numbers: tuple[str, ...]
+    origination: "tuple[Origination, ...]"
+    provider: str
+    sip_domain: str
+    status: str
+    status_detail: str | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class StatsPeriod(Result):
     """`StatsPeriod` of the API."""
 
@@ -1260,6 +1296,7 @@ class TelephonyNumber(Result):
     status: str
     status_detail: str | None
     toll_free: bool
+    trunk_id: str | None
     updated_at: datetime
 
 
@@ -1387,6 +1424,32 @@ class Transfers(Result):
 
     conversation_id: str
     transfers: "tuple[Transfer, ...]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrunkCredentials(Result):
+    """`TrunkCredentials` of the API."""
+
+    password: str | None
+    username: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrunkPart(Result):
+    """`TrunkPart` of the API."""
+
+    detail: str
+    ok: bool
+    part: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrunkTest(Result):
+    """`TrunkTest` of the API."""
+
+    at: datetime
+    ok: bool
+    parts: "tuple[TrunkPart, ...]"
 
 
 @dataclass(frozen=True, kw_only=True)

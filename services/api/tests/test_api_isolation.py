@@ -15,7 +15,9 @@ from voisnap_api.app import openapi_document
 from voisnap_api.auth.scopes import DELETE_CONVERSATIONS, GRANTABLE, HUB, Role
 from voisnap_api.phone_numbers import store as numbers
 from voisnap_api.phone_numbers.records import LineSource, LineStatus, PhoneLine
-from voisnap_domain.ids import PhoneNumberId, TenantId
+from voisnap_api.sip_trunks import store as trunks
+from voisnap_api.sip_trunks.records import SipTrunk, TrunkStatus
+from voisnap_domain.ids import PhoneNumberId, SipTrunkId, TenantId
 from voisnap_domain.tenants import Environment
 from voisnap_providers.ports.numbers import NumberFeature
 from voisnap_testkit.finished_calls import AGENT_TURN, USER_TURN, Call
@@ -61,6 +63,12 @@ BODIES: dict[str, Any] = {
     "contacts.update": {"name": "Ada"},
     "messages.create": {"channel": "sms", "agentId": "agt_none", "to": "+14155550105", "text": "Hi"},
     "telephony.numbers.create": {"phoneNumber": "+14155550142", "provider": "twilio"},
+    "telephony.trunks.create": {
+        "name": "Office",
+        "provider": "twilio",
+        "origination": [{"sipUri": "sip:pbx.acme.example"}],
+    },
+    "telephony.trunks.update": {"name": "Office"},
     "telephony.numbers.update": {"friendlyName": "Front desk"},
     "users.change": {"firstName": "Eve"},
     "agents.update": {"description": "x"},
@@ -160,8 +168,20 @@ async def things(api: Any, owner: dict[str, str]) -> dict[str, str]:
         created_at=datetime.now(UTC),
         updated_at=datetime.now(UTC),
     )
+    trunk = SipTrunk(
+        id=SipTrunkId("trunk_things"),
+        tenant_id=TenantId("ten_a"),
+        environment=Environment.LIVE,
+        name="Office",
+        provider="twilio",
+        account="platform",
+        status=TrunkStatus.ACTIVE,
+        created_at=datetime.now(UTC),
+        updated_at=datetime.now(UTC),
+    )
     async with api.database.transaction_as_system() as tx:
         await numbers.insert(tx, line)
+        await trunks.insert(tx, trunk)
     await written(api)
     wanted = {"agentId": agent["id"], "toNumber": "+14155550103"}
     placed = await api.client.post("/api/v1/outbound-calls", json=wanted, headers=owner)
@@ -174,6 +194,7 @@ async def things(api: Any, owner: dict[str, str]) -> dict[str, str]:
         "conversationId": call.id,
         "credentialId": credential.json()["id"],
         "numberId": line.id,
+        "trunkId": trunk.id,
         "channelId": "chan_things",
         "contactId": "cont_things",
         "messageId": "msg_things",
@@ -208,7 +229,7 @@ async def written(api: Any) -> None:
 def test_every_path_parameter_is_known_here():
     known = {
         *("agentId", "conversationId", "first", "second", "number", "keyId", "passkeyId", "tag", "testSessionId"),
-        *("userId", "credentialId", "callId", "phoneNumber", "numberId"),
+        *("userId", "credentialId", "callId", "phoneNumber", "numberId", "trunkId"),
         *("channelId", "contactId", "messageId"),
     }
     assert set(NOWHERE) <= known, "make one of it in `things` (and name it here), so that it is tried by other tenants"

@@ -200,6 +200,8 @@ TABLES = {
     " 't', 'agt_1', now())",
     "messages": "INSERT INTO messages (id, tenant_id, environment, thread_id, direction, source, text, state, created_at, updated_at)"
     " VALUES ('msg_1', 'ten_a', 'live', 'thr_1', 'inbound', 'wrote', 't', 'received', now(), now())",
+    "sip_trunks": "INSERT INTO sip_trunks (id, tenant_id, environment, name, provider, account, status, created_at, updated_at)"
+    " VALUES ('trunk_1', 'ten_a', 'live', 'n', 'twilio', 'platform', 'active', now(), now())",
     "turns": "INSERT INTO turns VALUES (now(), 'conv_1', 1, 'ten_a', 'live', 'user', 't', 0, 1, 1, '[]', false, null)",
 }
 """A row of tenant `ten_a` for every table that belongs to tenants, in an order that foreign keys allow."""

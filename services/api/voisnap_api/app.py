@@ -75,6 +75,8 @@ from .recordings.routes import download, look
 from .registration.routes import RegistrationController
 from .session_plans import subscribers as session_plans
 from .settings import Settings
+from .sip_trunks.building import TrunkBuilder
+from .sip_trunks.routes import SipTrunkController
 from .users.routes import UserController
 from .webrtc_sessions.routes import WebRtcSessionController
 
@@ -103,6 +105,7 @@ ROUTES = (
     OutboundCallController,
     DoNotCallController,
     TelephonyNumberController,
+    SipTrunkController,
     ModelController,
     VoiceController,
     carrier_webhook,
@@ -205,6 +208,7 @@ def build(
             "connector": provide(Connector(CarrierUrls(public_url))),
             "message_desk": provide(MessageDesk(database, networks)),
             "provisioner": provide(Provisioner(database, number_desks)),
+            "trunk_builder": provide(TrunkBuilder(database, number_desks)),
             "public_url": provide(public_url),
         },
         layers=[lambda inner: RateHeaders(inner, limiter)],
@@ -283,6 +287,7 @@ def openapi_document() -> str:
         "connector",
         "message_desk",
         "provisioner",
+        "trunk_builder",
         "public_url",
     )
     app = Litestar(

@@ -916,6 +916,18 @@ export interface CreateTelephonyNumberRequest {
   source?: LineSource | undefined;
 }
 
+/** What `telephony.trunks.create` takes. */
+export interface CreateTelephonyTrunkRequest {
+  /** IPv4 addresses and networks whose calls out are let in, such as 198.51.100.0/28 */
+  allowedIps?: unknown[] | undefined;
+  credentials?: TrunkCredentialsSettings | null | undefined;
+  name: string;
+  /** Ids of your numbers whose calls go over the trunk; no agent answers them */
+  numbers?: unknown[] | undefined;
+  origination?: unknown[] | undefined;
+  provider: CarrierName;
+}
+
 /** What `webrtc.sessions.create` takes. */
 export interface CreateWebrtcSessionRequest {
   agentId: string;
@@ -1299,6 +1311,19 @@ export interface OptedOutPatch {
   whatsapp?: boolean;
 }
 
+export interface Origination {
+  priority: number;
+  sipUri: string;
+  weight: number;
+}
+
+export interface OriginationSettings {
+  priority?: number;
+  /** Such as sip:pbx.example.com:5060;transport=tls */
+  sipUri: string;
+  weight?: number;
+}
+
 export interface OutboundBatch {
   batchId: string;
   created: number;
@@ -1577,6 +1602,25 @@ export interface SilenceDetection {
   timeoutSeconds?: number;
 }
 
+export interface SipTrunk {
+  account: string;
+  allowedIps: string[];
+  createdAt: string;
+  createdBy: string | null;
+  credentials: TrunkCredentials | null;
+  environment: Environment;
+  id: string;
+  lastTest: TrunkTest | null;
+  name: string;
+  numbers: string[];
+  origination: Origination[];
+  provider: string;
+  sipDomain: string;
+  status: TrunkStatus;
+  statusDetail: string | null;
+  updatedAt: string;
+}
+
 /**
  * Why there is a message: somebody `wrote`, `began` a chat without a word, or corrected (`edit`) another one; the
  * agent's `reply` or its `tool`, a `notice` of ours (STOP, HELP, what can't be read), or the `api`.
@@ -1634,6 +1678,7 @@ export interface TelephonyNumber {
   status: LineStatus;
   statusDetail: string | null;
   tollFree: boolean;
+  trunkId: string | null;
   updatedAt: string;
 }
 
@@ -1679,6 +1724,18 @@ export interface TelephonyNumberSearchQuery {
   tollFree?: boolean | undefined;
   /** Numbers at most */
   limit?: number | undefined;
+}
+
+/** Parameters of the query. */
+export interface TelephonyTrunkListQuery {
+  /** Page number, from 1 on */
+  page?: number | undefined;
+  /** Items a page */
+  pageSize?: number | undefined;
+  /** `nextCursor` of the page before; in its place `page` counts for nothing */
+  cursor?: string | undefined;
+  /** Only trunks at this carrier */
+  provider?: CarrierName | undefined;
 }
 
 export interface Test {
@@ -1795,6 +1852,34 @@ export interface Transfers {
   transfers: Transfer[];
 }
 
+export interface TrunkCredentials {
+  password: string | null;
+  username: string;
+}
+
+export interface TrunkCredentialsSettings {
+  password?: string | null;
+  username: string;
+}
+
+export interface TrunkPart {
+  detail: string;
+  ok: boolean;
+  part: string;
+}
+
+/**
+ * `FAILED`: the carrier has not all of it yet; changing the trunk tries again, and deleting it takes away what there
+ * is.
+ */
+export type TrunkStatus = "provisioning" | "active" | "failed" | "deleting";
+
+export interface TrunkTest {
+  at: string;
+  ok: boolean;
+  parts: TrunkPart[];
+}
+
 export interface TtsCost {
   characters: number;
   cost: number;
@@ -1855,6 +1940,17 @@ export interface UpdateTelephonyNumberRequest {
   agentId?: string | null | undefined;
   friendlyName?: string | undefined;
   smsAgentId?: string | null | undefined;
+}
+
+/** What `telephony.trunks.update` takes. */
+export interface UpdateTelephonyTrunkRequest {
+  /** IPv4 addresses and networks whose calls out are let in, such as 198.51.100.0/28 */
+  allowedIps?: string[] | undefined;
+  credentials?: TrunkCredentialsSettings | null | undefined;
+  name?: string | undefined;
+  /** Ids of your numbers whose calls go over the trunk; no agent answers them */
+  numbers?: string[] | undefined;
+  origination?: OriginationSettings[] | undefined;
 }
 
 /** What `users.update` takes. */

@@ -67,6 +67,7 @@ import type {
   CreateOutboundCallRequest,
   CreateProviderCredentialRequest,
   CreateTelephonyNumberRequest,
+  CreateTelephonyTrunkRequest,
   CreateWebrtcSessionRequest,
   DoNotCall,
   DoNotCallImportNumbersRequest,
@@ -102,10 +103,12 @@ import type {
   ReplaceSettingsCorsRequest,
   Sent,
   SentMessage,
+  SipTrunk,
   TelephonyNumber,
   TelephonyNumberDeleteQuery,
   TelephonyNumberListQuery,
   TelephonyNumberSearchQuery,
+  TelephonyTrunkListQuery,
   Test,
   TestStarted,
   Totp,
@@ -116,6 +119,7 @@ import type {
   UpdateContactRequest,
   UpdateProviderCredentialRequest,
   UpdateTelephonyNumberRequest,
+  UpdateTelephonyTrunkRequest,
   UpdateUserRequest,
   User,
   UserInviteRequest,
@@ -241,6 +245,12 @@ export const OPERATIONS = {
   "telephony.numbers.search": ["GET", "/api/v1/telephony/numbers/search"],
   "telephony.numbers.update": ["PATCH", "/api/v1/telephony/numbers/{numberId}"],
   "telephony.numbers.verify": ["POST", "/api/v1/telephony/numbers/{numberId}/verify"],
+  "telephony.trunks.create": ["POST", "/api/v1/telephony/trunks"],
+  "telephony.trunks.delete": ["DELETE", "/api/v1/telephony/trunks/{trunkId}"],
+  "telephony.trunks.get": ["GET", "/api/v1/telephony/trunks/{trunkId}"],
+  "telephony.trunks.list": ["GET", "/api/v1/telephony/trunks"],
+  "telephony.trunks.test": ["POST", "/api/v1/telephony/trunks/{trunkId}/test"],
+  "telephony.trunks.update": ["PATCH", "/api/v1/telephony/trunks/{trunkId}"],
   "users.deactivate": ["POST", "/api/v1/users/{userId}/deactivate"],
   "users.delete": ["DELETE", "/api/v1/users/{userId}"],
   "users.get": ["GET", "/api/v1/users/{userId}"],
@@ -402,6 +412,52 @@ export class TelephonyNumbersResource extends Resource {
    */
   verify(numberId: string, options?: RequestOptions): Promise<Answer<NumberVerification>> {
     return this.send(OPERATIONS["telephony.numbers.verify"], { path: { numberId }, options });
+  }
+}
+
+/** `client.telephony.trunks`. */
+export class TelephonyTrunksResource extends Resource {
+  /**
+   * Make a SIP trunk at a carrier: calls to its numbers go to your servers, and your servers call out over it. The
+   * password of its credentials is in this answer and kept nowhere. Where the carrier fails on the way, `status` is
+   * `failed`, and an empty PATCH tries again. Needs the scope `telephony:write`.
+   */
+  create(request: CreateTelephonyTrunkRequest, options?: RequestOptions): Promise<Answer<SipTrunk>> {
+    return this.send(OPERATIONS["telephony.trunks.create"], { body: request, options });
+  }
+
+  /**
+   * Take a SIP trunk away. Its numbers stay yours, and their calls come to your agents again. Needs the scope
+   * `telephony:write`.
+   */
+  delete(trunkId: string, options?: RequestOptions): Promise<void> {
+    return this.send(OPERATIONS["telephony.trunks.delete"], { path: { trunkId }, options });
+  }
+
+  /** One SIP trunk. Needs the scope `telephony:read`. */
+  get(trunkId: string, options?: RequestOptions): Promise<Answer<SipTrunk>> {
+    return this.send(OPERATIONS["telephony.trunks.get"], { path: { trunkId }, options });
+  }
+
+  /** List SIP trunks, newest first. Needs the scope `telephony:read`. */
+  list(query?: TelephonyTrunkListQuery, options?: RequestOptions): PagedList<SipTrunk> {
+    return new PagedList(this.send, OPERATIONS["telephony.trunks.list"], { query, options });
+  }
+
+  /**
+   * Read at the carrier what it has of each part of a trunk; `lastTest` of the answer says what is missing. No call is
+   * placed. Needs the scope `telephony:write`.
+   */
+  test(trunkId: string, options?: RequestOptions): Promise<Answer<SipTrunk>> {
+    return this.send(OPERATIONS["telephony.trunks.test"], { path: { trunkId }, options });
+  }
+
+  /**
+   * Change a SIP trunk, or with an empty patch try again what the carrier failed at. New credentials are in this answer
+   * alone. Needs the scope `telephony:write`.
+   */
+  update(trunkId: string, request?: UpdateTelephonyTrunkRequest, options?: RequestOptions): Promise<Answer<SipTrunk>> {
+    return this.send(OPERATIONS["telephony.trunks.update"], { path: { trunkId }, body: request ?? {}, options });
   }
 }
 
@@ -1087,10 +1143,12 @@ export class SettingsResource extends Resource {
 /** `client.telephony`. */
 export class TelephonyResource extends Resource {
   readonly numbers: TelephonyNumbersResource;
+  readonly trunks: TelephonyTrunksResource;
 
   constructor(send: Send) {
     super(send);
     this.numbers = new TelephonyNumbersResource(send);
+    this.trunks = new TelephonyTrunksResource(send);
   }
 }
 

@@ -9,6 +9,8 @@ from .numbers import HeldNumber
 
 Parts = Mapping[str, str]
 """The carrier's objects that a trunk is made of, by what they are; their ids."""
+USER = "user"
+"""The part whose value is the user that has a password at the carrier."""
 Keep = Callable[[Parts], Awaitable[None]]
 """Writes down what there is of a trunk as soon as there is more, so that nothing is lost and made again."""
 

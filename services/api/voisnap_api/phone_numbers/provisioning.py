@@ -265,6 +265,11 @@ class Provisioner:
             line = await usecases.get_number(work, number_id)
             if line.status is not LineStatus.ACTIVE:
                 raise Conflict(f"The number {line.phone_number} is {line.status}.", code="number-not-active")
+            if line.trunk_id is not None:
+                raise Conflict(
+                    f"Calls to {line.phone_number} go over the trunk {line.trunk_id}: test the trunk.",
+                    code="number-on-trunk",
+                )
             return line, await self._desks.account(work, line.provider, line.account)
 
     async def _found(self, reached: Reached, line: PhoneLine) -> HeldNumber:

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 import msgspec
-from voisnap_domain.ids import AgentId, PhoneNumberId, TenantId
+from voisnap_domain.ids import AgentId, PhoneNumberId, SipTrunkId, TenantId
 from voisnap_domain.tenants import Environment
 from voisnap_providers.ports.numbers import NumberFeature
 
@@ -29,7 +29,8 @@ class LineSource(StrEnum):
 
 class PhoneLine(msgspec.Struct, frozen=True, kw_only=True):
     """A telephone number of a tenant, in E.164. `account` names whose access to the carrier it is rented with; `provider_id` is its name there,
-    unknown while it is being bought. `agent_id` answers its calls, and its texts too unless `sms_agent_id` does."""
+    unknown while it is being bought. `agent_id` answers its calls, and its texts too unless `sms_agent_id` does; calls to a
+    number on a trunk go to the tenant's own servers."""
 
     id: PhoneNumberId
     tenant_id: TenantId
@@ -48,6 +49,7 @@ class PhoneLine(msgspec.Struct, frozen=True, kw_only=True):
     friendly_name: str = ""
     agent_id: AgentId | None = None
     sms_agent_id: AgentId | None = None
+    trunk_id: SipTrunkId | None = None
     source: LineSource
     status: LineStatus
     status_detail: str | None = None

@@ -99,6 +99,7 @@ class TelephonyNumberView(View, frozen=True, kw_only=True):
     monthly_cost_usd: float | None
     agent_id: str | None
     sms_agent_id: str | None
+    trunk_id: str | None
     environment: Environment
     source: LineSource
     status: LineStatus
@@ -124,6 +125,7 @@ class TelephonyNumberView(View, frozen=True, kw_only=True):
             monthly_cost_usd=line.monthly_cost_usd,
             agent_id=line.agent_id,
             sms_agent_id=line.sms_agent_id,
+            trunk_id=line.trunk_id,
             environment=line.environment,
             source=line.source,
             status=line.status,

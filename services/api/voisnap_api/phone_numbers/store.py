@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from voisnap_domain.ids import AgentId, PhoneNumberId, TenantId
+from voisnap_domain.ids import AgentId, PhoneNumberId, SipTrunkId, TenantId
 from voisnap_domain.tenants import Environment
 from voisnap_kit.postgres import Tx
 
@@ -65,7 +65,7 @@ async def get(tx: Tx, tenant_id: TenantId, environment: Environment, number_id: 
         PhoneLine,
         """
         SELECT id, tenant_id, environment, phone_number, provider, account, provider_id, order_id, country, region, locality, capabilities,
-               toll_free, monthly_cost_usd::float8 AS monthly_cost_usd, friendly_name, agent_id, sms_agent_id, source, status,
+               toll_free, monthly_cost_usd::float8 AS monthly_cost_usd, friendly_name, agent_id, sms_agent_id, trunk_id, source, status,
                status_detail, configured_at, next_check_at, created_by, created_at, updated_at, released_at
           FROM phone_numbers
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(number_id)s
@@ -84,7 +84,7 @@ async def get_for_change(
         PhoneLine,
         """
         SELECT id, tenant_id, environment, phone_number, provider, account, provider_id, order_id, country, region, locality, capabilities,
-               toll_free, monthly_cost_usd::float8 AS monthly_cost_usd, friendly_name, agent_id, sms_agent_id, source, status,
+               toll_free, monthly_cost_usd::float8 AS monthly_cost_usd, friendly_name, agent_id, sms_agent_id, trunk_id, source, status,
                status_detail, configured_at, next_check_at, created_by, created_at, updated_at, released_at
           FROM phone_numbers
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(number_id)s
@@ -104,7 +104,7 @@ async def page(
         PhoneLine,
         """
         SELECT id, tenant_id, environment, phone_number, provider, account, provider_id, order_id, country, region, locality, capabilities,
-               toll_free, monthly_cost_usd::float8 AS monthly_cost_usd, friendly_name, agent_id, sms_agent_id, source, status,
+               toll_free, monthly_cost_usd::float8 AS monthly_cost_usd, friendly_name, agent_id, sms_agent_id, trunk_id, source, status,
                status_detail, configured_at, next_check_at, created_by, created_at, updated_at, released_at
           FROM phone_numbers
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s
@@ -159,7 +159,7 @@ async def update(tx: Tx, line: PhoneLine) -> None:
         UPDATE phone_numbers
            SET provider_id = %(provider_id)s, order_id = %(order_id)s, capabilities = %(capabilities)s, toll_free = %(toll_free)s,
                country = %(country)s, friendly_name = %(friendly_name)s, agent_id = %(agent_id)s, sms_agent_id = %(sms_agent_id)s,
-               status = %(status)s, status_detail = %(status_detail)s, configured_at = %(configured_at)s,
+               trunk_id = %(trunk_id)s, status = %(status)s, status_detail = %(status_detail)s, configured_at = %(configured_at)s,
                next_check_at = %(next_check_at)s, updated_at = %(updated_at)s, released_at = %(released_at)s
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s
         """,
@@ -174,6 +174,7 @@ async def update(tx: Tx, line: PhoneLine) -> None:
         friendly_name=line.friendly_name,
         agent_id=line.agent_id,
         sms_agent_id=line.sms_agent_id,
+        trunk_id=line.trunk_id,
         status=line.status,
         status_detail=line.status_detail,
         configured_at=line.configured_at,
@@ -217,7 +218,7 @@ async def live_line(tx: Tx, provider: str, account: str, phone_number: str) -> P
         PhoneLine,
         """
         SELECT id, tenant_id, environment, phone_number, provider, account, provider_id, order_id, country, region, locality, capabilities,
-               toll_free, monthly_cost_usd::float8 AS monthly_cost_usd, friendly_name, agent_id, sms_agent_id, source, status,
+               toll_free, monthly_cost_usd::float8 AS monthly_cost_usd, friendly_name, agent_id, sms_agent_id, trunk_id, source, status,
                status_detail, configured_at, next_check_at, created_by, created_at, updated_at, released_at
           FROM phone_numbers
          WHERE provider = %(provider)s AND account = %(account)s AND phone_number = %(phone_number)s
@@ -237,7 +238,7 @@ async def lines_of_agent(
         PhoneLine,
         """
         SELECT id, tenant_id, environment, phone_number, provider, account, provider_id, order_id, country, region, locality, capabilities,
-               toll_free, monthly_cost_usd::float8 AS monthly_cost_usd, friendly_name, agent_id, sms_agent_id, source, status,
+               toll_free, monthly_cost_usd::float8 AS monthly_cost_usd, friendly_name, agent_id, sms_agent_id, trunk_id, source, status,
                status_detail, configured_at, next_check_at, created_by, created_at, updated_at, released_at
           FROM phone_numbers
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND status = 'active'
@@ -265,6 +266,26 @@ async def unassign(tx: Tx, tenant_id: TenantId, environment: Environment, agent_
         environment=environment,
         agent_id=agent_id,
         at=at,
+    )
+
+
+async def lines_of_trunk(
+    tx: Tx, tenant_id: TenantId, environment: Environment, trunk_id: SipTrunkId
+) -> list[PhoneLine]:
+    """The numbers whose calls go over a trunk."""
+    return await tx.all(
+        PhoneLine,
+        """
+        SELECT id, tenant_id, environment, phone_number, provider, account, provider_id, order_id, country, region, locality, capabilities,
+               toll_free, monthly_cost_usd::float8 AS monthly_cost_usd, friendly_name, agent_id, sms_agent_id, trunk_id, source, status,
+               status_detail, configured_at, next_check_at, created_by, created_at, updated_at, released_at
+          FROM phone_numbers
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND trunk_id = %(trunk_id)s
+         ORDER BY phone_number
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        trunk_id=trunk_id,
     )
 
 
@@ -299,7 +320,7 @@ async def claim_due(tx: Tx, *, now: datetime, until: datetime, limit: int) -> li
          WHERE id IN (SELECT id FROM phone_numbers WHERE next_check_at <= %(now)s ORDER BY next_check_at LIMIT %(limit)s
                          FOR UPDATE SKIP LOCKED)
         RETURNING id, tenant_id, environment, phone_number, provider, account, provider_id, order_id, country, region, locality, capabilities,
-               toll_free, monthly_cost_usd::float8 AS monthly_cost_usd, friendly_name, agent_id, sms_agent_id, source, status,
+               toll_free, monthly_cost_usd::float8 AS monthly_cost_usd, friendly_name, agent_id, sms_agent_id, trunk_id, source, status,
                status_detail, configured_at, next_check_at, created_by, created_at, updated_at, released_at
         """,
         now=now,

@@ -5,7 +5,7 @@ from datetime import timedelta
 import msgspec
 from voisnap_domain.agent_rules import phone_number_fault
 from voisnap_domain.errors import Conflict, FieldError, Invalid, LimitReached, NotFound
-from voisnap_domain.ids import AgentId, PhoneNumberId
+from voisnap_domain.ids import AgentId, PhoneNumberId, SipTrunkId
 from voisnap_kit.postgres import UniqueViolated
 from voisnap_kit.work import Work
 from voisnap_providers.numbering import country_of, is_toll_free
@@ -101,6 +101,11 @@ async def change_number(work: Work, number_id: PhoneNumberId, change: NumberChan
     if before.status not in (LineStatus.ACTIVE, LineStatus.PROVISIONING):
         raise Conflict(f"The number {before.phone_number} is {before.status}.", code="number-released")
     fields = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET}
+    if before.trunk_id is not None and fields.get("agent_id") is not None:
+        raise Conflict(
+            f"Calls to {before.phone_number} go over the trunk {before.trunk_id}. Take the number off it first.",
+            code="number-on-trunk",
+        )
     await _check_assignments(work, **fields)
     after = msgspec.structs.replace(before, **fields)
     if after == before:
@@ -110,6 +115,42 @@ async def change_number(work: Work, number_id: PhoneNumberId, change: NumberChan
     changed = {name: value for name, value in fields.items() if getattr(before, name) != value}
     await _note(work, "changed", after, changed)
     return after
+
+
+async def put_on_trunk(work: Work, number_id: PhoneNumberId, trunk_id: SipTrunkId, *, account: str) -> PhoneLine:
+    """Send a number's calls over a trunk of the same account from now on, as far as we are concerned.
+
+    Raises Invalid for a number that is not there or not the account's, Conflict `number-assigned` while an agent answers it.
+    """
+    try:
+        before = await _for_change(work, number_id)
+    except NotFound as error:
+        raise Invalid((FieldError(pointer="/numbers", code="unknown-number", detail=error.detail),)) from None
+    if before.status is not LineStatus.ACTIVE or before.account != account or before.trunk_id not in (None, trunk_id):
+        detail = f"{before.phone_number} is not free, not active, or rented with another account than the trunk"
+        raise Invalid((FieldError(pointer="/numbers", code="not-available", detail=detail),))
+    if before.agent_id is not None:
+        raise Conflict(
+            f"{before.phone_number} is answered by agent {before.agent_id}. Take the agent off the number first.",
+            code="number-assigned",
+        )
+    after = msgspec.structs.replace(before, trunk_id=trunk_id, updated_at=work.now)
+    await store.update(work.tx, after)
+    return after
+
+
+async def take_off_trunk(work: Work, number_id: PhoneNumberId) -> None:
+    """A number's calls come to us again; somebody looks after it until the carrier knows."""
+    before = await _for_change(work, number_id)
+    soon = work.now + timedelta(seconds=PURCHASE_SECONDS)
+    next_check_at = soon if before.status is LineStatus.ACTIVE else before.next_check_at
+    after = msgspec.structs.replace(before, trunk_id=None, next_check_at=next_check_at, updated_at=work.now)
+    await store.update(work.tx, after)
+
+
+async def numbers_of_trunk(work: Work, trunk_id: SipTrunkId) -> list[PhoneLine]:
+    """The numbers whose calls go over a trunk."""
+    return await store.lines_of_trunk(work.tx, work.caller.tenant_id, work.caller.environment, trunk_id)
 
 
 # Getting and giving back --------------------------------------------------------------------------------------------
@@ -280,6 +321,7 @@ async def begin_release(work: Work, number_id: PhoneNumberId, *, keep: bool | No
         before,
         agent_id=None,
         sms_agent_id=None,
+        trunk_id=None,
         status=LineStatus.RELEASED if stays else LineStatus.RELEASING,
         status_detail=None,
         next_check_at=None if stays else work.now + timedelta(seconds=PURCHASE_SECONDS),

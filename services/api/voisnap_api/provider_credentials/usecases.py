@@ -16,6 +16,7 @@ from voisnap_api.agents import usecases as agents
 from voisnap_api.audit import usecases as audit
 from voisnap_api.audit.records import Target
 from voisnap_api.phone_numbers import holdings as phone_numbers
+from voisnap_api.sip_trunks import holdings as sip_trunks
 
 from . import store
 from .fields import Values, checked_values, hints_of, moved, on_the_wire
@@ -152,7 +153,7 @@ async def change_credential(
 async def delete_credential(work: Work, credential_id: ProviderCredentialId, *, force: bool = False) -> None:
     """Delete a credential; the newest other one of its provider takes its place. Sessions that run end as they began.
 
-    Raises NotFound, Conflict `credential-in-use` while telephone numbers are rented with it, and without `force` also when active agents would
+    Raises NotFound, Conflict `credential-in-use` while telephone numbers are rented or trunks made with it, and without `force` also when active agents would
     be left without one.
     """
     await store.lock(work.tx, work.caller.tenant_id, work.caller.environment)
@@ -163,6 +164,8 @@ async def delete_credential(work: Work, credential_id: ProviderCredentialId, *, 
             f"Numbers are rented with it: {_named(numbers)}. Give them back first, with ?keep=true if the account goes on renting them.",
             code="credential-in-use",
         )
+    if trunks := await sip_trunks.made_with(work, credential.id, limit=_NAMED + 1):
+        raise Conflict(f"SIP trunks are made with it: {_named(trunks)}. Delete them first.", code="credential-in-use")
     is_last = await store.count(work.tx, tenant_id, environment, provider) == 1
     if is_last and not force:
         using = await agents.active_agents_with(work, provider, limit=_NAMED + 1)

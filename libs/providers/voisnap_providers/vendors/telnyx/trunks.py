@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from voisnap_providers.accounts import Account
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.numbers import HeldNumber
-from voisnap_providers.ports.trunks import Keep, Origination, PartReport, Parts, TrunkDesk, TrunkPlan, Unfit
+from voisnap_providers.ports.trunks import USER, Keep, Origination, PartReport, Parts, TrunkDesk, TrunkPlan, Unfit
 from voisnap_providers.vendors.carrier_http import CarrierHttp, Rejected
 
 from .calls import BASE_URL, PROVIDER
@@ -75,6 +75,9 @@ class TelnyxTrunks(TrunkDesk):
             made[KIND] = kind
             await keep(made)
         await self._asked("PATCH", f"/{kind}/{_id(made[CONNECTION])}", json=body)
+        if plan.username is not None and plan.password is not None:
+            made[USER] = plan.username
+            await keep(made)
         if kind == _IP:
             await self._set_addresses(made[CONNECTION], plan)
         if kind == _FQDN:

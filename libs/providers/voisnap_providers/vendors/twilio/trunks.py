@@ -11,7 +11,7 @@ from typing import Any
 from voisnap_providers.accounts import Account
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.numbers import HeldNumber
-from voisnap_providers.ports.trunks import Keep, PartReport, Parts, TrunkDesk, TrunkPlan, Unfit
+from voisnap_providers.ports.trunks import USER, Keep, PartReport, Parts, TrunkDesk, TrunkPlan, Unfit
 from voisnap_providers.vendors.carrier_http import CarrierHttp, Rejected
 
 from .calls import BASE_URL, PROVIDER
@@ -51,10 +51,13 @@ class TwilioTrunks(TrunkDesk):
                 await keep(made)
             if plan.password is not None:
                 await self._set_password(made[CREDENTIALS], plan.username, plan.password)
+                made[USER] = plan.username
+                await keep(made)
             await self._link(trunk, "CredentialLists", "credential_lists", CredentialListSid=made[CREDENTIALS])
         elif CREDENTIALS in made:
             await self._drop(self._trunking, f"{trunk}/CredentialLists/{_sid(made[CREDENTIALS])}")
             await self._drop(self._sip, f"{self._account}/SIP/CredentialLists/{_sid(made.pop(CREDENTIALS))}.json")
+            made.pop(USER, None)
             await keep(made)
         if plan.allowed_ips:
             if ADDRESSES not in made:

@@ -53,7 +53,7 @@ class VonageTrunks(TrunkDesk):
             "msisdn": number.id,
             "app_id": self._application_id,
             "voiceCallbackType": "sip",
-            "voiceCallbackValue": plan.origination[0].sip_uri.removeprefix("sip:"),
+            "voiceCallbackValue": plan.origination[0].sip_uri,
         }
         await self._update(form)
 
