@@ -45,6 +45,8 @@ def test_whoever_can_be_asked_for_is_what_the_tool_offers() -> None:
         ("Can I talk to sales please?", SALES),
         ("Please transfer me to the billing department", BILLING),
         ("put me through to your front desk", DESK),
+        ("Can I talk to Sails, please?", SALES),
+        ("sails please", SALES),
         ("sales please", SALES),
         ("Billing.", BILLING),
         ("I want to speak to someone about my invoice", BILLING),

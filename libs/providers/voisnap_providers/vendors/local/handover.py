@@ -12,7 +12,7 @@ import msgspec
 from voisnap_providers.ports.llm import ToolSpec
 
 from .normalise import sentences
-from .terms import terms
+from .terms import sound, terms
 
 TOOL = "transfer_call"
 WHOM = "Who would you like to speak to"
@@ -76,9 +76,9 @@ def asked_for(heard: str, targets: Sequence[Target], *, last: str) -> Target | s
     tail = (sentences(last) or ("",))[-1]
     if tail.startswith(WHOM):
         return _named(heard, targets) or (targets[0] if _ANYBODY.search(heard) else None)
-    bare = {*terms(heard)} - _AROUND
+    bare = _sounds(heard)
     for target in targets:
-        if bare and bare <= {*terms(target.name)}:
+        if bare and bare <= _sounds(target.name):
             return target
     if _ASKS.search(heard) and (named := _named(heard, targets)):
         return named
@@ -92,16 +92,21 @@ def reason_of(heard: str) -> str:
 
 
 def _named(heard: str, targets: Sequence[Target]) -> Target | None:
-    """By name first, then by what it is for."""
-    said = {*terms(heard)} - _AROUND
+    """By name first, then by how the name sounds, then by what it is for: recognisers write "sails" for "sales"."""
+    said, sounds = {*terms(heard)} - _AROUND, _sounds(heard)
     by_name = [(len(said & {*terms(target.name)}), target) for target in targets]
+    by_sound = [(len(sounds & _sounds(target.name)), target) for target in targets]
     by_purpose = [(len(said & {*terms(target.purpose)}), target) for target in targets]
-    for found in (by_name, by_purpose):
+    for found in (by_name, by_sound, by_purpose):
         most = max(count for count, _ in found)
         best = [target for count, target in found if count == most]
         if most and len(best) == 1:
             return best[0]
     return None
+
+
+def _sounds(text: str) -> set[str]:
+    return {sound(term) for term in {*terms(text)} - _AROUND}
 
 
 def _anybody(targets: Sequence[Target]) -> Target | str:
