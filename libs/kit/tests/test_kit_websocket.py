@@ -409,3 +409,36 @@ def listened(peer: Peer, take: Any) -> list[bytes]:
 
     peer.protocol.scope["extensions"][STRAIGHT].listen(taking)
     return taken
+
+
+@pytest.mark.parametrize("kind", [WebSocketsSansIOProtocol, WebSocketProtocol])
+async def test_the_answer_to_our_goodbye_is_found_behind_what_came_before_it(kind: type[WebSocketsSansIOProtocol]):
+    peer = Peer(kind)
+    await peer.open()
+    await peer.send({"type": "websocket.close", "code": 1008})
+    rest = frame(BINARY, b"half") + frame(CLOSE, (1008).to_bytes(2, "big"))
+    peer.feed(frame(TEXT, b"late") + rest[:7])
+    peer.feed(rest[7:])
+    assert peer.wire.closed
+    await peer.end()
+
+
+async def test_a_goodbye_reads_on_though_nobody_takes_what_waits():
+    peer = Peer(WebSocketProtocol, reads=False)
+    await peer.open()
+    for _ in range(MAX_WAITING // MESSAGE_BYTES + 1):
+        peer.feed(frame(TEXT, b"a"))
+    assert peer.wire.paused
+    await peer.send({"type": "websocket.close", "code": 1008})
+    assert not peer.wire.paused
+    await peer.end()
+
+
+async def test_an_application_may_be_told_which_messages_are_text():
+    shown: list[tuple[bytes, bool]] = []
+    peer = Peer(WebSocketProtocol)
+    await peer.open()
+    peer.protocol.scope["extensions"][STRAIGHT].listen_to_both(lambda data, is_text: not shown.append((data, is_text)))
+    peer.feed(frame(TEXT, b"words") + frame(BINARY, b"sound"))
+    assert shown == [(b"words", True), (b"sound", False)]
+    await peer.end()

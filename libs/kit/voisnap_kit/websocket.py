@@ -197,7 +197,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             if opcode in (CONTINUATION, TEXT, BINARY):
                 self._in_fragments = not first & FIN
             super().data_received(data[position:end])
-        return end if self.conn.state is State.OPEN else self._leave_to_parser(b"", size)
+        if self.conn.state is State.OPEN:
+            return end
+        return self._leave_to_parser(b"" if self.transport.is_closing() else data[end:], size)
 
     def _deliver(self, opcode: int, payload: bytes) -> None:
         if (
@@ -213,7 +215,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.send_receive_event_to_app()
 
     def _leave_to_parser(self, data: bytes, size: int) -> int:
-        """The end of the short way: a frame beyond the limit is refused from its header on, and after a goodbye nothing counts."""
+        """The end of the short way: a frame beyond the limit is refused from its header on, and after a goodbye only the answer to it counts."""
         self._is_plain = False
         if data:
             super().data_received(data)
@@ -256,10 +258,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         message: Any = await self.queue.get()
         if self.queue.empty():
             self._waiting = 0
-            if self.read_paused:
-                self.read_paused = False
-                if not self.transport.is_closing():
-                    self.transport.resume_reading()
+            self._read_on()
         return message
 
     async def send(self, message: Any) -> None:
@@ -271,6 +270,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             elif self.write_now(BINARY, data):
                 return
         await super().send(message)
+        if self.close_sent:  # nobody takes what waits any more, and behind it is the peer's answer to our goodbye
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if self.read_paused:
+            self.read_paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
 
     def write_now(self, opcode: int, payload: bytes) -> bool:
         """Write a message if there is room and nothing is in the way."""

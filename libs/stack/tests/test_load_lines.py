@@ -1,6 +1,7 @@
 """Load callers' connections against a small server that speaks the hub protocol: what they send, what they make of what they get."""
 
 import asyncio
+import base64
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 from voisnap_kit.serve import serve
+from voisnap_media import g711
 from voisnap_media.pcm import Pcm
 from voisnap_signalr import Hub, HubApp, hub_method
 from voisnap_signalr.requests import Unauthorized
@@ -18,6 +20,7 @@ from voisnap_stack.load_callers import Caller, Habits, Measured
 from voisnap_stack.load_report import report, side_by_side, suggested_sessions, verdict
 from voisnap_stack.load_socket import CallRefused, open_line
 from voisnap_stack.load_steps import Measurement, Percentiles, ServerUse, Step, largest_that_holds, percentiles
+from voisnap_stack.load_twilio import TwilioFrames
 from voisnap_stack.load_voice import HubJson, HubMessagePack
 
 pytestmark = pytest.mark.hub
@@ -113,6 +116,59 @@ async def test_a_caller_speaks_and_hears_in_both_protocols(url: str, kind: Any):
     await line.close()
     assert (await heard_by_hub(3))[-1] == "user_ended"
     assert measured.lost == 0
+
+
+class MediaStreams:
+    """A server of Media Streams that takes what comes, and says what the test tells it to."""
+
+    def __init__(self) -> None:
+        self.came: asyncio.Queue[Any] = asyncio.Queue()
+        self.send: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        while scope["type"] == "lifespan":
+            kind = (await receive())["type"]
+            await send({"type": f"{kind}.complete"})
+            if kind == "lifespan.shutdown":
+                return
+        await receive()
+        await send({"type": "websocket.accept"})
+        self.send = lambda message: send({"type": "websocket.send", "text": message})
+        while (message := await receive())["type"] == "websocket.receive":
+            self.came.put_nowait(msgspec.json.decode(message["text"]))
+
+
+async def test_a_caller_over_twilio_speaks_hears_and_sends_marks_back():
+    server = MediaStreams()
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve(server, "127.0.0.1", 0, on_ready=port.set_result))
+    dialect = TwilioFrames((utterance(Pcm(SOUND, 16000)),))
+    caller, measured = caller_of(dialect)
+    told: asyncio.Queue[str] = asyncio.Queue()
+    caller.heard = lambda data, now: told.put_nowait("loud" if dialect.is_loud(data) else "silent")
+    caller.told_to_stop = lambda now: told.put_nowait("stop")
+    url = f"http://127.0.0.1:{await port}/carriers/twilio/media"
+    line = await open_line(url, dialect.with_token("tel_tok_1"), caller)
+    line.send(0)
+    async with asyncio.timeout(5):
+        connected, start, media = [await server.came.get() for _ in range(3)]
+        assert (connected["event"], start["event"], media["event"]) == ("connected", "start", "media")
+        assert start["start"]["customParameters"] == {"token": "tel_tok_1"}
+        heard = g711.mulaw_decode(base64.b64decode(media["media"]["payload"]))
+        assert len(heard) == 160
+        assert heard.samples.mean() == pytest.approx(5000, rel=0.05)
+        for level in (6000, 0):
+            payload = base64.b64encode(g711.mulaw_encode(Pcm(np.full(160, level, np.int16), 8000))).decode()
+            await server.send(f'{{"event": "media", "streamSid": "x", "media": {{"payload": "{payload}"}}}}')
+        await server.send('{"event":"mark","streamSid":"x","mark":{"name":"g0:1"}}')
+        await server.send('{"event":"clear","streamSid":"x"}')
+        assert [await told.get() for _ in range(3)] == ["loud", "silent", "stop"]
+        assert (await server.came.get())["mark"] == {"name": "g0:1"}
+        await line.close()
+        assert (await server.came.get())["event"] == "stop"
+    assert measured.lost == 0
+    serving.cancel()
+    await asyncio.wait({serving})
 
 
 async def test_refusals_say_what_the_hub_said(url: str):
