@@ -112,6 +112,8 @@ class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
     credentials: tuple[SealedCredential, ...] = ()
     spend: SpendTerms | None = None
     leg: CarrierLeg | None = None
+    can_text: bool = False
+    """Whether the agent has a number from which it can text the caller of a telephone call."""
 
     def told(self) -> "SessionPlan":
         """The plan as events tell it: without credentials and terms, which nobody needs who was not asked to hold the session."""

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from voisnap_api.carrier_accounts import CarrierAccounts
-from voisnap_api.messaging import inbound
+from voisnap_api.messaging import inbound, subscribers
 from voisnap_api.messaging.networks import Networks
 from voisnap_api.messaging.postman import Postman
 from voisnap_domain.tenants import Environment
@@ -95,6 +95,7 @@ async def platform(start_api, tmp_path, monkeypatch):
                 made.moved.set()
 
             monkeypatch.setattr(postman._outbox, "_sent", tell)
+            await subscribers.wake(api.bus, postman.wake)
             working = asyncio.create_task(postman.run())
             yield made
             working.cancel()

@@ -72,6 +72,7 @@ from .slots import RedisSlots
 from .spend import SpendLedger
 from .texting.answers import RedisAnswers
 from .texting.exchange import Texting
+from .texting.tool import TextRequests, text_tools_of
 from .transfers.desk import Transfers
 from .transfers.offering import MakeOfferCall, Offers
 from .transfers.store import RedisTransfers
@@ -184,7 +185,7 @@ async def open_runtime(
                 journal=journal,
                 pacer=pacer,
                 recordings=recordings,
-                make_call=_call_maker(providers, tickers, ledger, lambda: transfers),
+                make_call=_call_maker(providers, tickers, ledger, lambda: transfers, lambda: sessions),
                 make_transport=_transport_maker(settings),
                 now=_now,
                 neighbours=neighbours,
@@ -372,8 +373,14 @@ async def open_runtime(
 
 
 def _call_maker(
-    providers: Providers, tickers: Sequence[VadTicker], ledger: SpendLedger, transfers: Callable[[], Transfers]
+    providers: Providers,
+    tickers: Sequence[VadTicker],
+    ledger: SpendLedger,
+    transfers: Callable[[], Transfers],
+    sessions: Callable[[], LiveSessions],
 ) -> Callable[..., LiveCall]:
+    request_text = TextRequests(sessions, now=_now)
+
     def make(
         plan: SessionPlan, recorder: Recorder | None, notify: Callable[[CallEvent], None], resume: Resumption | None
     ) -> LiveCall:
@@ -398,7 +405,7 @@ def _call_maker(
             turn_end=providers.registry.turn_end() if judges else None,
             meter=meter,
             may_spend=may_spend,
-            tools=tools_of(plan, transfers().begin_for_agent),
+            tools=(*tools_of(plan, transfers().begin_for_agent), *text_tools_of(plan, request_text)),
         )
 
     return make

@@ -15,6 +15,7 @@ from voisnap_providers.accounts import PLATFORM
 from voisnap_providers.carriers import SIMULATOR
 
 from voisnap_api.agents.usecases import talking_version
+from voisnap_api.phone_numbers.usecases import line_for_texts
 from voisnap_api.provider_credentials.usecases import credentials_for, sealed_credential
 from voisnap_api.spending.usecases import terms_for_new_session
 from voisnap_api.tenants.usecases import limits_for_new_session
@@ -72,7 +73,15 @@ async def plan_session(
             *(() if leg is None else await _carriers_credential(work, leg)),
         ),
         leg=leg,
+        can_text=await _can_text(work, snapshot, channel, caller),
     )
+
+
+async def _can_text(work: Work, snapshot: AgentSnapshot, channel: Channel, caller: Caller | None) -> bool:
+    """Whether the agent can send the caller of a telephone call a text."""
+    if channel is not Channel.PHONE or caller is None or caller.phone_number is None:
+        return False
+    return snapshot.config.serves(Channel.SMS.value) and await line_for_texts(work, snapshot.agent_id) is not None
 
 
 async def _carriers_credential(work: Work, leg: CarrierLeg) -> tuple[SealedCredential, ...]:

@@ -9,7 +9,7 @@ from voisnap_domain.costs import Usage
 from voisnap_domain.ids import NodeId
 from voisnap_domain.resumption import Resumption
 from voisnap_domain.sessions import EndReason, SessionPlan, SessionState
-from voisnap_proto.events import CallTransferChanged, SessionEnded, SessionStarted, TurnFinished
+from voisnap_proto.events import CallTransferChanged, SessionEnded, SessionStarted, TextRequested, TurnFinished
 
 from voisnap_runtime.transports.port import LinkQuality
 
@@ -107,6 +107,10 @@ class Record:
 
     def transferred(self, event: CallTransferChanged) -> None:
         """The call is being handed over to somebody."""
+        self._journal.write(self._plan.session_id, event, trace=self.trace)
+
+    def asked_to_text(self, event: TextRequested) -> None:
+        """The agent wants a text sent to its caller."""
         self._journal.write(self._plan.session_id, event, trace=self.trace)
 
     def used(self, usage: Usage) -> None:
