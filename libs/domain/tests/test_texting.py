@@ -71,6 +71,9 @@ def test_a_link_is_cut_only_when_it_is_longer_than_a_message():
     assert any(link in piece for piece in pieces(text, TextLimit(most=60)))
     glued = f"以下のリンクをご覧くださいここに長い説明が続きます{link} OK"
     assert any(link in piece for piece in pieces(glued, TextLimit(most=60)))
+    followed = f"詳細は{link.rstrip('.')}。" + "次の文です。" * 9
+    assert pieces(followed, TextLimit(most=len(link) + 8))[0] == f"詳細は{link.rstrip('.')}。"
+    assert pieces("OK " + "今日は晴れ" * 9, TextLimit(most=30))[0] == "OK " + "今日は晴れ" * 5 + "今日"
     assert "".join(pieces(link * 3, TextLimit(most=60))) == link * 3
 
 

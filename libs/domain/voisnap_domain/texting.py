@@ -149,7 +149,7 @@ _PLAIN = str.maketrans(
         "´": "'",
     }
 )
-_LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+_LINK = re.compile(r"(?:https?://|www\.)[^\s。！？、，「」『』（）【】]+", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?…]['\")\]»”’]*\s+|[。！？][」』）]*|\n+")
 _SPACE = re.compile(r"\s+")
 
@@ -209,17 +209,14 @@ def pieces(text: str, limit: TextLimit) -> tuple[str, ...]:
 def _cut(text: str, limit: TextLimit) -> int:
     """Where the first message of a text that is too long ends."""
     fits = _longest_prefix(text, limit)
-    protected = [found.span() for found in _LINK.finditer(text, 0, min(len(text), fits + 4096))]
-    sentence = _last_border(_SENTENCE_END, text, fits, protected)
-    # Half an empty message is worse than a sentence cut in two.
-    if sentence > fits // 3:
-        return sentence
-    word = _last_border(_SPACE, text, fits, protected)
-    if word:
-        return word
-    for begin, end in protected:
-        if 0 < begin < fits < end:
-            return begin
+    word = _last_border(_SPACE, text, fits)
+    for border in (_last_border(_SENTENCE_END, text, fits), word):
+        # A message that is nearly empty is worse than what is cut in two instead.
+        if border > fits // 3:
+            return border
+    for link in _LINK.finditer(text, 0, fits + 4096):
+        if 0 < link.start() < fits < link.end():
+            return link.start()
     borders = [found.end() for found in _grapheme().finditer(text[: fits + 64]) if found.end() <= fits]
     return borders[-1] if borders else fits
 
@@ -236,14 +233,13 @@ def _longest_prefix(text: str, limit: TextLimit) -> int:
     return low
 
 
-def _last_border(pattern: re.Pattern[str], text: str, fits: int, protected: list[tuple[int, int]]) -> int:
-    """The last place before `fits` (white space may go beyond) where a pattern ends outside of links; 0 for none."""
+def _last_border(pattern: re.Pattern[str], text: str, fits: int) -> int:
+    """The last place where a pattern ends before `fits` (white space may go beyond); 0 for none. No pattern of ours ends inside a link."""
     best = 0
     for found in pattern.finditer(text):
         if len(text[: found.end()].rstrip()) > fits:
             break
-        if not any(begin < found.end() < end for begin, end in protected):
-            best = found.end()
+        best = found.end()
     return best
 
 
