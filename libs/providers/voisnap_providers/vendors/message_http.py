@@ -61,8 +61,8 @@ class MessageHttp(CarrierHttp):
             raise MessageUncertain(uncertain.detail, provider=self._provider) from uncertain.__cause__
 
     async def fetched(self, url: str, *, most: int) -> FetchedMedia:
-        """The content of an address of the network, of `most` bytes at most. A relative one is below `base_url`."""
-        address = url if urlsplit(url).netloc else f"{self._base_url}/{url.lstrip('/')}"
+        """The content of an address of the network, of `most` bytes at most. A path is below `base_url`."""
+        address = f"{self._base_url}{url}" if url.startswith("/") and not url.startswith("//") else url
         try:
             async with asyncio.timeout(FETCH_SECONDS):
                 for _ in range(MAX_REDIRECTS + 1):
