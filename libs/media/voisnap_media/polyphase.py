@@ -38,41 +38,76 @@ class Polyphase:
         common = gcd(from_rate, to_rate)
         self._step = _TOGETHER * from_rate // common
         self._weights = _weights(_TOGETHER * to_rate // common, self._step)
-        self._size = self._weights.shape[0]
-        self._before = self._start = np.zeros(self._size - self._step, np.float32)
+        self._kept = self._weights.shape[0] - self._step
+        """Samples from before that count for the next one."""
+        self._usual = from_rate // 50
+        self._sound, self._windows, self._rows, self._mixed = self._room(self._usual // self._step)
+        self._waiting = _NOTHING
 
     def process(self, audio: Pcm) -> Pcm:
         """The next stretch of sound. Raises ValueError for sound of another rate than announced."""
         if audio.rate != self.from_rate:
             raise ValueError(f"this resampler takes {self.from_rate} Hz, got {audio.rate} Hz")
-        return Pcm(self._converted(audio.samples), self.to_rate)
+        samples = audio.samples
+        if len(samples) != self._usual or len(self._waiting):
+            return Pcm(self._odd(samples), self.to_rate)
+        return Pcm(
+            _mixed(self._sound, self._kept, samples, self._windows, self._rows, self._weights, self._mixed),
+            self.to_rate,
+        )
 
     def finish(self) -> Pcm:
         """What is still inside at the end of a stretch; the next one follows nothing."""
-        lag = -(-(self._size - self._step) // 2 // self._step) * self._step
-        rest = self._converted(np.zeros(lag, np.int16))
-        self._before = self._start
+        rest = self._odd(np.zeros(-(-self._kept // 2 // self._step) * self._step, np.int16))
+        self.drop()
         return Pcm(rest, self.to_rate)
 
     def drop(self) -> None:
         """Forget what is still inside."""
-        self._before = self._start
+        self._sound[:] = 0.0
+        self._waiting = _NOTHING
 
-    def _converted(self, samples: Samples) -> Samples:
-        sound = np.concatenate((self._before, samples), dtype=np.float32)
-        step, size = self._step, self._size
-        count = (len(sound) - size) // step + 1
-        if count <= 0:
-            self._before = sound
-            return np.zeros(0, np.int16)
-        # One row for each `step` samples.
-        windows = np.ndarray((count, size), np.float32, sound, 0, (4 * step, 4))
-        self._before = sound[count * step :]
-        mixed = (np.ascontiguousarray(windows) @ self._weights).ravel()
-        np.rint(mixed, out=mixed)
-        np.minimum(mixed, 32767, out=mixed)
-        np.maximum(mixed, -32768, out=mixed)
-        return mixed.astype(np.int16)
+    def _odd(self, samples: Samples) -> Samples:
+        """A stretch that is not 20 ms; what makes no whole step waits for the next one."""
+        samples = np.concatenate((self._waiting, samples)) if len(self._waiting) else samples
+        count, left = divmod(len(samples), self._step)
+        self._waiting = samples[len(samples) - left :].copy() if left else _NOTHING
+        if not count:
+            return _NOTHING
+        sound, windows, rows, mixed = self._room(count)
+        sound[-self._kept :] = self._sound[-self._kept :]
+        new = _mixed(sound, self._kept, samples[: count * self._step], windows, rows, self._weights, mixed)
+        self._sound[-self._kept :] = sound[-self._kept :]
+        return new
+
+    def _room(self, count: int) -> tuple[NDArray[np.float32], ...]:
+        """For so many steps: the sound with what was before it, a window of it for each step, the same side by side, and what comes of it."""
+        size, made = self._weights.shape
+        sound = np.zeros(self._kept + count * self._step, np.float32)
+        windows = np.ndarray((count, size), np.float32, sound, 0, (4 * self._step, 4))
+        return sound, windows, np.empty((count, size), np.float32), np.empty((count, made), np.float32)
+
+
+_NOTHING = np.zeros(0, np.int16)
+
+
+def _mixed(
+    sound: NDArray[np.float32],
+    kept: int,
+    samples: Samples,
+    windows: NDArray[np.float32],
+    rows: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    mixed: NDArray[np.float32],
+) -> Samples:
+    """The new samples. Everything is written into room that is there already: making it costs as much as the arithmetic."""
+    sound[:kept] = sound[-kept:]
+    sound[kept:] = samples
+    rows[:] = windows
+    np.dot(rows, weights, mixed)
+    np.minimum(mixed, 32767, out=mixed)
+    np.maximum(mixed, -32768, out=mixed)
+    return mixed.astype(np.int16).ravel()
 
 
 @lru_cache
