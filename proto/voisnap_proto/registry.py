@@ -123,7 +123,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic(
         event=events.SessionStarted,
         producer="runtime",
-        consumers=("api-conversations",),
+        consumers=("api-conversations", "api-contacts"),
         example=events.SessionStarted(
             tenant_id=_TENANT_ID,
             session_id=_SESSION_ID,

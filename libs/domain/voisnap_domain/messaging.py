@@ -159,6 +159,11 @@ def noted(media: MediaKind) -> str:
     return f"[The person also sent {_MEDIA[media]}, which you cannot see.]"
 
 
+def already_said(text: str) -> str:
+    """What an agent reads of a message that was sent in its name on its own, such as a notice of the business."""
+    return f"[You wrote to this person before: {text}]"
+
+
 def transcribed(text: str) -> str:
     """What an agent reads of a voice message."""
     return f"[Voice message] {text}"

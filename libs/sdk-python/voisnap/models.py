@@ -629,6 +629,7 @@ class CostLeg(Result):
     estimated: bool
     input_tokens: int
     kind: str
+    messages: int
     minutes: int
     model: str | None
     output_tokens: int

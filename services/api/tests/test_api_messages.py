@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from voisnap_api.contacts import subscribers as contact_subscribers
 from voisnap_api.contacts import usecases as contacts
 from voisnap_api.contacts.records import ContactFilter
 from voisnap_api.messaging import usecases
@@ -13,8 +14,11 @@ from voisnap_api.messaging.exchanges import Exchanges
 from voisnap_api.messaging.inbound import take_down
 from voisnap_api.messaging.records import MessageFilter
 from voisnap_api.messaging.sending import Outbox
+from voisnap_api.prices.reconcilers import price_catalogue
+from voisnap_domain.costs import Usage
 from voisnap_domain.errors import Conflict, LimitReached
 from voisnap_domain.ids import TenantId
+from voisnap_domain.sessions import Caller as SessionCaller
 from voisnap_domain.sessions import Channel, EndReason
 from voisnap_domain.tenants import Environment
 from voisnap_domain.texting import Consent, LengthUnit, MediaKind, MessageFailure, MessageState, TextLimit
@@ -37,6 +41,7 @@ from voisnap_providers.ports.messaging import (
     MessagingCapabilities,
     OutgoingMessage,
 )
+from voisnap_testkit.finished_calls import AGENT_TURN, USER_TURN, Call
 
 pytestmark = pytest.mark.slice
 
@@ -627,3 +632,71 @@ async def test_a_text_that_an_agent_wants_sent_in_a_call_is_sent_once_to_the_sam
     (message,) = await post.messages(conversation_id="conv_call")
     assert (message.source.value, message.state.value) == ("tool", "sent")
     assert len(await post.contacts()) == 1
+
+
+async def test_an_agent_that_wrote_first_knows_it_and_greets_nobody(post):
+    async with begin(post.api.database, SYSTEM, clock=lambda: post.now) as work:
+        wanted = usecases.Wanted(channel=Channel.SMS, agent_id=post.agent["id"], to=ADA, text="Your order is ready.")
+        await usecases.send(work, post.networks, wanted)
+    await post.works()
+    await post.asks("Thanks! When do you close?")
+    await post.asks("And tomorrow?")
+    first, second = post.runtime.asked
+    assert first.text == "[You wrote to this person before: Your order is ready.]\nThanks! When do you close?"
+    assert first.plan.agent.config.first_message_mode.value == "wait_for_user"
+    assert second.text == "And tomorrow?"
+    stored = await post.messages(conversation_id=first.plan.conversation_id)
+    assert stored[0].text == "Your order is ready."
+
+
+async def test_a_conversation_costs_what_its_messages_cost_also_those_that_leave_after_its_end(post):
+    await price_catalogue(post.api.database).run_once()
+    await post.api.follow()
+    post.runtime.answers = [TextExchanged(replies=("Bye " * 60,), ended=EndReason.AGENT_ENDED)]
+    post.sms.faults = [ProviderError("away", provider="twilio", kind="messaging", retryable=True, retry_after=60.0)]
+    await post.asks("Bye")
+    plan = post.runtime.asked[0].plan
+    call = Call(channel=Channel.SMS, agent_id=post.agent["id"])
+    call.plan = plan
+    for event in (call.started, call.turn(AGENT_TURN), call.turn(USER_TURN), call.ended(usage=Usage())):
+        await post.api.tell(msgspec.structs.replace(event, conversation_id=plan.conversation_id))
+    place = f"/api/v1/conversations/{plan.conversation_id}/costs"
+    before = (await post.api.client.get(place, headers=post.api.token("ten_a"))).json()
+    assert [(leg["model"], leg["messages"], leg["cost"]) for leg in before["legs"]] == [("sms_inbound", 1, 0.0083)]
+    await post.works(seconds=61)
+    after = (await post.api.client.get(place, headers=post.api.token("ten_a"))).json()
+    assert [(leg["model"], leg["messages"], leg["priced"]) for leg in after["legs"]] == [
+        ("sms_inbound", 1, True),
+        ("sms_outbound", 2, True),
+    ]
+    assert after["total"] == after["breakdown"]["telephony"]["cost"] == pytest.approx(0.0249)
+    for _ in range(100):
+        await post.told(
+            MessageProgress(network=Channel.SMS, message_id="net_1", state=MessageState.DELIVERED, event_id="d")
+        )
+    assert (await post.api.client.get(place, headers=post.api.token("ten_a"))).json() == after
+
+
+async def test_of_a_hipaa_agent_no_word_is_kept(post):
+    headers = post.api.token("ten_a")
+    patched = await post.api.client.patch(
+        f"/api/v1/agents/{post.agent['id']}", json={"hipaaCompliant": True}, headers=headers
+    )
+    assert patched.status_code == 200, patched.text
+    published = await post.api.client.post(f"/api/v1/agents/{post.agent['id']}/publish", headers=headers)
+    assert published.status_code == 200, published.text
+    await post.asks("My knee hurts")
+    assert post.sms.texts == ["You wrote: My knee hurts"]
+    assert {message.text for message in await post.messages()} == {""}
+
+
+async def test_who_calls_is_the_contact_who_writes(post):
+    await contact_subscribers.subscribe(post.api.bus, post.api.database)
+    call = Call(channel=Channel.PHONE)
+    caller = SessionCaller(phone_number=ADA, country="DE")
+    started = msgspec.structs.replace(call.started, plan=msgspec.structs.replace(call.plan, caller=caller))
+    await post.api.tell(started)
+    await post.asks("Hi, I just called")
+    (known,) = await post.contacts()
+    assert [one.value for one in known.identities] == [ADA]
+    assert post.runtime.asked[0].plan.caller.user_id == known.contact.id

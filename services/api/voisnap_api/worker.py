@@ -28,6 +28,7 @@ with loading():
     from .call_transfers import subscribers as call_transfer_subscribers
     from .carrier_accounts import CarrierAccounts
     from .carrier_webhooks.reconcilers import old_carrier_calls
+    from .contacts import subscribers as contact_subscribers
     from .conversation_lists.reconcilers import list_index
     from .conversations import reconcilers as conversation_reconcilers
     from .conversations import subscribers as conversation_subscribers
@@ -114,6 +115,7 @@ async def work(
     subscriptions = [
         await tenant_subscribers.subscribe(bus, database),
         await conversation_subscribers.subscribe(bus, database),
+        await contact_subscribers.subscribe(bus, database),
         await analysis_subscribers.subscribe(bus, database, analysts),
         await outbound_call_subscribers.subscribe(bus, database),
         await call_transfer_subscribers.subscribe(bus, database),

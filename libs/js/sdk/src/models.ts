@@ -773,6 +773,7 @@ export interface CostLeg {
   estimated: boolean;
   inputTokens: number;
   kind: LegKind;
+  messages: number;
   minutes: number;
   model: string | null;
   outputTokens: number;

@@ -236,7 +236,7 @@ class CostBreakdown(View, frozen=True, kw_only=True):
 
 class CostLeg(View, frozen=True, kw_only=True):
     """What was used of one model, voice or line, and what it cost. `inputTokens` include `cachedTokens`; `sessionSeconds` is how long the
-    connection was open. `ownCredential`: through the account's own access to the provider, which bills it. Not `priced`: no price is known."""
+    connection was open, `messages` the segments of texts. `ownCredential`: through the account's own access to the provider, which bills it. Not `priced`: no price is known."""
 
     kind: LegKind
     provider: str
@@ -251,6 +251,7 @@ class CostLeg(View, frozen=True, kw_only=True):
     audio_seconds: float
     session_seconds: float
     minutes: int
+    messages: int
     cost: float
     estimated: bool
     priced: bool
@@ -272,6 +273,7 @@ class CostLeg(View, frozen=True, kw_only=True):
             audio_seconds=leg.audio_seconds,
             session_seconds=leg.session_seconds,
             minutes=leg.started_minutes if leg.kind is LegKind.TELEPHONY else 0,
+            messages=leg.messages,
             cost=float(cost.usd),
             estimated=cost.estimated,
             priced=cost.priced,

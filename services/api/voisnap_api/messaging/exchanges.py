@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 from prometheus_client import Counter, Histogram
+from voisnap_domain.agents import FirstMessageMode
 from voisnap_domain.errors import DomainError, LimitReached
 from voisnap_domain.ids import MessageId
-from voisnap_domain.messaging import MAX_TEXT, goes_on, idle_of, longest_of, noted, transcribed, words_of
+from voisnap_domain.messaging import MAX_TEXT, already_said, goes_on, idle_of, longest_of, noted, transcribed, words_of
 from voisnap_domain.sessions import Caller as SessionCaller
 from voisnap_domain.sessions import Channel, SessionPlan
 from voisnap_domain.texting import MediaKind, pieces, plain
@@ -44,6 +45,9 @@ LEASE = timedelta(seconds=180)
 """After which a thread of a worker that died is taken up by another; longer than an answer may take."""
 
 EXCHANGE_SECONDS = 60.0
+MOST_SAID = 5
+"""Messages of its own that an agent is reminded of."""
+
 BATCH = 20
 """Messages that are answered together at most."""
 
@@ -75,7 +79,8 @@ class _Batch(msgspec.Struct, frozen=True, kw_only=True):
     exchange_id: str
     plan: SessionPlan
     messenger: Messenger
-    is_new: bool
+    said: tuple[Message, ...]
+    """What was sent to the person on its own since the last answer."""
 
     @property
     def ids(self) -> tuple[MessageId, ...]:
@@ -158,20 +163,28 @@ class Exchanges:
         """The messages in the conversation they belong to, which is planned and noted if it is new. Raises DomainError."""
         async with self._begin(thread) as work:
             messenger = await self._networks.messenger(work, thread.provider, thread.account, thread.environment)
-            running = thread.running
-            if running is not None:
-                idle = idle_of(running.agent.config, thread.channel)
-                if goes_on(thread.last_at, idle, now=messages[0].created_at):
-                    return self._of(messages, running, messenger, is_new=False)
-            return self._of(messages, await self._planned(work, thread), messenger, is_new=True)
+            said = tuple(
+                await store.unanswered(work.tx, thread.tenant_id, thread.environment, thread.id, limit=MOST_SAID)
+            )
+            plan = running_plan(thread, now=messages[0].created_at) or await self._planned(
+                work, thread, greets=not said
+            )
+        return _Batch(
+            messages=messages,
+            exchange_id=messages[0].exchange_id or messages[0].id,
+            plan=plan,
+            messenger=messenger,
+            said=said,
+        )
 
     async def _anew(self, thread: Thread, batch: _Batch) -> _Batch:
         """The same messages in a new conversation: the one they were for is over."""
         async with self._begin(thread) as work:
-            plan = await self._planned(work, thread)
-        return msgspec.structs.replace(batch, plan=plan, is_new=True)
+            plan = await self._planned(work, thread, greets=not batch.said)
+        return msgspec.structs.replace(batch, plan=plan)
 
-    async def _planned(self, work: Work, thread: Thread) -> SessionPlan:
+    async def _planned(self, work: Work, thread: Thread, *, greets: bool) -> SessionPlan:
+        """A new conversation, noted. It `greets` unless the agent has written first."""
         known = await contacts.get_contact(work, thread.contact_id)
         phone = next((one.value for one in known.identities if one.kind is IdentityKind.PHONE), None)
         made = await plan_session(
@@ -181,7 +194,7 @@ class Exchanges:
             {},
             caller=SessionCaller(phone_number=phone, country=known.contact.country, user_id=thread.contact_id),
         )
-        plan = _patient(made, thread.channel)
+        plan = _patient(made, thread.channel, greets=greets)
         await store.converse(
             work.tx,
             thread.tenant_id,
@@ -193,16 +206,6 @@ class Exchanges:
         )
         return plan
 
-    @staticmethod
-    def _of(messages: tuple[Message, ...], plan: SessionPlan, messenger: Messenger, *, is_new: bool) -> _Batch:
-        return _Batch(
-            messages=messages,
-            exchange_id=messages[0].exchange_id or messages[0].id,
-            plan=plan,
-            messenger=messenger,
-            is_new=is_new,
-        )
-
     # What was written
 
     async def _text(self, thread: Thread, batch: _Batch) -> tuple[str | None, tuple[str, ...]]:
@@ -210,6 +213,7 @@ class Exchanges:
         words = words_of(batch.plan.agent.config.transcription.language)
         parts: list[str] = []
         notices: list[str] = []
+        before = [already_said(message.text) for message in batch.said if message.text]
         for message in batch.messages:
             if message.text.strip():
                 prefix = (
@@ -228,7 +232,7 @@ class Exchanges:
                 else:
                     notices.append(words.media)
         began = any(message.source is Source.BEGAN for message in batch.messages)
-        text = "\n".join(parts)[:MAX_TEXT] if parts else "" if began else None
+        text = "\n".join((*before, *parts))[:MAX_TEXT] if parts else "" if began else None
         return text, tuple(dict.fromkeys(notices))
 
     async def _heard(self, thread: Thread, batch: _Batch, message: Message, media: MessageMedia) -> str:
@@ -280,6 +284,8 @@ class Exchanges:
                 keeps_text=keeps_text,
                 at=work.now,
             )
+            said = tuple(message.id for message in batch.said)
+            await store.take_into(work.tx, thread.tenant_id, thread.environment, said, conversation_id)
             ended = answer.ended is not None
             await store.converse(
                 work.tx,
@@ -329,9 +335,19 @@ class Exchanges:
         return begin(self._database, Caller.system(thread.tenant_id, thread.environment), clock=self._clock)
 
 
-def _patient(plan: SessionPlan, channel: Channel) -> SessionPlan:
+def running_plan(thread: Thread, *, now: datetime) -> SessionPlan | None:
+    """What the conversation was opened with that goes on in a thread; None when the last one is over, or has been idle for too long."""
+    running = thread.running
+    if running is None or not goes_on(thread.last_at, idle_of(running.agent.config, thread.channel), now=now):
+        return None
+    return running
+
+
+def _patient(plan: SessionPlan, channel: Channel, *, greets: bool) -> SessionPlan:
     """A plan for people who answer when they like: limits of calls are for calls."""
     config = msgspec.structs.replace(plan.agent.config, max_duration_seconds=longest_of(plan.agent.config, channel))
+    if not greets:
+        config = msgspec.structs.replace(config, first_message_mode=FirstMessageMode.WAIT_FOR_USER)
     agent = msgspec.structs.replace(plan.agent, config=config)
     return msgspec.structs.replace(plan, agent=agent, max_concurrent=None)
 

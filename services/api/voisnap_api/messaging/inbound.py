@@ -170,7 +170,8 @@ async def _heed(work: Work, thread: Thread, event: InboundMessage, consent: Cons
     name, language = await _who(work, thread)
     words = words_of(language)
     text = {Consent.STOP: words.stopped, Consent.START: words.started, Consent.HELP: words.help}[consent]
-    await queue(work, thread, (text.format(name=name),), source=Source.NOTICE)
+    of_none = msgspec.structs.replace(thread, conversation_id=None)
+    await queue(work, of_none, (text.format(name=name),), source=Source.NOTICE)
 
 
 async def _who(work: Work, thread: Thread) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 from prometheus_client import Counter
-from voisnap_domain.errors import DomainError
+from voisnap_domain.errors import DomainError, NotFound
 from voisnap_domain.ids import TenantId
 from voisnap_domain.sessions import Channel
 from voisnap_domain.tenants import Environment
@@ -23,6 +23,7 @@ from voisnap_providers.errors import MessageRefused, MessageUncertain, ProviderE
 from voisnap_providers.messengers import Messenger
 from voisnap_providers.ports.messaging import MessageSent, OutgoingMessage, Template
 
+from voisnap_api.agents import usecases as agents
 from voisnap_api.channels import usecases as channels
 from voisnap_api.contacts import usecases as contacts
 from voisnap_api.contacts.records import OptOutSource
@@ -183,8 +184,6 @@ class Outbox:
         message, thread = letter.message, letter.thread
         pause = letter.messenger.sender.capabilities.per_chat_seconds
         async with self._begin(thread) as work:
-            running = thread.running
-            is_secret = running is not None and running.agent.config.hipaa_compliant
             await store.mark_sent(
                 work.tx,
                 message.tenant_id,
@@ -193,7 +192,7 @@ class Outbox:
                 network_id=sent.message_id,
                 segments=sent.segments,
                 price=sent.price,
-                keeps_text=not is_secret,
+                keeps_text=not await _is_secret(work, thread),
                 at=work.now,
             )
             if pause:
@@ -241,6 +240,14 @@ class Outbox:
 
     def _begin(self, thread: Thread) -> contextlib.AbstractAsyncContextManager[Work]:
         return begin(self._database, Caller.system(thread.tenant_id, thread.environment), clock=self._clock)
+
+
+async def _is_secret(work: Work, thread: Thread) -> bool:
+    """Whether no word of what is written may be kept (HIPAA)."""
+    try:
+        return (await agents.get_agent(work, thread.agent_id)).config.hipaa_compliant
+    except NotFound:
+        return False
 
 
 def _is_within(thread: Thread, window: float, now: datetime) -> bool:

@@ -349,6 +349,54 @@ async def waiting(
     )
 
 
+async def unanswered(
+    tx: Tx, tenant_id: TenantId, environment: Environment, thread_id: MessageThreadId, *, limit: int
+) -> list[Message]:
+    """What was sent in a thread on its own since somebody was answered there, in its order, at most the latest ones."""
+    found = await tx.all(
+        Message,
+        """
+        SELECT id, tenant_id, environment, thread_id, conversation_id, direction, network_id, source, text, media, template, reply_to,
+               is_edit, transcript, exchange_id, place, state, failure, code, detail, segments, price, due_at, attempts, created_by,
+               created_at, sending_since, sent_at, delivered_at, read_at, updated_at
+          FROM messages m
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND thread_id = %(thread_id)s AND direction = 'outbound'
+           AND source IN ('api', 'tool') AND state IN ('sending', 'unconfirmed', 'sent', 'delivered', 'read')
+           AND created_at > coalesce((SELECT max(created_at)
+                                        FROM messages
+                                       WHERE tenant_id = %(tenant_id)s AND thread_id = %(thread_id)s AND direction = 'inbound'
+                                         AND state = 'answered'), '-infinity')
+         ORDER BY created_at DESC, place DESC, id DESC
+         LIMIT %(limit)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        thread_id=thread_id,
+        limit=limit,
+    )
+    return found[::-1]
+
+
+async def take_into(
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    ids: tuple[MessageId, ...],
+    conversation_id: ConversationId,
+) -> None:
+    """Count messages that belong to no conversation yet to one."""
+    await tx.exec(
+        """
+        UPDATE messages SET conversation_id = %(conversation_id)s
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = ANY (%(ids)s::text[]) AND conversation_id IS NULL
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        ids=ids,
+        conversation_id=conversation_id,
+    )
+
+
 async def join(
     tx: Tx, tenant_id: TenantId, environment: Environment, ids: tuple[MessageId, ...], exchange_id: str
 ) -> None:

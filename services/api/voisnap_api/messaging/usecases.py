@@ -23,6 +23,7 @@ from voisnap_api.phone_numbers import usecases as phone_numbers
 from voisnap_api.tenants.usecases import limits_for_new_session
 
 from . import store
+from .exchanges import running_plan
 from .inbound import queue
 from .networks import Networks
 from .records import Address, ListedMessage, MessageFilter, Source, Thread
@@ -64,6 +65,8 @@ async def send(work: Work, networks: Networks, wanted: Wanted) -> list[ListedMes
     thread = await _thread_to(work, address, wanted)
     if await contacts.is_opted_out(work, wanted.channel, thread.their_addresses):
         raise Conflict("This person wants no messages on this channel.", code="opted-out")
+    running = running_plan(thread, now=work.now)
+    thread = msgspec.structs.replace(thread, conversation_id=running.conversation_id if running else None)
     by = work.caller.user_id or work.caller.key_id
     if wanted.template is not None:
         sent = await queue(work, thread, ("",), source=Source.API, created_by=by, template=wanted.template)
