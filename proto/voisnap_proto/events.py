@@ -150,7 +150,8 @@ class AnswererDetected(msgspec.Struct, frozen=True, kw_only=True, tag="call.answ
 class CallTransferChanged(msgspec.Struct, frozen=True, kw_only=True, tag="call.transfer_changed.v1"):
     """A call is being handed over to somebody, and this is how far it got. `to` is a number in E.164 or a SIP address, `name` the agent's
     target, `requested_by` who wanted it (`agent` or `api`), `call_id` the carrier's id of the other side's call. `cause` says of an end that
-    is none of the good ones why: `busy`, `no_answer`, `refused`, `machine`, `failed`, `caller_hung_up`, `lost`."""
+    is none of the good ones why: `busy`, `no_answer`, `refused`, `machine`, `undecided`, `canceled`, `failed`,
+    `caller_hung_up`, `lost`."""
 
     tenant_id: TenantId
     environment: Environment

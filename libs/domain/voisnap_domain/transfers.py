@@ -75,6 +75,8 @@ class Why(StrEnum):
     MACHINE = "machine"
     UNDECIDED = "undecided"
     FAILED = "failed"
+    CANCELED = "canceled"
+    """The caller wants to stay with the agent."""
     CALLER_HUNG_UP = "caller_hung_up"
     LOST = "lost"
     """The process that carried it out died."""

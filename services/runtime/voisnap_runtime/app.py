@@ -405,7 +405,10 @@ def _call_maker(
             turn_end=providers.registry.turn_end() if judges else None,
             meter=meter,
             may_spend=may_spend,
-            tools=(*tools_of(plan, transfers().begin_for_agent), *text_tools_of(plan, request_text)),
+            tools=(
+                *tools_of(plan, transfers().begin_for_agent, transfers().call_off),
+                *text_tools_of(plan, request_text),
+            ),
         )
 
     return make

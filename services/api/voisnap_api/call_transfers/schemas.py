@@ -68,7 +68,7 @@ class TransferStarted(View, frozen=True, kw_only=True):
 
 class TransferView(View, frozen=True, kw_only=True):
     """A transfer and how far it got. `requestedBy` is `agent` or `api`. `cause` says why it came to nothing: `busy`, `no_answer`, `refused`,
-    `machine`, `undecided`, `failed`, `caller_hung_up`, `lost`."""
+    `machine`, `undecided`, `canceled`, `failed`, `caller_hung_up`, `lost`."""
 
     id: str
     conversation_id: str

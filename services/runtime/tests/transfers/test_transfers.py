@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from voisnap_domain.calls import AnsweredBy, CallPhase, TransferAcceptance, TransferMode
 from voisnap_domain.errors import Conflict, NotFound
 from voisnap_domain.sessions import EndReason
-from voisnap_proto.events import SessionEnded
+from voisnap_proto.events import CallTransferChanged, SessionEnded
 from voisnap_proto.requests import (
     NOTE_TRANSFER_CALL,
     TRANSFER_SESSION,
@@ -19,7 +20,7 @@ from voisnap_proto.requests import (
 )
 from voisnap_runtime.pipeline.tools import ToolContext
 from voisnap_runtime.transfers.offering import LegSays, LegWord
-from voisnap_runtime.transfers.tool import TRANSFER_CALL, tools_of
+from voisnap_runtime.transfers.tool import CANCEL_TRANSFER, TRANSFER_CALL, tools_of
 
 pytestmark = [pytest.mark.unit, pytest.mark.virtual_time]
 
@@ -28,7 +29,11 @@ CONTEXT = ToolContext(call_id="c1", key="k", spoke=False)
 
 
 def tool_of(office: Any, plan: Any) -> Any:
-    return next(tool for tool in tools_of(plan, office.transfers.begin_for_agent) if tool.spec.name == TRANSFER_CALL)
+    return next(
+        tool
+        for tool in tools_of(plan, office.transfers.begin_for_agent, office.transfers.call_off)
+        if tool.spec.name == TRANSFER_CALL
+    )
 
 
 async def put_through(office: Any, live: Any, target: str, **more: str) -> Any:
@@ -82,6 +87,19 @@ async def test_an_agent_hands_its_caller_over_once_he_has_heard_so(office, phone
     await until(lambda: office.kept.kept == {})
 
 
+async def test_of_a_hipaa_conversation_nobody_learns_what_it_is_about(office, phone_plan, until) -> None:
+    plan = phone_plan()
+    config = msgspec.structs.replace(plan.agent.config, hipaa_compliant=True)
+    live, _, _ = await office.call(
+        msgspec.structs.replace(plan, agent=msgspec.structs.replace(plan.agent, config=config))
+    )
+    (await put_through(office, live, "Sales")).after()
+    await live.over()
+    await office.told()
+    told = [event for event in office.house.events if isinstance(event, CallTransferChanged)]
+    assert [(event.stage.value, event.reason) for event in told] == [("initiated", ""), ("completed", "")]
+
+
 async def test_a_caller_who_talks_over_the_announcement_is_handed_over_all_the_same(office, phone_plan) -> None:
     live, _, _ = await office.call(phone_plan())
     await put_through(office, live, "Sales")
@@ -126,10 +144,11 @@ async def test_two_transfers_of_a_call_are_one_too_many(office, phone_plan) -> N
 
 
 async def test_only_telephone_calls_with_targets_are_offered_the_tool(office, phone_plan, make_plan) -> None:
-    begin = office.transfers.begin_for_agent
-    assert [tool.spec.name for tool in tools_of(phone_plan(), begin)] == ["end_call", TRANSFER_CALL]
-    assert [tool.spec.name for tool in tools_of(make_plan(), begin)] == ["end_call"]
-    spec = tools_of(phone_plan(), begin)[1].spec.parameters["properties"]
+    begin, call_off = office.transfers.begin_for_agent, office.transfers.call_off
+    offered = [tool.spec.name for tool in tools_of(phone_plan(), begin, call_off)]
+    assert offered == ["end_call", TRANSFER_CALL, CANCEL_TRANSFER]
+    assert [tool.spec.name for tool in tools_of(make_plan(), begin, call_off)] == ["end_call"]
+    spec = tools_of(phone_plan(), begin, call_off)[1].spec.parameters["properties"]
     assert spec["target"]["enum"] == ["Sales", "Front desk"]
     assert "Sales: new orders" in spec["target"]["description"]
 
@@ -215,6 +234,31 @@ async def test_nobody_rings_for_ever(office, phone_plan, until) -> None:
     await until(lambda: talk.said != [])
     assert asyncio.get_running_loop().time() - began == pytest.approx(40, abs=1)
     assert ("hang_up", "other") in office.carrier.done
+
+
+async def test_a_caller_who_would_rather_stay_stays(office, phone_plan, until) -> None:
+    live, talk, _ = await begin_warm(office, phone_plan, until)
+    tools = tools_of(live.plan, office.transfers.begin_for_agent, office.transfers.call_off)
+    cancel = next(tool for tool in tools if tool.spec.name == CANCEL_TRANSFER)
+    await until(lambda: office.kept.kept[live.plan.session_id].call_id == "other")
+    assert (await cancel.run({}, CONTEXT)).success
+    await until(lambda: office.kept.kept == {})
+    assert ("hang_up", "other") in office.carrier.done
+    assert (talk.said, talk.waits) == ([], None)
+    assert (await office.told())[-1] == ("returned", "canceled")
+    assert not (await cancel.run({}, CONTEXT)).success
+
+
+async def test_a_model_that_wants_it_again_and_again_is_stopped(office, phone_plan, refusal, until) -> None:
+    live, talk, _ = await office.call(phone_plan())
+    for number in range(10):
+        office.carrier.faults = [refusal()]
+        (await put_through(office, live, "Sales")).after()
+        await until(lambda number=number: len(talk.said) == number + 1 and office.kept.kept == {})
+        await asyncio.sleep(0.1)
+    with pytest.raises(Conflict) as refused:
+        await put_through(office, live, "Sales")
+    assert refused.value.code == "too-many-transfers"
 
 
 async def test_a_caller_who_hangs_up_while_it_rings_leaves_nobody_ringing(office, phone_plan, until) -> None:

@@ -87,6 +87,8 @@ class LiveSession:
         self._audience: Audience | None = None
         self._taps: tuple[Tap, ...] = ()
         self._advised = 0
+        self.transfers = 0
+        """How often it was tried here to hand its caller over."""
         self._connected = asyncio.Event()
         self._ending: asyncio.Future[EndReason | None] = self._loop.create_future()
         """Why it ends; None when it only leaves this process."""

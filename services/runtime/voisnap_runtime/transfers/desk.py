@@ -51,6 +51,8 @@ from .transfer import Conversing, Means, Transfer, Transferable, changed_event
 
 FORWARD_SECONDS = 2.0
 LEFT_AT_ONCE = 50
+MAX_TRANSFERS = 10
+"""Of one call in one process: each may cost a call, and a model may want one again and again."""
 BY_AGENT, BY_API = "agent", "api"
 
 _log = log.get(__name__)
@@ -129,6 +131,11 @@ class Transfers:
         wanted = TransferSession(session_id=plan.session_id, to=target.address, name=target.name, mode=mode)
         return self._begin(live, self._order(live.plan, wanted, by=BY_AGENT, reason=reason))
 
+    def call_off(self, plan: SessionPlan) -> bool:
+        """The caller stays with the agent; False when nobody is being called for him any more."""
+        transfer = self._running.get(plan.session_id)
+        return transfer is not None and transfer.call_off()
+
     async def transfer(self, request: TransferSession) -> TransferBegun:
         """Hand a call over wherever it lives."""
         session = await self._store.get(request.session_id)
@@ -160,6 +167,9 @@ class Transfers:
             raise _not_transferable()
         if plan.session_id in self._running:
             raise Conflict("This call is being transferred already.", code="transfer-in-progress")
+        if live.transfers >= MAX_TRANSFERS:
+            raise Conflict("This call has been transferred too often.", code="too-many-transfers")
+        live.transfers += 1
         transfer = Transfer(live, plan.leg, order, self._means)
         self._running[plan.session_id] = transfer
         self._work(self._run(plan.session_id, transfer))

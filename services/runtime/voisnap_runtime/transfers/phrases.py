@@ -30,7 +30,7 @@ class TransferPhrases(msgspec.Struct, frozen=True, kw_only=True):
                 text = self.busy
             case Why.NO_ANSWER | Why.REFUSED | Why.MACHINE | Why.UNDECIDED:
                 text = self.nobody
-            case Why.FAILED | Why.LOST | Why.CALLER_HUNG_UP:
+            case Why.FAILED | Why.LOST | Why.CANCELED | Why.CALLER_HUNG_UP:
                 text = self.failed
         return text.format(name=name)
 

@@ -1,5 +1,6 @@
 """The tool by which an agent puts its caller through to somebody."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from voisnap_domain.agents import TransferTarget
@@ -9,7 +10,7 @@ from voisnap_providers.ports.llm import ToolSpec
 
 from voisnap_runtime.pipeline.tools import EndCallTool, SideEffect, Tool, ToolContext, ToolResult
 
-TRANSFER_CALL = "transfer_call"
+TRANSFER_CALL, CANCEL_TRANSFER = "transfer_call", "cancel_transfer"
 MAX_REASON = 500
 
 
@@ -55,11 +56,36 @@ class TransferCallTool:
         )
 
 
-def tools_of(plan: SessionPlan, begin: Begin) -> tuple[Tool, ...]:
+class CancelTransferTool:
+    """Keeps a caller who waits to be put through."""
+
+    effect = SideEffect.NONE
+    seconds = 2.0
+    spec = ToolSpec(
+        name=CANCEL_TRANSFER,
+        description=(
+            "Stop putting the caller through while nobody has taken the call yet. Call this only when the caller says that they do not want to"
+            " wait any more or would rather stay with you."
+        ),
+        parameters={"type": "object", "properties": {}, "additionalProperties": False},
+    )
+
+    def __init__(self, plan: SessionPlan, call_off: Callable[[SessionPlan], bool]) -> None:
+        self._plan = plan
+        self._call_off = call_off
+
+    async def run(self, arguments: dict[str, Any], context: ToolContext) -> ToolResult:
+        """Whether there was anything to stop."""
+        if self._call_off(self._plan):
+            return ToolResult(content="The transfer is called off. The caller stays with you.")
+        return ToolResult(content="Nobody is being called, or it is too late to stop.", success=False)
+
+
+def tools_of(plan: SessionPlan, begin: Begin, call_off: Callable[[SessionPlan], bool]) -> tuple[Tool, ...]:
     """What an agent can do in a spoken conversation: hang up, and on the telephone put callers through where it has to whom."""
     tools: list[Tool] = [EndCallTool()]
     if plan.channel is Channel.PHONE and plan.leg is not None and plan.agent.config.transfer.targets:
-        tools.append(TransferCallTool(plan, begin))
+        tools += (TransferCallTool(plan, begin), CancelTransferTool(plan, call_off))
     return tuple(tools)
 
 

@@ -24,6 +24,7 @@ from voisnap_domain.transfers import (
     CallerGone,
     ComeBack,
     Command,
+    Declined,
     Dialled,
     DialOtherSide,
     Done,
@@ -35,6 +36,7 @@ from voisnap_domain.transfers import (
     Leave,
     Result,
     Said,
+    Step,
     Tell,
     TimePassed,
     TransferOrder,
@@ -152,6 +154,13 @@ class Transfer:
     def said(self) -> None:
         """The caller has heard the announcement."""
         self.happen(Said(self._loop.time()))
+
+    def call_off(self) -> bool:
+        """The caller wants to stay with the agent after all; False when it is too late for that."""
+        if self._state.step not in {Step.RINGING, Step.ASKING}:
+            return False
+        self.happen(Declined(self._loop.time(), Why.CANCELED))
+        return True
 
     def happen(self, happened: Happened) -> None:
         """Something happened. Never blocks."""
@@ -310,7 +319,8 @@ class Transfer:
         conversation = self._live.conversation
         if isinstance(conversation, Conversing):
             conversation.wait_over()
-            conversation.tell(self._phrases.comeback(why, self.order.name), _nothing)
+            if why is not Why.CANCELED:  # then he knows
+                conversation.tell(self._phrases.comeback(why, self.order.name), _nothing)
 
     async def _watch(self) -> None:
         await self._live.announced()
@@ -410,7 +420,8 @@ def changed_event(
         name=order.name,
         requested_by=order.requested_by,
         at=at,
-        reason=order.reason,
+        # What is said in a HIPAA conversation is written down nowhere.
+        reason="" if plan.agent.config.hipaa_compliant else order.reason,
         cause=cause,
         call_id=call_id,
     )
