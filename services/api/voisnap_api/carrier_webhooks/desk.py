@@ -397,6 +397,8 @@ class WebhookDesk:
             return None
         if event.may_be_wanted:
             await self._sleep(_SETTLE_SECONDS)
+        if not at.is_told_over_rest:  # a carrier that asks again has not read our first answer
+            return await self._resumed(at, call, is_stranded=event.stranded)
         if await self._is_seen(at, call, event.event_id):
             return None
         document = await self._resumed(at, call, is_stranded=event.stranded)
