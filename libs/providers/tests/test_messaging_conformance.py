@@ -22,7 +22,7 @@ from voisnap_providers.errors import (
     ProviderTimeout,
     ProviderUnconfigured,
 )
-from voisnap_providers.messengers import Messenger, Messengers
+from voisnap_providers.messengers import Messenger, Messengers, sandbox_address
 from voisnap_providers.ports.messaging import (
     BadSignature,
     BadWebhook,
@@ -377,6 +377,29 @@ async def test_only_networks_with_signs_show_that_somebody_reads_and_types(
     seen = world.person(case.name).shows
     assert ("typing" in seen) is bool(messenger.sender.capabilities.typing_seconds)
     assert ("read" in seen) is messenger.sender.capabilities.reads
+
+
+async def test_addresses_that_share_a_key_are_kept_apart(case: Case, world: Simulation, messenger: Messenger) -> None:
+    registrar = messenger.registrar
+    if registrar is None:
+        assert case.channel is Channel.SMS
+        return
+    own = await registrar.own_address()
+    first, second = (sandbox_address(own, tenant) for tenant in ("ten_a", "ten_b"))
+    assert sandbox_address(own, "ten_a") == first
+    assert len({own.address, first.address, second.address}) == 3
+    url = world.world.urls.messages(case.name, "simulator")
+    for one in (first, second):
+        assert (await registrar.register(url, address=one.address)).url == url
+        await world.write(case.name, "Hello", to=one.address)
+        heard = world.desk.of(InboundMessage)[-1]
+        assert heard.recipient == one.address
+        await messenger.sender.typing(heard)
+        await messenger.sender.send(message(case, world, f"From {one.address}", sender=one.address))
+    sent = [(text.ours, text.text) for text in world.network.texts if text.direction == "out"]
+    assert sent == [(one.address, f"From {one.address}") for one in (first, second)]
+    await registrar.unregister(address=first.address)
+    assert (await registrar.registered(address=second.address)).url == url
 
 
 async def test_templates_go_where_there_are_templates(case: Case, world: Simulation, messenger: Messenger) -> None:

@@ -10,9 +10,15 @@ from voisnap_domain.tenants import Environment
 from voisnap_domain.texting import Consent, MediaKind, MessageFailure
 from voisnap_providers.errors import MessageRefused, ProviderAuthError
 from voisnap_providers.messengers import Messengers
-from voisnap_providers.ports.messaging import ConsentChanged, InboundMessage, OutgoingMessage, WebhookRequest
+from voisnap_providers.ports.messaging import (
+    BadSignature,
+    ConsentChanged,
+    InboundMessage,
+    OutgoingMessage,
+    WebhookRequest,
+)
 from voisnap_providers.vendors.telegram.messaging import TelegramMessages
-from voisnap_providers.vendors.telegram.webhooks import TelegramWebhooks
+from voisnap_providers.vendors.telegram.webhooks import TelegramWebhooks, secret_for
 from voisnap_testkit.simulated_networks import THEIR_CHAT, Simulation, simulation
 
 pytestmark = [pytest.mark.conformance, pytest.mark.asyncio(loop_scope="module")]
@@ -44,6 +50,21 @@ async def test_a_message_is_named_by_its_chat_and_a_reply_by_the_same_way() -> N
     assert (heard.sender.name, heard.sender.handle, heard.sender.language) == ("Zoë B", "zoe", "de")
     (edit,) = read(edited_message=message(text="Hello", edit_date=1780000009))
     assert (edit.message_id, edit.is_edit, edit.at) == ("7:3", True, 1780000009.0)
+
+
+async def test_the_secret_says_to_which_bot_it_was_written() -> None:
+    def sent(secret: str) -> WebhookRequest:
+        headers = {"x-telegram-bot-api-secret-token": secret}
+        body = json.dumps({"update_id": 9, "message": message(text="Hi")}).encode()
+        return WebhookRequest(method="POST", url="https://h.example", headers=headers, body=body)
+
+    for secret, bot in (("s3cret", "42"), (secret_for("s3cret", "4711"), "4711")):
+        WEBHOOKS.verify(sent(secret), now=0)
+        assert [event.recipient for event in WEBHOOKS.read(sent(secret))] == [bot]
+    for forged in ("", "s3cret-", "s3cret-x", "other-4711", "-4711", "s3cret4711", "s3cret-" + "1" * 21):
+        with pytest.raises(BadSignature):
+            WEBHOOKS.verify(sent(forged), now=0)
+    assert secret_for("x" * 256, "42") == "x" * 256
 
 
 async def test_groups_channels_and_other_bots_are_not_answered() -> None:
@@ -152,7 +173,7 @@ async def test_a_reply_in_another_chat_is_sent_without_it(world: Simulation) -> 
     sender = world.desk.messengers["telegram"].sender
     said = await world.write("telegram", "Hi")
     for reply_to, kept in ((said["message"]["id"], said["message"]["id"]), ("1:5", ""), ("wamid.X", "")):
-        order = OutgoingMessage(id="m", sender="42", to=THEIR_CHAT, text="Yes?", reply_to=reply_to)
+        order = OutgoingMessage(id="m", sender=world.ours("telegram"), to=THEIR_CHAT, text="Yes?", reply_to=reply_to)
         sent = await sender.send(order)
         text = world.network.text(sent.message_id)
         assert text is not None

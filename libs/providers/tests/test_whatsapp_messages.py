@@ -20,7 +20,7 @@ from voisnap_providers.vendors.whatsapp.webhooks import WhatsAppWebhooks
 pytestmark = pytest.mark.unit
 
 OURS, SECRET = "106540352242922", "41678a4f"
-WEBHOOKS = WhatsAppWebhooks(app_secret=SECRET, verify_token="t0k3n", phone_number_id=OURS)
+WEBHOOKS = WhatsAppWebhooks(app_secret=SECRET, verify_token="t0k3n")
 CONTACT = {"profile": {"name": "Zoë", "username": "zoe"}, "wa_id": "491701234567", "user_id": "DE.13491208655302741918"}
 
 
@@ -190,8 +190,8 @@ def test_a_failed_status_says_why(code: int, failure: MessageFailure, state: Mes
     assert "Zoë" not in told.detail
 
 
-def test_other_numbers_groups_and_products_are_left_out() -> None:
-    elsewhere = {"metadata": {"phone_number_id": "999"}, "contacts": [CONTACT], "messages": [message()]}
+def test_numberless_groups_and_other_products_are_left_out() -> None:
+    elsewhere = {"metadata": {}, "contacts": [CONTACT], "messages": [message()]}
     grouped = {"contacts": [CONTACT], "messages": [message(group_id="G1")]}
     assert read(elsewhere, grouped, {"statuses": [{"id": "wamid.C", "status": "deleted"}]}) == ()
     body = json.dumps({"object": "page", "entry": []}).encode()

@@ -4,6 +4,7 @@ As with carriers, an account of the sandbox is the simulator's, and it has an ad
 """
 
 from collections import OrderedDict
+from hashlib import sha256
 from importlib import import_module
 from typing import Any
 
@@ -14,7 +15,7 @@ from voisnap_domain.tenants import Environment
 from .accounts import Account
 from .carriers import MOST_OPEN, SIMULATOR, check_environment
 from .errors import ProviderUnconfigured
-from .ports.messaging import MessageSender, MessagingWebhooks, WebhookRegistrar
+from .ports.messaging import MessageSender, MessagingWebhooks, OwnAddress, WebhookRegistrar
 
 NETWORKS = {
     "twilio": Channel.SMS,
@@ -64,6 +65,12 @@ class Messengers:
         self._put_away.clear()
         for sender in senders:
             await sender.aclose()
+
+
+def sandbox_address(own: OwnAddress, tenant_id: str) -> OwnAddress:
+    """A tenant's own address with a simulated network, so that nobody has to share the one of the simulator's account."""
+    number = str(int(sha256(f"{own.address} {tenant_id}".encode()).hexdigest()[:12], 16) % 10**12 + 10**12)
+    return OwnAddress(address=number, name=own.name, handle=own.handle)
 
 
 def _messenger(account: Account) -> Messenger:

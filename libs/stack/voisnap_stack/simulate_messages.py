@@ -186,7 +186,8 @@ class _Exchange:
 
     def _write(self, kind: str, text: str) -> None:
         if kind == "stop" and self.args.kind == "telegram":
-            self.sandbox.told("PUT", f"/people/{self.provider}/{self.person}", json={"isBlocked": True})
+            change = {"isBlocked": True, "ours": self.to}
+            self.sandbox.told("PUT", f"/people/{self.provider}/{self.person}", json=change)
             self._say("person  blocks the bot")
             return
         message: dict[str, Any] = {"provider": self.provider, "from": self.person, "to": self.to}

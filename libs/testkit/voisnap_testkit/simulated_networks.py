@@ -17,7 +17,7 @@ from voisnap_providers.messengers import Messenger
 from voisnap_providers.ports.messaging import BadSignature, BadWebhook, MessagingEvent, WebhookRequest
 from voisnap_simulator.accounts import launch, make_accounts_file
 from voisnap_simulator.app import build
-from voisnap_simulator.messaging.network import HOOK, Knobs, Network, Person, network_of
+from voisnap_simulator.messaging.network import Knobs, Network, Person, network_of
 from voisnap_simulator.persona.voice import LocalVoice, Tones
 from voisnap_simulator.world import OwnedNumber, World
 
@@ -94,6 +94,7 @@ class Simulation:
         self.world = world
         self.desk = desk
         self.network: Network = network_of(world)
+        self.addresses: dict[str, str] = {}
         self._client = httpx.AsyncClient(
             base_url=world.url, headers={"authorization": f"Bearer {world.bearer}"}, trust_env=False
         )
@@ -105,8 +106,10 @@ class Simulation:
         for kept in (network.people, network.texts, network.media, network.repeated):
             kept.clear()
         network.telegram.pending.clear()
-        for provider in ("whatsapp", "telegram"):
-            self.world.applications.pop((provider, HOOK), None)
+        network.telegram.errors.clear()
+        for provider, name in list(self.world.applications):
+            if provider in ("whatsapp", "telegram"):
+                del self.world.applications[provider, name]
         for told in (desk.messengers, desk.requests, desk.events, desk.faults, desk.statuses):
             told.clear()
 
@@ -115,7 +118,9 @@ class Simulation:
         return self.world.account(provider)
 
     def ours(self, provider: str) -> str:
-        """Our address at a network."""
+        """Our address at a network: that of the account, unless `addresses` names another one."""
+        if provider in self.addresses:
+            return self.addresses[provider]
         account = self.account(provider)
         if provider == "whatsapp":
             return account.option("phone_number_id")
@@ -143,7 +148,9 @@ class Simulation:
 
     async def change(self, provider: str, **more: Any) -> None:
         """Let the person do something without a word."""
-        response = await self._client.put(f"/simulator/people/{provider}/{self.theirs(provider)}", json=more)
+        response = await self._client.put(
+            f"/simulator/people/{provider}/{self.theirs(provider)}", json={"ours": self.ours(provider), **more}
+        )
         assert response.status_code == 200, response.text
 
     def inbox(self, provider: str) -> list[str]:

@@ -84,6 +84,7 @@ async def platform(start_api, tmp_path, monkeypatch):
                 body = {"channel": channel, "agentId": agent["id"]}
                 connected = await api.client.post("/api/v1/channels", json=body, headers=headers)
                 assert (connected.status_code, connected.json()["status"]) == (201, "active"), connected.text
+                networks.addresses[channel] = connected.json()["address"]
             reached = Networks(
                 CarrierAccounts(TenantAccounts(opener(Keyring.parse("a:" + "cw" * 21 + "c=")), {}), {}, accounts)
             )
@@ -210,7 +211,7 @@ async def test_connections_are_listed_changed_verified_and_taken_away(platform):
     other = await platform.api.add_agent(headers, name="Night shift")
     changed = await client.patch(place, json={"agentId": other["id"]}, headers=headers)
     assert changed.json()["agentId"] == other["id"]
-    platform.networks.network.hook("telegram").messages_url = "https://elsewhere.test/"
+    platform.networks.network.hook("telegram", telegram["address"]).messages_url = "https://elsewhere.test/"
     verified = await client.post(f"{place}/verify", headers=headers)
     assert (verified.json()["status"], verified.json()["webhook"]["url"]) == ("active", telegram["webhook"]["url"])
     assert (await client.delete(f"/api/v1/agents/{other['id']}", headers=headers)).status_code == 204

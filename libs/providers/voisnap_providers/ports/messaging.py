@@ -297,19 +297,20 @@ class WebhookRegistration(msgspec.Struct, frozen=True, kw_only=True):
 
 class WebhookRegistrar(Protocol):
     """Where messages of an account are posted, at networks that keep one address an account (WhatsApp, Telegram). A carrier's numbers have
-    theirs each (`ports/numbers.py`)."""
+    theirs each (`ports/numbers.py`). `address` is which of ours is meant, where it is not the account's own: one key may open several, as it
+    does in the sandbox."""
 
     async def own_address(self) -> OwnAddress:
         """Who the account is. Raises ProviderAuthError for a key that does not work: the check of new credentials."""
         ...
 
-    async def register(self, url: str) -> WebhookRegistration:
+    async def register(self, url: str, *, address: str = "") -> WebhookRegistration:
         """Lets everything be posted to `url` from now on, and tells what the network kept. Asking again changes nothing."""
         ...
 
-    async def registered(self) -> WebhookRegistration: ...
+    async def registered(self, *, address: str = "") -> WebhookRegistration: ...
 
-    async def unregister(self) -> None:
+    async def unregister(self, *, address: str = "") -> None:
         """Lets nothing be posted any more."""
         ...
 

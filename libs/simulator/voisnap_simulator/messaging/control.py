@@ -59,13 +59,15 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Who somebody is, what goes wrong with him, and what he does without a word (`block`, `unblock`, a new number)."""
+    """Who somebody is, what goes wrong with him, and what he does without a word: he blocks us (`ours`, or the
+    account's own address), or has a new number."""
 
     name: str | None = None
     handle: str | None = None
     language: str | None = None
     knobs: Knobs | None = None
     is_blocked: bool | None = None
+    ours: str = ""
     new_number: str | None = None
 
 
@@ -129,21 +131,22 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
             if (value := getattr(asked, name)) is not None:
                 setattr(found, name, value)
         if asked.is_blocked is not None:
-            await _block(network, provider, found, is_blocked=asked.is_blocked)
+            await _block(network, provider, found, asked)
         if asked.new_number is not None:
             if provider != "whatsapp":
                 raise Refused(400, {"error": "only WhatsApp tells of a new number"})
             new = _address(provider, asked.new_number)
-            await whatsapp.moved(network, found, _only_address(world, provider), new)
+            await whatsapp.moved(network, found, asked.ours or _only_address(world, provider), new)
         return json_answer(_person(found))
 
     return write, read, person, change
 
 
-async def _block(network: Network, provider: str, person: Person, *, is_blocked: bool) -> None:
+async def _block(network: Network, provider: str, person: Person, asked: Change) -> None:
     if provider != "telegram":
         raise Refused(400, {"error": "only Telegram tells who blocks a bot"})
-    await telegram.blocked(network, person, telegram.bot_id(network.world), is_blocked=is_blocked)
+    ours = asked.ours or telegram.bot_id(network.world)
+    await telegram.blocked(network, person, ours, is_blocked=bool(asked.is_blocked))
 
 
 async def _media(world: World, network: Network, asked: Write) -> Media | None:

@@ -20,8 +20,6 @@ MAX_PEOPLE = 10_000
 MAX_TEXTS = 20_000
 MAX_MEDIA = 200
 MAX_MEDIA_BYTES = 8_000_000
-HOOK = "webhook"
-"""The id of the one application of a network that has no others."""
 WINDOW_SECONDS = 24 * 3600.0
 STOP_WORDS = frozenset({"STOP", "STOPALL", "STOP ALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"})
 START_WORDS = frozenset({"START", "UNSTOP"})
@@ -124,10 +122,10 @@ class Network:
         self._sequence = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def hook(self, provider: str) -> Application:
-        """Where a network with one address an account posts; it is kept from run to run."""
-        found = self.world.applications.get((provider, HOOK))
-        return found or self.world.add(Application(provider=provider, id=HOOK, kind="messages", name="Webhook"))
+    def hook(self, provider: str, ours: str) -> Application:
+        """Where what is written to an address of ours is posted, at a network without rented numbers; it is kept from run to run."""
+        found = self.world.applications.get((provider, ours))
+        return found or self.world.add(Application(provider=provider, id=ours, kind="messages", name="Webhook"))
 
     async def aclose(self) -> None:
         """End what is on its way."""
@@ -221,13 +219,16 @@ class Network:
 
 
 class TelegramHook(msgspec.Struct, kw_only=True):
-    """A bot's updates: how they are numbered, and those that nobody took."""
+    """Updates of all bots: how they are numbered, and of each bot those that nobody took and what went wrong last (and when)."""
 
-    pending: deque[dict[str, Any]] = msgspec.field(default_factory=lambda: deque(maxlen=1000))
+    pending: dict[str, deque[dict[str, Any]]] = msgspec.field(default_factory=dict)
+    errors: dict[str, tuple[str, int]] = msgspec.field(default_factory=dict)
     last_update: int
     last_message: int
-    last_error: str = ""
-    last_error_at: int = 0
+
+    def waiting(self, bot: str) -> deque[dict[str, Any]]:
+        """What nobody took of a bot's."""
+        return self.pending.setdefault(bot, deque(maxlen=1000))
 
 
 class About:

@@ -1,9 +1,10 @@
-"""Telegram's Bot API for one bot, and the people who write to it.
+"""Telegram's Bot API for bots that share one key, and the people who write to them.
 
 https://core.telegram.org/bots/api. Parameters come as JSON or as forms whose values are JSON, as in Telegram's own libraries.
 """
 
 import hmac
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -23,6 +24,8 @@ PROVIDER = "telegram"
 MAX_TEXT = 4096
 MAX_CAPTION = 1024
 USERNAME = "voisnap_sandbox_bot"
+_BOT = re.compile(r"[0-9]{5,20}", re.ASCII)
+_SECRET = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _PORTS = frozenset({443, 80, 88, 8443})
 _ACTIONS = {
@@ -43,7 +46,7 @@ _MESSAGE_KEYS = {
 _WEBHOOK_KEYS = {
     *("url", "secret_token", "max_connections", "allowed_updates", "drop_pending_updates", "ip_address", "certificate"),
 }
-Method = Callable[[Network, dict[str, Any]], Awaitable[Any]]
+Method = Callable[[Network, str, dict[str, Any]], Awaitable[Any]]
 
 
 def handlers(world: World) -> Sequence[ControllerRouterHandler]:
@@ -52,11 +55,11 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
 
     @route("/telegram/{bot:str}/{method:str}", http_method=["GET", "POST"])
     async def call(request: Request[Any, Any, Any], bot: str, method: str) -> Response[bytes]:
-        _authenticated(world, bot)
+        ours = _authenticated(world, bot)
         found = _METHODS.get(method)
         if found is None:
             raise refused(404, "Not Found: method not found")
-        return json_answer({"ok": True, "result": await found(network, await _parameters(request))})
+        return json_answer({"ok": True, "result": await found(network, ours, await _parameters(request))})
 
     @get("/telegram/file/{bot:str}/{folder:str}/{name:str}")
     async def stored(bot: str, folder: str, name: str) -> Response[bytes]:
@@ -75,7 +78,7 @@ async def written(
 ) -> tuple[Text, Answered]:
     """Somebody writes to the bot, or changes what he wrote."""
     hook = network.telegram
-    if ours != bot_id(network.world):
+    if not _BOT.fullmatch(ours):
         raise Refused(404, {"error": f"there is no bot {ours}"})
     edited = network.text(edit_of) if edit_of else None
     if edit_of and edited is None:
@@ -122,13 +125,13 @@ async def written(
     person.last_wrote[ours] = network.world.clock()
     if edited is None:
         network.add(said)
-    return said, await _updated(network, person, {"edited_message" if edited else "message": message})
+    return said, await _updated(network, person, ours, {"edited_message" if edited else "message": message})
 
 
 async def blocked(network: Network, person: Person, ours: str, *, is_blocked: bool) -> Answered:
     """Somebody blocks the bot, or lets it write again."""
     (person.opted_out.add if is_blocked else person.opted_out.discard)(ours)
-    bot = {"id": int(ours), "is_bot": True, "first_name": "Voisnap", "username": USERNAME}
+    bot = _bot(ours)
     statuses = ("member", "kicked") if is_blocked else ("kicked", "member")
     old, new = ({"status": status, "user": bot} for status in statuses)
     (new if is_blocked else old)["until_date"] = 0
@@ -139,7 +142,7 @@ async def blocked(network: Network, person: Person, ours: str, *, is_blocked: bo
         "old_chat_member": old,
         "new_chat_member": new,
     }
-    return await _updated(network, person, {"my_chat_member": change})
+    return await _updated(network, person, ours, {"my_chat_member": change})
 
 
 def bot_id(world: World) -> str:
@@ -147,50 +150,48 @@ def bot_id(world: World) -> str:
     return world.account(PROVIDER).secret("bot_token").partition(":")[0]
 
 
-async def _updated(network: Network, person: Person, what: Mapping[str, Any]) -> Answered:
+async def _updated(network: Network, person: Person, ours: str, what: Mapping[str, Any]) -> Answered:
     """Post an update, or keep it for when somebody takes updates."""
-    hook, kept = network.telegram, network.hook(PROVIDER)
+    hook, kept = network.telegram, network.hook(PROVIDER, ours)
     hook.last_update += 1
     update = {"update_id": hook.last_update, **what}
     allowed = kept.more.get("allowed_updates")
     if allowed and next(iter(what)) not in allowed:
         return Answered(status=0)
     if not kept.messages_url:
-        hook.pending.append(update)
+        hook.waiting(ours).append(update)
         return Answered(status=0)
-    answered = await _posted(network, person, update)
+    answered = await _posted(network, person, ours, update)
     if not answered.is_taken:
-        hook.pending.append(update)
+        hook.waiting(ours).append(update)
     return answered
 
 
-async def _posted(network: Network, person: Person, update: Mapping[str, Any]) -> Answered:
-    hook, kept = network.telegram, network.hook(PROVIDER)
+async def _posted(network: Network, person: Person, ours: str, update: Mapping[str, Any]) -> Answered:
+    kept = network.hook(PROVIDER, ours)
     headers = {"content-type": "application/json"}
     if secret := kept.more.get("secret_token"):
         headers["x-telegram-bot-api-secret-token"] = secret
     body = msgspec.json.encode(update)
     answered = await network.hooks.posted(network.about(person), kept.messages_url, body, headers)
     if not answered.is_taken:
-        hook.last_error = f"Wrong response from the webhook: {answered.status or 'Connection refused'}"
-        hook.last_error_at = int(network.world.clock())
+        error = f"Wrong response from the webhook: {answered.status or 'Connection refused'}"
+        network.telegram.errors[ours] = (error, int(network.world.clock()))
     return answered
 
 
-async def _get_me(network: Network, asked: dict[str, Any]) -> dict[str, Any]:
+async def _get_me(network: Network, ours: str, asked: dict[str, Any]) -> dict[str, Any]:
+    del network
     _known(asked, set())
     return {
-        "id": int(bot_id(network.world)),
-        "is_bot": True,
-        "first_name": "Voisnap sandbox",
-        "username": USERNAME,
+        **_bot(ours),
         "can_join_groups": False,
         "can_read_all_group_messages": False,
         "supports_inline_queries": False,
     }
 
 
-async def _set_webhook(network: Network, asked: dict[str, Any]) -> bool:
+async def _set_webhook(network: Network, ours: str, asked: dict[str, Any]) -> bool:
     _known(asked, _WEBHOOK_KEYS)
     url = str(asked.get("url", ""))
     parts = urlsplit(url)
@@ -200,9 +201,9 @@ async def _set_webhook(network: Network, asked: dict[str, Any]) -> bool:
         if (parts.port or 443) not in _PORTS:
             raise refused(400, "Bad Request: bad webhook: Webhook can be set up only on ports 80, 88, 443 or 8443")
     secret = str(asked.get("secret_token", ""))
-    if not all(character.isascii() and (character.isalnum() or character in "_-") for character in secret):
+    if len(secret) > 256 or not _SECRET.fullmatch(secret):
         raise refused(400, "Bad Request: secret token contains unallowed characters")
-    hook, kept = network.telegram, network.hook(PROVIDER)
+    kept = network.hook(PROVIDER, ours)
     kept.messages_url = url
     kept.more = {
         "secret_token": secret,
@@ -211,73 +212,72 @@ async def _set_webhook(network: Network, asked: dict[str, Any]) -> bool:
     }
     network.world.changed()
     if asked.get("drop_pending_updates"):
-        hook.pending.clear()
-    if url and hook.pending:
-        network.spawn(_caught_up(network))
+        network.telegram.waiting(ours).clear()
+    if url and network.telegram.waiting(ours):
+        network.spawn(_caught_up(network, ours))
     return True
 
 
-async def _caught_up(network: Network) -> None:
+async def _caught_up(network: Network, ours: str) -> None:
     """Post what waited, in order."""
-    hook = network.telegram
+    waiting = network.telegram.waiting(ours)
     somebody = Person(channel=Channel.TELEGRAM, address="")
-    while hook.pending and network.hook(PROVIDER).messages_url:
-        if not (await _posted(network, somebody, hook.pending[0])).is_taken:
+    while waiting and network.hook(PROVIDER, ours).messages_url:
+        if not (await _posted(network, somebody, ours, waiting[0])).is_taken:
             return
-        hook.pending.popleft()
+        waiting.popleft()
 
 
-async def _delete_webhook(network: Network, asked: dict[str, Any]) -> bool:
+async def _delete_webhook(network: Network, ours: str, asked: dict[str, Any]) -> bool:
     _known(asked, {"drop_pending_updates"})
-    network.hook(PROVIDER).messages_url = ""
+    network.hook(PROVIDER, ours).messages_url = ""
     network.world.changed()
     if asked.get("drop_pending_updates"):
-        network.telegram.pending.clear()
+        network.telegram.waiting(ours).clear()
     return True
 
 
-async def _webhook_info(network: Network, asked: dict[str, Any]) -> dict[str, Any]:
+async def _webhook_info(network: Network, ours: str, asked: dict[str, Any]) -> dict[str, Any]:
     _known(asked, set())
-    hook, kept = network.telegram, network.hook(PROVIDER)
+    kept = network.hook(PROVIDER, ours)
     info: dict[str, Any] = {
         "url": kept.messages_url,
         "has_custom_certificate": False,
-        "pending_update_count": len(hook.pending),
+        "pending_update_count": len(network.telegram.waiting(ours)),
         "max_connections": kept.more.get("max_connections", 40),
         "allowed_updates": kept.more.get("allowed_updates", []),
     }
-    if hook.last_error:
-        info |= {"last_error_date": hook.last_error_at, "last_error_message": hook.last_error}
+    if (failed := network.telegram.errors.get(ours)) is not None:
+        info |= {"last_error_message": failed[0], "last_error_date": failed[1]}
     return info
 
 
-async def _send_message(network: Network, asked: dict[str, Any]) -> dict[str, Any]:
+async def _send_message(network: Network, ours: str, asked: dict[str, Any]) -> dict[str, Any]:
     _known(asked, _MESSAGE_KEYS)
     text = asked.get("text")
     if not isinstance(text, str) or not text.strip():
         raise refused(400, "Bad Request: message text is empty")
     if len(text.encode("utf-16-le")) // 2 > MAX_TEXT:
         raise refused(400, "Bad Request: message is too long")
-    return _sent(network, asked, text=text, media="", kind="text")
+    return _sent(network, ours, asked, text=text, media="", kind="text")
 
 
 def _sending(method: str, field: str) -> Method:
-    async def send(network: Network, asked: dict[str, Any]) -> dict[str, Any]:
+    async def send(network: Network, ours: str, asked: dict[str, Any]) -> dict[str, Any]:
         _known(asked, _MESSAGE_KEYS | {field})
         url, caption = asked.get(field), asked.get("caption", "")
         if not isinstance(url, str) or not url.startswith(("http://", "https://")):
             raise refused(400, f"Bad Request: there is no {field} in the request")
         if len(caption) > MAX_CAPTION:
             raise refused(400, "Bad Request: message caption is too long")
-        return _sent(network, asked, text=caption, media=url, kind=field)
+        return _sent(network, ours, asked, text=caption, media=url, kind=field)
 
     send.__name__ = method
     return send
 
 
-def _sent(network: Network, asked: Mapping[str, Any], *, text: str, media: str, kind: str) -> dict[str, Any]:
-    person = _recipient(network, asked)
-    ours = bot_id(network.world)
+def _sent(network: Network, ours: str, asked: Mapping[str, Any], *, text: str, media: str, kind: str) -> dict[str, Any]:
+    person = _recipient(network, ours, asked)
     if network.spend(person, "limit"):
         wait = person.knobs.retry_after
         raise Refused(
@@ -314,7 +314,7 @@ def _sent(network: Network, asked: Mapping[str, Any], *, text: str, media: str, 
         raise refused(500, "Internal Server Error")
     message: dict[str, Any] = {
         "message_id": number,
-        "from": {"id": int(ours), "is_bot": True, "first_name": "Voisnap sandbox", "username": USERNAME},
+        "from": _bot(ours),
         "chat": _chat(person),
         "date": int(said.at),
     }
@@ -325,16 +325,17 @@ def _sent(network: Network, asked: Mapping[str, Any], *, text: str, media: str, 
     return {**message, "caption": text} if text else message
 
 
-async def _chat_action(network: Network, asked: dict[str, Any]) -> bool:
+async def _chat_action(network: Network, ours: str, asked: dict[str, Any]) -> bool:
     _known(asked, {"chat_id", "action", "message_thread_id", "business_connection_id"})
     if asked.get("action") not in _ACTIONS:
         raise refused(400, "Bad Request: wrong parameter action in request")
-    person = _recipient(network, asked)
+    person = _recipient(network, ours, asked)
     person.shows = [*person.shows[-99:], str(asked["action"])]
     return True
 
 
-async def _get_file(network: Network, asked: dict[str, Any]) -> dict[str, Any]:
+async def _get_file(network: Network, ours: str, asked: dict[str, Any]) -> dict[str, Any]:
+    del ours
     _known(asked, {"file_id"})
     found = network.media.get(str(asked.get("file_id", "")))
     if found is None:
@@ -362,13 +363,13 @@ _METHODS: Mapping[str, Method] = {
 }
 
 
-def _recipient(network: Network, asked: Mapping[str, Any]) -> Person:
-    """Whose chat it is: only of somebody who wrote first. Raises Refused."""
+def _recipient(network: Network, ours: str, asked: Mapping[str, Any]) -> Person:
+    """Whose chat it is: only of somebody who wrote to the bot first. Raises Refused."""
     address = str(asked.get("chat_id", ""))
     person = network.people.get((Channel.TELEGRAM, address))
-    if person is None or not person.last_wrote:
+    if person is None or ours not in person.last_wrote:
         raise refused(400, "Bad Request: chat not found")
-    if bot_id(network.world) in person.opted_out:
+    if ours in person.opted_out:
         raise refused(403, "Forbidden: bot was blocked by the user")
     return person
 
@@ -443,7 +444,18 @@ def _known(asked: Mapping[str, Any], names: set[str]) -> None:
         raise refused(400, f"Bad Request: unknown parameter {min(odd)}")
 
 
-def _authenticated(world: World, bot: str) -> None:
-    expected = f"bot{world.account(PROVIDER).secret('bot_token')}"
-    if not hmac.compare_digest(bot.encode(), expected.encode()):
+def _bot(ours: str) -> dict[str, Any]:
+    return {"id": int(ours), "is_bot": True, "first_name": "Voisnap sandbox", "username": USERNAME}
+
+
+def _authenticated(world: World, bot: str) -> str:
+    """Whose token it is. Every bot with the account's key is ours: a tenant of the sandbox has one of its own. Raises Refused."""
+    named, _, key = bot.removeprefix("bot").partition(":")
+    expected = world.account(PROVIDER).secret("bot_token").partition(":")[2]
+    if (
+        not bot.startswith("bot")
+        or not _BOT.fullmatch(named)
+        or not hmac.compare_digest(key.encode(), expected.encode())
+    ):
         raise refused(401, "Unauthorized")
+    return named

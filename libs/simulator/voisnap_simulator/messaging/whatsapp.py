@@ -28,6 +28,7 @@ BUSINESS = "104996122399160"
 DISPLAY_NUMBER = "15550051310"
 MAX_TEXT = 4096
 _VERSION = re.compile(r"v[0-9]{1,2}\.[0-9]")
+_NUMBER_ID = re.compile(r"[0-9]{10,20}", re.ASCII)
 _NUMBER = re.compile(r"\+?[0-9]{7,15}", re.ASCII)
 _TAKEN = {
     *("messaging_product", "recipient_type", "to", "recipient", "type", "context", "biz_opaque_callback_data"),
@@ -51,14 +52,14 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
     @post("/whatsapp/{version:str}/{number:str}/messages")
     async def messages(request: Request[Any, Any, Any], version: str, number: str) -> Response[bytes]:
         _authenticated(world, request, version)
-        _ours(world, number)
+        _ours(number)
         body = await read_json(request)
         if body is None or body.get("messaging_product") != "whatsapp":
             raise refused(400, 100, "(#100) The parameter messaging_product is required.")
         if "status" in body:
             _marked(network, body)
             return json_answer({"success": True})
-        text, person = _taken(world, network, body)
+        text, person = _taken(world, network, number, body)
         if network.spend(person, "limit"):
             raise refused(429, 130429, "(#130429) Rate limit hit", "Message failed to send: too many messages.")
         if person.knobs.refuse:
@@ -88,7 +89,7 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
                     "messaging_product": "whatsapp",
                 }
             )
-        _ours(world, node)
+        _ours(node)
         asked = (request.query_params.get("fields") or "verified_name,display_phone_number").split(",")
         known: dict[str, Any] = {
             "verified_name": "Voisnap sandbox",
@@ -98,7 +99,7 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
             "status": "CONNECTED",
             "account_mode": "LIVE",
             "platform_type": "CLOUD_API",
-            "webhook_configuration": _configuration(world, network),
+            "webhook_configuration": _configuration(network, node),
         }
         if odd := set(asked) - set(known) - _EMPTY - {"id"}:
             raise refused(400, 100, f"(#100) Tried accessing nonexisting field ({min(odd)})")
@@ -107,7 +108,7 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
     @post("/whatsapp/{version:str}/{number:str}")
     async def change(request: Request[Any, Any, Any], version: str, number: str) -> Response[bytes]:
         _authenticated(world, request, version)
-        _ours(world, number)
+        _ours(number)
         body = await read_json(request)
         wanted = body.get("webhook_configuration") if body else None
         if not isinstance(wanted, dict) or "override_callback_uri" not in wanted:
@@ -115,7 +116,7 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
         url = str(wanted["override_callback_uri"])
         if url:
             await _shaken(network, url, str(wanted.get("verify_token", "")))
-        network.hook(PROVIDER).messages_url = url
+        network.hook(PROVIDER, number).messages_url = url
         world.changed()
         return json_answer({"success": True})
 
@@ -135,7 +136,7 @@ async def written(
 ) -> tuple[Text, Answered]:
     """Somebody writes to our number: it opens the window for a day."""
     world = network.world
-    _ours(world, ours)
+    _ours(ours)
     said = network.add(
         Text(
             sequence=network.next_sequence(),
@@ -164,7 +165,7 @@ async def written(
         message |= {"type": "edit", "edit": {"original_message_id": edit_of, "message": shown}}
     else:
         message |= shown
-    return said, await _posted(network, person, {"contacts": [_contact(person)], "messages": [message]})
+    return said, await _posted(network, person, ours, {"contacts": [_contact(person)], "messages": [message]})
 
 
 async def moved(network: Network, person: Person, ours: str, number: str) -> Answered:
@@ -181,8 +182,8 @@ async def moved(network: Network, person: Person, ours: str, number: str) -> Ans
             "user_id": person.user_id,
         },
     }
-    answered = await _posted(network, person, {"contacts": [_contact(person)], "messages": [message]})
-    del network.people[Channel.WHATSAPP, person.address], ours
+    answered = await _posted(network, person, ours, {"contacts": [_contact(person)], "messages": [message]})
+    del network.people[Channel.WHATSAPP, person.address]
     person.address = number
     network.people[Channel.WHATSAPP, number] = person
     return answered
@@ -231,19 +232,16 @@ async def _delivered(network: Network, text: Text, person: Person, *, is_templat
                 "type": "regular" if is_template else "free_customer_service",
                 "category": "utility" if is_template else "service",
             }
-        await _posted(network, person, {"contacts": [_contact(person)], "statuses": [status]})
+        await _posted(network, person, text.ours, {"contacts": [_contact(person)], "statuses": [status]})
 
     await network.course(text, person, states, told)
 
 
-async def _posted(network: Network, person: Person, value: Mapping[str, Any]) -> Answered:
+async def _posted(network: Network, person: Person, ours: str, value: Mapping[str, Any]) -> Answered:
     world = network.world
     whole = {
         "messaging_product": "whatsapp",
-        "metadata": {
-            "display_phone_number": DISPLAY_NUMBER,
-            "phone_number_id": world.account(PROVIDER).option("phone_number_id"),
-        },
+        "metadata": {"display_phone_number": DISPLAY_NUMBER, "phone_number_id": ours},
         **value,
     }
     envelope = {
@@ -252,7 +250,7 @@ async def _posted(network: Network, person: Person, value: Mapping[str, Any]) ->
     }
     body = as_meta_writes(envelope)
     headers = {"content-type": "application/json", "x-hub-signature-256": signature(world, body)}
-    return await network.hooks.posted(network.about(person), _url(network), body, headers)
+    return await network.hooks.posted(network.about(person), _url(network, ours), body, headers)
 
 
 def as_meta_writes(document: Mapping[str, Any]) -> bytes:
@@ -281,7 +279,7 @@ async def _shaken(network: Network, url: str, token: str) -> None:
         )
 
 
-def _taken(world: World, network: Network, body: dict[str, Any]) -> tuple[Text, Person]:
+def _taken(world: World, network: Network, ours: str, body: dict[str, Any]) -> tuple[Text, Person]:
     """The message that a request sends, and to whom. Raises Refused."""
     if odd := set(body) - _TAKEN:
         raise refused(400, 100, f'(#100) Unexpected key "{min(odd)}" on param')
@@ -314,7 +312,7 @@ def _taken(world: World, network: Network, body: dict[str, Any]) -> tuple[Text, 
         provider=PROVIDER,
         direction="out",
         person=person.address,
-        ours=world.account(PROVIDER).option("phone_number_id"),
+        ours=ours,
         text=text,
         at=world.clock(),
         kind=kind,
@@ -387,8 +385,9 @@ def _authenticated(world: World, request: Request[Any, Any, Any], version: str) 
         raise refused(400, 2500, "Unknown path components")
 
 
-def _ours(world: World, number: str) -> None:
-    if number != world.account(PROVIDER).option("phone_number_id"):
+def _ours(number: str) -> None:
+    """Every number of the business is ours: a tenant of the sandbox has one of its own."""
+    if not _NUMBER_ID.fullmatch(number):
         raise refused(400, 100, f"Unsupported request. Object with ID '{number}' does not exist or cannot be loaded")
 
 
@@ -401,12 +400,12 @@ def _contact(person: Person) -> dict[str, Any]:
     return contact
 
 
-def _url(network: Network) -> str:
+def _url(network: Network, ours: str) -> str:
     """The number's own address, else the app's."""
-    return network.hook(PROVIDER).messages_url or network.world.urls.messages(PROVIDER, SIMULATOR)
+    return network.hook(PROVIDER, ours).messages_url or network.world.urls.messages(PROVIDER, SIMULATOR)
 
 
-def _configuration(world: World, network: Network) -> dict[str, str]:
-    own = network.hook(PROVIDER).messages_url
-    app = {"application": world.urls.messages(PROVIDER, SIMULATOR)}
+def _configuration(network: Network, ours: str) -> dict[str, str]:
+    own = network.hook(PROVIDER, ours).messages_url
+    app = {"application": network.world.urls.messages(PROVIDER, SIMULATOR)}
     return {**app, "phone_number": own} if own else app

@@ -44,30 +44,30 @@ class Connector:
                 f"The network refuses this account's key for {messenger.provider}.", code="credential-refused"
             ) from None
 
-    async def connect(self, messenger: Messenger, account: str) -> Verdict:
+    async def connect(self, messenger: Messenger, account: str, address: str) -> Verdict:
         """Have messages posted here; says how that went."""
         url = self._urls.messages(messenger.provider, account)
         try:
-            kept = await _asked(messenger, _registrar(messenger).register(url))
+            kept = await _asked(messenger, _registrar(messenger).register(url, address=address))
         except ProviderError as error:
             return _unreached(messenger, error)
         return _verdict(kept, url)
 
-    async def verify(self, messenger: Messenger, account: str) -> Verdict:
+    async def verify(self, messenger: Messenger, account: str, address: str) -> Verdict:
         """Whether messages are posted here; where they are not, they are from now on, if the network lets us."""
         url = self._urls.messages(messenger.provider, account)
         try:
-            kept = await _asked(messenger, _registrar(messenger).registered())
+            kept = await _asked(messenger, _registrar(messenger).registered(address=address))
         except ProviderError as error:
             return _unreached(messenger, error)
-        return _verdict(kept, url) if kept.url == url else await self.connect(messenger, account)
+        return _verdict(kept, url) if kept.url == url else await self.connect(messenger, account, address)
 
-    async def disconnect(self, messenger: Messenger, account: str) -> None:
+    async def disconnect(self, messenger: Messenger, account: str, address: str) -> None:
         """Have nothing posted here any more; a network that can't be asked goes on, and is answered that nobody is meant."""
         try:
-            kept = await _asked(messenger, _registrar(messenger).registered())
+            kept = await _asked(messenger, _registrar(messenger).registered(address=address))
             if kept.url == self._urls.messages(messenger.provider, account):  # somebody else's is not ours to take away
-                await _asked(messenger, _registrar(messenger).unregister())
+                await _asked(messenger, _registrar(messenger).unregister(address=address))
         except ProviderError as error:
             _log.warning("channel.not_disconnected", provider=messenger.provider, account=account, error=repr(error))
 

@@ -8,8 +8,10 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipV
 from msgspec import UnsetType
 from voisnap_domain.ids import AgentId, ChannelConnectionId
 from voisnap_domain.sessions import Channel
+from voisnap_domain.tenants import Environment
 from voisnap_kit.http import InjectedPageQuery, Page
 from voisnap_kit.work import begin, begin_reading
+from voisnap_providers.messengers import sandbox_address
 
 from voisnap_api.gate import API_READ_HEAVY, InjectedCaller, InjectedDatabase, requires
 from voisnap_api.messaging.networks import Networks
@@ -48,11 +50,13 @@ class ChannelController(Controller):
             await usecases.check_wanted(work, channel, agent_id, data.settings.record)
             messenger = await networks.messenger(work, channel.value, account, caller.environment)
         own = await connector.own_address(messenger)
+        if caller.environment is Environment.SANDBOX:
+            own = sandbox_address(own, caller.tenant_id)
         async with begin(database, caller) as work:
             connection = await usecases.create_connection(
                 work, channel=channel, account=account, own=own, agent_id=agent_id, settings=data.settings.record
             )
-        verdict = await connector.connect(messenger, account)
+        verdict = await connector.connect(messenger, account, connection.address)
         async with begin(database, caller) as work:
             connection = await usecases.note_verdict(work, connection.id, verdict)
         headers = {"Location": f"/api/v1/channels/{connection.id}"}
@@ -110,7 +114,7 @@ class ChannelController(Controller):
         async with begin(database, caller) as work:
             connection = await usecases.get_connection(work, ChannelConnectionId(channel_id))
             messenger = await networks.messenger(work, connection.provider, connection.account, connection.environment)
-        verdict = await connector.verify(messenger, connection.account)
+        verdict = await connector.verify(messenger, connection.account, connection.address)
         async with begin(database, caller) as work:
             return ChannelView.of(await usecases.note_verdict(work, connection.id, verdict))
 
@@ -128,4 +132,4 @@ class ChannelController(Controller):
             connection = await usecases.delete_connection(work, ChannelConnectionId(channel_id))
             messenger = await networks.find(work, connection.provider, connection.account, connection.environment)
         if messenger is not None:
-            await connector.disconnect(messenger, connection.account)
+            await connector.disconnect(messenger, connection.account, connection.address)

@@ -25,7 +25,7 @@ from voisnap_providers.ports.messaging import (
 from voisnap_providers.vendors.carrier_http import Rejected
 from voisnap_providers.vendors.message_http import KIND, MessageHttp
 
-from .webhooks import TelegramWebhooks, message_id
+from .webhooks import TelegramWebhooks, message_id, secret_for
 
 BASE_URL = "https://api.telegram.org"
 PROVIDER = "telegram"
@@ -34,6 +34,7 @@ MAX_CAPTION = 1024
 MAX_DOWNLOAD = 20_000_000
 _TOKEN = re.compile(r"([0-9]{1,20}):[A-Za-z0-9_-]{20,100}", re.ASCII)
 _SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}", re.ASCII)
+_BOT = re.compile(r"[0-9]{1,20}", re.ASCII)
 _CHAT = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 _MESSAGE = re.compile(r"(-?[0-9]{1,20}):([0-9]{1,15})", re.ASCII)
 _PATH = re.compile(r"(?!.*\.\.)[A-Za-z0-9_./-]{1,300}", re.ASCII)
@@ -66,7 +67,7 @@ _MEANINGS = (
 
 
 class TelegramMessages(MessageSender, WebhookRegistrar):
-    """Messages of one bot. Raises ValueError, which never repeats it, for what is no token or no secret token."""
+    """Messages of one bot; `address`, where one is given, is the bot's own. Raises ValueError, which never repeats it, for what is no token or no secret token."""
 
     capabilities = MessagingCapabilities(
         text=TextLimit(most=4096, unit=LengthUnit.UTF16),
@@ -84,7 +85,7 @@ class TelegramMessages(MessageSender, WebhookRegistrar):
         self._bot_id = bot_id_of(bot_token)
         if secret_token and not _SECRET.fullmatch(secret_token):
             raise ValueError("a secret token has 1 to 256 of A-Z, a-z, 0-9, _ and -")
-        self._bot = f"bot{bot_token}"
+        self._key = bot_token.partition(":")[2]
         self._secret_token = secret_token
         self._http = MessageHttp(PROVIDER, base_url=base_url, wait_of=_wait_of)
 
@@ -100,7 +101,7 @@ class TelegramMessages(MessageSender, WebhookRegistrar):
         if (replied := _MESSAGE.fullmatch(message.reply_to or "")) and replied[1] == chat:
             body["reply_parameters"] = {"message_id": int(replied[2]), "allow_sending_without_reply": True}
         try:
-            answer = await self._http.sent(self._path(method), json=body)
+            answer = await self._http.sent(self._path(method, message.sender), json=body)
         except Rejected as rejected:
             raise self._fault(rejected) from None
         match answer:
@@ -111,7 +112,8 @@ class TelegramMessages(MessageSender, WebhookRegistrar):
     async def typing(self, message: InboundMessage) -> None:
         """Shown for five seconds, or until a message comes."""
         if _CHAT.fullmatch(message.sender.address):
-            await self._asked("sendChatAction", {"chat_id": int(message.sender.address), "action": "typing"})
+            order = {"chat_id": int(message.sender.address), "action": "typing"}
+            await self._asked("sendChatAction", order, message.recipient)
 
     async def mark_read(self, message: InboundMessage) -> None:
         """Nothing: a bot tells nobody that it reads."""
@@ -126,7 +128,7 @@ class TelegramMessages(MessageSender, WebhookRegistrar):
             raise self._http.refused(f"The media has more than {most} bytes.", MessageFailure.CONTENT)
         match await self._asked("getFile", {"file_id": media.reference}):
             case {"file_path": str(path)} if _PATH.fullmatch(path):
-                fetched = await self._http.fetched(f"/file/{self._bot}/{path}", most=most)
+                fetched = await self._http.fetched(f"/file{self._path(path)}", most=most)
                 return FetchedMedia(
                     content=fetched.content, content_type=media.content_type.lower() or fetched.content_type
                 )
@@ -140,19 +142,19 @@ class TelegramMessages(MessageSender, WebhookRegistrar):
             address=self._bot_id, name=str(said.get("first_name") or "")[:200], handle=f"@{handle}" if handle else ""
         )
 
-    async def register(self, url: str) -> WebhookRegistration:
+    async def register(self, url: str, *, address: str = "") -> WebhookRegistration:
         """What waits there is posted too. Telegram wants https and one of the ports 443, 80, 88, 8443."""
         order = {
             "url": url,
-            "secret_token": self._secret_token,
+            "secret_token": secret_for(self._secret_token, self._bot(address)) if self._secret_token else "",
             "max_connections": MAX_CONNECTIONS,
             "allowed_updates": _UPDATES,
         }
-        await self._asked("setWebhook", order)
-        return await self.registered()
+        await self._asked("setWebhook", order, address)
+        return await self.registered(address=address)
 
-    async def registered(self) -> WebhookRegistration:
-        said = await self._asked("getWebhookInfo", {})
+    async def registered(self, *, address: str = "") -> WebhookRegistration:
+        said = await self._asked("getWebhookInfo", {}, address)
         said = said if isinstance(said, dict) else {}
         at = said.get("last_error_date")
         pending = said.get("pending_update_count")
@@ -163,9 +165,9 @@ class TelegramMessages(MessageSender, WebhookRegistrar):
             last_error_at=float(at) if isinstance(at, int) else None,
         )
 
-    async def unregister(self) -> None:
+    async def unregister(self, *, address: str = "") -> None:
         """Updates wait for 24 hours."""
-        await self._asked("deleteWebhook", {})
+        await self._asked("deleteWebhook", {}, address)
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -179,15 +181,18 @@ class TelegramMessages(MessageSender, WebhookRegistrar):
         caption = {"caption": message.text[:MAX_CAPTION]} if message.text else {}
         return method[0], {method[1]: message.media.url, **caption}
 
-    async def _asked(self, method: str, body: dict[str, Any]) -> Any:
+    async def _asked(self, method: str, body: dict[str, Any], bot: str = "") -> Any:
         try:
-            answer = await self._http.asked("POST", self._path(method), json=body)
+            answer = await self._http.asked("POST", self._path(method, bot), json=body)
         except Rejected as rejected:
             raise self._fault(rejected) from None
         return answer.get("result") if isinstance(answer, dict) else None
 
-    def _path(self, method: str) -> str:
-        return f"/{self._bot}/{method}"
+    def _path(self, what: str, bot: str = "") -> str:
+        return f"/bot{self._bot(bot)}:{self._key}/{what}"
+
+    def _bot(self, address: str) -> str:
+        return address if _BOT.fullmatch(address) else self._bot_id
 
     def _fault(self, rejected: Rejected) -> ProviderError:
         """Its description is matched and not repeated."""

@@ -26,6 +26,7 @@ from voisnap_providers.vendors.phone_numbers import e164
 
 SECRET = "x-telegram-bot-api-secret-token"  # noqa: S105 - a name
 MAX_BODY = 1024 * 1024
+MAX_SECRET = 256
 MAX_TEXT = 16_000
 _DONE = AnswerDocument(body=b"", content_type="text/plain")
 
@@ -122,7 +123,9 @@ _FACTS = (
 
 
 class TelegramWebhooks(MessagingWebhooks):
-    """Updates of one bot; `bot_id` is the number before the colon of its token. Messages are named by their chat and their number in it."""
+    """Updates of one bot; `bot_id` is the number before the colon of its token. Messages are named by their chat and their number in it.
+
+    An update does not say to whom it was written; the secret that we give Telegram does (`secret_for`)."""
 
     def __init__(self, *, secret_token: str, bot_id: str) -> None:
         if not secret_token:
@@ -138,11 +141,8 @@ class TelegramWebhooks(MessagingWebhooks):
     def verify(self, request: WebhookRequest, *, now: float) -> None:
         """The secret signs no time and no body, so nothing is too old: repeats are told by their `update_id`."""
         del now
-        given = request.headers.get(SECRET, "").encode(errors="replace")
-        if not given:
-            raise BadSignature("no secret token")
-        if not hmac.compare_digest(given, self._secret):
-            raise BadSignature("another secret token")
+        if self._addressee(request) is None:
+            raise BadSignature("no secret token, or another one")
 
     def read(self, request: WebhookRequest) -> tuple[MessagingEvent, ...]:
         if len(request.body) > MAX_BODY:
@@ -151,9 +151,10 @@ class TelegramWebhooks(MessagingWebhooks):
             update = _UPDATES.decode(request.body)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             raise BadWebhook("no update of Telegram") from None
+        ours = self._addressee(request) or self._bot_id
         message = update.message or update.edited_message
         if message is not None:
-            return self._said(update, message)
+            return _said(update, message, ours)
         if (member := update.my_chat_member) is not None and member.chat.type == "private":
             consent = {"kicked": Consent.STOP, "member": Consent.START}.get(member.new_chat_member.status)
             if consent is not None:
@@ -161,7 +162,7 @@ class TelegramWebhooks(MessagingWebhooks):
                     ConsentChanged(
                         network=Channel.TELEGRAM,
                         sender=_writer(member.chat, member.sender),
-                        recipient=self._bot_id,
+                        recipient=ours,
                         consent=consent,
                         at=float(member.date),
                         event_id=str(update.update_id),
@@ -172,28 +173,46 @@ class TelegramWebhooks(MessagingWebhooks):
     def answer(self) -> AnswerDocument:
         return _DONE
 
-    def _said(self, update: _Update, message: _Message) -> tuple[MessagingEvent, ...]:
-        writer = message.sender
-        if message.chat.type != "private" or writer is None or writer.is_bot:
-            return ()
-        text, media = message.text or message.caption or "", _media(message)
-        if not text and not media:
-            return ()  # of the chat's own course: a pinned message, a new photograph
-        replied = message.reply_to_message
-        return (
-            InboundMessage(
-                network=Channel.TELEGRAM,
-                message_id=message_id(message.chat.id, message.message_id),
-                sender=_writer(message.chat, writer, message.contact),
-                recipient=self._bot_id,
-                text=text[:MAX_TEXT],
-                event_id=str(update.update_id),
-                at=float(message.edit_date or message.date),
-                media=media,
-                reply_to=message_id(message.chat.id, replied.message_id) if replied and replied.message_id else None,
-                is_edit=update.message is None,
-            ),
-        )
+    def _addressee(self, request: WebhookRequest) -> str | None:
+        """Which bot the secret of a request names; None for a secret that is not ours."""
+        given = request.headers.get(SECRET, "").encode(errors="replace")
+        if hmac.compare_digest(given, self._secret):
+            return self._bot_id
+        proof, _, bot = given.rpartition(b"-")
+        if hmac.compare_digest(proof, self._secret) and bot.isdigit() and len(bot) <= 20:
+            return bot.decode()
+        return None
+
+
+def secret_for(secret_token: str, bot_id: str) -> str:
+    """What Telegram shall send with every update of a bot: the account's secret and whose it is. One that is too long for it is sent as it
+    is, of the account's own bot alone."""
+    named = f"{secret_token}-{bot_id}"
+    return named if len(named) <= MAX_SECRET else secret_token
+
+
+def _said(update: _Update, message: _Message, ours: str) -> tuple[MessagingEvent, ...]:
+    writer = message.sender
+    if message.chat.type != "private" or writer is None or writer.is_bot:
+        return ()
+    text, media = message.text or message.caption or "", _media(message)
+    if not text and not media:
+        return ()  # of the chat's own course: a pinned message, a new photograph
+    replied = message.reply_to_message
+    return (
+        InboundMessage(
+            network=Channel.TELEGRAM,
+            message_id=message_id(message.chat.id, message.message_id),
+            sender=_writer(message.chat, writer, message.contact),
+            recipient=ours,
+            text=text[:MAX_TEXT],
+            event_id=str(update.update_id),
+            at=float(message.edit_date or message.date),
+            media=media,
+            reply_to=message_id(message.chat.id, replied.message_id) if replied and replied.message_id else None,
+            is_edit=update.message is None,
+        ),
+    )
 
 
 def message_id(chat: int | str, number: int) -> str:

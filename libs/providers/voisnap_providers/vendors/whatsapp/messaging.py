@@ -48,7 +48,8 @@ _CAPTIONED = frozenset({"image", "video", "document"})
 
 
 class WhatsAppMessages(MessageSender, WebhookRegistrar):
-    """Messages of one business number. Raises ValueError for what is no phone number id."""
+    """Messages of the business numbers that one token opens, the account's own above all. Raises ValueError for what is no phone number
+    id."""
 
     capabilities = MessagingCapabilities(
         text=TextLimit(most=4096, unit=LengthUnit.UTF16),
@@ -70,7 +71,6 @@ class WhatsAppMessages(MessageSender, WebhookRegistrar):
     ) -> None:
         if not _NUMBER_ID.fullmatch(phone_number_id):
             raise ValueError("a phone number id is a number")
-        self._number = f"/{VERSION}/{phone_number_id}"
         self._number_id = phone_number_id
         self._verify_token = verify_token
         headers = {"Authorization": f"Bearer {access_token}"}
@@ -94,7 +94,7 @@ class WhatsAppMessages(MessageSender, WebhookRegistrar):
         if message.reply_to:
             body["context"] = {"message_id": message.reply_to}
         try:
-            answer = await self._http.sent(f"{self._number}/messages", json=body)
+            answer = await self._http.sent(f"{self._number(message.sender)}/messages", json=body)
         except Rejected as rejected:
             raise self._fault(rejected) from None
         match answer:
@@ -127,7 +127,7 @@ class WhatsAppMessages(MessageSender, WebhookRegistrar):
         raise self._http.fault("WhatsApp names no address of the media.", retryable=True)
 
     async def own_address(self) -> OwnAddress:
-        said = await self._asked("GET", f"{self._number}?fields=display_phone_number,verified_name")
+        said = await self._asked("GET", f"{self._number()}?fields=display_phone_number,verified_name")
         said = said if isinstance(said, dict) else {}
         return OwnAddress(
             address=self._number_id,
@@ -135,23 +135,23 @@ class WhatsAppMessages(MessageSender, WebhookRegistrar):
             handle=str(said.get("display_phone_number") or "")[:40],
         )
 
-    async def register(self, url: str) -> WebhookRegistration:
+    async def register(self, url: str, *, address: str = "") -> WebhookRegistration:
         """Meta asks `url` for its handshake at once, and refuses one that doesn't answer it."""
         configuration = {"override_callback_uri": url, "verify_token": self._verify_token}
-        await self._asked("POST", self._number, json={"webhook_configuration": configuration})
-        return await self.registered()
+        await self._asked("POST", self._number(address), json={"webhook_configuration": configuration})
+        return await self.registered(address=address)
 
-    async def registered(self) -> WebhookRegistration:
+    async def registered(self, *, address: str = "") -> WebhookRegistration:
         """The number's own address, else the account's, else the app's."""
-        said = await self._asked("GET", f"{self._number}?fields=webhook_configuration")
+        said = await self._asked("GET", f"{self._number(address)}?fields=webhook_configuration")
         kept = said.get("webhook_configuration") if isinstance(said, dict) else None
         kept = kept if isinstance(kept, dict) else {}
         urls = [str(kept.get(name) or "") for name in ("phone_number", "whatsapp_business_account", "application")]
         return WebhookRegistration(url=next(filter(None, urls), ""))
 
-    async def unregister(self) -> None:
+    async def unregister(self, *, address: str = "") -> None:
         """What the account and the app have configured goes on."""
-        await self._asked("POST", self._number, json={"webhook_configuration": {"override_callback_uri": ""}})
+        await self._asked("POST", self._number(address), json={"webhook_configuration": {"override_callback_uri": ""}})
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -171,9 +171,13 @@ class WhatsAppMessages(MessageSender, WebhookRegistrar):
             part["filename"] = message.media.name
         return {"type": kind, kind: part}
 
+    def _number(self, address: str = "") -> str:
+        """The path of a number of ours; the account's own where `address` is none."""
+        return f"/{VERSION}/{address if _NUMBER_ID.fullmatch(address) else self._number_id}"
+
     async def _noted(self, message: InboundMessage, more: dict[str, Any]) -> None:
         noted = {"messaging_product": "whatsapp", "status": "read", "message_id": message.message_id}
-        await self._asked("POST", f"{self._number}/messages", json={**noted, **more})
+        await self._asked("POST", f"{self._number(message.recipient)}/messages", json={**noted, **more})
 
     async def _asked(self, method: str, path: str, *, json: Any = None) -> Any:
         try:
@@ -200,7 +204,6 @@ def webhooks(account: Account) -> WhatsAppWebhooks:
     return WhatsAppWebhooks(
         app_secret=account.secret("app_secret"),
         verify_token=account.secret("verify_token"),
-        phone_number_id=account.option("phone_number_id"),
     )
 
 

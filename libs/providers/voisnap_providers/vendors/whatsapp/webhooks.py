@@ -66,15 +66,14 @@ _REFUSED = AnswerDocument(body=b"", content_type="text/plain", status=403)
 
 
 class WhatsAppWebhooks(MessagingWebhooks):
-    """Webhooks of one app, whose secret signs them; `verify_token` is what Meta repeats when it asks whether the address is ours.
-    With `phone_number_id` what is posted of the app's other numbers is left out."""
+    """Webhooks of one app, whose secret signs them; `verify_token` is what Meta repeats when it asks whether the address is ours. An app may
+    have several numbers: each message says to which it was written."""
 
-    def __init__(self, *, app_secret: str, verify_token: str, phone_number_id: str = "") -> None:
+    def __init__(self, *, app_secret: str, verify_token: str) -> None:
         if not app_secret or not verify_token:
             raise ValueError("an empty secret signs nothing")
         self._secret = app_secret.encode()
         self._verify_token = verify_token.encode()
-        self._phone_number_id = phone_number_id
 
     def handshake(self, request: WebhookRequest) -> AnswerDocument | None:
         if request.method.upper() != "GET":
@@ -125,7 +124,7 @@ class WhatsAppWebhooks(MessagingWebhooks):
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             raise BadWebhook("a change of messages that is none") from None
         ours = value.metadata.phone_number_id
-        if not ours or (self._phone_number_id and ours != self._phone_number_id):
+        if not ours:
             return
         for at, message in enumerate(value.messages):
             if message.group_id is None and _ID.fullmatch(message.id):
