@@ -1,6 +1,6 @@
 """Change of sample rate between rates of a simple ratio, for live streams of short frames.
 
-A frame of 20 ms gives exactly 20 ms, 1.5 ms late, for a sixth of `resample.Resampler`'s cost: a telephone call changes rates a hundred times
+A frame of 20 ms gives exactly 20 ms, 1.5 ms late, for a ninth of `resample.Resampler`'s cost: a telephone call changes rates a hundred times
 a second.
 """
 
