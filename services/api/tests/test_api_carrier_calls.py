@@ -5,13 +5,14 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from twilio.request_validator import RequestValidator
 from voisnap_api.carrier_webhooks.reconcilers import Forgotten, old_carrier_calls
 from voisnap_api.carrier_webhooks.refusals import TEXTS, Refusal, spoken
 from voisnap_api.carrier_webhooks.usecases import remember_call
@@ -657,6 +658,19 @@ async def test_what_no_carrier_posts_is_refused_before_it_is_read(api):
         "forwarded": "host=evil",
     }
     assert (await line.post(msgspec.structs.replace(signed, headers=lying))).status_code == 200
+
+
+async def test_a_number_whose_webhook_is_asked_with_get_is_answered_too(api):
+    line, _ = await ready(api, "twilio")
+    fields = {"CallSid": line.call_id, "From": CALLER, "To": NUMBER, "CallStatus": "ringing", "Direction": "inbound"}
+    url = f"{PUBLIC}/api/v1/carriers/twilio/platform/voice?{urlencode(fields)}"
+    signature = RequestValidator(twilio_carrier.AUTH_TOKEN).compute_signature(url, {})
+    request = WebhookRequest(method="GET", url=url, headers={"x-twilio-signature": signature}, body=b"")
+    answer = await line.post(request)
+    assert line.stream(answer) is not None
+    tampered = msgspec.structs.replace(request, url=url.replace("0820", "0821"))
+    assert (await line.post(tampered)).status_code == 403
+    assert len(api.opened) == 1
 
 
 async def test_the_resume_of_a_call_of_ours_is_found_by_its_session_before_the_dial_returns(api, runtime):
