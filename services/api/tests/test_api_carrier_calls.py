@@ -668,7 +668,7 @@ async def test_a_number_whose_webhook_is_asked_with_get_is_answered_too(api):
     request = WebhookRequest(method="GET", url=url, headers={"x-twilio-signature": signature}, body=b"")
     answer = await line.post(request)
     assert line.stream(answer) is not None
-    tampered = msgspec.structs.replace(request, url=url.replace("0820", "0821"))
+    tampered = msgspec.structs.replace(request, url=url.replace("1820", "1821"))
     assert (await line.post(tampered)).status_code == 403
     assert len(api.opened) == 1
 
