@@ -215,6 +215,13 @@ async def test_what_we_send_arrives_and_what_becomes_of_it_is_told_in_order(
         assert {one.reference for one in told} == {"msg_1"}
 
 
+async def test_half_a_character_does_not_keep_a_text_from_being_sent(
+    case: Case, world: Simulation, messenger: Messenger
+) -> None:
+    await messenger.sender.send(message(case, world, "Half \ud83d of\0 it 🙂"))
+    assert world.inbox(case.name) == ["Half ? of it 🙂"]
+
+
 async def test_repeated_and_disordered_progress_ends_in_the_same_state(
     case: Case, world: Simulation, messenger: Messenger
 ) -> None:

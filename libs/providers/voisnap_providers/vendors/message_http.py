@@ -22,7 +22,8 @@ _FETCH_LIMITS = httpx.Limits(max_connections=20, max_keepalive_connections=4, ke
 
 class MessageHttp(CarrierHttp):
     """Asks one network. `media_hosts` are endings of host names (`.example.com`) whose media may be fetched over https beside those of
-    `base_url`; the credentials are shown to `base_url` and to `trusted_hosts` among them only."""
+    `base_url`; the credentials are shown to `base_url` and to `trusted_hosts` among them only. A network of this machine, without https, has
+    no other hosts."""
 
     def __init__(
         self,
@@ -38,8 +39,9 @@ class MessageHttp(CarrierHttp):
         super().__init__(provider, base_url=base_url, auth=auth, headers=headers, kind=KIND, wait_of=wait_of)
         self._home = _origin(urlsplit(base_url))
         self._base_url = base_url.rstrip("/")
-        self._media_hosts = (*media_hosts, *trusted_hosts)
-        self._trusted_hosts = trusted_hosts
+        is_real = self._home[0] == "https"
+        self._media_hosts = (*media_hosts, *trusted_hosts) if is_real else ()
+        self._trusted_hosts = trusted_hosts if is_real else ()
         self._media = httpx.AsyncClient(
             timeout=_FETCH_TIMEOUT, limits=_FETCH_LIMITS, follow_redirects=False, verify=tls()
         )
@@ -142,6 +144,11 @@ class MessageHttp(CarrierHttp):
 
     def _shown(self, is_trusted: bool) -> dict[str, str]:
         return {"Accept-Encoding": "identity", **(self._key_headers if is_trusted else {})}
+
+
+def sendable(text: str) -> str:
+    """A text as every network takes it: half a character, which no UTF-8 has, becomes a question mark, and a zero nothing."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int | None]:

@@ -16,6 +16,8 @@ SENDABLE = frozenset({MediaKind.IMAGE, MediaKind.AUDIO, MediaKind.VIDEO, MediaKi
 RECEIVED = frozenset({*SENDABLE, MediaKind.VOICE, MediaKind.CONTACT})
 MAX_MEDIA_BYTES = 5_000_000
 MAX_MEDIA = 10
+MAX_PRICE = Decimal(10_000)
+"""Of one message, in any currency: more is a mistake."""
 MAX_TEXT = 16_000
 """Characters of a text that we believe."""
 
@@ -51,7 +53,7 @@ def price_of(amount: object, currency: object) -> Price | None:
         value = abs(Decimal(str(amount)))
     except InvalidOperation:
         return None
-    if not value.is_finite() or len(currency) != 3 or not currency.isalpha():
+    if not value.is_finite() or value >= MAX_PRICE or len(currency) != 3 or not currency.isalpha():
         return None
     return Price(amount=value, currency=currency.upper())
 

@@ -23,7 +23,7 @@ from voisnap_providers.ports.messaging import (
     WebhookRegistration,
 )
 from voisnap_providers.vendors.carrier_http import Rejected
-from voisnap_providers.vendors.message_http import KIND, MessageHttp
+from voisnap_providers.vendors.message_http import KIND, MessageHttp, sendable
 
 from .webhooks import TelegramWebhooks, message_id, secret_for
 
@@ -174,11 +174,11 @@ class TelegramMessages(MessageSender, WebhookRegistrar):
 
     def _content(self, message: OutgoingMessage) -> tuple[str, dict[str, Any]]:
         if message.media is None:
-            return "sendMessage", {"text": message.text}
+            return "sendMessage", {"text": sendable(message.text)}
         method = _METHODS.get(message.media.kind)
         if method is None:
             raise self._http.refused("Telegram does not send this.", MessageFailure.CONTENT)
-        caption = {"caption": message.text[:MAX_CAPTION]} if message.text else {}
+        caption = {"caption": sendable(message.text)[:MAX_CAPTION]} if message.text else {}
         return method[0], {method[1]: message.media.url, **caption}
 
     async def _asked(self, method: str, body: dict[str, Any], bot: str = "") -> Any:

@@ -31,7 +31,7 @@ from voisnap_providers.ports.messaging import (
 )
 from voisnap_providers.vendors.carrier_http import Rejected
 from voisnap_providers.vendors.media_kinds import kind_of
-from voisnap_providers.vendors.message_http import MessageHttp
+from voisnap_providers.vendors.message_http import MessageHttp, sendable
 from voisnap_providers.vendors.phone_numbers import e164
 from voisnap_providers.vendors.short_messages import (
     MAX_MEDIA,
@@ -179,16 +179,15 @@ class TelnyxMessages(NoSigns, MessageSender):
 
     def __init__(self, *, api_key: str, messaging_profile_id: str = "", base_url: str = BASE_URL) -> None:
         self._profile = messaging_profile_id
-        hosts = _MEDIA_HOSTS if base_url == BASE_URL else ()
         headers = {"Authorization": f"Bearer {api_key}"}
-        self._http = MessageHttp(PROVIDER, base_url=base_url, headers=headers, media_hosts=hosts)
+        self._http = MessageHttp(PROVIDER, base_url=base_url, headers=headers, media_hosts=_MEDIA_HOSTS)
 
     async def send(self, message: OutgoingMessage) -> MessageSent:
         if message.template is not None:
             raise self._http.refused("Short messages have no templates.", MessageFailure.TEMPLATE)
         body: dict[str, object] = {"from": message.sender, "to": message.to}
         if message.text:
-            body["text"] = message.text
+            body["text"] = sendable(message.text)
         if message.media is not None:
             body |= {"media_urls": [message.media.url], "type": "MMS"}
         if self._profile:

@@ -28,7 +28,7 @@ from voisnap_providers.ports.messaging import (
 )
 from voisnap_providers.vendors.carrier_http import Rejected
 from voisnap_providers.vendors.media_kinds import kind_of
-from voisnap_providers.vendors.message_http import MessageHttp
+from voisnap_providers.vendors.message_http import MessageHttp, sendable
 from voisnap_providers.vendors.phone_numbers import e164
 from voisnap_providers.vendors.short_messages import (
     MAX_MEDIA,
@@ -125,15 +125,16 @@ class TwilioMessages(NoSigns, MessageSender):
 
     def __init__(self, *, account_sid: str, user: str = "", secret: str, base_url: str = BASE_URL) -> None:
         self._path = f"/2010-04-01/Accounts/{account_sid}/Messages.json"
-        hosts = _MEDIA_HOSTS if base_url == BASE_URL else ()
-        self._http = MessageHttp(PROVIDER, base_url=base_url, auth=(user or account_sid, secret), media_hosts=hosts)
+        self._http = MessageHttp(
+            PROVIDER, base_url=base_url, auth=(user or account_sid, secret), media_hosts=_MEDIA_HOSTS
+        )
 
     async def send(self, message: OutgoingMessage) -> MessageSent:
         if message.template is not None:
             raise self._http.refused("Short messages have no templates.", MessageFailure.TEMPLATE)
         form = {"To": message.to, "From": message.sender}
         if message.text:
-            form["Body"] = message.text
+            form["Body"] = sendable(message.text)
         if message.media is not None:
             form["MediaUrl"] = message.media.url
         if message.status_url:

@@ -35,7 +35,7 @@ from voisnap_providers.ports.messaging import (
 )
 from voisnap_providers.vendors.carrier_http import Rejected
 from voisnap_providers.vendors.media_kinds import kind_of
-from voisnap_providers.vendors.message_http import MessageHttp
+from voisnap_providers.vendors.message_http import MessageHttp, sendable
 from voisnap_providers.vendors.phone_numbers import e164
 from voisnap_providers.vendors.short_messages import (
     MAX_TEXT,
@@ -159,8 +159,7 @@ class VonageMessages(NoSigns, MessageSender):
         clock: Callable[[], float] = time.time,
     ) -> None:
         auth = ApplicationToken(application_id, private_key, clock)
-        hosts = _MEDIA_HOSTS if base_url == BASE_URL else ()
-        self._http = MessageHttp(PROVIDER, base_url=base_url, auth=auth, trusted_hosts=hosts)
+        self._http = MessageHttp(PROVIDER, base_url=base_url, auth=auth, trusted_hosts=_MEDIA_HOSTS)
 
     async def send(self, message: OutgoingMessage) -> MessageSent:
         """The id comes back with what becomes of it (`MessageProgress.reference`)."""
@@ -177,14 +176,14 @@ class VonageMessages(NoSigns, MessageSender):
             body |= {
                 "channel": "sms",
                 "message_type": "text",
-                "text": message.text,
+                "text": sendable(message.text),
                 "sms": {"encoding_type": "auto"},
             }
         else:
             kind = _SENT_KINDS.get(message.media.kind)
             if kind is None:
                 raise self._http.refused("Vonage sends pictures, sound and films alone.", MessageFailure.CONTENT)
-            caption = {"caption": message.text} if message.text else {}
+            caption = {"caption": sendable(message.text)} if message.text else {}
             body |= {"channel": "mms", "message_type": kind, kind: {"url": message.media.url, **caption}}
         try:
             answer = await self._http.sent("/v1/messages", json=body)

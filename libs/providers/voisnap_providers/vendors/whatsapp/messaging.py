@@ -24,7 +24,7 @@ from voisnap_providers.ports.messaging import (
     WebhookRegistration,
 )
 from voisnap_providers.vendors.carrier_http import Rejected
-from voisnap_providers.vendors.message_http import KIND, MessageHttp
+from voisnap_providers.vendors.message_http import KIND, MessageHttp, sendable
 
 from .codes import AUTH, LATER, failure_of
 from .webhooks import WhatsAppWebhooks
@@ -74,8 +74,7 @@ class WhatsAppMessages(MessageSender, WebhookRegistrar):
         self._number_id = phone_number_id
         self._verify_token = verify_token
         headers = {"Authorization": f"Bearer {access_token}"}
-        hosts = _MEDIA_HOSTS if base_url == BASE_URL else ()
-        self._http = MessageHttp(PROVIDER, base_url=base_url, headers=headers, trusted_hosts=hosts)
+        self._http = MessageHttp(PROVIDER, base_url=base_url, headers=headers, trusted_hosts=_MEDIA_HOSTS)
 
     async def send(self, message: OutgoingMessage) -> MessageSent:
         """The id comes back with what becomes of it (`MessageProgress.reference`)."""
@@ -160,13 +159,13 @@ class WhatsAppMessages(MessageSender, WebhookRegistrar):
         if message.template is not None:
             return {"type": "template", "template": _template(message.template)}
         if message.media is None:
-            return {"type": "text", "text": {"body": message.text, "preview_url": True}}
+            return {"type": "text", "text": {"body": sendable(message.text), "preview_url": True}}
         kind = _SENT_KINDS.get(message.media.kind)
         if kind is None:
             raise self._http.refused("WhatsApp does not send this.", MessageFailure.CONTENT)
         part = {"link": message.media.url}
         if message.text and kind in _CAPTIONED:
-            part["caption"] = message.text[:MAX_CAPTION]
+            part["caption"] = sendable(message.text)[:MAX_CAPTION]
         if message.media.name and kind == "document":
             part["filename"] = message.media.name
         return {"type": kind, kind: part}
@@ -221,5 +220,5 @@ def _template(template: Template) -> dict[str, Any]:
     body = {"name": template.name, "language": {"code": template.language.replace("-", "_")}}
     if not template.values:
         return body
-    values = [{"type": "text", "text": value} for value in template.values]
+    values = [{"type": "text", "text": sendable(value)} for value in template.values]
     return {**body, "components": [{"type": "body", "parameters": values}]}
