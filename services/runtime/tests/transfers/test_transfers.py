@@ -409,7 +409,8 @@ async def test_whoever_goes_on_with_the_call_says_that_it_came_to_nothing(
     async def ask(call: Any, order: str, *, seconds: float) -> None: ...
 
     kind = type(live.conversation)
-    monkeypatch.setattr(kind, "tell", lambda call, text, over: said.append(text), raising=False)
+    heard: list[Callable[[], None]] = []
+    monkeypatch.setattr(kind, "tell", lambda call, text, over: (said.append(text), heard.append(over)), raising=False)
     for name in ("keep_company", "wait_over"):
         monkeypatch.setattr(kind, name, lambda *_: None, raising=False)
     monkeypatch.setattr(kind, "ask", ask, raising=False)
@@ -421,4 +422,7 @@ async def test_whoever_goes_on_with_the_call_says_that_it_came_to_nothing(
     await until(lambda: said != [])
     assert "couldn't put you through to Front desk" in said[0]
     assert [cause for stage, cause in await office.told() if stage == "failed"] == ["lost"]
-    assert office.kept.kept == {}
+    owed = office.kept.kept[live.plan.session_id]
+    assert (owed.owner, owed.call_id, owed.is_told) == ("node_2", "", True)
+    heard[0]()
+    await until(lambda: office.kept.kept == {})

@@ -6,6 +6,7 @@ Any process takes a request and passes it to the owner of the session.
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -51,6 +52,8 @@ from .transfer import Conversing, Means, Transfer, Transferable, changed_event
 
 FORWARD_SECONDS = 2.0
 LEFT_AT_ONCE = 50
+OWED = timedelta(minutes=2)
+"""How long a caller may be owed the word that his transfer came to nothing."""
 MAX_TRANSFERS = 10
 """Of one call in one process: each may cost a call, and a model may want one again and again."""
 BY_AGENT, BY_API = "agent", "api"
@@ -328,21 +331,41 @@ class Transfers:
                 plan, kept.order, TransferStage.FAILED, cause=Why.LOST.value, call_id=kept.call_id, at=self._means.now()
             )
             await self._published(event)
-        await asyncio.gather(self._hang_up(plan, kept.call_id), self._apologise(plan, kept.order))
+        await asyncio.gather(self._hang_up(plan, kept.call_id), self._apologise(plan, kept))
 
     async def _hang_up(self, plan: SessionPlan, call_id: str) -> None:
         if call_id:
             await self._means.hang_up(plan, call_id)
 
-    async def _apologise(self, plan: SessionPlan, order: TransferOrder) -> None:
+    async def _apologise(self, plan: SessionPlan, kept: KeptTransfer) -> None:
+        """Until the caller has heard it, whoever goes on after this process owes it to him."""
         live = self._sessions.get(plan.session_id)
         if live is None:
             return
+        owed = msgspec.structs.replace(kept, owner=self._node_id, call_id="", is_told=True)
+        await self._keep(owed)
         await live.begun()
         conversation = live.conversation
         if isinstance(conversation, Conversing):
             phrases = transfer_phrases_of(plan.agent.config.transcription.language)
-            conversation.tell(phrases.comeback(Why.LOST, order.name), lambda: None)
+            over = asyncio.Event()
+            conversation.tell(phrases.comeback(Why.LOST, kept.order.name), over.set)
+            await over.wait()
+        if not live.has_left:
+            await self._forget(owed)
+
+    async def _keep(self, kept: KeptTransfer) -> None:
+        try:
+            await self._means.store.keep(kept, until=self._means.now() + OWED)
+        except RedisError as error:
+            _log.warning("transfer.not_kept", session_id=kept.session_id, error=repr(error))
+
+    async def _forget(self, owed: KeptTransfer) -> None:
+        try:
+            if await self._means.store.get(owed.session_id) == owed:  # and not another transfer since
+                await self._means.store.forget(owed.session_id)
+        except RedisError as error:
+            _log.warning("transfer.not_put_away", session_id=owed.session_id, error=repr(error))
 
     async def _passed_on(self, session: Session, ask: Callable[[NodeId], Awaitable[TransferBegun]]) -> TransferBegun:
         assert session.owner is not None  # noqa: S101 - looked at before

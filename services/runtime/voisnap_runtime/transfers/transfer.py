@@ -376,7 +376,10 @@ class Transfer:
         """Whoever goes on with the session elsewhere tells the caller that it came to nothing."""
         session_id, store = self._live.plan.session_id, self._means.store
         try:
-            if self._live.has_left and await store.get(session_id) is not None:
+            kept = await store.get(session_id)
+            if kept is None or kept.owner != self._means.node_id:
+                return  # whoever goes on was faster
+            if self._live.has_left:
                 await store.keep(msgspec.structs.replace(self._kept(), is_told=True), until=self._means.now() + LEASE)
             else:
                 await store.forget(session_id)
