@@ -1,5 +1,6 @@
 """What the carrier's line of a call costs: once, by the carrier's time where it says it, whenever that comes."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -208,3 +209,16 @@ async def test_a_line_whose_carrier_says_no_time_is_measured_until_its_bill_come
     assert (costs["breakdown"]["telephony"]["minutes"], costs["estimated"]) == (4, False)
     assert [leg["kind"] for leg in costs["legs"]] == ["llm", "telephony"]
     assert (await spent(api))["telnyx"] == Decimal("0.022") == costs["breakdown"]["telephony"]["cost"]
+
+
+async def test_a_carriers_word_that_comes_with_the_end_of_the_conversation_is_charged_once(api):
+    for _ in range(6):
+        call = phone_call()
+        call.plan = msgspec.structs.replace(
+            call.plan, leg=msgspec.structs.replace(call.plan.leg, call_id=call.plan.session_id)
+        )
+        await remember(api, call, call.plan.session_id)
+        await asyncio.gather(conversation_ends(api, call), ends(api, call, 61.0, call.plan.session_id))
+        costs = await costs_of(api, call)
+        assert (costs["breakdown"]["telephony"]["minutes"], costs["estimated"]) == (2, False)
+    assert (await spent(api))["twilio"] == 6 * Decimal("0.017")
