@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -18,7 +19,7 @@ from voisnap_testkit.simulated_networks import OUR_NUMBER, Desk, Simulation, sim
 
 pytestmark = [pytest.mark.unit, pytest.mark.asyncio(loop_scope="module")]
 
-AGENT = {"id": "agent_1", "name": "Echo", "tags": ["demo"]}
+AGENT = {"id": "agent_1", "name": "Echo", "tags": ["demo"], "persona": {"name": "Echo", "role": "clerk"}}
 
 
 class EchoPlatform(Desk):
@@ -173,5 +174,23 @@ async def test_silence_and_a_platform_that_takes_nothing_fail_the_command(
     platform.is_deaf = True
     assert await simulated(world, "sms", "--say", "hello") == 1
     assert "the platform did not take the message: it answered 503" in capsys.readouterr().err
-    assert await simulated(world, "sms") == 2
-    assert "--say TEXT" in capsys.readouterr().err
+    assert await simulated(world, "sms", "--goal", "billing-inquiry", "--say", "hello") == 2
+    assert "exclude each other" in capsys.readouterr().err
+
+
+async def test_who_is_told_nothing_writes_what_fits_the_agent_and_the_goal(
+    world: Simulation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await simulated(world, "telegram", "--goal", "billing-inquiry", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    lines = [line["text"] for line in told["written"]]
+    assert any("billing" in line.lower() or "invoice" in line.lower() for line in lines)
+    assert [one["text"] for one in told["answers"]] == [line.upper() for line in lines]
+
+
+async def test_what_is_typed_is_written_until_an_empty_line(
+    world: Simulation, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("first\nsecond\n\nnever\n"))
+    assert await simulated(world, "sms", "--interactive", "--json") == 0
+    assert [line["text"] for line in json.loads(capsys.readouterr().out)["written"]] == ["first", "second"]

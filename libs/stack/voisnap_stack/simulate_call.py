@@ -166,7 +166,7 @@ class _Simulation:
             agent = sandbox.agent(args.agent)
             line = sandbox.line_of(agent["id"], args.carrier, self._say)
         if not self.script:
-            self.script = "\n".join(_lines_for(agent, args.goal or ""))
+            self.script = "\n".join(lines_for(agent, args.goal or ""))
         if args.direction == "in":
             self._call_in(line, agent)
         else:
@@ -400,7 +400,7 @@ def _unix(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
 
 
-def _lines_for(agent: dict[str, Any], goal: str) -> tuple[str, ...]:
+def lines_for(agent: dict[str, Any], goal: str) -> tuple[str, ...]:
     """What somebody says to this agent who wants something."""
     config = AgentConfig(
         name=agent["name"],

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from .simulate_call import lines_for
 from .simulate_platform import Sandbox, SimulationFailed
 
 QUIET_SECONDS = 2.5
@@ -21,7 +22,8 @@ _NAMES = {"sms": "a text message", "whatsapp": "a WhatsApp message", "telegram":
 
 _DESCRIPTION = """\
 A simulated person writes to an agent. Lines are written in the order in which they are given; each waits until the agent
-has answered the one before. The answers are printed with what became of them.
+has answered the one before. Without any, some lines that fit the agent are written. The answers are printed with what
+became of them.
 
 Exit status: 0 when everything was answered, 1 when it was not, 2 for bad options.
 """
@@ -62,6 +64,9 @@ def add_parser(kinds: Any, kind: str) -> None:
         dest="lines",
         help="block the bot" if kind == "telegram" else "write STOP",
     )
+    parser.add_argument(
+        "--goal", default="", metavar="TEXT", help="what the person wants: lines that fit it and the agent"
+    )
     parser.add_argument("--interactive", action="store_true", help="write what you type, until an empty line")
     parser.add_argument(
         "--from",
@@ -81,8 +86,8 @@ def add_parser(kinds: Any, kind: str) -> None:
 
 def run(args: argparse.Namespace, sandbox: Sandbox | None = None) -> int:
     """Write what the options say. `sandbox` is that of VOISNAP_HOME unless another one is given."""
-    if not args.lines and not args.interactive:
-        return _complain(args.kind, "write something: --say TEXT (once or several times) or --interactive", 2)
+    if args.goal and args.lines:
+        return _complain(args.kind, "--goal and lines of your own exclude each other", 2)
     if args.wait <= 0:
         return _complain(args.kind, f"--wait {args.wait:g} is no time to wait", 2)
     try:
@@ -131,7 +136,7 @@ class _Exchange:
             knobs = {"knobs": {"fail": args.fail}}
             self.sandbox.told("PUT", f"/people/{self.provider}/{self.person}", json=knobs)
         self._say(f"{self.person} writes to {agent['name']} over the simulated {self.provider}")
-        for kind, text in self._lines():
+        for kind, text in self._lines(agent):
             self._write(kind, text)
         self._settle()
         self.conversation = self._find_conversation(agent["id"], began)
@@ -171,9 +176,11 @@ class _Exchange:
 
     # To and fro -------------------------------------------------------------------------------------------------------
 
-    def _lines(self) -> Iterator[tuple[str, str]]:
+    def _lines(self, agent: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from self.args.lines
         if not self.args.interactive:
+            if not self.args.lines:
+                yield from (("say", line) for line in lines_for(agent, self.args.goal))
             return
         while True:
             try:
