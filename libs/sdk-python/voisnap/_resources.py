@@ -129,6 +129,7 @@ OPERATIONS = frozenset(
         "telephony.trunks.list",
         "telephony.trunks.test",
         "telephony.trunks.update",
+        "telephony.usage.get",
         "users.deactivate",
         "users.delete",
         "users.get",
@@ -688,6 +689,33 @@ class TelephonyTrunksResource:
                     }
                 ),
                 answer=models.SipTrunk,
+            )
+        )
+
+
+class TelephonyUsageResource:
+    """`client.telephony.usage`."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def get(
+        self, *, date_from: str | date | datetime | None = None, date_to: str | date | datetime | None = None
+    ) -> models.TelephonyUsage:
+        """Calls, minutes, messages and their cost by number, carrier and direction, of conversations that have ended.
+        Without `dateFrom` of the last 30 days. Needs the scope `telephony:read`.
+
+        Args:
+            date_from: The first day or moment, in ISO 8601; inclusive
+            date_to: The last day or moment, in ISO 8601; inclusive
+        """
+        return self._send(
+            Call(
+                operation="telephony.usage.get",
+                method="GET",
+                path="/api/v1/telephony/usage",
+                query={"dateFrom": date_from, "dateTo": date_to},
+                answer=models.TelephonyUsage,
             )
         )
 
@@ -2956,6 +2984,7 @@ class TelephonyResource:
         self._send = send
         self.numbers = TelephonyNumbersResource(send)
         self.trunks = TelephonyTrunksResource(send)
+        self.usage = TelephonyUsageResource(send)
 
 
 class UsersResource:
@@ -3822,6 +3851,33 @@ class AsyncTelephonyTrunksResource:
                     }
                 ),
                 answer=models.SipTrunk,
+            )
+        )
+
+
+class AsyncTelephonyUsageResource:
+    """`client.telephony.usage`."""
+
+    def __init__(self, send: AsyncSender) -> None:
+        self._send = send
+
+    async def get(
+        self, *, date_from: str | date | datetime | None = None, date_to: str | date | datetime | None = None
+    ) -> models.TelephonyUsage:
+        """Calls, minutes, messages and their cost by number, carrier and direction, of conversations that have ended.
+        Without `dateFrom` of the last 30 days. Needs the scope `telephony:read`.
+
+        Args:
+            date_from: The first day or moment, in ISO 8601; inclusive
+            date_to: The last day or moment, in ISO 8601; inclusive
+        """
+        return await self._send(
+            Call(
+                operation="telephony.usage.get",
+                method="GET",
+                path="/api/v1/telephony/usage",
+                query={"dateFrom": date_from, "dateTo": date_to},
+                answer=models.TelephonyUsage,
             )
         )
 
@@ -6090,6 +6146,7 @@ class AsyncTelephonyResource:
         self._send = send
         self.numbers = AsyncTelephonyNumbersResource(send)
         self.trunks = AsyncTelephonyTrunksResource(send)
+        self.usage = AsyncTelephonyUsageResource(send)
 
 
 class AsyncUsersResource:

@@ -63,6 +63,7 @@ __all__ = [
     "IceServer",
     "Interruption",
     "Invitation",
+    "LineUsage",
     "Llm",
     "LlmCost",
     "Login",
@@ -104,6 +105,7 @@ __all__ = [
     "Target",
     "TelephonyCost",
     "TelephonyNumber",
+    "TelephonyUsage",
     "Test",
     "TestStarted",
     "Tool",
@@ -812,6 +814,21 @@ class Invitation(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LineUsage(Result):
+    """`LineUsage` of the API."""
+
+    channel: str
+    conversations: int
+    cost_usd: float
+    direction: str
+    messages: int
+    minutes: int
+    phone_number: str | None
+    provider: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Llm(Result):
     """`Llm` of the API."""
 
@@ -1299,6 +1316,21 @@ class TelephonyNumber(Result):
     toll_free: bool
     trunk_id: str | None
     updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class TelephonyUsage(Result):
+    """`TelephonyUsage` of the API."""
+
+    calls: int
+    cost_usd: float
+    currency: str
+    date_from: str | None
+    date_to: str | None
+    inbound_minutes: int
+    lines: "tuple[LineUsage, ...]"
+    messages: int
+    outbound_minutes: int
 
 
 @dataclass(frozen=True, kw_only=True)

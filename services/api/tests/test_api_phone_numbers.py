@@ -3,8 +3,10 @@
 import asyncio
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from voisnap_api.phone_numbers import usecases
 from voisnap_api.phone_numbers.clients import Desks
@@ -12,8 +14,11 @@ from voisnap_api.phone_numbers.provisioning import Provisioner
 from voisnap_api.phone_numbers.reconcilers import unsettled_numbers
 from voisnap_api.tenants.records import KnownTenant
 from voisnap_api.tenants.usecases import introduce_tenant
+from voisnap_domain.calls import CarrierLeg
+from voisnap_domain.costs import LegCost, LegKind, UsageLeg
 from voisnap_domain.errors import Conflict, Invalid
 from voisnap_domain.ids import AgentId, TenantId
+from voisnap_domain.sessions import Channel, Direction
 from voisnap_domain.tenants import Environment, TenantStatus, UsageLimits
 from voisnap_kit.work import Caller, begin, begin_as_system
 from voisnap_providers.accounts import Account
@@ -34,6 +39,7 @@ from voisnap_providers.ports.numbers import (
 from voisnap_simulator.accounts import launch, make_accounts_file
 from voisnap_simulator.app import build as build_simulator
 from voisnap_simulator.world import World
+from voisnap_testkit.finished_calls import Call
 from voisnap_testkit.local_server import served
 
 pytestmark = pytest.mark.slice
@@ -506,6 +512,35 @@ async def test_a_number_is_one_tenants_and_one_environments_alone(carrier, desk)
     assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (409, "number-exists")
     assert (await carrier.client.get(URL, headers=carrier.token("ten_b"))).json()["total"] == 0
     assert (await carrier.client.get(URL, headers=carrier.token("ten_a", environment=SANDBOX))).json()["total"] == 0
+
+
+async def test_usage_sums_what_went_over_each_number(api):
+    await api.follow()
+    owner = api.token("ten_a")
+    leg = CarrierLeg(provider="twilio", account="platform", number=NUMBER)
+    for direction, seconds, price in (("inbound", 61, "0.02"), ("inbound", 30, "0.01"), ("outbound", 125, "0.042")):
+        call = Call(channel=Channel.PHONE)
+        call.plan = msgspec.structs.replace(call.plan, leg=leg, direction=Direction(direction))
+        await api.tell(call.started)
+        used = UsageLeg(kind=LegKind.TELEPHONY, provider="twilio", line="CA1", session_seconds=seconds)
+        cost = LegCost(leg=used, usd=Decimal(price), list_usd=Decimal(price))
+        async with api.database.transaction_as_system() as tx:
+            await tx.exec(
+                "UPDATE conversations SET leg_costs = %(costs)s::jsonb WHERE id = %(id)s",
+                costs=msgspec.json.encode([cost]).decode(),
+                id=call.id,
+            )
+    day = call.started_at.date().isoformat()
+    params = {"dateFrom": day, "dateTo": day}
+    usage = (await api.client.get("/api/v1/telephony/usage", params=params, headers=owner)).json()
+    assert (usage["calls"], usage["inboundMinutes"], usage["outboundMinutes"], usage["costUsd"]) == (3, 3, 3, 0.072)
+    assert [
+        (one["phoneNumber"], one["provider"], one["direction"], one["conversations"], one["minutes"], one["costUsd"])
+        for one in usage["lines"]
+    ] == [(NUMBER, "twilio", "outbound", 1, 3, 0.042), (NUMBER, "twilio", "inbound", 2, 3, 0.03)]
+    for other, query in ((api.token("ten_b"), params), (owner, {"dateFrom": "2031-01-01"})):
+        empty = (await api.client.get("/api/v1/telephony/usage", params=query, headers=other)).json()
+        assert (empty["calls"], empty["costUsd"], empty["lines"]) == (0, 0, [])
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ from .origins.usecases import TenantOrigins
 from .outbound_calls.routes import OutboundCallController
 from .phone_numbers.clients import Desks
 from .phone_numbers.provisioning import Provisioner
-from .phone_numbers.routes import TelephonyNumberController
+from .phone_numbers.routes import TelephonyNumberController, TelephonyUsageController
 from .provider_credentials.clients import Prober
 from .provider_credentials.routes import ProviderCredentialController
 from .provider_credentials.usecases import Vault as CredentialVault
@@ -106,6 +106,7 @@ ROUTES = (
     DoNotCallController,
     TelephonyNumberController,
     SipTrunkController,
+    TelephonyUsageController,
     ModelController,
     VoiceController,
     carrier_webhook,

@@ -1099,6 +1099,18 @@ export type LineSource = "purchase" | "existing";
  */
 export type LineStatus = "provisioning" | "active" | "releasing" | "failed" | "released";
 
+export interface LineUsage {
+  channel: Channel;
+  conversations: number;
+  costUsd: number;
+  direction: Direction;
+  messages: number;
+  minutes: number;
+  phoneNumber: string | null;
+  provider: string;
+  seconds: number;
+}
+
 export interface Llm {
   baseUrl?: string | null;
   frequencyPenalty?: number;
@@ -1737,6 +1749,26 @@ export interface TelephonyTrunkListQuery {
   cursor?: string | undefined;
   /** Only trunks at this carrier */
   provider?: CarrierName | undefined;
+}
+
+export interface TelephonyUsage {
+  calls: number;
+  costUsd: number;
+  currency: string;
+  dateFrom: string | null;
+  dateTo: string | null;
+  inboundMinutes: number;
+  lines: LineUsage[];
+  messages: number;
+  outboundMinutes: number;
+}
+
+/** Parameters of the query. */
+export interface TelephonyUsageGetQuery {
+  /** The first day or moment, in ISO 8601; inclusive */
+  dateFrom?: string | Date | undefined;
+  /** The last day or moment, in ISO 8601; inclusive */
+  dateTo?: string | Date | undefined;
 }
 
 export interface Test {

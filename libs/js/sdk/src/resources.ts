@@ -109,6 +109,8 @@ import type {
   TelephonyNumberListQuery,
   TelephonyNumberSearchQuery,
   TelephonyTrunkListQuery,
+  TelephonyUsage,
+  TelephonyUsageGetQuery,
   Test,
   TestStarted,
   Totp,
@@ -251,6 +253,7 @@ export const OPERATIONS = {
   "telephony.trunks.list": ["GET", "/api/v1/telephony/trunks"],
   "telephony.trunks.test": ["POST", "/api/v1/telephony/trunks/{trunkId}/test"],
   "telephony.trunks.update": ["PATCH", "/api/v1/telephony/trunks/{trunkId}"],
+  "telephony.usage.get": ["GET", "/api/v1/telephony/usage"],
   "users.deactivate": ["POST", "/api/v1/users/{userId}/deactivate"],
   "users.delete": ["DELETE", "/api/v1/users/{userId}"],
   "users.get": ["GET", "/api/v1/users/{userId}"],
@@ -458,6 +461,17 @@ export class TelephonyTrunksResource extends Resource {
    */
   update(trunkId: string, request?: UpdateTelephonyTrunkRequest, options?: RequestOptions): Promise<Answer<SipTrunk>> {
     return this.send(OPERATIONS["telephony.trunks.update"], { path: { trunkId }, body: request ?? {}, options });
+  }
+}
+
+/** `client.telephony.usage`. */
+export class TelephonyUsageResource extends Resource {
+  /**
+   * Calls, minutes, messages and their cost by number, carrier and direction, of conversations that have ended. Without
+   * `dateFrom` of the last 30 days. Needs the scope `telephony:read`.
+   */
+  get(query?: TelephonyUsageGetQuery, options?: RequestOptions): Promise<Answer<TelephonyUsage>> {
+    return this.send(OPERATIONS["telephony.usage.get"], { query, options });
   }
 }
 
@@ -1144,11 +1158,13 @@ export class SettingsResource extends Resource {
 export class TelephonyResource extends Resource {
   readonly numbers: TelephonyNumbersResource;
   readonly trunks: TelephonyTrunksResource;
+  readonly usage: TelephonyUsageResource;
 
   constructor(send: Send) {
     super(send);
     this.numbers = new TelephonyNumbersResource(send);
     this.trunks = new TelephonyTrunksResource(send);
+    this.usage = new TelephonyUsageResource(send);
   }
 }
 

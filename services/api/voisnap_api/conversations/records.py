@@ -45,6 +45,20 @@ class AnalysisSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     custom_fields: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+class LineUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """What went over a number of ours one way. Each call's minutes are rounded up; `messages` are segments of texts."""
+
+    phone_number: str | None
+    provider: str
+    channel: Channel
+    direction: Direction
+    conversations: int
+    minutes: int
+    seconds: float
+    messages: int
+    cost_usd: Decimal
+
+
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over an agent's conversations, running and archived ones included. The breakdowns count conversations."""
 

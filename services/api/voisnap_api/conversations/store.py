@@ -11,7 +11,16 @@ from voisnap_domain.sessions import EndReason, SessionPlan
 from voisnap_domain.tenants import Environment
 from voisnap_kit.postgres import Tx
 
-from .records import AnalysisSummary, RecordingDue, Stats, StoredConversation, StoredTurn, TurnTally, opened_at
+from .records import (
+    AnalysisSummary,
+    LineUsage,
+    RecordingDue,
+    Stats,
+    StoredConversation,
+    StoredTurn,
+    TurnTally,
+    opened_at,
+)
 
 
 async def insert_started(tx: Tx, plan: SessionPlan, *, started_at: datetime) -> None:
@@ -20,10 +29,11 @@ async def insert_started(tx: Tx, plan: SessionPlan, *, started_at: datetime) -> 
     await tx.exec(
         """
         INSERT INTO conversations (id, opened_at, tenant_id, environment, session_id, agent_id, agent_name, agent_version, channel,
-                                   direction, status, language, hipaa, recording_wanted, retention_days, started_at, caller, metadata)
+                                   direction, status, language, hipaa, recording_wanted, retention_days, started_at, caller, metadata,
+                                   line_number)
         VALUES (%(id)s, %(opened_at)s, %(tenant_id)s, %(environment)s, %(session_id)s, %(agent_id)s, %(agent_name)s,
                 %(agent_version)s, %(channel)s, %(direction)s, 'in_progress', %(language)s, %(hipaa)s, %(recording_wanted)s,
-                %(retention_days)s, %(started_at)s, %(caller)s, %(metadata)s)
+                %(retention_days)s, %(started_at)s, %(caller)s, %(metadata)s, %(line_number)s)
         ON CONFLICT (opened_at, id) DO NOTHING
         """,
         id=plan.conversation_id,
@@ -43,6 +53,7 @@ async def insert_started(tx: Tx, plan: SessionPlan, *, started_at: datetime) -> 
         started_at=started_at,
         caller=plan.caller,
         metadata=plan.metadata,
+        line_number=None if plan.leg is None else plan.leg.number,
     )
 
 
@@ -294,6 +305,48 @@ async def bury(
         tenant_id=tenant_id,
         environment=environment,
         at=at,
+    )
+
+
+async def line_usage(
+    tx: Tx, tenant_id: TenantId, environment: Environment, *, start: datetime | None, before: datetime | None
+) -> list[LineUsage]:
+    """Sums over the lines of ended conversations that started in a period, by our number, carrier, channel and direction. What was written
+    counts by the way it went."""
+    return await tx.all(
+        LineUsage,
+        """
+        WITH lines AS (
+            SELECT c.id, c.channel, e.leg -> 'leg' ->> 'provider' AS provider,
+                   coalesce(c.line_number, (SELECT t.our_address
+                                              FROM messages m
+                                              JOIN message_threads t ON t.id = m.thread_id
+                                             WHERE m.tenant_id = c.tenant_id AND m.environment = c.environment AND m.conversation_id = c.id
+                                             LIMIT 1)) AS phone_number,
+                   CASE WHEN right(e.leg -> 'leg' ->> 'model', 8) = '_inbound' THEN 'inbound'
+                        WHEN right(e.leg -> 'leg' ->> 'model', 9) = '_outbound' THEN 'outbound'
+                        ELSE c.direction END AS direction,
+                   coalesce((e.leg -> 'leg' ->> 'session_seconds')::double precision, 0) AS seconds,
+                   coalesce((e.leg -> 'leg' ->> 'messages')::integer, 0) AS messages,
+                   (e.leg ->> 'usd')::numeric AS usd
+              FROM conversations c
+             CROSS JOIN LATERAL jsonb_array_elements(c.leg_costs) AS e (leg)
+             WHERE c.tenant_id = %(tenant_id)s AND c.environment = %(environment)s
+               AND (%(start)s::timestamptz IS NULL OR c.started_at >= %(start)s)
+               AND (%(before)s::timestamptz IS NULL OR c.started_at < %(before)s)
+               AND jsonb_typeof(c.leg_costs) = 'array' AND e.leg -> 'leg' ->> 'kind' = 'telephony'
+        )
+        SELECT phone_number, provider, channel, direction, count(DISTINCT id)::integer AS conversations,
+               sum(ceil(seconds / 60))::integer AS minutes, sum(seconds) AS seconds, sum(messages)::integer AS messages, sum(usd) AS cost_usd
+          FROM lines
+         GROUP BY phone_number, provider, channel, direction
+         ORDER BY sum(usd) DESC, phone_number, provider, channel, direction
+         LIMIT 10000
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        start=start,
+        before=before,
     )
 
 

@@ -30,7 +30,7 @@ from voisnap_api.spending import usecases as spending
 from voisnap_api.wire import instant
 
 from . import store
-from .records import AnalysisSummary, ConversationFilter, Stats, StoredConversation, StoredTurn
+from .records import AnalysisSummary, ConversationFilter, LineUsage, Stats, StoredConversation, StoredTurn
 
 MAX_TAGS = 50
 MAX_NOTES = 2000
@@ -202,6 +202,14 @@ async def store_analysis(
         return False
     await store.set_analysis(work.tx, work.caller.tenant_id, conversation_id, analysis=analysis, outcome=outcome)
     return True
+
+
+async def line_usage(work: Work, period: Period) -> list[LineUsage]:
+    """What went over the tenant's lines in conversations that started in a period and have ended, the dearest first."""
+    caller = work.caller
+    return await store.line_usage(
+        work.tx, caller.tenant_id, caller.environment, start=period.start, before=period.before
+    )
 
 
 async def stats(work: Work, agent_id: AgentId, period: Period) -> Stats:

@@ -1,19 +1,24 @@
 """`/api/v1/telephony/numbers`."""
 
 import re
+from datetime import timedelta
 from typing import Annotated
 
+import msgspec
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
 from voisnap_domain.errors import FieldError, Invalid
 from voisnap_domain.ids import AgentId, PhoneNumberId
 from voisnap_kit.http import InjectedPageQuery, Page
-from voisnap_kit.work import begin, begin_reading
+from voisnap_kit.work import begin, begin_reading, utc_now
 from voisnap_providers.numbering import is_country
 from voisnap_providers.ports.numbers import NumberFeature, NumberQuery
 
+from voisnap_api.conversations import usecases as conversations
 from voisnap_api.gate import API_READ_HEAVY, InjectedCaller, InjectedDatabase, requires
+from voisnap_api.periods import period
+from voisnap_api.wire import instant
 
 from . import usecases
 from .provisioning import Provisioner, Wish
@@ -27,11 +32,13 @@ from .schemas import (
     TelephonyNumberBody,
     TelephonyNumberPatch,
     TelephonyNumberView,
+    TelephonyUsageView,
 )
 from .usecases import NumberChange
 
 InjectedProvisioner = NamedDependency[SkipValidation[Provisioner]]
 
+DEFAULT_USAGE_DAYS = 30
 _KEYPAD = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "22233344455566677778889999")
 
 
@@ -179,6 +186,36 @@ class TelephonyNumberController(Controller):
     ) -> TelephonyNumberView:
         """Have the carrier tell us of a number's calls and texts, as when it was bought."""
         return TelephonyNumberView.of(await provisioner.configure(caller, PhoneNumberId(number_id)))
+
+
+class TelephonyUsageController(Controller):
+    """What was called and written."""
+
+    path = "/api/v1/telephony/usage"
+    tags = ("Telephony",)
+
+    @get("/", guards=[requires("telephony:read")])
+    async def read(
+        self,
+        caller: InjectedCaller,
+        database: InjectedDatabase,
+        date_from: Annotated[
+            str | None, QueryParameter(name="dateFrom", description="The first day or moment, in ISO 8601; inclusive")
+        ] = None,
+        date_to: Annotated[
+            str | None, QueryParameter(name="dateTo", description="The last day or moment, in ISO 8601; inclusive")
+        ] = None,
+    ) -> TelephonyUsageView:
+        """Calls, minutes, messages and their cost by number, carrier and direction, of conversations that have ended. Without `dateFrom` of
+        the last 30 days."""
+        asked = period(date_from, date_to)
+        if asked.start is None:
+            end = asked.before or utc_now()
+            asked = msgspec.structs.replace(asked, start=end - timedelta(days=DEFAULT_USAGE_DAYS))
+        async with begin_reading(database, caller) as work:
+            lines = await conversations.line_usage(work, asked)
+        first = None if asked.start is None else instant(asked.start)
+        return TelephonyUsageView.of(lines, date_from or first, date_to)
 
 
 def _query(

@@ -1,13 +1,16 @@
 """Telephone numbers on the wire."""
 
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
+from voisnap_domain.sessions import Channel, Direction
 from voisnap_domain.tenants import Environment
 from voisnap_providers.carriers import CARRIERS
 from voisnap_providers.ports.numbers import Difference, NumberFeature, NumberOffer
 
+from voisnap_api.conversations.records import LineUsage
 from voisnap_api.wire import Body, View, instant
 
 from .provisioning import Verification
@@ -162,4 +165,61 @@ class NumberVerificationView(View, frozen=True, kw_only=True):
             verified=verification.verified,
             checked_at=instant(verification.at),
             differences=tuple(DifferenceView.of(one) for one in verification.differences),
+        )
+
+
+class LineUsageView(View, frozen=True, kw_only=True):
+    """What went over one number one way. Each call's minutes are rounded up; `messages` are segments of texts."""
+
+    phone_number: str | None
+    provider: str
+    channel: Channel
+    direction: Direction
+    conversations: int
+    minutes: int
+    seconds: float
+    messages: int
+    cost_usd: float
+
+    @classmethod
+    def of(cls, line: LineUsage) -> "LineUsageView":
+        return cls(
+            phone_number=line.phone_number,
+            provider=line.provider,
+            channel=line.channel,
+            direction=line.direction,
+            conversations=line.conversations,
+            minutes=line.minutes,
+            seconds=round(line.seconds, 3),
+            messages=line.messages,
+            cost_usd=float(line.cost_usd),
+        )
+
+
+class TelephonyUsageView(View, frozen=True, kw_only=True):
+    """What carriers and messaging networks did for you in a period, in all and by number, the dearest first."""
+
+    date_from: str | None
+    date_to: str | None
+    currency: str
+    calls: int
+    inbound_minutes: int
+    outbound_minutes: int
+    messages: int
+    cost_usd: float
+    lines: tuple[LineUsageView, ...]
+
+    @classmethod
+    def of(cls, lines: list[LineUsage], date_from: str | None, date_to: str | None) -> "TelephonyUsageView":
+        calls = [line for line in lines if line.channel is Channel.PHONE]
+        return cls(
+            date_from=date_from,
+            date_to=date_to,
+            currency="USD",
+            calls=sum(line.conversations for line in calls),
+            inbound_minutes=sum(line.minutes for line in calls if line.direction is Direction.INBOUND),
+            outbound_minutes=sum(line.minutes for line in calls if line.direction is Direction.OUTBOUND),
+            messages=sum(line.messages for line in lines),
+            cost_usd=float(sum((line.cost_usd for line in lines), Decimal(0))),
+            lines=tuple(LineUsageView.of(line) for line in lines),
         )
