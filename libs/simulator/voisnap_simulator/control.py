@@ -16,6 +16,7 @@ from voisnap_providers.carriers import CARRIERS
 from .answers import Refused, empty_answer, json_answer
 from .faults import Faults
 from .persona.behaviour import Behaviour
+from .persona.script import Step, steps_of
 from .voice import ring
 from .voice.calls import Call
 from .voice.exchange import Busy, Exchange, exchange_of
@@ -46,6 +47,16 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     behaviour: Behaviour = Behaviour()
     faults: Faults = Faults()
     keep_audio: bool = False
+
+
+class MoreSteps(msgspec.Struct, frozen=True, kw_only=True):
+    """More of a script, as text or in steps."""
+
+    script: str = ""
+    steps: tuple[Step, ...] = ()
+
+    def __post_init__(self) -> None:
+        steps_of(self.script)
 
 
 class NewNumber(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -156,6 +167,18 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
         events = [msgspec.to_builtins(one) for one in found.events[int(after) :]]
         return json_answer({**_shown(found), "events": events})
 
+    @post(f"{PREFIX}/calls/{{call_id:str}}/steps", status_code=202)
+    async def go_on(request: Request[Any, Any, Any], call_id: str) -> Response[bytes]:
+        """The person goes on with more of a script (`behaviour.stays` keeps him on the line until then)."""
+        check_bearer(world, request)
+        given = await body_of(request, MoreSteps)
+        call = _found(exchange, call_id)
+        add = getattr(call.telephone, "add", None)
+        if add is None or call.ended.is_set():
+            raise refused(409, "nobody is on the line who follows a script")
+        await add(given.steps or steps_of(given.script))
+        return json_answer(_shown(call), 202)
+
     @post(f"{PREFIX}/calls/{{call_id:str}}/hang-up", status_code=204)
     async def hang_up(request: Request[Any, Any, Any], call_id: str) -> Response[None]:
         check_bearer(world, request)
@@ -171,7 +194,7 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
             raise refused(404, "this call's audio is not kept: start it with keepAudio")
         return Response(_wav(found), media_type="audio/wav")
 
-    return (numbers, add_number, describe, begin, calls, call, hang_up, audio)
+    return (numbers, add_number, describe, begin, calls, call, go_on, hang_up, audio)
 
 
 async def shut(world: World) -> None:

@@ -32,6 +32,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     beep: bool = True
     pause: float = 0.9
     patience: float = 12.0
+    stays: bool = False
+    """Does not hang up when the script is over: more of it may come."""
     is_caller: bool = False
 
     def __post_init__(self) -> None:

@@ -108,17 +108,19 @@ class Person(_Ringing):
         """Utterances of the other side that were answered already."""
         self._was_talking = False
         self._last_said_at = 0
+        self._stays = behaviour.stays
 
     async def prepare(self) -> None:
         for step in tuple(self._steps):
             if isinstance(step, Say) and step.text not in self._sounds:
                 self._sounds[step.text] = framed(await self._voice.spoken(step.text))
 
-    def add(self, step: Step, sound: Samples | None = None) -> None:
-        """One more step at the end, its sound spoken already where it says something."""
-        if isinstance(step, Say) and sound is not None:
-            self._sounds[step.text] = framed(sound)
-        self._steps.append(step)
+    async def add(self, steps: tuple[Step, ...]) -> None:
+        """Goes on with more of a script."""
+        for step in steps:
+            if isinstance(step, Say) and step.text not in self._sounds:
+                self._sounds[step.text] = framed(await self._voice.spoken(step.text))
+        self._steps.extend(steps)
 
     def pressed_keys(self) -> str:
         pressed, self._pressed = self._pressed, ""
@@ -139,7 +141,7 @@ class Person(_Ringing):
         if self._pressing:
             self._press()
             return SILENCE
-        if self._hung_up:
+        if self._hung_up or (self._stays and not self._steps):
             return SILENCE
         step = self._steps[0] if self._steps else None
         if not self._is_due(step):
