@@ -153,6 +153,15 @@ class Desk:
         await self.make_due(answer.json()["id"])
         return answer.json()["id"]
 
+    async def attempts(self) -> list[tuple[str, str | None]]:
+        """What is kept of attempts: their ids, and the tokens of streams."""
+        async with self.api.database.transaction_as_system() as tx:
+            found = await tx.all(
+                dict,
+                "SELECT jsonb_build_object('id', id, 'token', stream_token) FROM dial_attempts ORDER BY planned_at",
+            )
+        return [(one["id"], one["token"]) for one in found]
+
     async def make_due(self, call_id: str) -> None:
         """The API has the wall's clock; the worker under test has ours."""
         async with self.api.database.transaction_as_system() as tx:
@@ -495,6 +504,7 @@ async def test_a_call_that_is_cancelled_while_the_carrier_is_asked_is_hung_up_th
     desk.now = datetime.now(UTC)
     await desk.work()
     assert (len(desk.carrier.hung_up), (await desk.get(call_id))["status"]) == (1, "cancelled")
+    assert await desk.attempts() == [(desk.carrier.dialled[0].attempt_id, None)]
 
 
 async def test_hanging_up_is_tried_until_it_works(desk):
@@ -664,9 +674,11 @@ async def test_a_worker_that_slept_before_it_said_so_leaves_the_call_to_whoever_
     await desk.work()
     assert len(desk.carrier.dialled) == 1, await desk.get(call_id)
     order = desk.carrier.dialled[0]
+    ended = len(desk.ended)
     woken.set()
     await sleeper.settle()
     assert desk.carrier.dialled == [order]
+    assert desk.ended[ended].session_id == desk.plan.session_id  # which it has opened for nobody
     assert (await desk.get(call_id))["status"] == "initiating"
 
 
@@ -789,6 +801,9 @@ async def test_a_call_that_finds_no_room_waits_for_it(api):
         desk.now += timedelta(seconds=5)
     await desk.work()
     assert ((await desk.get(call_id))["status"], len(desk.carrier.dialled)) == ("initiating", 1)
+    assert await desk.attempts() == [
+        (desk.carrier.dialled[0].attempt_id, None)
+    ]  # nothing is kept of those that asked nobody
 
 
 async def test_a_call_that_the_plan_has_no_money_for_fails_and_says_so(api):

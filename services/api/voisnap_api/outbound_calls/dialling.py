@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import msgspec
 from voisnap_domain.calls import CallPhase, CarrierLeg
 from voisnap_domain.errors import DomainError, Invalid, LimitReached
+from voisnap_domain.ids import SessionId
 from voisnap_domain.outbound import DIAL_PATIENCE, PLAN_PATIENCE, OutboundStatus, next_allowed
 from voisnap_domain.sessions import Caller as SessionCaller
 from voisnap_domain.sessions import Channel, Direction, EndReason, SessionPlan
@@ -248,6 +249,8 @@ class Dialler:
             return
         if asked is not None:
             await self._dial(carrier, call, asked)
+        else:  # whoever decided otherwise may have ended the session before it was there
+            await self._end_session(plan.session_id, EndReason.TIMEOUT)
 
     async def _prepare(self, call: OutboundCall, attempt: DialAttempt) -> tuple[Carrier, SessionPlan]:
         """The carrier, and the plan of the session that waits for whoever answers. Raises DomainError."""
@@ -436,12 +439,7 @@ class Dialler:
                 await carrier.control.hang_up(attempt.carrier_call_id)
             if ends_session(attempt) and attempt.session_id is not None:
                 reason = EndReason.TIMEOUT if attempt.connected_at is None else EndReason.DISCONNECTED
-                await self._bus.request(
-                    END_SESSION,
-                    EndSession(session_id=attempt.session_id, reason=reason),
-                    SessionEnding,
-                    timeout=_ASK_SECONDS,
-                )
+                await self._end_session(attempt.session_id, reason)
         except (DomainError, ProviderError, BusError) as failure:
             error = failure
         async with self._work(attempt.tenant_id, attempt.environment) as work:
@@ -455,9 +453,17 @@ class Dialler:
             elif held.attempt.carrier_call_id != attempt.carrier_call_id:
                 due_at = work.now  # the carrier has told the call's id in the meantime
             cleared = msgspec.structs.replace(held.attempt, clearings=clearings, due_at=due_at)
-            await store.update_attempt(work.tx, cleared)
+            if due_at is None and cleared.asked_at is None and held.call.attempt_id != cleared.id:
+                await store.delete_attempt(work.tx, cleared)  # nobody was asked, and its call has gone on to another
+            else:
+                await store.update_attempt(work.tx, cleared)
         if error is not None:
             _log.warning("outbound_call.not_cleared", attempt_id=attempt.id, tries=clearings, error=repr(error))
+
+    async def _end_session(self, session_id: SessionId, reason: EndReason) -> None:
+        """Raises BusError."""
+        request = EndSession(session_id=session_id, reason=reason)
+        await self._bus.request(END_SESSION, request, SessionEnding, timeout=_ASK_SECONDS)
 
 
 class _Overtaken(DomainError):

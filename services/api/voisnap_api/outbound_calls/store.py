@@ -367,6 +367,19 @@ async def update_attempt(tx: Tx, attempt: DialAttempt) -> None:
     )
 
 
+async def delete_attempt(tx: Tx, attempt: DialAttempt) -> None:
+    """Forget an attempt that came to nothing."""
+    await tx.exec(
+        """
+        DELETE FROM dial_attempts
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s
+        """,
+        tenant_id=attempt.tenant_id,
+        environment=attempt.environment,
+        id=attempt.id,
+    )
+
+
 async def attempts_due(tx: Tx, *, now: datetime, limit: int) -> list[Due]:
     """Attempts to look after now, the oldest first; runs as the system."""
     return await tx.all(

@@ -111,7 +111,9 @@ async def cancel_call(work: Work, call_id: OutboundCallId) -> OutboundCall:
     if call.attempt_id is not None:
         attempt = await store.get_attempt(work.tx, caller.tenant_id, caller.environment, call.attempt_id)
         if attempt is not None and attempt.settled_at is None:
-            attempt = msgspec.structs.replace(attempt, settled_at=work.now, due_at=work.now, overdue_at=None)
+            attempt = msgspec.structs.replace(
+                attempt, settled_at=work.now, due_at=work.now, overdue_at=None, stream_token=None
+            )
             await store.update_attempt(work.tx, attempt)
     await audit.note(work, action="outbound_call.cancelled", target=Target(type="outbound_call", id=call.id))
     return call
