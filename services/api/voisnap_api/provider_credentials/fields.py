@@ -159,7 +159,7 @@ def _checked_secret(provider: str, name: str, value: str, faults: list[FieldErro
 
 def _checked_private_key(value: str, pointer: str, faults: list[FieldError]) -> str:
     """The key of an application at Vonage, in PEM. Copied from where it stood in one line, its ends of lines are `\\n` in words."""
-    value = value.strip().replace("\\n", "\n") + "\n"
+    value = value.replace("\\n", "\n").strip() + "\n"
     if len(value) > MAX_PRIVATE_KEY or not _is_signing_key(value):
         detail = f"must be an RSA key in PEM of at most {MAX_PRIVATE_KEY} characters"
         faults.append(FieldError(pointer=pointer, code="wrong-format", detail=detail))
