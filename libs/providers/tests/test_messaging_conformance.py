@@ -409,6 +409,21 @@ async def test_addresses_that_share_a_key_are_kept_apart(case: Case, world: Simu
     assert (await registrar.registered(address=second.address)).url == url
 
 
+async def test_an_address_that_is_not_ours_is_not_registered(
+    case: Case, world: Simulation, messenger: Messenger
+) -> None:
+    if messenger.registrar is None:
+        return
+    before = (await messenger.registrar.registered()).url
+    # Where nobody knows of the account: WhatsApp asks for its handshake, Telegram wants https.
+    elsewhere = f"{world.desk.url}/api/v1/carriers/nobody/simulator/messages"
+    url = elsewhere if case.name == "whatsapp" else elsewhere.replace("127.0.0.1", "voice.example")
+    error = await failed(messenger.registrar.register(url), world, case)
+    assert not error.retryable
+    assert "handshake" in error.detail or "https" in error.detail
+    assert (await messenger.registrar.registered()).url == before
+
+
 async def test_templates_go_where_there_are_templates(case: Case, world: Simulation, messenger: Messenger) -> None:
     template = Template(name="order_ready", language="en-US", values=("Anna", "42"))
     order = message(case, world, "", template=template)

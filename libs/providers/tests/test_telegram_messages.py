@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from voisnap_domain.tenants import Environment
 from voisnap_domain.texting import Consent, MediaKind, MessageFailure
-from voisnap_providers.errors import MessageRefused, ProviderAuthError
+from voisnap_providers.errors import MessageRefused, ProviderAuthError, ProviderError
 from voisnap_providers.messengers import Messengers
 from voisnap_providers.ports.messaging import (
     BadSignature,
@@ -154,7 +154,7 @@ async def test_a_bot_says_who_it_is_and_where_its_updates_go(world: Simulation) 
     assert (state.pending, "403" in state.last_error) == (1, True)
     await registrar.unregister()
     assert (await registrar.registered()).url == ""
-    with pytest.raises(MessageRefused):
+    with pytest.raises(ProviderError, match="https addresses"):
         await registrar.register("http://voice.example/hook")
 
 

@@ -102,7 +102,7 @@ class MessageHttp(CarrierHttp):
     def judged(self, failure: MessageFailure, *, code: str, wait: float | None = None) -> ProviderError:
         """A refusal by its meaning. What the network says of it may repeat the text or the address: its code says enough."""
         return self.refused(
-            f"{self._provider} did not send it: {failure.value.replace('_', ' ')} (error {code[:40] or 'none'}).",
+            f"{self._provider} refused it: {failure.value.replace('_', ' ')} (error {code[:40] or 'none'}).",
             failure,
             code=code,
             retryable=failure is MessageFailure.RATE_LIMITED,

@@ -200,6 +200,9 @@ class TelegramMessages(MessageSender, WebhookRegistrar):
         text = said.lower() if isinstance(said, str) else ""
         if rejected.status == 404 and text in ("", "not found"):
             return ProviderAuthError("telegram knows no such bot.", provider=PROVIDER, kind=KIND)
+        if "bad webhook" in text:
+            detail = "telegram posts to https addresses that it can reach, on port 443, 80, 88 or 8443."
+            return self._http.fault(detail, retryable=False)
         failure = next((failure for words, failure in _MEANINGS if words in text), MessageFailure.UNKNOWN)
         return self._http.judged(failure, code=str(rejected.status))
 

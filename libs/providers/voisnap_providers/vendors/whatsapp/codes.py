@@ -18,6 +18,8 @@ _FAILURES: Mapping[MessageFailure, tuple[int, ...]] = {
 _BY_CODE = {str(code): failure for failure, codes in _FAILURES.items() for code in codes}
 AUTH = frozenset({0, 190})
 """The token is no longer good."""
+NO_HANDSHAKE = 2200
+"""An address for webhooks was asked whether it is ours, and did not say so."""
 LATER = frozenset({1, 2, 131000, 131016, 133004, 135000})
 """Faults of Meta's own. What it refuses with them it has not sent."""
 

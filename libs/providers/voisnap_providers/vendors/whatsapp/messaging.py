@@ -26,7 +26,7 @@ from voisnap_providers.ports.messaging import (
 from voisnap_providers.vendors.carrier_http import Rejected
 from voisnap_providers.vendors.message_http import KIND, MessageHttp, sendable
 
-from .codes import AUTH, LATER, failure_of
+from .codes import AUTH, LATER, NO_HANDSHAKE, failure_of
 from .webhooks import WhatsAppWebhooks
 
 BASE_URL = "https://graph.facebook.com"
@@ -190,6 +190,9 @@ class WhatsAppMessages(MessageSender, WebhookRegistrar):
         code = error.get("code") if isinstance(error, dict) else None
         if not isinstance(code, int):
             return self._http.judged(MessageFailure.UNKNOWN, code=str(rejected.status))
+        if code == NO_HANDSHAKE:
+            detail = f"whatsapp asked the address for its handshake, and got no right answer (error {code})."
+            return self._http.fault(detail, retryable=False)
         if code in AUTH:
             return ProviderAuthError(f"whatsapp refused the token (error {code}).", provider=PROVIDER, kind=KIND)
         if code in LATER:
