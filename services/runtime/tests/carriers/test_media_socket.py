@@ -131,6 +131,8 @@ async def test_an_agent_who_ends_the_call_is_heard_out_and_then_hangs_up(desk, p
         paced(desk, tone(24000, 0.3))
         desk.call().end(EndReason.AGENT_ENDED)
         await carrier.marked(2)
+        await live.announced()
+        await (await carrier.socket.ping())  # some turns of the server's loop
         assert desk.exchange.control.hung_up == []
         await carrier.play()
         assert await carrier.closed() == 1000

@@ -209,7 +209,7 @@ async def test_what_was_under_way_when_the_agent_was_cut_was_not_heard(phoned):
     (turn,) = line.turns
 
     assert paced - played > UP
-    assert turn.words[-1].end_time - turn.start_time == pytest.approx(played, abs=0.2)
+    assert played - 0.25 < turn.words[-1].end_time - turn.start_time <= played + 0.02
     assert turn.text.split() == [word.word for word in turn.words]
     await line.wait(1)
     assert carrier.cleared
