@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from voisnap_api.contacts import subscribers as contact_subscribers
 from voisnap_api.contacts import usecases as contacts
-from voisnap_api.contacts.records import ContactFilter
+from voisnap_api.contacts.records import ContactFilter, OptOutSource
 from voisnap_api.messaging import usecases
 from voisnap_api.messaging.exchanges import Exchanges
 from voisnap_api.messaging.inbound import take_down
@@ -395,6 +395,16 @@ async def test_stop_withholds_what_waits_to_be_sent(post):
     await post.works(seconds=60)
     assert await post.states() == ["failed", "sent"]
     assert len(post.sms.texts) == 1, "the confirmation alone"
+
+
+async def test_who_is_opted_out_while_a_message_waits_does_not_get_it(post):
+    post.sms.faults = [ProviderError("away", provider="twilio", kind="messaging", retryable=True, retry_after=30.0)]
+    await post.asks("Hi")
+    async with begin(post.api.database, SYSTEM) as work:
+        await contacts.opt_out(work, Channel.SMS, (ADA,), OptOutSource.TENANT)
+    await post.works(seconds=60)
+    (message,) = await post.messages(direction="outbound")
+    assert (message.state.value, message.failure, post.sms.texts) == ("failed", "opted_out", [])
 
 
 async def test_help_names_the_business_and_how_to_stop(post):

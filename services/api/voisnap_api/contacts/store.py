@@ -214,7 +214,7 @@ async def note_seen(
     at: datetime,
 ) -> None:
     """Somebody was there; what was not known of them is kept."""
-    await tx.exec(
+    tx.exec_later(
         """
         UPDATE contacts
            SET last_seen_at = greatest(last_seen_at, %(at)s), name = CASE WHEN name = '' THEN %(name)s ELSE name END,

@@ -19,6 +19,9 @@ MOST_PAUSE = 1.0
 """Seconds after which it looks whether another process wrote something."""
 
 LEAST_PAUSE = 0.05
+VAIN_PAUSE = 0.25
+"""Where what is due has to wait: for the one before it, or for another worker."""
+
 CLEAR_UP_SECONDS = 30.0
 MOST_UNDER_WAY = 8
 """Rounds that wait for agents or networks at the same time; each has room for many threads."""
@@ -35,6 +38,7 @@ class Postman:
         self._outbox = outbox
         self._woken = asyncio.Event()
         self._under_way: set[asyncio.Task[int]] = set()
+        self._in_vain = False
 
     @classmethod
     def of(
@@ -80,9 +84,10 @@ class Postman:
         seconds = await self._outbox.seconds_to_next()
         if seconds is None or seconds > 0 or len(self._under_way) >= MOST_UNDER_WAY:
             return MOST_PAUSE if seconds is None or seconds <= 0 else min(MOST_PAUSE, max(LEAST_PAUSE, seconds))
+        pause, self._in_vain = (VAIN_PAUSE if self._in_vain else LEAST_PAUSE), False
         self._begin(self._exchanges.answer_due())
         self._begin(self._outbox.send_due())
-        return LEAST_PAUSE
+        return pause
 
     def _begin(self, work: Coroutine[Any, Any, int]) -> None:
         task = asyncio.create_task(work, name="messages")
@@ -96,4 +101,7 @@ class Postman:
         if task.exception() is not None:
             _log.error("messages.round_failed", error=repr(task.exception()))
         elif task.result():
+            self._in_vain = False
             self.wake()
+        else:
+            self._in_vain = True

@@ -76,7 +76,7 @@ async def insert_thread(tx: Tx, thread: Thread) -> int:
 
 async def update_thread(tx: Tx, thread: Thread) -> None:
     """Store whose thread it is, where the person is reached, and who answers."""
-    await tx.exec(
+    tx.exec_later(
         """
         UPDATE message_threads
            SET contact_id = %(contact_id)s, their_address = %(their_address)s, their_user_id = %(their_user_id)s, agent_id = %(agent_id)s
@@ -147,7 +147,7 @@ async def wait_for_answer(
     patience_seconds: float,
 ) -> None:
     """Somebody wrote: answer at `due_at`, or so long after the first message that waits."""
-    await tx.exec(
+    tx.exec_later(
         """
         UPDATE message_threads
            SET last_inbound_at = %(at)s, gathering_since = coalesce(gathering_since, %(at)s), attempts = 0,
@@ -167,7 +167,7 @@ async def note_written(
     tx: Tx, tenant_id: TenantId, environment: Environment, thread_id: MessageThreadId, *, at: datetime
 ) -> None:
     """Somebody wrote what nobody answers."""
-    await tx.exec(
+    tx.exec_later(
         """
         UPDATE message_threads SET last_inbound_at = %(at)s
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(thread_id)s
@@ -498,7 +498,7 @@ async def release_held(
     tx: Tx, tenant_id: TenantId, environment: Environment, thread_id: MessageThreadId, *, at: datetime
 ) -> None:
     """Somebody wrote: what was held may be sent."""
-    await tx.exec(
+    tx.exec_later(
         """
         UPDATE messages SET state = 'queued', due_at = %(at)s, updated_at = %(at)s
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND thread_id = %(thread_id)s AND state = 'held'
