@@ -15,7 +15,7 @@ from voisnap_providers.ports.carrier import (
 )
 from voisnap_simulator.voice import hooks, telnyx, twilio, vonage
 
-pytestmark = pytest.mark.slice
+pytestmark = [pytest.mark.slice, pytest.mark.asyncio(loop_scope="module")]
 
 CARRIERS = ("twilio", "vonage", "telnyx")
 CALLER = "+12125550123"
@@ -175,6 +175,49 @@ async def test_a_call_is_handed_over_to_somebody_else(network: Any, provider: st
     assert "joined" in kinds
     assert "agent_speaks" in kinds
     assert call["cause"] == "completed"
+
+
+async def test_telnyx_passes_on_what_the_telephone_network_negotiated(network: Any) -> None:
+    call_id = await network.ring("telnyx", behaviour={"script": "Hello, hello."}, faults={"codec": "pcma"})
+    await network.over(call_id)
+    (started,) = network.platform.started
+    assert (started.heard.codec, started.spoken.codec) == ("pcma", "pcmu")
+    assert network.platform.loud_frames > 20
+
+
+async def test_a_socket_that_is_stuck_both_ways_stays_open_until_the_call_ends(network: Any) -> None:
+    call_id = await network.ring("twilio", behaviour={"stays": True}, faults={"halfOpenAt": 0.1})
+    await network.platform.until(lambda: network.platform.heard_frames > 10)
+    call = network.exchange.calls[call_id]
+    async with asyncio.timeout(5):
+        while not any(event.kind == "media.half_open" for event in call.events):
+            await call.changed.wait()
+    heard = network.platform.heard_frames
+    assert not call.ended.is_set()
+    await network.http.post(f"/simulator/calls/{call_id}/hang-up")
+    await network.over(call_id)
+    assert network.platform.heard_frames <= heard + 20
+
+
+async def test_a_person_who_stays_goes_on_when_told(network: Any) -> None:
+    call_id = await network.ring("vonage", behaviour={"stays": True, "patience": 1})
+    await network.platform.until(lambda: network.platform.marks)
+    for script in ("Hello, are you there?", "[press 5]", "[hang up]"):
+        answer = await network.http.post(f"/simulator/calls/{call_id}/steps", json={"script": script})
+        assert answer.status_code == 202
+    call = await network.over(call_id)
+    assert network.platform.keys == ["5"]
+    assert call["cause"] == "hung_up"
+    late = await network.http.post(f"/simulator/calls/{call_id}/steps", json={"script": "Hello?"})
+    assert late.status_code == 409
+    assert (await network.http.post(f"/simulator/calls/{call_id}/steps", json={"script": "[x]"})).status_code == 400
+
+
+@pytest.mark.parametrize("provider", CARRIERS)
+async def test_ten_copies_of_every_webhook_are_all_signed(network: Any, provider: str) -> None:
+    await _describe(network, CALLER, {"answer": "busy", "ringSeconds": 0.02}, faults={"webhookCopies": 10})
+    call_id = await network.platform.carrier(provider).control.dial(_order(network, provider))
+    await network.platform.until(lambda: phases(network, call_id).count(CallPhase.BUSY) == 10)
 
 
 async def _describe(network: Any, number: str, behaviour: dict[str, Any], **more: Any) -> None:

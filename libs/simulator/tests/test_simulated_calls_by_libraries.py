@@ -18,7 +18,7 @@ from voisnap_providers.ports.carrier import InboundCall
 from vonage_jwt.verify_jwt import verify_signature
 from vonage_voice.models.responses import CallInfo, CallList, CreateCallResponse
 
-pytestmark = pytest.mark.conformance
+pytestmark = [pytest.mark.conformance, pytest.mark.asyncio(loop_scope="module")]
 
 OURS, SOMEBODY = "+14155550199", "+12125550123"
 HANGS_UP = {"ringSeconds": 0.02, "greeting": "Hello?", "script": "[hang up]"}

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import httpx
+import msgspec
 import pytest
 import pytest_asyncio
 import requests
@@ -25,6 +26,8 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client as Twilio
+from voisnap_domain.tenants import Environment
+from voisnap_providers.messengers import Messengers
 from voisnap_testkit.simulated_networks import OUR_NUMBER, THEIR_CHAT, THEIR_NUMBER, Simulation, simulation
 from vonage_http_client.auth import Auth
 from vonage_http_client.errors import HttpRequestError
@@ -352,3 +355,20 @@ async def test_the_control_routes_want_the_bearer_and_say_what_is_wrong(world: S
         reading = asyncio.create_task(stranger.get("/simulator/messages", params={"person": THEIR_NUMBER, "wait": 5}))
         await world.write("twilio", "Here I am")
         assert [text["text"] for text in (await reading).json()["messages"]] == ["Here I am"]
+
+
+async def test_metas_app_is_subscribed_before_anything_is_posted(world: Simulation, meta: WhatsApp) -> None:
+    business = "104996122399160"
+    account = world.account("whatsapp")
+    options = {**account.options, "business_account_id": business}
+    messengers = Messengers()
+    made = messengers.of(msgspec.structs.replace(account, options=options), Environment.SANDBOX)
+    assert made.registrar is not None
+    world.desk.messengers["whatsapp"] = made
+    assert len(await asyncio.to_thread(meta.api.get_waba_subscribed_apps, business)) == 1
+    await asyncio.to_thread(meta.api._request, method="DELETE", endpoint=f"/{business}/subscribed_apps")
+    state = await made.registrar.registered()
+    assert (state.url, state.last_error) == ("", "No app is subscribed to the WhatsApp business account.")
+    url = world.world.urls.messages("whatsapp", "simulator")
+    assert (await made.registrar.register(url)).url == url
+    await messengers.aclose()

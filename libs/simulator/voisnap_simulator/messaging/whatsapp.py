@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from litestar import Request, Response, get, post
+from litestar import Request, Response, get, post, route
 from litestar.types import ControllerRouterHandler
 from voisnap_domain.sessions import Channel
 from voisnap_providers.carriers import SIMULATOR
@@ -120,6 +120,20 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
         world.changed()
         return json_answer({"success": True})
 
+    @route("/whatsapp/{version:str}/{business:str}/subscribed_apps", http_method=["GET", "POST", "DELETE"])
+    async def subscriptions(request: Request[Any, Any, Any], version: str, business: str) -> Response[bytes]:
+        """Whether the app hears of the business account's numbers; it does at first."""
+        _authenticated(world, request, version)
+        _ours(business)
+        kept = network.hook(PROVIDER, business).more
+        if request.method == "GET":
+            app = {"link": "https://voisnap.example", "name": "Voisnap", "id": "670843887433847"}
+            found = [] if kept.get("unsubscribed") else [{"whatsapp_business_api_data": app}]
+            return json_answer({"data": found})
+        kept["unsubscribed"] = request.method == "DELETE"
+        world.changed()
+        return json_answer({"success": True})
+
     @get("/whatsapp/media/{media:str}")
     async def stored(request: Request[Any, Any, Any], media: str) -> Response[bytes]:
         _authenticated(world, request, "v1.0")
@@ -128,7 +142,7 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
             raise Refused(404, {})
         return Response(found.content, media_type=found.content_type)
 
-    return messages, read, change, stored
+    return messages, read, change, subscriptions, stored
 
 
 async def written(

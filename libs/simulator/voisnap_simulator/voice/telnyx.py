@@ -368,9 +368,8 @@ class TelnyxLine:
 
         self._stop_stream()
         heard, spoken = _stream_formats(body)
-        negotiated = self.call.more.get("codec")
-        if isinstance(negotiated, AudioFormat):  # what the telephone network had, whatever we wished for
-            heard = negotiated
+        if self.call.faults.codec:  # what the telephone network had, whatever we wished for
+            heard = AudioFormat(codec=AudioCodec(self.call.faults.codec), rate=8000)
         stream_id = str(uuid.uuid4()).upper()
         token = body.get("stream_auth_token")
         parameters = {
