@@ -332,3 +332,22 @@ async def test_the_asyncio_client_does_the_same(server, pauses) -> None:
     assert pauses == [2.0]
     assert tokens == {"t"}
     assert len(server.asked) == 6
+
+
+def test_numbers_are_searched_by_a_list_of_capabilities(client, server) -> None:
+    offer = {"phoneNumber": "+14155550100", "provider": "twilio", "capabilities": ["voice", "sms"], "monthlyCostUsd": 1}
+    server.plays(Answer({"numbers": [offer], "warnings": []}))
+
+    found = client.telephony.numbers.search(country="US", area_code="415", capabilities=["voice", "sms"], limit=5)
+
+    [number] = found.numbers
+    assert (number.phone_number, number.capabilities, number.monthly_cost_usd) == (
+        "+14155550100",
+        ("voice", "sms"),
+        1.0,
+    )
+    path, _, query = server.asked[0].path.partition("?")
+    assert path == "/api/v1/telephony/numbers/search"
+    assert httpx.QueryParams(query) == httpx.QueryParams(
+        country="US", areaCode="415", capabilities="voice,sms", limit="5"
+    )
