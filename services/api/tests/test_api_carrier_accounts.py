@@ -147,6 +147,9 @@ async def test_the_sandbox_has_the_simulators_accounts_and_nobody_else_has(api, 
         simulate(simulator, "first")
         found = await accounts.account(work, "twilio", "simulator", Environment.SANDBOX)
         assert found.secret("auth_token") == "first"
+        simulator.write_bytes(b'{"twilio": {"secrets"')
+        found = await accounts.account(work, "twilio", "simulator", Environment.SANDBOX)
+        assert found.secret("auth_token") == "first"
         simulate(simulator, "begun anew")
         found = await accounts.account(work, "twilio", "simulator", Environment.SANDBOX)
         assert found.secret("auth_token") == "begun anew"

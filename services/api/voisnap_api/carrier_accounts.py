@@ -10,6 +10,7 @@ import msgspec
 from voisnap_domain.errors import NotFound
 from voisnap_domain.ids import ProviderCredentialId, TenantId
 from voisnap_domain.tenants import Environment
+from voisnap_kit import log
 from voisnap_kit.work import Work
 from voisnap_providers.accounts import PLATFORM, PROVIDERS, Account, missing, platform_accounts
 from voisnap_providers.carriers import (
@@ -28,6 +29,8 @@ from voisnap_providers.tenant_accounts import TenantAccounts
 from voisnap_api.provider_credentials import usecases as credentials
 
 _OWN = "pcred_"
+
+_log = log.get(__name__)
 
 
 class AccountOwner(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +112,10 @@ class CarrierAccounts:
             stat = None
         read = None if stat is None else (stat.st_mtime_ns, stat.st_size)
         if read != self._read:
-            self._simulated, self._read = simulator_accounts(self._simulator_file), read
+            try:
+                self._simulated, self._read = simulator_accounts(self._simulator_file), read
+            except (OSError, msgspec.MsgspecError) as error:  # it is being written: the next look finds it whole
+                _log.warning("carrier.simulator_unread", error=repr(error))
         return self._simulated
 
 
