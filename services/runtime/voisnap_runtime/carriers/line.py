@@ -135,7 +135,11 @@ class CarrierLine:
         self._frames_in = self._frames_out = 0
         self.dropped = 0
         """Frames that came too fast."""
+        self._ending: asyncio.Future[None] | None = None
         self._count_delay = metrics.CARRIER_PLAYOUT_DELAY.labels(provider).observe
+        self._count_malformed = metrics.CARRIER_MALFORMED.labels(provider).inc
+        self._count_dropped_in = metrics.CARRIER_DROPPED.labels(provider, "in").inc
+        self._count_dropped_out = metrics.CARRIER_DROPPED.labels(provider, "out").inc
 
     # From the carrier
 
@@ -167,7 +171,7 @@ class CarrierLine:
         ahead = max(0.0, self._ahead - (now - self._arrived)) + len(audio) / self._rate
         if ahead > MAX_AHEAD_SECONDS:
             self.dropped += 1
-            metrics.CARRIER_DROPPED.labels(self.provider, "in").inc()
+            self._count_dropped_in()
             return
         self._ahead, self._arrived = ahead, now
         self._frames_in += 1
@@ -207,7 +211,9 @@ class CarrierLine:
             self._caller.end(EndReason.USER_ENDED)
 
     def _malformed(self, fault: MalformedMedia) -> None:
-        metrics.CARRIER_MALFORMED.labels(self.provider).inc()
+        self._count_malformed()
+        if self._state is not TransportState.CONNECTED:
+            return
         if not self._faults:
             _log.info("carrier.malformed", session_id=self._session_id, provider=self.provider, fault=str(fault))
         self._faults += 1
@@ -277,8 +283,8 @@ class CarrierLine:
         Nothing happens to a call that the other side has ended."""
         if self._state is TransportState.CLOSED:
             return
-        ending = asyncio.ensure_future(self._play_out_and_end(within))
-        await asyncio.wait({ending}, timeout=within)
+        self._ending = asyncio.ensure_future(self._play_out_and_end(within))
+        await asyncio.wait({self._ending}, timeout=within)
 
     async def close(self) -> None:
         """Close the socket and nothing else: a call that was not ended goes on by the carrier's resume path."""
@@ -297,7 +303,8 @@ class CarrierLine:
                         await self._played_out.wait()
                 except TimeoutError:
                     _log.info("carrier.not_played_out", session_id=self._session_id)
-        await self._hang_up()
+        if self._state is not TransportState.CLOSED:  # meanwhile the caller may have hung up
+            await self._hang_up()
         self._is_over = True
 
     # Inside
@@ -318,7 +325,7 @@ class CarrierLine:
         if self._pipe.write(frame):
             self._stuck_since = None
             return True
-        metrics.CARRIER_DROPPED.labels(self.provider, "out").inc()
+        self._count_dropped_out()
         now = self._clock()
         if self._stuck_since is None:
             self._stuck_since = now
