@@ -2710,8 +2710,10 @@ class OutboundCallsResource:
         batch_id: str | None = None,
         date_from: str | date | datetime | None = None,
         date_to: str | date | datetime | None = None,
+        sort_by: str | None = None,
+        sort_order: Literal["asc", "desc"] | None = None,
     ) -> PagedList[models.OutboundCall]:
-        """List calls, newest first. Needs the scope `calls:read`.
+        """List calls, newest first unless asked otherwise. Needs the scope `calls:read`.
 
         Args:
             page: Page number, from 1 on
@@ -2724,6 +2726,8 @@ class OutboundCallsResource:
             batch_id: Only of this batch
             date_from: Made on or after; ISO 8601
             date_to: Made on or before; ISO 8601
+            sort_by: By time
+            sort_order: Ascending or descending
         """
         return PagedList(
             Call(
@@ -2741,6 +2745,8 @@ class OutboundCallsResource:
                     "batchId": batch_id,
                     "dateFrom": date_from,
                     "dateTo": date_to,
+                    "sortBy": sort_by,
+                    "sortOrder": sort_order,
                 },
                 answer=Any,
             ),
@@ -5872,8 +5878,10 @@ class AsyncOutboundCallsResource:
         batch_id: str | None = None,
         date_from: str | date | datetime | None = None,
         date_to: str | date | datetime | None = None,
+        sort_by: str | None = None,
+        sort_order: Literal["asc", "desc"] | None = None,
     ) -> AsyncPagedList[models.OutboundCall]:
-        """List calls, newest first. Needs the scope `calls:read`.
+        """List calls, newest first unless asked otherwise. Needs the scope `calls:read`.
 
         Args:
             page: Page number, from 1 on
@@ -5886,6 +5894,8 @@ class AsyncOutboundCallsResource:
             batch_id: Only of this batch
             date_from: Made on or after; ISO 8601
             date_to: Made on or before; ISO 8601
+            sort_by: By time
+            sort_order: Ascending or descending
         """
         return AsyncPagedList(
             Call(
@@ -5903,6 +5913,8 @@ class AsyncOutboundCallsResource:
                     "batchId": batch_id,
                     "dateFrom": date_from,
                     "dateTo": date_to,
+                    "sortBy": sort_by,
+                    "sortOrder": sort_order,
                 },
                 answer=Any,
             ),

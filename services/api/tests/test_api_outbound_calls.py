@@ -994,14 +994,18 @@ async def test_lists_are_filtered_and_paged(desk):
     assert await found(f"dateFrom={today}&dateTo={today}") == [4, 3, 2, 1, 0]
     assert await found(f"dateFrom={today + timedelta(days=1)}") == []
     assert await found("page=2&pageSize=2") == [2, 1]
+    assert await found("sortBy=createdAt&sortOrder=asc&pageSize=3") == [0, 1, 2]
+    assert (await client.get(f"{CALLS}?sortBy=price", headers=headers)).status_code == 422
     assert (await client.get(f"{CALLS}?status=ringed", headers=headers)).status_code == 422
-    seen, cursor = [], ""
-    while cursor is not None:
-        page = (await client.get(f"{CALLS}?pageSize=2{cursor and '&cursor=' + cursor}", headers=headers)).json()
-        seen += [ids.index(call["id"]) for call in page["data"]]
-        assert page["total"] == 5
-        cursor = page["nextCursor"]
-    assert seen == [4, 3, 2, 1, 0]
+    for order in ("desc", "asc"):
+        seen, cursor = [], ""
+        while cursor is not None:
+            query = f"sortOrder={order}&pageSize=2{cursor and '&cursor=' + cursor}"
+            page = (await client.get(f"{CALLS}?{query}", headers=headers)).json()
+            seen += [ids.index(call["id"]) for call in page["data"]]
+            assert page["total"] == 5
+            cursor = page["nextCursor"]
+        assert seen == sorted(range(5), reverse=order == "desc")
     assert (await client.get(f"{CALLS}?cursor=x", headers=headers)).status_code == 422
 
 

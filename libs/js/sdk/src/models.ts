@@ -1403,6 +1403,10 @@ export interface OutboundCallListQuery {
   dateFrom?: string | Date | undefined;
   /** Made on or before; ISO 8601 */
   dateTo?: string | Date | undefined;
+  /** By time */
+  sortBy?: string | undefined;
+  /** Ascending or descending */
+  sortOrder?: "asc" | "desc" | undefined;
 }
 
 /** What `outboundCalls.setSettings` takes. */

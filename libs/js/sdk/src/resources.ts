@@ -1072,7 +1072,7 @@ export class OutboundCallsResource extends Resource {
     return this.send(OPERATIONS["outbound_calls.get"], { path: { callId }, options });
   }
 
-  /** List calls, newest first. Needs the scope `calls:read`. */
+  /** List calls, newest first unless asked otherwise. Needs the scope `calls:read`. */
   list(query?: OutboundCallListQuery, options?: RequestOptions): PagedList<OutboundCall> {
     return new PagedList(this.send, OPERATIONS["outbound_calls.list"], { query, options });
   }

@@ -1,7 +1,7 @@
 """`/api/v1/outbound-calls`."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import Controller, Response, get, post, put
@@ -92,8 +92,13 @@ class OutboundCallController(Controller):
             str | None, QueryParameter(name="dateFrom", description="Made on or after; ISO 8601")
         ] = None,
         date_to: Annotated[str | None, QueryParameter(name="dateTo", description="Made on or before; ISO 8601")] = None,
+        sort_by: Annotated[Literal["createdAt"], QueryParameter(name="sortBy", description="By time")] = "createdAt",
+        sort_order: Annotated[
+            Literal["asc", "desc"], QueryParameter(name="sortOrder", description="Ascending or descending")
+        ] = "desc",
     ) -> Page[OutboundCallView]:
-        """List calls, newest first."""
+        """List calls, newest first unless asked otherwise."""
+        del sort_by  # there is one order
         wanted = CallFilter(
             status=status,
             agent_id=agent_id,
@@ -105,7 +110,12 @@ class OutboundCallController(Controller):
         after = None if paging.cursor is None else _position(paging.cursor)
         async with begin_reading(database, caller) as work:
             calls, total = await usecases.list_calls(
-                work, wanted, after=after, limit=paging.page_size, offset=0 if after else paging.offset
+                work,
+                wanted,
+                after=after,
+                limit=paging.page_size,
+                offset=0 if after else paging.offset,
+                ascending=sort_order == "asc",
             )
         cursor = cursor_of(calls[-1].created_at, calls[-1].id) if len(calls) == paging.page_size else None
         return Page.of([OutboundCallView.of(call) for call in calls], paging, total, next_cursor=cursor)

@@ -153,6 +153,50 @@ async def page(
     )
 
 
+async def page_oldest_first(
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    wanted: CallFilter,
+    *,
+    after: CallPosition | None,
+    limit: int,
+    offset: int,
+) -> list[OutboundCall]:
+    """The same, oldest first."""
+    return await tx.all(
+        OutboundCall,
+        """
+        SELECT *
+          FROM outbound_calls
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s
+           AND (%(status)s::text IS NULL OR status = %(status)s)
+           AND (%(agent_id)s::text IS NULL OR agent_id = %(agent_id)s)
+           AND (%(to_number)s::text IS NULL OR to_number = %(to_number)s)
+           AND (%(campaign_id)s::text IS NULL OR metadata ? 'campaignId' AND metadata ->> 'campaignId' = %(campaign_id)s)
+           AND (%(batch_id)s::text IS NULL OR batch_id = %(batch_id)s)
+           AND (%(start)s::timestamptz IS NULL OR created_at >= %(start)s)
+           AND (%(before)s::timestamptz IS NULL OR created_at < %(before)s)
+           AND (%(after_at)s::timestamptz IS NULL OR (created_at, id) > (%(after_at)s, %(after_id)s::text))
+         ORDER BY created_at, id
+         LIMIT %(limit)s OFFSET %(offset)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        status=wanted.status,
+        agent_id=wanted.agent_id,
+        to_number=wanted.to_number,
+        campaign_id=wanted.campaign_id,
+        batch_id=wanted.batch_id,
+        start=wanted.period.start,
+        before=wanted.period.before,
+        after_at=after.created_at if after else None,
+        after_id=after.id if after else None,
+        limit=limit,
+        offset=offset,
+    )
+
+
 async def count(tx: Tx, tenant_id: TenantId, environment: Environment, wanted: CallFilter) -> int:
     """How many calls match."""
     return await tx.one(

@@ -81,11 +81,12 @@ async def get_call(work: Work, call_id: OutboundCallId) -> OutboundCall:
 
 
 async def list_calls(
-    work: Work, wanted: CallFilter, *, after: CallPosition | None, limit: int, offset: int
+    work: Work, wanted: CallFilter, *, after: CallPosition | None, limit: int, offset: int, ascending: bool = False
 ) -> tuple[list[OutboundCall], int]:
-    """One page of the calls that match, newest first, and how many match in all."""
+    """One page of the calls that match, newest first unless `ascending`, and how many match in all."""
     tenant_id, environment = work.caller.tenant_id, work.caller.environment
-    found = await store.page(work.tx, tenant_id, environment, wanted, after=after, limit=limit, offset=offset)
+    page = store.page_oldest_first if ascending else store.page
+    found = await page(work.tx, tenant_id, environment, wanted, after=after, limit=limit, offset=offset)
     return found, await store.count(work.tx, tenant_id, environment, wanted)
 
 
