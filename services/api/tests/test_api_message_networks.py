@@ -191,7 +191,7 @@ async def test_an_agent_writes_first_and_the_answer_comes_back_to_it(platform):
     await platform.until(lambda: platform.networks.inbox(provider) == ["Your order is ready."])
     await platform.networks.write(provider, "Thanks!")
     await platform.until(lambda: len(platform.networks.inbox(provider)) == 2)
-    assert platform.asked[0].text == "Thanks!"
+    assert platform.asked[0].text.splitlines() == ["[You wrote to this person before: Your order is ready.]", "Thanks!"]
     thread = sent.json()["messages"][0]["threadId"]
     texts = [message["text"] for message in await platform.messages(threadId=thread)]
     assert texts == ["Your order is ready.", "Thanks!", "You wrote: Thanks!"]
