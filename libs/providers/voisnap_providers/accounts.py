@@ -107,6 +107,7 @@ PROVIDERS: Mapping[str, tuple[Setting, ...]] = {
         _key("WHATSAPP_APP_SECRET", "app_secret"),
         _key("WHATSAPP_VERIFY_TOKEN", "verify_token"),
         _option("phone_number_id", "WHATSAPP_PHONE_NUMBER_ID", required=True),
+        _option("business_account_id", "WHATSAPP_BUSINESS_ACCOUNT_ID"),
         _address("WHATSAPP_BASE_URL"),
     ),
     "telegram": (

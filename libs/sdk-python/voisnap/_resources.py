@@ -2833,7 +2833,7 @@ class ProviderCredentialsResource:
         credentials:write`.
 
         Args:
-            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and `applicationId` (required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and `messagingProfileId`; of whatsapp `phoneNumberId` (required).
+            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and `applicationId` (required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and `messagingProfileId`; of whatsapp `phoneNumberId` (required) and `businessAccountId`.
             secrets: `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`; of twilio `authToken` and, if you use an API key, its `apiKeySecret`; of vonage `apiSecret`, `privateKey` (the application's, in PEM) and `signatureSecret`; of telnyx `apiKey`; of whatsapp `accessToken`, `appSecret`, `verifyToken`; of telegram `botToken`, `secretToken` (one you think of).
         """
         return self._send(
@@ -2959,7 +2959,7 @@ class ProviderCredentialsResource:
         credentials:write`.
 
         Args:
-            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and `applicationId` (required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and `messagingProfileId`; of whatsapp `phoneNumberId` (required).
+            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and `applicationId` (required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and `messagingProfileId`; of whatsapp `phoneNumberId` (required) and `businessAccountId`.
             secrets: `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`; of twilio `authToken` and, if you use an API key, its `apiKeySecret`; of vonage `apiSecret`, `privateKey` (the application's, in PEM) and `signatureSecret`; of telnyx `apiKey`; of whatsapp `accessToken`, `appSecret`, `verifyToken`; of telegram `botToken`, `secretToken` (one you think of).
         """
         return self._send(
@@ -6001,7 +6001,7 @@ class AsyncProviderCredentialsResource:
         credentials:write`.
 
         Args:
-            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and `applicationId` (required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and `messagingProfileId`; of whatsapp `phoneNumberId` (required).
+            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and `applicationId` (required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and `messagingProfileId`; of whatsapp `phoneNumberId` (required) and `businessAccountId`.
             secrets: `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`; of twilio `authToken` and, if you use an API key, its `apiKeySecret`; of vonage `apiSecret`, `privateKey` (the application's, in PEM) and `signatureSecret`; of telnyx `apiKey`; of whatsapp `accessToken`, `appSecret`, `verifyToken`; of telegram `botToken`, `secretToken` (one you think of).
         """
         return await self._send(
@@ -6127,7 +6127,7 @@ class AsyncProviderCredentialsResource:
         credentials:write`.
 
         Args:
-            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and `applicationId` (required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and `messagingProfileId`; of whatsapp `phoneNumberId` (required).
+            options: `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), `baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and `applicationId` (required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and `messagingProfileId`; of whatsapp `phoneNumberId` (required) and `businessAccountId`.
             secrets: `apiKey`; of google `apiKey` (Gemini) and `serviceAccount` (speech and voices: the text of the key file); of aws `accessKeyId`, `secretAccessKey` and, if there is one, `sessionToken`; of azure `key`; of twilio `authToken` and, if you use an API key, its `apiKeySecret`; of vonage `apiSecret`, `privateKey` (the application's, in PEM) and `signatureSecret`; of telnyx `apiKey`; of whatsapp `accessToken`, `appSecret`, `verifyToken`; of telegram `botToken`, `secretToken` (one you think of).
         """
         return await self._send(

@@ -892,7 +892,7 @@ export interface CreateProviderCredentialRequest {
    * `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs),
    * `baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and
    * `applicationId` (required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and
-   * `messagingProfileId`; of whatsapp `phoneNumberId` (required).
+   * `messagingProfileId`; of whatsapp `phoneNumberId` (required) and `businessAccountId`.
    */
   options?: Record<string, string> | undefined;
   provider: ProviderName;
@@ -1959,7 +1959,7 @@ export interface UpdateProviderCredentialRequest {
    * `region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs),
    * `baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and
    * `applicationId` (required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and
-   * `messagingProfileId`; of whatsapp `phoneNumberId` (required).
+   * `messagingProfileId`; of whatsapp `phoneNumberId` (required) and `businessAccountId`.
    */
   options?: Record<string, string> | undefined;
   /**

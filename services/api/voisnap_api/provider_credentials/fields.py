@@ -43,6 +43,10 @@ _OF_PROVIDER: dict[tuple[str, str], tuple[re.Pattern[str], str]] = {
         "must be the messaging profile's id, a UUID",
     ),
     ("whatsapp", "phone_number_id"): (re.compile(r"[0-9]{5,32}"), "must be the phone number's id, which is digits"),
+    ("whatsapp", "business_account_id"): (
+        re.compile(r"[0-9]{5,32}"),
+        "must be the WhatsApp business account's id, which is digits",
+    ),
 }
 """Options that have a form of their own."""
 _SECRETS_OF_PROVIDER: dict[tuple[str, str], tuple[re.Pattern[str], str]] = {

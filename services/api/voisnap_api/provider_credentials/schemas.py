@@ -32,7 +32,7 @@ Options = Annotated[
         description="`region` (aws, azure: required), `project` and `location` (google), `organization` (openai), `model` (elevenlabs), "
         "`baseUrl` (openai_compatible: required); of twilio `accountSid` (required) and `apiKeySid`; of vonage `apiKey` and `applicationId` "
         "(required); of telnyx `publicKey`, `connectionId` (of the Call Control application; required) and `messagingProfileId`; of whatsapp "
-        "`phoneNumberId` (required)."
+        "`phoneNumberId` (required) and `businessAccountId`."
     ),
 ]
 

@@ -49,7 +49,7 @@ _CAPTIONED = frozenset({"image", "video", "document"})
 
 class WhatsAppMessages(MessageSender, WebhookRegistrar):
     """Messages of the business numbers that one token opens, the account's own above all. Raises ValueError for what is no phone number
-    id."""
+    id. With the id of the business account its app is subscribed there, without which Meta posts nothing."""
 
     capabilities = MessagingCapabilities(
         text=TextLimit(most=4096, unit=LengthUnit.UTF16),
@@ -67,10 +67,19 @@ class WhatsAppMessages(MessageSender, WebhookRegistrar):
     )
 
     def __init__(
-        self, *, access_token: str, phone_number_id: str, verify_token: str = "", base_url: str = BASE_URL
+        self,
+        *,
+        access_token: str,
+        phone_number_id: str,
+        business_account_id: str = "",
+        verify_token: str = "",
+        base_url: str = BASE_URL,
     ) -> None:
         if not _NUMBER_ID.fullmatch(phone_number_id):
             raise ValueError("a phone number id is a number")
+        if business_account_id and not _NUMBER_ID.fullmatch(business_account_id):
+            raise ValueError("a business account id is a number")
+        self._subscriptions = f"/{VERSION}/{business_account_id}/subscribed_apps" if business_account_id else ""
         self._number_id = phone_number_id
         self._verify_token = verify_token
         headers = {"Authorization": f"Bearer {access_token}"}
@@ -136,12 +145,18 @@ class WhatsAppMessages(MessageSender, WebhookRegistrar):
 
     async def register(self, url: str, *, address: str = "") -> WebhookRegistration:
         """Meta asks `url` for its handshake at once, and refuses one that doesn't answer it."""
+        if self._subscriptions:
+            await self._asked("POST", self._subscriptions, json={})
         configuration = {"override_callback_uri": url, "verify_token": self._verify_token}
         await self._asked("POST", self._number(address), json={"webhook_configuration": configuration})
         return await self.registered(address=address)
 
     async def registered(self, *, address: str = "") -> WebhookRegistration:
-        """The number's own address, else the account's, else the app's."""
+        """The number's own address, else the account's, else the app's; none where the app is not subscribed."""
+        if self._subscriptions:
+            kept = await self._asked("GET", self._subscriptions)
+            if not (isinstance(kept, dict) and kept.get("data")):
+                return WebhookRegistration(url="", last_error="No app is subscribed to the WhatsApp business account.")
         said = await self._asked("GET", f"{self._number(address)}?fields=webhook_configuration")
         kept = said.get("webhook_configuration") if isinstance(said, dict) else None
         kept = kept if isinstance(kept, dict) else {}
@@ -214,6 +229,7 @@ def sender(account: Account) -> WhatsAppMessages:
     return WhatsAppMessages(
         access_token=account.secret("access_token"),
         phone_number_id=account.option("phone_number_id"),
+        business_account_id=account.option("business_account_id"),
         verify_token=account.secret("verify_token"),
         base_url=account.option("base_url", BASE_URL),
     )
