@@ -226,38 +226,15 @@ async def count(tx: Tx, tenant_id: TenantId, environment: Environment, wanted: C
 
 
 async def shards_due(tx: Tx, *, now: datetime, limit: int) -> list[Shard]:
-    """Tenants and environments with calls to be placed, those that wait longest first; runs as the system.
-
-    A step along the index for each, however many calls wait for their time.
-    """
+    """Tenants and environments with calls to be placed, those that wait longest first; runs as the system."""
     return await tx.all(
         Shard,
         """
-        WITH RECURSIVE waiting AS (
-            (SELECT tenant_id, environment
-               FROM outbound_calls
-              WHERE status IN ('scheduled', 'queued')
-              ORDER BY tenant_id, environment
-              LIMIT 1)
-            UNION ALL
-            SELECT further.tenant_id, further.environment
-              FROM waiting
-             CROSS JOIN LATERAL (SELECT tenant_id, environment
-                                   FROM outbound_calls
-                                  WHERE status IN ('scheduled', 'queued')
-                                    AND (tenant_id, environment) > (waiting.tenant_id, waiting.environment)
-                                  ORDER BY tenant_id, environment
-                                  LIMIT 1) AS further
-        )
-        SELECT waiting.tenant_id, waiting.environment
-          FROM waiting
-         CROSS JOIN LATERAL (SELECT due_at
-                               FROM outbound_calls
-                              WHERE tenant_id = waiting.tenant_id AND environment = waiting.environment
-                                AND status IN ('scheduled', 'queued') AND due_at <= %(now)s
-                              ORDER BY due_at
-                              LIMIT 1) AS first
-         ORDER BY first.due_at
+        SELECT tenant_id, environment
+          FROM outbound_calls
+         WHERE status IN ('scheduled', 'queued') AND due_at <= %(now)s
+         GROUP BY tenant_id, environment
+         ORDER BY min(due_at)
          LIMIT %(limit)s
         """,
         now=now,
