@@ -97,8 +97,8 @@ def environment(running: dict[str, Any]) -> dict[str, str]:
         values[name] = {**running[name].secrets, **running[name].options}
     return {
         setting.variable: values[provider][setting.name]
-        for provider, settings in PROVIDERS.items()
-        for setting in settings
+        for provider in values
+        for setting in PROVIDERS[provider]
         if setting.name in values[provider]
     }
 
