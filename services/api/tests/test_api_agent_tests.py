@@ -5,18 +5,25 @@ from typing import Any
 
 import msgspec
 import pytest
+from voisnap_api.agent_tests.clients import RehearsalLines
 from voisnap_api.agents.usecases import talking_version
 from voisnap_api.conversations.records import AnalysisSummary
 from voisnap_api.conversations.usecases import store_analysis
+from voisnap_domain.calls import CarrierLeg
 from voisnap_domain.conversations import CallQuality, Speaker, Turn
 from voisnap_domain.costs import LlmUsage, Usage
 from voisnap_domain.errors import LimitReached
 from voisnap_domain.ids import ConversationId, NodeId, SessionId, TenantId
+from voisnap_domain.rehearsals import Rehearsal
 from voisnap_domain.sessions import Channel, Direction, EndReason, SessionPlan
 from voisnap_domain.tenants import Environment
 from voisnap_kit.ids import new_id
 from voisnap_kit.work import Caller, begin
 from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
+from voisnap_proto.requests import END_SESSION, EndSession, SessionEnding
+from voisnap_providers.carriers import CarrierUrls
+from voisnap_providers.errors import ProviderError
+from voisnap_providers.ports.carrier import Dial
 
 pytestmark = pytest.mark.slice
 
@@ -329,3 +336,79 @@ async def test_stats_refuse_dates_that_are_none(api, query):
     answer = await api.client.get(f"/api/v1/agents/{agent['id']}/stats?{query}", headers=api.token("ten_a"))
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "?" + query.partition("=")[0]
+
+
+class Control:
+    """A carrier that dials, or says why not."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.fault = fault
+        self.orders: list[Dial] = []
+
+    async def dial(self, order: Dial) -> str:
+        self.orders.append(order)
+        if self.fault is not None:
+            raise self.fault
+        return "CA0123"
+
+
+@pytest.fixture
+def control(monkeypatch):
+    """The agent has a number in the sandbox, and a simulated telephone knows what to say."""
+    made = Control()
+    told: list[tuple[str, tuple[str, ...]]] = []
+
+    async def leg_for(self, work, plan, test_id):
+        return CarrierLeg(provider="twilio", account="simulator", number="+14155550199", attempt_id=test_id), made
+
+    async def expects(self, number, rehearsal):
+        told.append((number, rehearsal.lines))
+        return True
+
+    monkeypatch.setattr(RehearsalLines, "leg_for", leg_for)
+    monkeypatch.setattr(RehearsalLines, "expects", expects)
+    made.told = told
+    return made
+
+
+async def test_by_phone_an_agent_with_a_number_calls_over_the_simulated_carrier(api, sandbox, control):
+    url = await drafted(api, sandbox)
+    await api.start_runtime()
+    answer = await api.client.post(f"{url}/test", json=CALL | {"script": ["Hello."]}, headers=sandbox)
+    assert answer.status_code == 202, answer.text
+    assert control.told == [("+14155550100", ("Hello.",))]
+    (request,) = api.opened
+    assert request.rehearsal is None
+    assert (request.plan.leg.provider, request.plan.leg.account) == ("twilio", "simulator")
+    (order,) = control.orders
+    assert (order.callee, order.caller) == ("+14155550100", "+14155550199")
+    assert order.target.token
+    assert order.target.url.endswith("/carriers/twilio/media")
+    assert f"session={request.plan.session_id}" in order.events_url
+    told = await api.client.get(answer.headers["location"], headers=sandbox)
+    assert told.json()["conversationId"] == request.plan.conversation_id
+
+
+async def test_a_simulated_carrier_that_does_not_dial_leaves_no_session(api, sandbox, control):
+    url = await drafted(api, sandbox)
+    await api.start_runtime()
+    ended: list[EndSession] = []
+
+    async def end(request: EndSession) -> SessionEnding:
+        ended.append(request)
+        return SessionEnding(found=True)
+
+    await api.bus.respond(END_SESSION, "runtime", EndSession, end)
+    control.fault = ProviderError("twilio does not answer.", provider="twilio", kind="carrier", retryable=True)
+    answer = await api.client.post(f"{url}/test", json=CALL, headers=sandbox)
+    assert answer.status_code == 503
+    assert [one.session_id for one in ended] == [api.opened[0].plan.session_id]
+
+
+async def test_without_a_simulator_nobody_there_is_told_anything(tmp_path):
+    lines = RehearsalLines(None, CarrierUrls("https://voice.example"), tmp_path / "missing.json")
+    assert not await lines.expects("+14155550100", Rehearsal(lines=("Hello.",)))
+    file = tmp_path / "simulator.json"
+    file.write_text('{"simulator": {"secrets": {"bearer": "b"}, "options": {"url": "http://127.0.0.1:9"}}}')
+    lines = RehearsalLines(None, CarrierUrls("https://voice.example"), file)
+    assert not await lines.expects("+14155550100", Rehearsal(lines=("Hello.",)))

@@ -31,7 +31,7 @@ from voisnap_providers.registry import ProviderSettings, Registry
 from voisnap_providers.tenant_accounts import TenantAccounts
 
 from . import openapi, reference
-from .agent_tests.clients import TestLines
+from .agent_tests.clients import RehearsalLines
 from .agent_tests.routes import AgentTestController
 from .agents.routes import AgentController
 from .analysis.routes import AnalysisController, ConversationAnalysisController
@@ -203,7 +203,7 @@ def build(
             "carrier_accounts": provide(carrier_accounts),
             "webhook_desk": provide(webhook_desk),
             "test_lines": provide(
-                TestLines(carrier_accounts, CarrierUrls(public_url), settings.simulator_accounts_file)
+                RehearsalLines(carrier_accounts, CarrierUrls(public_url), settings.simulator_accounts_file)
             ),
             "networks": provide(networks),
             "connector": provide(Connector(CarrierUrls(public_url))),

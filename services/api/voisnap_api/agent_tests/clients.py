@@ -36,7 +36,7 @@ class _File(msgspec.Struct, frozen=True):
     simulator: _Own
 
 
-class TestLines:
+class RehearsalLines:
     """The telephone side of tests. `accounts_file` is the simulator's, which also says how telephones are told what to do."""
 
     def __init__(self, carriers: CarrierAccounts, urls: CarrierUrls, accounts_file: Path | None) -> None:

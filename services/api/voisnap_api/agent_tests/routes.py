@@ -21,7 +21,7 @@ from voisnap_api.webrtc_sessions.clients import open_session
 from voisnap_api.webrtc_sessions.routes import InjectedBus
 
 from . import usecases
-from .clients import TestLines
+from .clients import RehearsalLines
 from .records import AgentTest, TestStatus
 from .schemas import TestBody, TestStarted, TestView
 
@@ -29,7 +29,7 @@ CONNECT_SECONDS = 1
 """A simulated caller is there at once."""
 END_SECONDS = 2.0
 
-InjectedTestLines = NamedDependency[SkipValidation[TestLines]]
+InjectedRehearsalLines = NamedDependency[SkipValidation[RehearsalLines]]
 
 
 class AgentTestController(Controller):
@@ -46,7 +46,7 @@ class AgentTestController(Controller):
         caller: InjectedCaller,
         database: InjectedDatabase,
         bus: InjectedBus,
-        test_lines: InjectedTestLines,
+        test_lines: InjectedRehearsalLines,
     ) -> Response[TestStarted]:
         """Try an agent out, also a draft or an inactive one. Where no carrier is involved, and on every channel in the sandbox, a simulated
         caller talks with it; the conversation has a transcript, a recording and costs like any other, and is marked in its metadata. By phone
@@ -74,7 +74,7 @@ class AgentTestController(Controller):
         database: Database,
         caller: Caller,
         bus: EventBus,
-        test_lines: TestLines,
+        test_lines: RehearsalLines,
         line: tuple[CarrierLeg, CallControl],
         test: AgentTest,
         plan: SessionPlan,
