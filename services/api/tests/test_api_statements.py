@@ -161,6 +161,8 @@ TABLES = {
     "analyses": "INSERT INTO analyses (opened_at, conversation_id, tenant_id, environment, status, task, requested_at)"
     " VALUES (coalesce((SELECT max(opened_at) FROM conversations WHERE id = 'conv_1'), now()), 'conv_1', 'ten_a', 'live',"
     " 'processing', '{}', now())",
+    "call_transfers": "INSERT INTO call_transfers VALUES ('xfer_1', 'ten_a', 'live',"
+    " coalesce((SELECT max(opened_at) FROM conversations WHERE id = 'conv_1'), now()), 'conv_1', 'cold', 't', 'd', 'api', 'r', 's', 'c', now())",
     "audit_entries": "INSERT INTO audit_entries (id, tenant_id, environment, at, actor_type, action, target_type, target_id)"
     " VALUES ('aud_1', 'ten_a', 'live', now(), 'system', 'thing.done', 'thing', 't')",
     "conversation_segments": "INSERT INTO conversation_segments OVERRIDING SYSTEM VALUE"

@@ -39,7 +39,8 @@ async def insert(tx: Tx, event: CallTransferChanged, *, answered: bool, ended: b
         INSERT INTO call_transfers (id, tenant_id, environment, opened_at, conversation_id, mode, target, destination, requested_by,
                                     reason, stage, cause, started_at, answered_at, ended_at)
         SELECT %(id)s, tenant_id, environment, opened_at, id, %(mode)s, %(target)s, %(destination)s, %(requested_by)s, %(reason)s,
-               %(stage)s, %(cause)s, %(at)s, CASE WHEN %(answered)s THEN %(at)s END, CASE WHEN %(ended)s THEN %(at)s END
+               %(stage)s, %(cause)s, %(at)s::timestamptz, CASE WHEN %(answered)s THEN %(at)s::timestamptz END,
+               CASE WHEN %(ended)s THEN %(at)s::timestamptz END
           FROM conversations
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND opened_at = %(opened_at)s
            AND id = %(conversation_id)s
