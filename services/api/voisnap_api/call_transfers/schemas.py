@@ -1,7 +1,9 @@
 """Transfers on the wire."""
 
 from datetime import datetime
+from typing import Annotated
 
+from msgspec import Meta
 from voisnap_domain.agent_rules import phone_number_fault, sip_address_fault
 from voisnap_domain.calls import TransferMode, TransferStage
 from voisnap_domain.errors import FieldError, Invalid
@@ -23,7 +25,7 @@ class TransferCallBody(Body, frozen=True, kw_only=True):
     sip_uri: str | None = None
     mode: TransferMode | None = None
     summary: str | None = None
-    ring_seconds: int | None = None
+    ring_seconds: Annotated[int, Meta(ge=0, le=3600)] | None = None
 
     def wanted(self) -> WantedTransfer:
         """The transfer. Raises Invalid with every wrong field."""
