@@ -6,6 +6,7 @@ a second.
 
 from functools import lru_cache
 from math import gcd
+from threading import get_ident
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,8 @@ def is_simple(from_rate: int, to_rate: int) -> bool:
 
 
 class Polyphase:
-    """One direction of one stream; feed it stretches of any length, in order. Raises ValueError for rates of no simple ratio."""
+    """One direction of one stream; feed it stretches of any length, in order, in the thread that made it. Raises ValueError for rates of no
+    simple ratio."""
 
     def __init__(self, from_rate: int, to_rate: int) -> None:
         if not is_simple(from_rate, to_rate):
@@ -41,7 +43,8 @@ class Polyphase:
         self._kept = self._weights.shape[0] - self._step
         """Samples from before that count for the next one."""
         self._usual = from_rate // 50
-        self._sound, self._windows, self._rows, self._mixed = self._room(self._usual // self._step)
+        self._room = _room(*self._weights.shape, self._step, self._usual // self._step, get_ident())
+        self._before = np.zeros(self._kept, np.float32)
         self._waiting = _NOTHING
 
     def process(self, audio: Pcm) -> Pcm:
@@ -51,10 +54,7 @@ class Polyphase:
         samples = audio.samples
         if len(samples) != self._usual or len(self._waiting):
             return Pcm(self._odd(samples), self.to_rate)
-        return Pcm(
-            _mixed(self._sound, self._kept, samples, self._windows, self._rows, self._weights, self._mixed),
-            self.to_rate,
-        )
+        return Pcm(self._mixed(samples, self._room), self.to_rate)
 
     def finish(self) -> Pcm:
         """What is still inside at the end of a stretch; the next one follows nothing."""
@@ -64,7 +64,7 @@ class Polyphase:
 
     def drop(self) -> None:
         """Forget what is still inside."""
-        self._sound[:] = 0.0
+        self._before[:] = 0.0
         self._waiting = _NOTHING
 
     def _odd(self, samples: Samples) -> Samples:
@@ -74,40 +74,33 @@ class Polyphase:
         self._waiting = samples[len(samples) - left :].copy() if left else _NOTHING
         if not count:
             return _NOTHING
-        sound, windows, rows, mixed = self._room(count)
-        sound[-self._kept :] = self._sound[-self._kept :]
-        new = _mixed(sound, self._kept, samples[: count * self._step], windows, rows, self._weights, mixed)
-        self._sound[-self._kept :] = sound[-self._kept :]
-        return new
+        room = _room(*self._weights.shape, self._step, count, get_ident())
+        return self._mixed(samples[: count * self._step], room)
 
-    def _room(self, count: int) -> tuple[NDArray[np.float32], ...]:
-        """For so many steps: the sound with what was before it, a window of it for each step, the same side by side, and what comes of it."""
-        size, made = self._weights.shape
-        sound = np.zeros(self._kept + count * self._step, np.float32)
-        windows = np.ndarray((count, size), np.float32, sound, 0, (4 * self._step, 4))
-        return sound, windows, np.empty((count, size), np.float32), np.empty((count, made), np.float32)
+    def _mixed(self, samples: Samples, room: "_Room") -> Samples:
+        """The new samples. Everything is written into room that all streams of a thread share: it is there already, and at hand."""
+        sound, windows, rows, mixed = room
+        kept = self._kept
+        sound[:kept] = self._before
+        sound[kept:] = samples
+        self._before[:] = sound[-kept:]
+        rows[:] = windows
+        np.dot(rows, self._weights, mixed)
+        np.minimum(mixed, 32767, out=mixed)
+        np.maximum(mixed, -32768, out=mixed)
+        return mixed.astype(np.int16).ravel()
 
 
 _NOTHING = np.zeros(0, np.int16)
+_Room = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
-def _mixed(
-    sound: NDArray[np.float32],
-    kept: int,
-    samples: Samples,
-    windows: NDArray[np.float32],
-    rows: NDArray[np.float32],
-    weights: NDArray[np.float32],
-    mixed: NDArray[np.float32],
-) -> Samples:
-    """The new samples. Everything is written into room that is there already: making it costs as much as the arithmetic."""
-    sound[:kept] = sound[-kept:]
-    sound[kept:] = samples
-    rows[:] = windows
-    np.dot(rows, weights, mixed)
-    np.minimum(mixed, 32767, out=mixed)
-    np.maximum(mixed, -32768, out=mixed)
-    return mixed.astype(np.int16).ravel()
+@lru_cache(maxsize=64)
+def _room(size: int, made: int, step: int, count: int, thread: int) -> _Room:
+    """For `count` steps: the sound with what was before it, a window of it for each step, the same side by side, and what comes of it."""
+    sound = np.zeros(size - step + count * step, np.float32)
+    windows = np.ndarray((count, size), np.float32, sound, 0, (4 * step, 4))
+    return sound, windows, np.empty((count, size), np.float32), np.empty((count, made), np.float32)
 
 
 @lru_cache
