@@ -179,6 +179,7 @@ async def test_somebody_who_takes_the_call_gets_the_caller(office, phone_plan, u
         "Hello, this is Aria, the automated assistant. I have a caller on the line for you."
         " It is about this: Maria wants to order bread. Press 1 or say yes to take the call. Press 2 to decline."
     )
+    assert not live.is_quiet
     assert talk.waits is not None
     assert [talk.waits() for _ in range(4)][::3] == ["Thank you for waiting. I'm still trying to reach Front desk."] * 2
     assert await leg_is(office, live, CallPhase.RINGING)
@@ -220,6 +221,7 @@ async def test_a_caller_whom_nobody_takes_is_back_with_the_agent(
     assert talk.waits is None
     assert not live.is_ending
     assert not telephone.is_parted
+    await until(lambda: live.is_quiet)
     assert (("hang_up", "other") in office.carrier.done) is hung_up
     assert (await office.told())[-1] == ("returned", cause)
     assert office.kept.kept == {}

@@ -89,6 +89,7 @@ class LiveSession:
         self._advised = 0
         self.transfers = 0
         """How often it was tried here to hand its caller over."""
+        self.is_transferring = False
         self._connected = asyncio.Event()
         self._ending: asyncio.Future[EndReason | None] = self._loop.create_future()
         """Why it ends; None when it only leaves this process."""
@@ -142,7 +143,9 @@ class LiveSession:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether a hand-over at this moment is not noticed."""
+        """Whether a hand-over at this moment is not noticed. A caller who waits to be put through would."""
+        if self.is_transferring:
+            return False
         if self._begun and not self._away:
             return self._call.is_quiet
         return self._was_quiet if self._begun else self._resumption is None or self._resumption.seamless

@@ -175,7 +175,7 @@ class Transfers:
         live.transfers += 1
         transfer = Transfer(live, plan.leg, order, self._means)
         self._running[plan.session_id] = transfer
-        self._work(self._run(plan.session_id, transfer))
+        self._work(self._run(live, transfer))
         live.report(
             call_events.TransferBegun(
                 transfer_id=order.transfer_id, target=order.name, to=order.to, mode=order.mode, reason=order.reason
@@ -183,11 +183,13 @@ class Transfers:
         )
         return transfer
 
-    async def _run(self, session_id: SessionId, transfer: Transfer) -> None:
+    async def _run(self, live: LiveSession, transfer: Transfer) -> None:
+        live.is_transferring = True
         try:
             await transfer.run()
         finally:
-            del self._running[session_id]
+            live.is_transferring = False
+            del self._running[live.plan.session_id]
 
     def _order(self, plan: SessionPlan, wanted: TransferSession, *, by: str, reason: str) -> TransferOrder:
         settings = plan.agent.config.transfer
