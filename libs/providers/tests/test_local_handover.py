@@ -120,6 +120,27 @@ async def test_the_brain_calls_the_tool_only_where_it_is_offered(registry: Regis
     assert after == [TextDelta(text="Nobody is there.")]
 
 
+async def test_a_caller_who_would_rather_stay_says_so_while_he_is_put_through(registry: Registry) -> None:
+    brain = registry.llm("local")
+    cancel = ToolSpec(name="cancel_transfer", description="Stop.", parameters={"type": "object", "properties": {}})
+    put_through = Message(
+        role=Role.ASSISTANT, content="", tool_calls=(ToolCall(call_id="c1", name=TOOL, arguments="{}"),)
+    )
+    result = Message(role=Role.TOOL, content="The caller is being put through to Sales.", tool_call_id="c1")
+    asked = request((Role.USER, "sales please"), tools=(TOOL_SPEC, cancel))
+
+    async def called(heard: str, *before: Message, tools: tuple[ToolSpec, ...] = (TOOL_SPEC, cancel)) -> list[str]:
+        said = Message(role=Role.USER, content=heard)
+        made = msgspec.structs.replace(asked, messages=(*asked.messages, *before, said), tools=tools)
+        return [one.name for one in await deltas(brain.answer(made)) if isinstance(one, ToolCall)]
+
+    for heard in ("Never mind.", "Actually, I'd rather stay with you", "I'll call back later", "stop"):
+        assert await called(heard, put_through, result) == ["cancel_transfer"]
+        assert await called(heard) == []
+        assert await called(heard, put_through, result, tools=(TOOL_SPEC,)) == []
+    assert await called("How much does bread cost?", put_through, result) == []
+
+
 async def test_a_script_calls_tools_that_are_offered() -> None:
     prompt = 'when: person -> One moment. [tool: transfer_call {"target": "Sales"}]\notherwise -> Pardon?'
     heard = (Role.USER, "a person please")

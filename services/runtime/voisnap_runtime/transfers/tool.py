@@ -77,8 +77,8 @@ class CancelTransferTool:
     async def run(self, arguments: dict[str, Any], context: ToolContext) -> ToolResult:
         """Whether there was anything to stop."""
         if self._call_off(self._plan):
-            return ToolResult(content="The transfer is called off. The caller stays with you.")
-        return ToolResult(content="Nobody is being called, or it is too late to stop.", success=False)
+            return ToolResult(content="All right, the transfer is called off.")
+        return ToolResult(content="Nobody is being called any more.", success=False)
 
 
 def tools_of(plan: SessionPlan, begin: Begin, call_off: Callable[[SessionPlan], bool]) -> tuple[Tool, ...]:

@@ -101,13 +101,14 @@ _DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday"
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What to say, sentence by sentence, and whether the call is over then. `source` says where it came from, for logs and tests. `transfer`:
-    to whom the caller is to be put through."""
+    to whom the caller is to be put through; `stays`: he is to be put through no more."""
 
     sentences: tuple[str, ...]
     source: str
     ends_call: bool = False
     score: float = 0.0
     transfer: str = ""
+    stays: bool = False
 
     @property
     def text(self) -> str:
@@ -147,7 +148,8 @@ class LocalAgent:
         if not heard:
             return _reply("Sorry, I didn't catch that. Could you say it again?", source="silence")
         return (
-            _put_through(heard, history, request.tools)
+            _stays(heard, request)
+            or _put_through(heard, history, request.tools)
             or self._by_words(heard, history, agent.brief.persona)
             or self._pending(heard, history)
             or self._by_meaning(heard, history, agent)
@@ -303,6 +305,12 @@ class LocalAgent:
 
 
 # -- replies without facts
+
+
+def _stays(heard: str, request: LlmRequest) -> Reply | None:
+    if not handover.would_rather_stay(heard, request.messages, request.tools):
+        return None
+    return Reply(sentences=(), source="transfer", stays=True)
 
 
 def _put_through(heard: str, history: list[Message], tools: tuple[ToolSpec, ...]) -> Reply | None:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from voisnap_providers.ports.llm import ToolSpec
+from voisnap_providers.ports.llm import Message, ToolSpec
 
 from .normalise import sentences
 from .terms import sound, terms
 
-TOOL = "transfer_call"
+TOOL, CANCEL_TOOL = "transfer_call", "cancel_transfer"
 WHOM = "Who would you like to speak to"
 """How the question begins when that is not clear."""
 MAX_REASON = 200
@@ -38,6 +38,11 @@ _BARE = re.compile(rf"^\W*(?:(?:an?|the|real|live|actual|human)\s+)*{_PERSON}(?:
 _NOT = re.compile(
     r"\b(?:don't|do not|no need to|not) (?:want to |need to )?(?:be )?(?:speak|talk|transfer(?:red)?|connect(?:ed)?|put)\b"
     r"|\b(?:just|already) (?:spoke|talked|been)\b|\bdid i (?:speak|talk)\b|\bam i (?:speaking|talking)\b|\bare you\b",
+    re.IGNORECASE,
+)
+_STAYS = re.compile(
+    r"\b(?:never ?mind|forget (?:it|about it)|don't bother|(?:stop|cancel)(?: (?:it|that|the transfer|please))?$|changed my mind"
+    r"|(?:rather|i'll|i will|let me) (?:stay|talk to you|keep talking)|don't (?:want|need) to wait|(?:i'll|i will) (?:call|try) (?:back|again|later))",
     re.IGNORECASE,
 )
 _ANYBODY = re.compile(
@@ -84,6 +89,14 @@ def asked_for(heard: str, targets: Sequence[Target], *, last: str) -> Target | s
         return named
     wants_somebody = _BARE.match(heard) or _WANTS.search(heard) or (_ASKS.search(heard) and _SOMEBODY.search(heard))
     return (_named(heard, targets) or _anybody(targets)) if wants_somebody else None
+
+
+def would_rather_stay(heard: str, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> bool:
+    """Whether a caller who is being put through does not want that any more."""
+    if not any(tool.name == CANCEL_TOOL for tool in tools):
+        return False
+    called = [call.name for message in messages for call in message.tool_calls]
+    return called[-1:] == [TOOL] and _STAYS.search(heard.strip(" .!?,")) is not None
 
 
 def reason_of(heard: str) -> str:

@@ -59,6 +59,10 @@ class LocalLlm:
             call_id = f"call_{len(request.messages)}"
             yield ToolCallBegun(call_id=call_id, name=handover.TOOL)
             yield ToolCall(call_id=call_id, name=handover.TOOL, arguments=arguments)
+        if reply.stays:
+            call_id = f"call_{len(request.messages)}"
+            yield ToolCallBegun(call_id=call_id, name=handover.CANCEL_TOOL)
+            yield ToolCall(call_id=call_id, name=handover.CANCEL_TOOL, arguments="{}")
         if reply.ends_call:
             yield EndCall()
         yield LlmUsed(
