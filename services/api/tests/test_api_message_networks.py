@@ -39,7 +39,7 @@ class Platform:
 
     async def exchange(self, request: ExchangeText) -> TextExchanged:
         self.asked.append(request)
-        return TextExchanged(replies=(f"You wrote: {request.text}",))
+        return TextExchanged(replies=(f"You wrote: {request.text.splitlines()[-1]}",))
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so; it is looked at whenever anything has happened."""

@@ -9,7 +9,7 @@ import pytest
 from voisnap_api.contacts import subscribers as contact_subscribers
 from voisnap_api.contacts import usecases as contacts
 from voisnap_api.contacts.records import ContactFilter, OptOutSource
-from voisnap_api.messaging import usecases
+from voisnap_api.messaging import exchanges, usecases
 from voisnap_api.messaging.exchanges import Exchanges
 from voisnap_api.messaging.inbound import take_down
 from voisnap_api.messaging.records import MessageFilter
@@ -61,6 +61,7 @@ class Network:
         self.taken: list[OutgoingMessage] = []
         self.faults: list[Exception] = []
         self.typed: list[str] = []
+        self.typing_seen = asyncio.Event()
         self.media: dict[str, bytes] = {}
 
     async def send(self, message: OutgoingMessage) -> MessageSent:
@@ -72,6 +73,7 @@ class Network:
 
     async def typing(self, message: InboundMessage) -> None:
         self.typed.append(message.message_id)
+        self.typing_seen.set()
 
     async def mark_read(self, message: InboundMessage) -> None: ...
 
@@ -123,9 +125,13 @@ class Runtime:
     def __init__(self) -> None:
         self.asked: list[ExchangeText] = []
         self.answers: list[TextExchanged | Exception] = []
+        self.after: asyncio.Event | None = None
+        """What it waits for before it answers."""
 
     async def exchange(self, request: ExchangeText) -> TextExchanged:
         self.asked.append(request)
+        if self.after is not None:
+            await self.after.wait()
         answer = self.answers.pop(0) if self.answers else TextExchanged(replies=(f"You wrote: {request.text}",))
         if isinstance(answer, Exception):
             raise answer
@@ -710,3 +716,23 @@ async def test_who_calls_is_the_contact_who_writes(post):
     (known,) = await post.contacts()
     assert [one.value for one in known.identities] == [ADA]
     assert post.runtime.asked[0].plan.caller.user_id == known.contact.id
+
+
+async def test_two_machines_that_answer_each_other_stop(post, monkeypatch):
+    monkeypatch.setattr(exchanges, "MOST_AN_HOUR", 3)
+    for _ in range(6):
+        await post.asks("I am away until Monday.")
+    assert len(post.sms.texts) == 3
+    assert [one.failure for one in await post.messages(direction="inbound")] == [None] * 3 + ["too-many-messages"] * 3
+    post.now += timedelta(hours=2)
+    await post.asks("I am back")
+    assert post.sms.texts[-1] == "You wrote: I am back"
+
+
+async def test_the_person_sees_that_an_answer_is_being_written(post):
+    post.runtime.after = post.networks.of["whatsapp"].typing_seen
+    message = await post.writes("Hi", provider="whatsapp")
+    async with asyncio.timeout(5):
+        await post.works()
+    assert post.networks.of["whatsapp"].typed == [message.message_id]
+    assert post.sms.typed == [], "where the network shows it"

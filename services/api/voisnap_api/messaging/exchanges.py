@@ -45,6 +45,9 @@ LEASE = timedelta(seconds=180)
 """After which a thread of a worker that died is taken up by another; longer than an answer may take."""
 
 EXCHANGE_SECONDS = 60.0
+MOST_AN_HOUR = 120
+"""Messages of one person that are answered in an hour: two machines that answer each other would never end."""
+
 MOST_SAID = 5
 """Messages of its own that an agent is reminded of."""
 
@@ -154,10 +157,32 @@ class Exchanges:
             begun = next((message.exchange_id for message in found if message.exchange_id), None)
             if begun is not None:
                 return tuple(message for message in found if message.exchange_id == begun)
+            if found and await self._goes_round(work, thread):
+                await self._ignore(work, thread, found)
+                return ()
             if found:
                 ids = tuple(message.id for message in found)
                 await store.join(work.tx, thread.tenant_id, thread.environment, ids, found[0].id)
             return tuple(msgspec.structs.replace(message, exchange_id=found[0].id) for message in found)
+
+    async def _goes_round(self, work: Work, thread: Thread) -> bool:
+        since = work.now - timedelta(hours=1)
+        count = await store.answered_since(work.tx, thread.tenant_id, thread.environment, thread.id, since=since)
+        return count >= MOST_AN_HOUR
+
+    async def _ignore(self, work: Work, thread: Thread, messages: list[Message]) -> None:
+        _EXCHANGES.labels(thread.channel.value, "ignored").inc()
+        _log.warning("message.too_many", thread_id=thread.id, messages=len(messages))
+        await store.settle(
+            work.tx,
+            thread.tenant_id,
+            thread.environment,
+            tuple(message.id for message in messages),
+            state=State.IGNORED,
+            conversation_id=None,
+            failure="too-many-messages",
+            at=work.now,
+        )
 
     async def _batch(self, thread: Thread, messages: tuple[Message, ...]) -> _Batch:
         """The messages in the conversation they belong to, which is planned and noted if it is new. Raises DomainError."""

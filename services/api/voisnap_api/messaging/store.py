@@ -397,6 +397,25 @@ async def take_into(
     )
 
 
+async def answered_since(
+    tx: Tx, tenant_id: TenantId, environment: Environment, thread_id: MessageThreadId, *, since: datetime
+) -> int:
+    """How many messages of a thread were answered since then."""
+    return await tx.one(
+        int,
+        """
+        SELECT count(*)
+          FROM messages
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND thread_id = %(thread_id)s AND direction = 'inbound'
+           AND state = 'answered' AND created_at >= %(since)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        thread_id=thread_id,
+        since=since,
+    )
+
+
 async def join(
     tx: Tx, tenant_id: TenantId, environment: Environment, ids: tuple[MessageId, ...], exchange_id: str
 ) -> None:
