@@ -1,6 +1,7 @@
 """SIP trunks of tenants at the simulated carriers: what is made, shown once, changed, tested and taken away."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from voisnap_domain.tenants import Environment
@@ -25,13 +26,20 @@ TWILIO = {
 }
 
 
-@pytest.fixture
-async def carriers(start_api, tmp_path: Path):
-    """An API in whose sandbox the simulated carriers are, and their world."""
-    path = tmp_path / "accounts.json"
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, World, Any]:
+    """The accounts' file, the world of the simulated carriers and their application, which is long in the making."""
+    path = tmp_path_factory.mktemp("simulator") / "accounts.json"
     make_accounts_file(path, "http://127.0.0.1:1")
     world = World.of(launch(path), "http://127.0.0.1:8080")
-    async with served(build_simulator(world)) as port, start_api(simulator_accounts_file=path) as api:
+    return path, world, build_simulator(world)
+
+
+@pytest.fixture
+async def carriers(start_api, simulated):
+    """An API in whose sandbox the simulated carriers are, and their world."""
+    path, world, application = simulated
+    async with served(application) as port, start_api(simulator_accounts_file=path) as api:
         make_accounts_file(path, f"http://127.0.0.1:{port}")
         world.accounts = launch(path).accounts
         yield api, world
