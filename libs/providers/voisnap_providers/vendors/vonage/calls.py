@@ -51,9 +51,7 @@ class VonageCalls(CallControl):
         if rate not in RATES:
             raise ValueError(f"Vonage has audio at {RATES} Hz, not {rate}")
         self._rate = rate
-        self._http = CarrierHttp(
-            PROVIDER, base_url=base_url, auth=ApplicationToken(application_id, private_key, clock)
-        )
+        self._http = CarrierHttp(PROVIDER, base_url=base_url, auth=ApplicationToken(application_id, private_key, clock))
 
     async def dial(self, order: Dial) -> str:
         """Machines are listened for while the call runs, so that nobody who answers has to wait for it; a beep is told, too."""
