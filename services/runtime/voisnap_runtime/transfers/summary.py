@@ -11,12 +11,16 @@ MIN_WORDS = 4
 
 
 def in_callers_words(turns: Sequence[Turn], reason: str) -> str:
-    """Why he calls: what the agent noted, and the first and the last thing he said that was more than a few words."""
+    """Why he calls: what the agent noted, and the first and the last thing he said that was more than a few words. A note that is but his own
+    wish to be put through gives way to whatever else he said."""
     said = [
         turn.text.strip() for turn in turns if turn.speaker is Speaker.USER and len(words_of(turn.text)) >= MIN_WORDS
     ]
-    kept = [said[0], said[-1]] if said else []
-    texts = dict.fromkeys(_sentence(text) for text in (reason.strip(), *kept) if text)
+    noted = reason.strip()
+    others = [text for text in said if text != noted]
+    kept = [others[0], others[-1]] if others else []
+    first = () if kept and noted in said else (noted,)
+    texts = dict.fromkeys(_sentence(text) for text in (*first, *kept) if text)
     return cut(" ".join(texts))
 
 
