@@ -182,7 +182,7 @@ def _environments(
     # The user's own keys seal; what was sealed before he had any still opens.
     sealing = ",".join(keys for keys in (os.environ.get("VOISNAP_SEALING_KEYS"), secrets["sealing_keys"]) if keys)
     api["VOISNAP_SEALING_KEYS"] = runtime["VOISNAP_SEALING_KEYS"] = sealing
-    reaper = live | {"BLOBS_URL": blobs_url, "SPOOL_DIR": str(home.root / "spool" / "reaper")}
+    reaper = live | simulated | {"BLOBS_URL": blobs_url, "SPOOL_DIR": str(home.root / "spool" / "reaper")}
     reaper["VOISNAP_SEALING_KEYS"] = sealing  # it ends telephone calls with their tenants' accounts
     admin = live | {"DATABASE_URL": addresses.admin_database_url, "JWKS_URL": jwks_url}
     return {
