@@ -1,7 +1,9 @@
 """Carriers' calls over a real socket, in each protocol and codec: heard both ways, keys, hanging up, and whoever should not come in."""
 
 import asyncio
+import gc
 import json
+import weakref
 
 import httpx
 import numpy as np
@@ -313,3 +315,18 @@ async def test_the_leg_of_an_inbound_call_names_it_where_the_stream_does_not(des
         await carrier.socket.send(json.dumps(about))
         await until(lambda: desk.live() is not None)
         assert desk.live().telephone.call_id == "CA_known"
+
+
+async def test_nothing_is_left_of_a_call_that_is_over(desk, provider, until):
+    await desk.rung(provider)
+    gc.disable()
+    try:
+        async with desk.dial(provider) as carrier:
+            await carrier.open("tel_tok_1")
+            live = await desk.answered()
+            line = weakref.ref(live.telephone)
+            await carrier.hang_up()
+            await asyncio.wait_for(live.over(), 3)
+        await until(lambda: line() is None)
+    finally:
+        gc.enable()
