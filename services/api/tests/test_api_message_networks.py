@@ -218,6 +218,14 @@ async def test_connections_are_listed_changed_verified_and_taken_away(platform):
     assert (await client.get(place, headers=headers)).status_code == 404, "nobody answers there any more"
 
 
+async def test_the_platforms_own_account_is_given_out_by_its_operator(platform):
+    agent = await platform.api.add_agent(platform.api.token("ten_a"))
+    for channel in ("telegram", "whatsapp"):
+        body = {"channel": channel, "agentId": agent["id"]}
+        refused = await platform.api.client.post("/api/v1/channels", json=body, headers=platform.api.token("ten_a"))
+        assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (403, "platform-channel")
+
+
 async def test_a_contact_is_named_left_alone_and_forgotten(platform):
     client, headers = platform.api.client, platform.headers
     await platform.networks.write("twilio", "Hi")

@@ -42,10 +42,11 @@ class ChannelController(Controller):
     ) -> Response[ChannelView]:
         """Connect an account with an agent. The network is asked who the account is, and told to post its messages here.
 
-        409 `channel-taken` when the address is connected already, `credential-refused` when the network does not know the key.
+        409 `channel-taken` when the address is connected already, `credential-refused` when the network does not know the key; 403
+        `platform-channel` without a credential, unless the caller is the platform's operator.
         """
         channel, agent_id = Channel(data.channel.value), AgentId(data.agent_id)
-        account = usecases.account_for(caller.environment, data.credential_id)
+        account = usecases.account_for(caller, data.credential_id)
         async with begin(database, caller) as work:
             await usecases.check_wanted(work, channel, agent_id, data.settings.record)
             messenger = await networks.messenger(work, channel.value, account, caller.environment)

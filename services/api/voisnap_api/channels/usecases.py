@@ -1,12 +1,12 @@
 """Which agent answers at which of a tenant's addresses with WhatsApp and Telegram."""
 
 import msgspec
-from voisnap_domain.errors import Conflict, FieldError, Invalid, LimitReached, NotFound
+from voisnap_domain.errors import Conflict, FieldError, Forbidden, Invalid, LimitReached, NotFound
 from voisnap_domain.ids import AgentId, ChannelConnectionId
 from voisnap_domain.sessions import Channel
 from voisnap_domain.tenants import Environment
 from voisnap_kit.postgres import UniqueViolated
-from voisnap_kit.work import Work
+from voisnap_kit.work import Caller, Work
 from voisnap_providers.accounts import PLATFORM
 from voisnap_providers.carriers import SIMULATOR
 from voisnap_providers.ports.messaging import OwnAddress
@@ -33,13 +33,19 @@ async def connection_of(work: Work, agent_id: AgentId, channel: Channel) -> Chan
     return await store.of_agent(work.tx, work.caller.tenant_id, work.caller.environment, agent_id, channel)
 
 
-def account_for(environment: Environment, credential_id: str | None) -> str:
-    """The account that is meant: the tenant's credential, else the shared one of its environment. Raises Invalid."""
-    if environment is Environment.SANDBOX:
+def account_for(caller: Caller, credential_id: str | None) -> str:
+    """The account that is meant: the tenant's credential, else the shared one of its environment. The platform's own has one address, which
+    its operator gives out. Raises Invalid, Forbidden `platform-channel`."""
+    if caller.environment is Environment.SANDBOX:
         if credential_id is not None:
             detail = "the sandbox talks to simulated networks alone: leave it out"
             raise Invalid((FieldError(pointer="/credentialId", code="not-in-sandbox", detail=detail),))
         return SIMULATOR
+    if credential_id is None and not caller.platform_admin:
+        raise Forbidden(
+            "The platform's own account is given out by its operator. Name yours: POST /api/v1/provider-credentials, then `credentialId`.",
+            code="platform-channel",
+        )
     return credential_id or PLATFORM
 
 
