@@ -421,6 +421,15 @@ async def test_numbers_of_an_account_are_taken_over_and_left_with_it(carrier, de
     assert "buy" not in desk.asked
 
 
+async def test_a_purchase_never_takes_what_the_platform_rented_before(carrier, desk):
+    desk.rent(NUMBER)
+    desk.faults["buy"] = PurchaseUncertain("Nobody knows.", provider="twilio")
+    answer = await bought(carrier, carrier.token("ten_a"))
+    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (409, "number-unavailable")
+    assert "buy" not in desk.asked
+    assert (await carrier.client.get(URL, headers=carrier.token("ten_a"))).json()["data"] == []
+
+
 async def test_numbers_are_assigned_named_listed_and_found_by_the_agents_that_use_them(carrier, desk):
     owner = carrier.token("ten_a")
     one, other = await carrier.add_agent(owner), await carrier.add_agent(owner, name="Other")

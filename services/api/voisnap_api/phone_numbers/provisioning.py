@@ -8,11 +8,12 @@ from contextlib import suppress
 from datetime import datetime
 
 import msgspec
+from voisnap_domain.agent_rules import phone_number_fault
 from voisnap_domain.errors import Conflict, DomainError, Forbidden, NotFound
 from voisnap_domain.ids import AgentId, PhoneNumberId
 from voisnap_kit import log
 from voisnap_kit.postgres import Database
-from voisnap_kit.work import Caller, Clock, begin, utc_now
+from voisnap_kit.work import Caller, Clock, begin, begin_as_system, utc_now
 from voisnap_providers.accounts import PLATFORM
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.numbering import calling_code
@@ -24,6 +25,7 @@ from voisnap_providers.ports.numbers import (
     Purchase,
     PurchaseUncertain,
 )
+from voisnap_providers.vendors import number_refusals
 
 from . import usecases
 from .clients import Desks, Reached, said_clearly
@@ -90,6 +92,9 @@ class Provisioner:
                 raise Forbidden(
                     "Numbers that the platform rents already are given out by its operator.", code="platform-number"
                 )
+        if wish.source is LineSource.PURCHASE and reached.account == PLATFORM:
+            await self._check_is_nobodys(caller, reached, wish.phone_number)
+        async with begin(self._database, caller) as work:
             line = await usecases.intend(
                 work,
                 provider=wish.provider,
@@ -167,6 +172,16 @@ class Provisioner:
             _log.warning("phone_number.unsettled", number_id=line.id, provider=line.provider, status=line.status.value)
             await self._later(caller, line, error.detail)
             return line.status
+
+    async def _check_is_nobodys(self, caller: Caller, reached: Reached, phone_number: str) -> None:
+        """What an account lists afterwards is taken for bought: that must not be what it rented before. Raises NumberUnavailable."""
+        async with begin_as_system(self._database, caller) as work:
+            line = await usecases.line_of(work, reached.provider, reached.account, phone_number)
+        if line is not None or phone_number_fault(phone_number):
+            return  # it is refused for that
+        async with said_clearly(reached.provider):
+            if await self._desks.desk(reached).find(phone_number) is not None:
+                raise number_refusals.gone(reached.provider)
 
     async def _got(self, caller: Caller, reached: Reached, line: PhoneLine) -> Purchase:
         desk = self._desks.desk(reached)
