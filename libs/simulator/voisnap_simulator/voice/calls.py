@@ -17,6 +17,8 @@ FRAME_SECONDS = 0.02
 MOST_BEHIND = 0.5
 """A clock that is later than that goes on from now: the machine was busy, and nobody hears half a second at once."""
 MAX_EVENTS = 5000
+MAX_KEPT = 30 * 60 * 50
+"""Frames of a call's audio that are kept where that is asked for: half an hour."""
 R = TypeVar("R")
 
 
@@ -199,7 +201,7 @@ class Call:
             said = self.telephone.exchange(heard)
             came = mixed([attachment.exchange(said) for attachment in tuple(self.attachments)])
             heard = SILENCE if came is None else came
-            if self.audio is not None:
+            if self.audio is not None and len(self.audio) < MAX_KEPT:
                 self.audio.append((said, heard))
             for digit in self.telephone.pressed_keys():
                 self.note("pressed", digit=digit)

@@ -19,6 +19,8 @@ MAX_CALLS = 500
 MAX_ENDED = 500
 """Ended calls that can still be asked about."""
 MAX_TELEPHONES = 10_000
+MAX_HEARD = 10
+"""Calls whose audio is kept."""
 
 
 class Busy(Exception):
@@ -113,6 +115,9 @@ class Exchange:
         notes.append(call.note)
         call.note("began", provider=provider, direction=direction)
         self.calls[id] = call
+        heard = [one for one in self.calls.values() if one.audio is not None]
+        for one in heard[:-MAX_HEARD]:
+            one.audio = None
         while len(self.calls) > MAX_CALLS + MAX_ENDED:
             gone = next((one for one in self.calls.values() if one.ended.is_set()), None)
             if gone is None:
