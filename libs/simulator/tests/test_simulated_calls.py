@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from voisnap_domain.calls import AnsweredBy, CallPhase
@@ -175,6 +176,29 @@ async def test_a_call_is_handed_over_to_somebody_else(network: Any, provider: st
     assert "joined" in kinds
     assert "agent_speaks" in kinds
     assert call["cause"] == "completed"
+
+
+async def test_twilio_tells_of_a_stream_that_broke_and_of_one_that_was_never_opened(network: Any) -> None:
+    account = network.world.account("twilio")
+    await _describe(network, CALLER, {"ringSeconds": 0.02, "stays": True})
+    told = f"{network.platform.url}/api/v1/carriers/twilio/simulator/events"
+    nowhere = f'<Connect action="{told}"><Stream url="ws://127.0.0.1:9/x" statusCallback="{told}"/></Connect>'
+    media = network.platform.target("twilio").url
+    broken = f'<Connect action="{told}"><Stream url="{media}" statusCallback="{told}"/></Connect>'
+    auth = (account.option("account_sid"), account.secret("auth_token"))
+    path = f"{account.option('base_url')}/2010-04-01/Accounts/{auth[0]}/Calls.json"
+    for stream, faults in ((nowhere, {}), (broken, {"dropAt": 0.05})):
+        network.platform.raw.clear()
+        await _describe(network, CALLER, {"ringSeconds": 0.02, "stays": True}, faults=faults)
+        form = {"To": CALLER, "From": "+14155550199", "Twiml": f"<Response>{stream}</Response>"}
+        made = await network.http.post(path, data=form, auth=auth)
+        assert made.status_code == 201
+        await network.over(made.json()["sid"])
+        await network.platform.until(lambda: len(network.platform.raw) >= 3)
+        asked = [dict(parse_qsl(one.body.decode())) for one in network.platform.raw]
+        assert [one["StreamEvent"] for one in asked if "StreamEvent" in one] == ["stream-started", "stream-error"]
+        (action,) = [one for one in asked if "StreamEvent" not in one]
+        assert action["ErrorCode"] == ("31920" if stream is nowhere else "31924")
 
 
 async def test_telnyx_passes_on_what_the_telephone_network_negotiated(network: Any) -> None:
