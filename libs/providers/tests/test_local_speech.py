@@ -13,6 +13,7 @@ from voisnap_providers.ports.stt import Transcript
 from voisnap_providers.registry import Registry
 from voisnap_providers.vendors.local import stt
 from voisnap_testkit.fakes_speech import listening
+from voisnap_testkit.platform import patience
 
 pytestmark = pytest.mark.media
 
@@ -176,7 +177,7 @@ async def test_the_event_loop_turns_while_models_compute(registry: Registry, say
     busy = False
     await watcher
     assert len(lags) > 20
-    assert np.percentile(lags, 90) < 0.01, np.percentile(lags, [50, 90, 99, 100])
+    assert np.percentile(lags, 90) < 0.01 * patience(), np.percentile(lags, [50, 90, 99, 100])
 
 
 async def _spoken(registry: Registry, voice: Voice) -> float:
