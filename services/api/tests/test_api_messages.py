@@ -706,6 +706,39 @@ async def test_of_a_hipaa_agent_no_word_is_kept(post):
     assert {message.text for message in await post.messages()} == {""}
 
 
+async def test_of_a_hipaa_agent_no_word_is_kept_either_of_what_nobody_answers_or_gets(post, monkeypatch):
+    headers = post.api.token("ten_a")
+    place = f"/api/v1/agents/{post.agent['id']}"
+    assert (await post.api.client.patch(place, json={"hipaaCompliant": True}, headers=headers)).status_code == 200
+    assert (await post.api.client.post(f"{place}/publish", headers=headers)).status_code == 200
+    monkeypatch.setattr(exchanges, "MOST_AN_HOUR", 1)
+    post.sms.faults = [MessageRefused("No.", provider="twilio", failure=MessageFailure.UNREACHABLE)]
+    await post.asks("My knee hurts")
+    await post.asks("My elbow too")
+    await post.writes("My hip, as well")
+    await post.writes("STOP")
+    await post.works()
+    await post.asks("My shoulder")
+    kept = {(message.direction.value, message.state.value): message.text for message in await post.messages()}
+    assert {("inbound", "answered"), ("inbound", "ignored"), ("outbound", "failed")} <= kept.keys()
+    assert set(kept.values()) == {""}
+
+
+async def test_with_a_conversation_goes_what_was_written_in_it(post):
+    await post.api.follow()
+    await post.asks("My knee hurts")
+    call = Call(channel=Channel.SMS, agent_id=post.agent["id"])
+    call.plan = post.runtime.asked[0].plan
+    for event in (call.started, call.turn(AGENT_TURN), call.turn(USER_TURN), call.ended(usage=Usage())):
+        await post.api.tell(msgspec.structs.replace(event, conversation_id=call.plan.conversation_id))
+    post.now += timedelta(days=2)
+    await post.asks("Something else")
+    place = f"/api/v1/conversations/{call.plan.conversation_id}"
+    deleted = await post.api.client.delete(place, headers=post.api.token("ten_a"))
+    assert deleted.status_code == 204, deleted.text
+    assert {one.text for one in await post.messages()} == {"Something else", "You wrote: Something else"}
+
+
 async def test_who_calls_is_the_contact_who_writes(post):
     await contact_subscribers.subscribe(post.api.bus, post.api.database)
     call = Call(channel=Channel.PHONE)

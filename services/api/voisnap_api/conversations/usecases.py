@@ -22,6 +22,7 @@ from voisnap_api.carrier_webhooks import usecases as carrier_calls
 from voisnap_api.carrier_webhooks.records import CarrierCall
 from voisnap_api.conversation_lists import usecases as lists
 from voisnap_api.conversation_lists.records import Found, Position
+from voisnap_api.messaging import holdings as messages
 from voisnap_api.messaging.costs import LINE as MESSAGES
 from voisnap_api.messaging.costs import legs_of as message_legs
 from voisnap_api.periods import Period
@@ -420,6 +421,7 @@ async def delete_conversation(work: Work, conversation_id: ConversationId) -> No
     conversation = await get_conversation(work, conversation_id)
     if conversation.ended_at is None:
         raise Conflict("This conversation is still going on.", code="conversation-in-progress")
+    await messages.let_go(work, conversation_id)
     await store.delete_turns(work.tx, caller.tenant_id, caller.environment, conversation_id)
     await store.delete(work.tx, caller.tenant_id, caller.environment, conversation_id)
     await store.bury(work.tx, caller.tenant_id, caller.environment, conversation_id, at=work.now)

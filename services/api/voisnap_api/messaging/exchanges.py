@@ -36,6 +36,7 @@ from . import store
 from .inbound import queue
 from .networks import Networks
 from .records import Message, Source, State, Thread
+from .threads import is_secret
 from .voice_notes import VoiceNotes, recognisers_of
 
 AT_ONCE = 32
@@ -181,6 +182,7 @@ class Exchanges:
             state=State.IGNORED,
             conversation_id=None,
             failure="too-many-messages",
+            keeps_text=not await is_secret(work, thread),
             at=work.now,
         )
 
@@ -349,6 +351,7 @@ class Exchanges:
                 state=State.FAILED,
                 conversation_id=None,
                 failure=code,
+                keeps_text=not await is_secret(work, thread),
                 at=work.now,
             )
         return None

@@ -28,7 +28,7 @@ from voisnap_api.conversations import usecases as conversations
 
 from . import store
 from .records import Address, Message, Source, State, Thread
-from .threads import addresses_of, in_name_of, our_address, thread_of
+from .threads import addresses_of, in_name_of, is_secret, our_address, thread_of
 
 GATHERING = timedelta(seconds=1)
 """How long after a message its answer waits for the next one: people write a thought in several."""
@@ -92,6 +92,8 @@ async def _receive(work: Work, address: Address, event: InboundMessage) -> None:
     elif address.channel is Channel.TELEGRAM and begins_chat(event.text):
         source = Source.BEGAN
     message = _message(work, thread, event, state, source)
+    if state is State.IGNORED and await is_secret(work, thread):
+        message = msgspec.structs.replace(message, text="")
     if not await store.insert(work.tx, message):
         return  # the network repeats itself
     await store.release_held(work.tx, thread.tenant_id, thread.environment, thread.id, at=work.now)
@@ -188,9 +190,18 @@ def _source(event: InboundMessage) -> OptOutSource:
 
 
 async def _be_quiet(work: Work, thread: Thread) -> None:
-    await store.ignore_waiting(work.tx, thread.tenant_id, thread.environment, thread.id, at=work.now)
+    keeps_text = not await is_secret(work, thread)
+    await store.ignore_waiting(
+        work.tx, thread.tenant_id, thread.environment, thread.id, keeps_text=keeps_text, at=work.now
+    )
     await store.withhold(
-        work.tx, thread.tenant_id, thread.environment, thread.id, MessageFailure.OPTED_OUT.value, at=work.now
+        work.tx,
+        thread.tenant_id,
+        thread.environment,
+        thread.id,
+        MessageFailure.OPTED_OUT.value,
+        keeps_text=keeps_text,
+        at=work.now,
     )
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 from prometheus_client import Counter
-from voisnap_domain.errors import DomainError, NotFound
+from voisnap_domain.errors import DomainError
 from voisnap_domain.ids import TenantId
 from voisnap_domain.sessions import Channel
 from voisnap_domain.tenants import Environment
@@ -23,7 +23,6 @@ from voisnap_providers.errors import MessageRefused, MessageUncertain, ProviderE
 from voisnap_providers.messengers import Messenger
 from voisnap_providers.ports.messaging import MessageSent, OutgoingMessage, Template
 
-from voisnap_api.agents import usecases as agents
 from voisnap_api.channels import usecases as channels
 from voisnap_api.contacts import usecases as contacts
 from voisnap_api.contacts.records import OptOutSource
@@ -32,7 +31,7 @@ from voisnap_api.conversations import usecases as conversations
 from . import store
 from .networks import Networks
 from .records import Message, Source, State, Thread
-from .threads import in_name_of
+from .threads import in_name_of, is_secret
 
 AT_ONCE = 32
 SEND_SECONDS = 30.0
@@ -192,7 +191,7 @@ class Outbox:
                 network_id=sent.message_id,
                 segments=sent.segments,
                 price=sent.price,
-                keeps_text=not await _is_secret(work, thread),
+                keeps_text=not await is_secret(work, thread),
                 at=work.now,
             )
             if pause:
@@ -242,14 +241,6 @@ class Outbox:
         return begin(self._database, Caller.system(thread.tenant_id, thread.environment), clock=self._clock)
 
 
-async def _is_secret(work: Work, thread: Thread) -> bool:
-    """Whether no word of what is written may be kept (HIPAA)."""
-    try:
-        return (await agents.get_agent(work, thread.agent_id)).config.hipaa_compliant
-    except NotFound:
-        return False
-
-
 def _is_within(thread: Thread, window: float, now: datetime) -> bool:
     return thread.last_inbound_at is not None and (now - thread.last_inbound_at).total_seconds() < window
 
@@ -264,11 +255,16 @@ async def _mark(
     detail: str = "",
     due_at: datetime | None = None,
 ) -> None:
+    keeps_text = True
+    if state in (State.FAILED, State.UNCONFIRMED):
+        thread = await store.thread(work.tx, message.tenant_id, message.environment, message.thread_id)
+        keeps_text = thread is None or not await is_secret(work, thread)
     await store.mark(
         work.tx,
         message.tenant_id,
         message.environment,
         message.id,
+        keeps_text=keeps_text,
         state=state,
         failure=failure,
         code=code[:100],

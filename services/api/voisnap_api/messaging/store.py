@@ -481,14 +481,23 @@ async def settle(
 
 
 async def ignore_waiting(
-    tx: Tx, tenant_id: TenantId, environment: Environment, thread_id: MessageThreadId, *, at: datetime
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    thread_id: MessageThreadId,
+    *,
+    keeps_text: bool,
+    at: datetime,
 ) -> None:
     """Nobody answers what waits in a thread."""
     await tx.exec(
         """
-        UPDATE messages SET state = 'ignored', updated_at = %(at)s
+        UPDATE messages
+           SET state = 'ignored', text = CASE WHEN %(keeps_text)s THEN text ELSE '' END,
+               transcript = CASE WHEN %(keeps_text)s THEN transcript END, updated_at = %(at)s
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND thread_id = %(thread_id)s AND state = 'received'
         """,
+        keeps_text=keeps_text,
         tenant_id=tenant_id,
         environment=environment,
         thread_id=thread_id,
@@ -497,18 +506,28 @@ async def ignore_waiting(
 
 
 async def withhold(
-    tx: Tx, tenant_id: TenantId, environment: Environment, thread_id: MessageThreadId, failure: str, *, at: datetime
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    thread_id: MessageThreadId,
+    failure: str,
+    *,
+    keeps_text: bool,
+    at: datetime,
 ) -> None:
     """Send nothing more that waits to be sent in a thread."""
     await tx.exec(
         """
-        UPDATE messages SET state = 'failed', failure = %(failure)s, due_at = NULL, updated_at = %(at)s
+        UPDATE messages
+           SET state = 'failed', failure = %(failure)s, due_at = NULL, text = CASE WHEN %(keeps_text)s THEN text ELSE '' END,
+               updated_at = %(at)s
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND thread_id = %(thread_id)s AND state IN ('queued', 'held')
         """,
         tenant_id=tenant_id,
         environment=environment,
         thread_id=thread_id,
         failure=failure,
+        keeps_text=keeps_text,
         at=at,
     )
 
@@ -632,15 +651,18 @@ async def mark(
     code: str = "",
     detail: str = "",
     due_at: datetime | None = None,
+    keeps_text: bool = True,
     at: datetime,
 ) -> None:
     """What came of an attempt to send, unless callbacks have told by now."""
     await tx.exec(
         """
         UPDATE messages
-           SET state = %(state)s, failure = %(failure)s, code = %(code)s, detail = %(detail)s, due_at = %(due_at)s, updated_at = %(at)s
+           SET state = %(state)s, failure = %(failure)s, code = %(code)s, detail = %(detail)s, due_at = %(due_at)s,
+               text = CASE WHEN %(keeps_text)s THEN text ELSE '' END, updated_at = %(at)s
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(message_id)s AND state = 'sending'
         """,
+        keeps_text=keeps_text,
         tenant_id=tenant_id,
         environment=environment,
         message_id=message_id,
@@ -749,6 +771,21 @@ async def progress(
         price=price,
         told_at=told_at,
         at=at,
+    )
+
+
+async def delete_of_conversation(
+    tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId
+) -> None:
+    """Delete what was written in a conversation, both ways."""
+    await tx.exec(
+        """
+        DELETE FROM messages
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND conversation_id = %(conversation_id)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        conversation_id=conversation_id,
     )
 
 

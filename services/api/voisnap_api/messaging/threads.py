@@ -1,6 +1,7 @@
 """Who writes with whom: persons as networks name them, our addresses, and the threads between them."""
 
 import msgspec
+from voisnap_domain.errors import NotFound
 from voisnap_domain.ids import MessageThreadId
 from voisnap_domain.sessions import Channel
 from voisnap_kit.work import Caller, Work
@@ -8,6 +9,7 @@ from voisnap_providers.messengers import NETWORKS
 from voisnap_providers.numbering import country_of
 from voisnap_providers.ports.messaging import Correspondent
 
+from voisnap_api.agents import usecases as agents
 from voisnap_api.channels import usecases as channels
 from voisnap_api.contacts import usecases as contacts
 from voisnap_api.contacts.records import Identity, IdentityKind
@@ -76,6 +78,14 @@ def _country(person: Correspondent) -> str | None:
 def addresses_of(person: Correspondent) -> tuple[str, ...]:
     """All that somebody is reached by on a network."""
     return tuple(one for one in dict.fromkeys((person.address, person.user_id, person.phone_number)) if one)
+
+
+async def is_secret(work: Work, thread: Thread) -> bool:
+    """Whether no word of what is written may be kept (HIPAA). `work` is done for the tenant."""
+    try:
+        return (await agents.get_agent(work, thread.agent_id)).config.hipaa_compliant
+    except NotFound:
+        return False
 
 
 async def thread_of(work: Work, address: Address, person: Correspondent) -> Thread:
