@@ -1740,7 +1740,8 @@ class ChannelsResource:
     ) -> models.Channel:
         """Connect an account with an agent. The network is asked who the account is, and told to post its messages
         here. 409 `channel-taken` when the address is connected already, `credential-refused` when the network does
-        not know the key. Needs the scope `telephony:write`.
+        not know the key; 403 `platform-channel` without a credential, unless the caller is the platform's operator.
+        Needs the scope `telephony:write`.
         """
         return self._send(
             Call(
@@ -4908,7 +4909,8 @@ class AsyncChannelsResource:
     ) -> models.Channel:
         """Connect an account with an agent. The network is asked who the account is, and told to post its messages
         here. 409 `channel-taken` when the address is connected already, `credential-refused` when the network does
-        not know the key. Needs the scope `telephony:write`.
+        not know the key; 403 `platform-channel` without a credential, unless the caller is the platform's operator.
+        Needs the scope `telephony:write`.
         """
         return await self._send(
             Call(

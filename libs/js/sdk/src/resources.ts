@@ -771,8 +771,9 @@ export class AuthResource extends Resource {
 export class ChannelsResource extends Resource {
   /**
    * Connect an account with an agent. The network is asked who the account is, and told to post its messages here. 409
-   * `channel-taken` when the address is connected already, `credential-refused` when the network does not know the key.
-   * Needs the scope `telephony:write`.
+   * `channel-taken` when the address is connected already, `credential-refused` when the network does not know the key;
+   * 403 `platform-channel` without a credential, unless the caller is the platform's operator. Needs the scope
+   * `telephony:write`.
    */
   create(request: CreateChannelRequest, options?: RequestOptions): Promise<Answer<ChannelResult>> {
     return this.send(OPERATIONS["channels.create"], { body: request, options });
