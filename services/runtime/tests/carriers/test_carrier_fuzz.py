@@ -91,7 +91,7 @@ async def test_nonsense_harms_nobody_else(desk, provider, admitted, tone, until,
         await until(lambda: sum(audio.seconds for audio in desk.call(1).fed) > 0.04)
         await good.press("3")
         await until(lambda: desk.call(1).digits == ["3"])
-        await until(lambda: desk.sockets._starting == 0, seconds=7)
+        await until(lambda: desk.sockets._door.taken == 0, seconds=7)
     if not admitted:
         assert await desk.house.store.find_by_token("tel_tok_2") is not None
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

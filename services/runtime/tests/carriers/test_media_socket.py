@@ -1,6 +1,7 @@
 """Carriers' calls over a real socket, in each protocol and codec: heard both ways, keys, hanging up, and whoever should not come in."""
 
 import asyncio
+import contextlib
 import gc
 import json
 import weakref
@@ -15,7 +16,7 @@ from voisnap_media.pcm import Pcm
 from voisnap_media.resample import resample
 from voisnap_proto.requests import READMIT_SESSION, ReadmitSession, SessionReadmitted
 from voisnap_providers.errors import ProviderError
-from voisnap_runtime.carriers import media_socket
+from voisnap_runtime.carriers import door
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -251,20 +252,66 @@ async def test_audio_before_the_start_and_words_of_no_protocol_end_the_socket(de
 
 
 async def test_a_socket_that_says_nothing_is_closed(desk, monkeypatch, provider):
-    monkeypatch.setattr(media_socket, "START_SECONDS", 0.05)
+    monkeypatch.setattr(door, "START_SECONDS", 0.05)
     async with desk.dial(provider) as carrier:
         assert await carrier.closed() == 1008
 
 
-async def test_only_so_many_sockets_may_wait_for_their_start(desk, monkeypatch, until):
-    monkeypatch.setattr(media_socket, "MAX_STARTING", 1)
-    async with desk.dial("twilio"):
-        await until(lambda: desk.sockets._starting == 1)
+async def test_a_call_gets_in_past_any_number_of_sockets_that_say_nothing(desk, provider, monkeypatch, until):
+    monkeypatch.setattr(door, "MAX_STARTING", 8)
+    monkeypatch.setattr(door, "START_SECONDS", 60)
+    await desk.rung(provider)
+    async with contextlib.AsyncExitStack() as strangers:
+        silent = [await strangers.enter_async_context(desk.dial(provider)) for _ in range(12)]
+        assert [await one.closed() for one in silent[:4]] == [1013] * 4, "whoever has been silent longest goes first"
+        assert desk.sockets._door.taken == 8
+        carrier = await strangers.enter_async_context(desk.dial(provider))
+        assert await silent[4].closed() == 1013
+        silent += [await strangers.enter_async_context(desk.dial(provider)) for _ in range(5)]
+        await carrier.open("tel_tok_1")
+        await desk.answered()
+        silent += [await strangers.enter_async_context(desk.dial(provider)) for _ in range(12)]
+        await until(lambda: desk.sockets._door.taken == 8)
+        assert not desk.live().is_away, "who is let in is pushed out by nobody"
+    await until(lambda: desk.sockets._door.taken == 0)
+
+
+async def test_while_half_the_places_are_taken_silence_is_borne_for_a_shorter_time(desk, monkeypatch, until):
+    monkeypatch.setattr(door, "MAX_STARTING", 2)
+    monkeypatch.setattr(door, "START_SECONDS", 60)
+    monkeypatch.setattr(door, "HURRIED_SECONDS", 0.05)
+    async with contextlib.AsyncExitStack() as strangers:
+        patient, hurried = [await strangers.enter_async_context(desk.dial("twilio")) for _ in range(2)]
+        third = await strangers.enter_async_context(desk.dial("twilio"))
+        assert await patient.closed() == 1013
+        assert [await hurried.closed(), await third.closed()] == [1008, 1008]
+
+
+async def test_who_has_said_whose_call_it_is_keeps_the_place_and_when_all_have_the_next_is_told_to_try_again(
+    desk, monkeypatch, until
+):
+    monkeypatch.setattr(door, "MAX_STARTING", 1)
+    monkeypatch.setattr(door, "HURRIED_SECONDS", 0.05)
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+    find = desk.house.store.find_by_token
+
+    async def slowly(token: str) -> object:
+        asked.set()
+        await may_answer.wait()
+        return await find(token)
+
+    monkeypatch.setattr(desk.house.store, "find_by_token", slowly)
+    await desk.rung("twilio")
+    async with desk.dial("twilio") as carrier:
+        await carrier.open("tel_tok_1")
+        await asked.wait()
         with pytest.raises(InvalidStatus) as refused:
             async with desk.dial("twilio"):
                 pass
-    assert refused.value.response.status_code == 403
-    await until(lambda: desk.sockets._starting == 0)
+        assert refused.value.response.status_code == 403
+        may_answer.set()
+        await desk.answered()
+    await until(lambda: desk.sockets._door.taken == 0)
 
 
 async def test_other_paths_and_plain_requests_find_nothing(desk):

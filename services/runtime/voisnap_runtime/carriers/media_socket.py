@@ -23,15 +23,12 @@ from voisnap_runtime.transfers.transfer import OTHER_SIDE, ROLE
 from voisnap_runtime.transports.port import TransportState
 
 from .admission import POLICY, TRY_AGAIN, Admission, Refused
+from .door import Door, PushedOut
 from .exchange import Exchange
 from .line import CarrierLine
 
-START_SECONDS = 5.0
-"""How long a socket may take to say whose call it carries."""
 MAX_EARLY = 8
 """Frames before the start; carriers send one."""
-MAX_STARTING = 256
-"""Sockets at a time that have not said whose call they carry."""
 CLOSE_SECONDS = 1.0
 """How long a carrier may take to answer our goodbye."""
 NOTES_SECONDS = 1.0
@@ -56,7 +53,7 @@ class MediaSockets:
         self._exchange = exchange
         self._store = store
         self._offers = offers
-        self._starting = 0
+        self._door = Door()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         found = _PATH.fullmatch(scope["path"])
@@ -65,7 +62,7 @@ class MediaSockets:
             return
         straight: Straight | None = (scope.get("extensions") or {}).get(STRAIGHT)
         await receive()  # websocket.connect
-        if found is None or straight is None or self._starting >= MAX_STARTING:
+        if found is None or straight is None or self._door.is_full:
             await send({"type": "websocket.close", "code": TRY_AGAIN})
             return
         provider = found[1]
@@ -81,10 +78,10 @@ class MediaSockets:
 
     async def _serve(self, socket: "MediaSocket") -> None:
         wire = media_wire(socket.provider)
-        self._starting += 1
         try:
-            async with asyncio.timeout(START_SECONDS):
+            async with self._door.place() as place:
                 started = await socket.started(wire)
+                place.spoken()
                 if self._offers is not None and started.parameters.get(ROLE) == OTHER_SIDE:
                     caller = await self._offers.admit(socket.provider, started)
                 else:
@@ -92,17 +89,18 @@ class MediaSockets:
         except Unwanted as unwanted:
             await socket.refuse(str(unwanted), POLICY)
             return
+        except PushedOut as refusal:
+            await socket.dismiss(str(refusal), refusal.code)
+            return
         except Refused as refusal:
             await socket.refuse(str(refusal), refusal.code)
             return
         except TimeoutError:
-            await socket.refuse("no start in time", POLICY)
+            await socket.dismiss("no start in time", POLICY)
             return
         except MalformedMedia as fault:
             await socket.refuse(f"malformed: {fault}", POLICY)
             return
-        finally:
-            self._starting -= 1
         if isinstance(caller, Offered):
             await self._serve_other_side(socket, wire, started, caller)
         else:
@@ -236,6 +234,11 @@ class MediaSocket:
         metrics.CARRIER_REFUSED.labels(self.provider).inc()
         _log.info("carrier.media_refused", provider=self.provider, why=why)
         await self._send({"type": "websocket.close", "code": code})
+
+    async def dismiss(self, why: str, code: int) -> None:
+        """Say no to whoever says nothing, and wait for no answer: a flood of them would keep their sockets for as long as that may take."""
+        await self.refuse(why, code)
+        self._straight.abort()
 
     # What the line does (`line.Pipe`)
 
