@@ -29,7 +29,7 @@ test: env ## every test, on real servers and real speech
 	@$(BIN)/python -m voisnap_testkit.prepare
 	@ended=0; \
 	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not e2e and not media" || ended=1; \
-	$(BIN)/pytest -n 4 --dist loadscope --no-loadscope-reorder -m "e2e or media" || ended=1; \
+	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder -m "e2e or media" || ended=1; \
 	exit $$ended
 
 check: env fmt-check lint types imports proto-check ## everything a review would otherwise say
