@@ -16,6 +16,7 @@ from voisnap_domain.calls import AnsweredBy, CallPhase
 from voisnap_media import g711
 from voisnap_media.pcm import Pcm
 from voisnap_media.resample import resample
+from voisnap_providers.carriers import is_signed
 from voisnap_providers.ports.carrier import (
     TOKEN_PARAMETER,
     AudioCodec,
@@ -431,6 +432,7 @@ def every_request(case: Case) -> list[WebhookRequest]:
 def test_requests_of_the_carrier_are_believed(case: Case) -> None:
     for request in every_request(case):
         case.webhooks.verify(request, now=NOW + 2)
+        assert is_signed(case.name, request)
 
 
 def test_requests_that_nobody_or_somebody_else_signed_are_refused(case: Case) -> None:
@@ -441,6 +443,7 @@ def test_requests_that_nobody_or_somebody_else_signed_are_refused(case: Case) ->
             for headers in (bare, bare | {header: ""}, bare | {header: "ünsigned"}, bare | {header: "Bearer a.b.c"}):
                 with pytest.raises(BadSignature):
                     case.webhooks.verify(changed(request, headers=headers), now=NOW)
+        assert not is_signed(case.name, changed(request, headers={}))
         with pytest.raises(BadSignature):
             case.strangers.verify(request, now=NOW)
 

@@ -22,7 +22,7 @@ from voisnap_providers.errors import (
     ProviderTimeout,
     ProviderUnconfigured,
 )
-from voisnap_providers.messengers import Messenger, Messengers, sandbox_address
+from voisnap_providers.messengers import Messenger, Messengers, is_signed, sandbox_address
 from voisnap_providers.ports.messaging import (
     BadSignature,
     BadWebhook,
@@ -165,7 +165,9 @@ async def test_what_was_changed_on_its_way_or_is_not_signed_is_not_believed(
     request = world.desk.requests[-1]
     now = world.desk.now()
     messenger.webhooks.verify(request, now=now)
+    assert is_signed(case.name, request)
     bare = {name: value for name, value in request.headers.items() if name != case.proof}
+    assert not is_signed(case.name, msgspec.structs.replace(request, headers=bare))
     forged = [
         msgspec.structs.replace(request, headers=bare),
         msgspec.structs.replace(request, headers={**bare, case.proof: "ä" + request.headers[case.proof]}),

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from twilio.request_validator import RequestValidator
 from voisnap_domain.texting import Consent, MediaKind, MessageFailure, MessageState
+from voisnap_providers.messengers import is_signed
 from voisnap_providers.ports.messaging import BadSignature, BadWebhook, WebhookRequest
 from voisnap_providers.vendors.telnyx.messaging import TelnyxMessageWebhooks
 from voisnap_providers.vendors.twilio.messaging import TwilioMessageWebhooks
@@ -141,6 +142,7 @@ def test_vonages_older_api_is_believed_when_its_hmac_is_right_and_fresh() -> Non
     for method in ("md5", "sha1", "sha256", "sha512"):
         for kind in ("GET", "POST"):
             request = older(query, method=method, kind=kind)
+            assert is_signed("vonage", request)
             VONAGE.verify(request, now=NOW)
             (heard,) = VONAGE.read(request)
             assert (heard.text, heard.sender.address, heard.message_id) == (

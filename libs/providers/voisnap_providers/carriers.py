@@ -24,6 +24,8 @@ CARRIERS = ("twilio", "vonage", "telnyx")
 SIMULATOR = "simulator"
 """The id of the accounts whose carriers are simulated."""
 
+_SIGNED_IN = {"twilio": "x-twilio-signature", "vonage": "authorization", "telnyx": "telnyx-signature-ed25519"}
+
 MOST_OPEN = 256
 """Accounts whose connections a process keeps open."""
 
@@ -80,6 +82,11 @@ def load(provider: str) -> None:
 def media_wire(provider: str) -> MediaWire:
     """A fresh translator of one call's media socket. Raises ProviderUnconfigured for what is no carrier."""
     return _vendor(provider).media()
+
+
+def is_signed(provider: str, request: WebhookRequest) -> bool:
+    """Whether a request has any signature of this carrier's scheme, right or wrong. Nobody needs to know the account to refuse one without."""
+    return bool(request.headers.get(_SIGNED_IN.get(provider, "")))
 
 
 def may_be_the_carriers(provider: str, request: WebhookRequest) -> bool:

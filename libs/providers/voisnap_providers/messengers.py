@@ -14,8 +14,9 @@ from voisnap_domain.tenants import Environment
 
 from .accounts import Account
 from .carriers import MOST_OPEN, SIMULATOR, check_environment
+from .carriers import is_signed as is_signed_by_carrier
 from .errors import ProviderUnconfigured
-from .ports.messaging import MessageSender, MessagingWebhooks, OwnAddress, WebhookRegistrar
+from .ports.messaging import MessageSender, MessagingWebhooks, OwnAddress, WebhookRegistrar, WebhookRequest
 
 NETWORKS = {
     "twilio": Channel.SMS,
@@ -25,6 +26,8 @@ NETWORKS = {
     "telegram": Channel.TELEGRAM,
 }
 """The providers of messages, and the channel that each is."""
+
+_SIGNED_IN = {"whatsapp": "x-hub-signature-256", "telegram": "x-telegram-bot-api-secret-token"}
 
 
 class Messenger(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +68,16 @@ class Messengers:
         self._put_away.clear()
         for sender in senders:
             await sender.aclose()
+
+
+def is_signed(provider: str, request: WebhookRequest) -> bool:
+    """Whether a request has anything that this network proves itself by, right or wrong: a signature, the `sig` of Vonage's SMS API, or the
+    token of WhatsApp's handshake. Nobody needs to know the account to refuse one without."""
+    if request.headers.get(_SIGNED_IN.get(provider, "")) or is_signed_by_carrier(provider, request):
+        return True
+    if provider == "vonage":
+        return b"sig" in request.body or "sig=" in request.url
+    return provider == "whatsapp" and request.method.upper() == "GET" and "verify_token" in request.url
 
 
 def sandbox_address(own: OwnAddress, tenant_id: str) -> OwnAddress:

@@ -287,6 +287,17 @@ async def test_nothing_is_believed_that_this_carrier_has_not_signed_for_this_acc
     assert (api.opened, await calls(api), telnyx.asked) == ([], [], [])
 
 
+@pytest.mark.parametrize("provider", [*DESKS, "deepgram"])
+async def test_what_is_not_signed_at_all_costs_no_look_into_the_database(api, monkeypatch, provider):
+    def opened(*_: Any, **__: Any) -> None:
+        pytest.fail("a transaction was begun")
+
+    monkeypatch.setattr("voisnap_api.carrier_webhooks.desk.begin_as_system", opened)
+    for address in ("platform/voice", "somebody/events", "pcred_01J/resume"):
+        answer = await api.client.post(f"/api/v1/carriers/{provider}/{address}", json={"CallSid": "CA1"})
+        assert answer.status_code == (503 if provider == "vonage" else 403)
+
+
 @pytest.mark.parametrize("provider", DESKS)
 async def test_a_call_that_is_asked_for_again_gets_the_same_answer_and_no_second_session(api, telnyx, provider):
     line, _ = await ready(api, provider)

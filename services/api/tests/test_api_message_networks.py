@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from voisnap_api.carrier_accounts import CarrierAccounts
-from voisnap_api.messaging import inbound, subscribers
+from voisnap_api.messaging import desk, inbound, subscribers
 from voisnap_api.messaging.networks import Networks
 from voisnap_api.messaging.postman import Postman
 from voisnap_domain.tenants import Environment
@@ -144,7 +144,10 @@ async def test_on_every_network_a_message_is_answered_and_its_course_is_told(pla
     assert set(platform.answers) <= {200, 204}
 
 
-async def test_what_is_not_signed_changes_nothing(platform):
+async def test_what_is_not_signed_changes_nothing_and_costs_no_look_into_the_database(platform, monkeypatch):
+    begin = desk.begin_as_system
+    looks: list[Any] = []
+    monkeypatch.setattr(desk, "begin_as_system", lambda *of, **named: looks.append(of) or begin(*of, **named))
     url = "/api/v1/carriers/{}/simulator/messages"
     bodies = {
         "twilio": {"data": {"MessageSid": "SM1", "From": "+14155550199", "To": OUR_NUMBER, "Body": "Hi"}},
@@ -159,6 +162,12 @@ async def test_what_is_not_signed_changes_nothing(platform):
     for provider, account in (("telegram", "pcred_none"), ("telegram", "platform"), ("nobody", "simulator")):
         answer = await platform.api.client.post(f"/api/v1/carriers/{provider}/{account}/messages", json={})
         assert answer.status_code == 403, "and nobody learns which accounts there are"
+    assert looks == []
+    for provider, account in (("telegram", "pcred_none"), ("telegram", "platform")):
+        signed = {"x-telegram-bot-api-secret-token": "guessed"}
+        url = f"/api/v1/carriers/{provider}/{account}/messages"
+        assert (await platform.api.client.post(url, json={}, headers=signed)).status_code == 403
+    assert len(looks) == 2
     assert await platform.messages() == []
 
 

@@ -21,7 +21,7 @@ from voisnap_kit.bus import EventBus
 from voisnap_kit.failures import Unavailable
 from voisnap_kit.postgres import Database
 from voisnap_kit.work import Caller, Clock, Work, begin, begin_as_system, utc_now
-from voisnap_providers.carriers import CARRIERS, Carrier, CarrierUrls, may_be_the_carriers
+from voisnap_providers.carriers import CARRIERS, Carrier, CarrierUrls, is_signed, may_be_the_carriers
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.numbering import country_of
 from voisnap_providers.ports.carrier import (
@@ -163,6 +163,8 @@ class WebhookDesk:
     async def _verified(self, posted: Posted) -> _At:
         """Whose the request is. Nobody learns which accounts there are: a wrong one is answered as a wrong signature."""
         try:
+            if not is_signed(posted.provider, posted.request):
+                raise BadSignature("not signed")
             at = await self._found(posted)
             at.carrier.webhooks.verify(posted.request, now=self._clock().timestamp())
         except (BadSignature, DomainError) as error:

@@ -7,7 +7,7 @@ from voisnap_domain.tenants import Environment
 from voisnap_kit import log
 from voisnap_kit.postgres import Database
 from voisnap_kit.work import Caller, Clock, Work, begin_as_system, utc_now
-from voisnap_providers.messengers import NETWORKS, Messenger
+from voisnap_providers.messengers import NETWORKS, Messenger, is_signed
 from voisnap_providers.ports.messaging import AnswerDocument, BadSignature, BadWebhook, WebhookRequest
 
 from .inbound import take_down
@@ -35,6 +35,8 @@ class MessageDesk:
 
         Raises Forbidden `bad-signature` for everything that is not the network's, DomainError `not-understood` for signed nonsense.
         """
+        if not is_signed(provider, request):
+            raise _refused(provider, account, "not signed")
         messenger, tenant_id = await self._found(provider, account)
         greeting = messenger.webhooks.handshake(request)
         if greeting is not None:
