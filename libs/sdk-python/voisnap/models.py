@@ -1343,7 +1343,9 @@ class Test(Result):
     conversation_id: str
     created_at: datetime
     created_by: str | None
+    message_id: str | None
     metadata: dict[str, Any]
+    outbound_call_id: str | None
     phone_number: str | None
     simulated: bool
     status: str

@@ -1,6 +1,7 @@
 """`POST /api/v1/agents/{agentId}/test` over HTTP, with a runtime that answers; and sums over an agent's conversations."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -9,14 +10,19 @@ from voisnap_api.agent_tests.clients import RehearsalLines
 from voisnap_api.agents.usecases import talking_version
 from voisnap_api.conversations.records import AnalysisSummary
 from voisnap_api.conversations.usecases import store_analysis
+from voisnap_api.messaging.networks import Networks
+from voisnap_api.messaging.records import State
+from voisnap_api.phone_numbers import store as numbers
+from voisnap_api.phone_numbers.records import LineSource, LineStatus, PhoneLine
 from voisnap_domain.calls import CarrierLeg
 from voisnap_domain.conversations import CallQuality, Speaker, Turn
 from voisnap_domain.costs import LlmUsage, Usage
 from voisnap_domain.errors import LimitReached
-from voisnap_domain.ids import ConversationId, NodeId, SessionId, TenantId
+from voisnap_domain.ids import AgentId, ConversationId, NodeId, PhoneNumberId, SessionId, TenantId
 from voisnap_domain.rehearsals import Rehearsal
 from voisnap_domain.sessions import Channel, Direction, EndReason, SessionPlan
 from voisnap_domain.tenants import Environment
+from voisnap_domain.texting import TextLimit
 from voisnap_kit.ids import new_id
 from voisnap_kit.work import Caller, begin
 from voisnap_proto.events import SessionEnded, SessionStarted, TurnFinished
@@ -24,6 +30,8 @@ from voisnap_proto.requests import END_SESSION, EndSession, SessionEnding
 from voisnap_providers.carriers import CarrierUrls
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.carrier import Dial
+from voisnap_providers.ports.messaging import MessagingCapabilities
+from voisnap_providers.ports.numbers import NumberFeature
 
 pytestmark = pytest.mark.slice
 
@@ -412,3 +420,64 @@ async def test_without_a_simulator_nobody_there_is_told_anything(tmp_path):
     file.write_text('{"simulator": {"secrets": {"bearer": "b"}, "options": {"url": "http://127.0.0.1:9"}}}')
     lines = RehearsalLines(None, CarrierUrls("https://voice.example"), file)
     assert not await lines.expects("+14155550100", Rehearsal(lines=("Hello.",)))
+
+
+@pytest.fixture
+def texting(monkeypatch):
+    """Networks that are there, whoever asks."""
+
+    async def messenger(self, work, provider, account, environment):
+        return SimpleNamespace(sender=SimpleNamespace(capabilities=MessagingCapabilities(text=TextLimit(most=1000))))
+
+    monkeypatch.setattr(Networks, "messenger", messenger)
+
+
+async def test_a_live_test_in_writing_sends_what_the_agent_says_first(api, texting):
+    headers = api.token("ten_a")
+    url = await drafted(
+        api,
+        headers,
+        firstMessage="Hi {{name}}!",
+        aiDisclosureMessage="I am an AI.",
+        channels={"sms": {"enabled": True}},
+    )
+    line = PhoneLine(
+        id=PhoneNumberId(new_id("num")),
+        tenant_id=TenantId("ten_a"),
+        environment=Environment.LIVE,
+        phone_number="+14155550199",
+        provider="twilio",
+        account="platform",
+        provider_id="PN1",
+        country="US",
+        capabilities=(NumberFeature.SMS,),
+        agent_id=AgentId(url.rpartition("/")[2]),
+        source=LineSource.PURCHASE,
+        status=LineStatus.ACTIVE,
+        created_at=datetime.now(UTC),
+        updated_at=datetime.now(UTC),
+    )
+    async with api.database.transaction_as_system() as tx:
+        await numbers.insert(tx, line)
+    body = {"channel": "sms", "phoneNumber": "+14155550100", "metadata": {"name": "Ada"}}
+    answer = await api.client.post(f"{url}/test", json=body, headers=headers)
+    assert (answer.status_code, answer.json()["estimatedConnectSeconds"]) == (202, 0), answer.text
+    place = answer.headers["location"]
+    told = (await api.client.get(place, headers=headers)).json()
+    assert (told["status"], told["simulated"], told["conversationId"]) == ("initiated", False, "")
+    message = (await api.client.get(f"/api/v1/messages/{told['messageId']}", headers=headers)).json()
+    assert (message["text"], message["ourAddress"], message["theirAddress"]) == (
+        "I am an AI.\nHi Ada!",
+        "+14155550199",
+        "+14155550100",
+    )
+    for state, status in ((State.SENDING, "in_progress"), (State.DELIVERED, "completed"), (State.FAILED, "failed")):
+        async with api.database.transaction_as_system() as tx:
+            await tx.exec("UPDATE messages SET state = %(state)s WHERE id = %(id)s", state=state, id=told["messageId"])
+        assert (await api.client.get(place, headers=headers)).json()["status"] == status
+    # Nothing to say, nobody to say it to.
+    answer = await api.client.post(f"{url}/test", json={"channel": "sms"}, headers=headers)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/phoneNumber")
+    await api.client.patch(url, json={"firstMessage": "", "aiDisclosureMessage": None}, headers=headers)
+    answer = await api.client.post(f"{url}/test", json=body, headers=headers)
+    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (409, "no-first-message"), answer.text

@@ -1115,3 +1115,62 @@ async def test_calls_are_counted_by_their_own_policy(start_api: Callable[..., An
         assert {answer.status_code for answer in answers[:30]} == {422}
         assert answers[0].headers["x-ratelimit-policy"] == "outbound-calls"
         assert answers[30].status_code == 429
+
+
+# --- tests of agents
+
+
+async def test_a_live_test_by_phone_is_a_call_that_the_test_follows(desk):
+    url = f"/api/v1/agents/{desk.agent['id']}"
+    await desk.settings(
+        maxConcurrent=5,
+        callingHours={"timezone": "Europe/Berlin", "days": [{"day": "sunday", "from": "10:00", "to": "11:00"}]},
+    )
+    paused = await desk.api.client.post(f"{url}/deactivate", headers=desk.headers)
+    assert paused.status_code == 200, paused.text
+    body = {"channel": "phone", "phoneNumber": THEIRS, "metadata": {"customer": "Ada"}}
+    answer = await desk.api.client.post(f"{url}/test", json=body, headers=desk.headers)
+    assert (answer.status_code, answer.json()["status"]) == (202, "initiated"), answer.text
+    place = answer.headers["location"]
+
+    async def told() -> dict[str, Any]:
+        return (await desk.api.client.get(place, headers=desk.headers)).json()
+
+    before = await told()
+    assert (before["status"], before["conversationId"], before["simulated"]) == ("initiated", "", False)
+    await desk.make_due(before["outboundCallId"])
+    await desk.work()
+    (order,) = desk.carrier.dialled  # on a Monday, by an inactive agent
+    assert (order.caller, order.callee) == (OURS, THEIRS)
+    assert desk.plan.metadata == {"customer": "Ada", "testSessionId": answer.json()["testSessionId"]}
+    await desk.is_answered()
+    assert ((await told())["status"], (await told())["conversationId"]) == ("in_progress", desk.plan.conversation_id)
+    await desk.says_goodbye()
+    assert (await told())["status"] == "completed"
+    call = await desk.get(before["outboundCallId"])
+    assert (call["status"], call["metadata"]["customer"]) == ("completed", "Ada")
+
+
+async def test_a_live_test_calls_nobody_who_must_not_be_called(desk):
+    url = f"/api/v1/agents/{desk.agent['id']}/test"
+    body = {"channel": "phone", "phoneNumber": THEIRS}
+    await desk.api.client.post("/api/v1/do-not-call", json={"phoneNumber": THEIRS}, headers=desk.headers)
+    answer = await desk.api.client.post(url, json=body, headers=desk.headers)
+    assert slug(answer) == (409, "number-on-do-not-call-list")
+    answer = await desk.api.client.post(url, json=body | {"phoneNumber": OURS}, headers=desk.headers)
+    assert pointers(answer) == {"/phoneNumber"}
+    without = desk.api.token("ten_a", scopes=frozenset({"agents:read", "agents:write"}))
+    assert slug(await desk.api.client.post(url, json=body, headers=without)) == (403, "missing-scope")
+    listed = await desk.api.client.get(url + "s", headers=desk.headers)
+    assert listed.json()["total"] == 0
+
+
+async def test_a_call_for_which_no_test_asked_keeps_to_its_hours_and_an_active_agent(desk):
+    await desk.settings(
+        callingHours={"timezone": "Europe/Berlin", "days": [{"day": "sunday", "from": "10:00", "to": "11:00"}]}
+    )
+    await desk.place(metadata={"testSessionId": "test_1"})
+    await desk.work()
+    assert desk.carrier.dialled == []
+    await desk.api.client.post(f"/api/v1/agents/{desk.agent['id']}/deactivate", headers=desk.headers)
+    assert slug(await desk.post(toNumber=THEIRS, metadata={"testSessionId": "test_1"})) == (409, "agent-inactive")

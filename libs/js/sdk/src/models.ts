@@ -1782,7 +1782,9 @@ export interface Test {
   conversationId: string;
   createdAt: string;
   createdBy: string | null;
+  messageId: string | null;
   metadata: Record<string, unknown>;
+  outboundCallId: string | null;
   phoneNumber: string | null;
   simulated: boolean;
   status: TestStatus;

@@ -576,7 +576,10 @@ export class AgentsResource extends Resource {
    * Try an agent out, also a draft or an inactive one. Where no carrier is involved, and on every channel in the
    * sandbox, a simulated caller talks with it; the conversation has a transcript, a recording and costs like any other,
    * and is marked in its metadata. By phone an agent that has a number in the sandbox calls over a simulated carrier.
-   * Needs the scope `agents:write`.
+   * With a live key a test by phone calls `phoneNumber` from the agent's number, at any hour, and one by sms, whatsapp
+   * or telegram sends it the agent's first message; this needs the scope `calls:write` or `conversations:write`. 409
+   * `carrier-not-configured` when the agent has no number or account there, and whatever `/outbound-calls` and
+   * `/messages` refuse. Needs the scope `agents:write`.
    */
   test(agentId: string, request: AgentTestRequest, options?: RequestOptions): Promise<Answer<TestStarted>> {
     return this.send(OPERATIONS["agents.test"], { path: { agentId }, body: request, options });

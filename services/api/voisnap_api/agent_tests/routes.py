@@ -16,6 +16,7 @@ from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.carrier import CallControl
 
 from voisnap_api.carrier_webhooks.usecases import remember_call
+from voisnap_api.channels.routes import InjectedNetworks
 from voisnap_api.gate import API_READ_HEAVY, InjectedCaller, InjectedDatabase, requires
 from voisnap_api.webrtc_sessions.clients import open_session
 from voisnap_api.webrtc_sessions.routes import InjectedBus
@@ -27,6 +28,8 @@ from .schemas import TestBody, TestStarted, TestView
 
 CONNECT_SECONDS = 1
 """A simulated caller is there at once."""
+RING_SECONDS = 10
+"""People take a while to pick up."""
 END_SECONDS = 2.0
 
 InjectedRehearsalLines = NamedDependency[SkipValidation[RehearsalLines]]
@@ -47,10 +50,18 @@ class AgentTestController(Controller):
         database: InjectedDatabase,
         bus: InjectedBus,
         test_lines: InjectedRehearsalLines,
+        networks: InjectedNetworks,
     ) -> Response[TestStarted]:
         """Try an agent out, also a draft or an inactive one. Where no carrier is involved, and on every channel in the sandbox, a simulated
         caller talks with it; the conversation has a transcript, a recording and costs like any other, and is marked in its metadata. By phone
-        an agent that has a number in the sandbox calls over a simulated carrier."""
+        an agent that has a number in the sandbox calls over a simulated carrier.
+
+        With a live key a test by phone calls `phoneNumber` from the agent's number, at any hour, and one by sms, whatsapp or telegram sends
+        it the agent's first message; this needs the scope `calls:write` or `conversations:write`. 409 `carrier-not-configured` when the agent
+        has no number or account there, and whatever `/outbound-calls` and `/messages` refuse."""
+        if usecases.is_for_real(caller, data.channel):
+            async with begin(database, caller) as work:
+                return _started(await usecases.reach_somebody(work, networks, AgentId(agent_id), data))
         async with begin(database, caller) as work:
             test, plan, rehearsal = await usecases.plan_test(work, AgentId(agent_id), data)
             line = await test_lines.leg_for(work, plan, test.id) if test.channel is Channel.PHONE else None
@@ -61,13 +72,7 @@ class AgentTestController(Controller):
             await open_session(bus, plan, rehearsal)
             async with begin(database, caller) as work:
                 await usecases.keep_test(work, test)
-        started = TestStarted(
-            test_session_id=test.id,
-            status=TestStatus.INITIATED,
-            estimated_connect_seconds=0 if test.channel in WRITTEN_CHANNELS else CONNECT_SECONDS,
-        )
-        place = f"/api/v1/agents/{test.agent_id}/tests/{test.id}"
-        return Response(started, status_code=202, headers={"Location": place, "Cache-Control": "no-store"})
+        return _started(test)
 
     async def _call(
         self,
@@ -109,7 +114,7 @@ class AgentTestController(Controller):
             found, total = await usecases.list_tests(
                 work, AgentId(agent_id), limit=paging.page_size, offset=paging.offset
             )
-        return Page.of([TestView.of(test, status) for test, status in found], paging, total)
+        return Page.of([TestView.of(one) for one in found], paging, total)
 
     @get("/{agent_id:str}/tests/{test_session_id:str}", guards=[requires("agents:read")])
     async def get_test(
@@ -121,4 +126,15 @@ class AgentTestController(Controller):
     ) -> TestView:
         """Get a test: where it stands, and its conversation."""
         async with begin(database, caller) as work:
-            return TestView.of(*await usecases.get_test(work, AgentId(agent_id), test_session_id))
+            return TestView.of(await usecases.get_test(work, AgentId(agent_id), test_session_id))
+
+
+def _started(test: AgentTest) -> Response[TestStarted]:
+    seconds = CONNECT_SECONDS if test.is_simulated else RING_SECONDS
+    started = TestStarted(
+        test_session_id=test.id,
+        status=TestStatus.INITIATED,
+        estimated_connect_seconds=0 if test.channel in WRITTEN_CHANNELS else seconds,
+    )
+    place = f"/api/v1/agents/{test.agent_id}/tests/{test.id}"
+    return Response(started, status_code=202, headers={"Location": place, "Cache-Control": "no-store"})

@@ -12,9 +12,9 @@ async def insert(tx: Tx, test: AgentTest) -> None:
     await tx.exec(
         """
         INSERT INTO agent_tests (id, tenant_id, environment, agent_id, agent_version, channel, phone_number, metadata, session_id,
-                                 conversation_id, created_at, created_by)
+                                 conversation_id, outbound_call_id, message_id, created_at, created_by)
         VALUES (%(id)s, %(tenant_id)s, %(environment)s, %(agent_id)s, %(agent_version)s, %(channel)s, %(phone_number)s,
-                %(metadata)s, %(session_id)s, %(conversation_id)s, %(created_at)s, %(created_by)s)
+                %(metadata)s, %(session_id)s, %(conversation_id)s, %(outbound_call_id)s, %(message_id)s, %(created_at)s, %(created_by)s)
         """,
         id=test.id,
         tenant_id=test.tenant_id,
@@ -26,6 +26,8 @@ async def insert(tx: Tx, test: AgentTest) -> None:
         metadata=test.metadata,
         session_id=test.session_id,
         conversation_id=test.conversation_id,
+        outbound_call_id=test.outbound_call_id,
+        message_id=test.message_id,
         created_at=test.created_at,
         created_by=test.created_by,
     )
@@ -39,7 +41,7 @@ async def get(
         AgentTest,
         """
         SELECT id, tenant_id, environment, agent_id, agent_version, channel, phone_number, metadata, session_id, conversation_id,
-               created_at, created_by
+               outbound_call_id, message_id, created_at, created_by
           FROM agent_tests
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND agent_id = %(agent_id)s AND id = %(test_id)s
         """,
@@ -58,7 +60,7 @@ async def page(
         AgentTest,
         """
         SELECT id, tenant_id, environment, agent_id, agent_version, channel, phone_number, metadata, session_id, conversation_id,
-               created_at, created_by
+               outbound_call_id, message_id, created_at, created_by
           FROM agent_tests
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND agent_id = %(agent_id)s
          ORDER BY created_at DESC, id DESC

@@ -199,8 +199,10 @@ class Dialler:
 
     async def _intend(self, work: Work, call: OutboundCall, settings: CallSettings) -> DialAttempt | None:
         """The intent to dial, stored; None where the call is not placed now."""
-        zones = self._zones(call.to_number) if settings.calling_hours else ()
-        allowed = next_allowed(settings.calling_hours, zones, work.now)
+        hours = (
+            None if call.tested_version else settings.calling_hours
+        )  # who tries an agent out calls people who wait for it
+        allowed = next_allowed(hours, self._zones(call.to_number) if hours else (), work.now)
         if allowed is None:
             await end_call(work, call, OutboundStatus.FAILED, "no_calling_hours")
             return None
@@ -262,6 +264,8 @@ class Dialler:
                 Channel.PHONE,
                 call.metadata,
                 caller=SessionCaller(phone_number=call.to_number, country=country_of(call.to_number)),
+                version=None if call.tested_version is None else str(call.tested_version),
+                rehearsing=call.tested_version is not None,
                 direction=Direction.OUTBOUND,
                 leg=CarrierLeg(
                     provider=attempt.provider,

@@ -17,7 +17,8 @@ DEFAULT_RING_SECONDS = 30
 
 
 class OutboundCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that a tenant wants placed. `due_at`: when a waiting one is placed. `put_off_count`: how often its carrier had no time."""
+    """A call that a tenant wants placed. `due_at`: when a waiting one is placed. `put_off_count`: how often its carrier had no time.
+    `tested_version`: what a test of an agent tries out, active or not, at any hour; None for other calls."""
 
     id: OutboundCallId
     tenant_id: TenantId
@@ -41,6 +42,7 @@ class OutboundCall(msgspec.Struct, frozen=True, kw_only=True):
     retry_count: int = 0
     put_off_count: int = 0
     batch_id: str | None = None
+    tested_version: int | None = None
     created_by: str | None
     created_at: datetime
     updated_at: datetime

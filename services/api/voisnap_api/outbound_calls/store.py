@@ -18,10 +18,10 @@ async def insert(tx: Tx, calls: Sequence[OutboundCall]) -> None:
     await tx.exec_many(
         """
         INSERT INTO outbound_calls (id, tenant_id, environment, agent_id, from_number, to_number, status, scheduled_for, due_at, metadata,
-                                    max_retries, retry_delay_minutes, batch_id, created_by, created_at, updated_at)
+                                    max_retries, retry_delay_minutes, batch_id, tested_version, created_by, created_at, updated_at)
         VALUES (%(id)s, %(tenant_id)s, %(environment)s, %(agent_id)s, %(from_number)s, %(to_number)s, %(status)s, %(scheduled_for)s,
-                %(due_at)s, %(metadata)s, %(max_retries)s, %(retry_delay_minutes)s, %(batch_id)s, %(created_by)s, %(created_at)s,
-                %(updated_at)s)
+                %(due_at)s, %(metadata)s, %(max_retries)s, %(retry_delay_minutes)s, %(batch_id)s, %(tested_version)s, %(created_by)s,
+                %(created_at)s, %(updated_at)s)
         """,
         [
             {
@@ -38,6 +38,7 @@ async def insert(tx: Tx, calls: Sequence[OutboundCall]) -> None:
                 "max_retries": call.max_retries,
                 "retry_delay_minutes": call.retry_delay_minutes,
                 "batch_id": call.batch_id,
+                "tested_version": call.tested_version,
                 "created_by": call.created_by,
                 "created_at": call.created_at,
                 "updated_at": call.updated_at,

@@ -33,14 +33,14 @@ _DO_NOT_CALL = "This number is on the do-not-call list."
 _NAMED_FAULTS = 100
 
 
-async def create_call(work: Work, wanted: OutboundCallBody) -> OutboundCall:
-    """A call, to be placed now or when it is due.
+async def create_call(work: Work, wanted: OutboundCallBody, *, tested_version: int | None = None) -> OutboundCall:
+    """A call, to be placed now or when it is due. `tested_version`: it tries this version of the agent out, which need not be active.
 
     Raises NotFound `agent-not-found`, Conflict `agent-inactive`, `channel-disabled`, `no-phone-number` and `number-on-do-not-call-list`,
     Invalid, Forbidden `tenant-suspended`.
     """
     row = _Row(to_number=wanted.to_number, scheduled_for=in_utc(wanted.scheduled_for), metadata=wanted.metadata)
-    (call,) = await _calls(work, wanted, (row,), lambda _: "", batch_id=None)
+    (call,) = await _calls(work, wanted, (row,), lambda _: "", batch_id=None, tested_version=tested_version)
     if await listed_among(work, (call.to_number,)):
         raise Conflict(_DO_NOT_CALL, code=DO_NOT_CALL)
     await store.insert(work.tx, (call,))
@@ -150,6 +150,7 @@ async def _calls(
     pointer: Callable[[int], str],
     *,
     batch_id: str | None,
+    tested_version: int | None = None,
 ) -> list[OutboundCall]:
     """The calls, not stored yet."""
     faults = _faults(work, wanted.from_number, rows, pointer)
@@ -157,7 +158,8 @@ async def _calls(
         raise Invalid(tuple(faults))
     await limits_for_new_session(work)
     agent_id = AgentId(wanted.agent_id)
-    snapshot = await talking_version(work, agent_id)
+    version = None if tested_version is None else str(tested_version)
+    snapshot = await talking_version(work, agent_id, version=version, rehearsing=tested_version is not None)
     if not snapshot.config.serves(Channel.PHONE.value):
         raise Conflict(f"Agent {agent_id} is switched off on the channel phone.", code="channel-disabled")
     line = await line_for_calls(work, agent_id, wanted.from_number)
@@ -183,6 +185,7 @@ async def _calls(
             max_retries=wanted.max_retries,
             retry_delay_minutes=wanted.retry_delay_minutes,
             batch_id=batch_id,
+            tested_version=tested_version,
             created_by=work.caller.user_id or work.caller.key_id,
             created_at=work.now,
             updated_at=work.now,
