@@ -96,7 +96,10 @@ def test_every_statement_on_a_tenants_table_names_the_tenant_or_is_the_systems(p
         "carrier_webhooks.delete_events",
         "carrier_webhooks.delete_calls",
         "channels.at",
+        "contacts.forgotten",
+        "contacts.delete_forgotten",
         "messaging.seconds_to_next",
+        "messaging.delete_threads",
     }
     for name, sql in statements(path):
         assert name in system or "tenant_id" in sql, name

@@ -29,6 +29,7 @@ with loading():
     from .carrier_accounts import CarrierAccounts
     from .carrier_webhooks.reconcilers import old_carrier_calls
     from .contacts import subscribers as contact_subscribers
+    from .contacts.reconcilers import forgotten_contacts
     from .conversation_lists.reconcilers import list_index
     from .conversations import reconcilers as conversation_reconcilers
     from .conversations import subscribers as conversation_subscribers
@@ -38,10 +39,11 @@ with loading():
     from .messaging import subscribers as message_subscribers
     from .messaging.networks import Networks
     from .messaging.postman import Postman
+    from .messaging.reconcilers import expired_messages
     from .messaging.voice_notes import VoiceNotes
     from .outbound_calls import subscribers as outbound_call_subscribers
     from .outbound_calls.dialling import Dialler
-    from .outbound_calls.reconcilers import dial_attempts, due_calls
+    from .outbound_calls.reconcilers import dial_attempts, due_calls, expired_calls
     from .phone_numbers.clients import Desks
     from .phone_numbers.provisioning import Provisioner
     from .phone_numbers.reconcilers import unsettled_numbers
@@ -130,6 +132,9 @@ async def work(
         old_inbox_notes(database),
         old_idempotency_keys(database),
         old_carrier_calls(database),
+        expired_messages(database),
+        forgotten_contacts(database),
+        expired_calls(database),
     ]
     if sender is not None:
         reconcilers.append(due_mails(database, sender))

@@ -262,6 +262,37 @@ async def delete(tx: Tx, tenant_id: TenantId, environment: Environment, contact_
     )
 
 
+async def forgotten(tx: Tx, *, before: datetime, limit: int) -> list[str]:
+    """Contacts of any tenant who were not there since, have no thread, and of whom the tenant has noted nothing itself; held until the
+    transaction ends."""
+    return await tx.all(
+        str,
+        """
+        SELECT c.id
+          FROM contacts c
+         WHERE c.last_seen_at < %(before)s AND c.updated_at = c.created_at
+           AND NOT EXISTS (SELECT FROM message_threads t WHERE t.contact_id = c.id)
+         LIMIT %(limit)s
+           FOR UPDATE OF c SKIP LOCKED
+        """,
+        before=before,
+        limit=limit,
+    )
+
+
+async def delete_forgotten(tx: Tx, ids: tuple[str, ...], *, before: datetime) -> int:
+    """Delete contacts, of any tenant, who have still not come back; how many."""
+    return await tx.exec(
+        """
+        DELETE FROM contacts c
+         WHERE c.id = ANY (%(ids)s::text[]) AND c.last_seen_at < %(before)s
+           AND NOT EXISTS (SELECT FROM message_threads t WHERE t.contact_id = c.id)
+        """,
+        ids=ids,
+        before=before,
+    )
+
+
 async def opt_outs(tx: Tx, tenant_id: TenantId, environment: Environment, digests: tuple[bytes, ...]) -> list[OptOut]:
     """Which of these addresses want no messages."""
     return await tx.all(

@@ -180,18 +180,30 @@ async def note_written(
 
 
 async def claim_due(tx: Tx, *, now: datetime, until: datetime, limit: int) -> list[Thread]:
-    """Threads in which somebody waits for an answer, each lent to one worker until `until`; runs as the system."""
+    """Threads in which somebody waits for an answer, each lent to one worker until `until`; every tenant has its turn, so that none waits
+    behind all of another. Runs as the system."""
     return await tx.all(
         Thread,
         """
+        WITH RECURSIVE tenants AS (
+            SELECT min(tenant_id) AS tenant_id FROM message_threads WHERE due_at IS NOT NULL
+            UNION ALL
+            SELECT (SELECT min(w.tenant_id) FROM message_threads w WHERE w.due_at IS NOT NULL AND w.tenant_id > t.tenant_id)
+              FROM tenants t
+             WHERE t.tenant_id IS NOT NULL)
         UPDATE message_threads
            SET leased_until = %(until)s, attempts = attempts + 1
-         WHERE id IN (SELECT id
-                        FROM message_threads
-                       WHERE due_at <= %(now)s AND (leased_until IS NULL OR leased_until <= %(now)s)
-                       ORDER BY due_at
-                       LIMIT %(limit)s
-                         FOR UPDATE SKIP LOCKED)
+         WHERE id IN (SELECT due.id
+                        FROM tenants t
+                       CROSS JOIN LATERAL (SELECT id, due_at
+                                             FROM message_threads
+                                            WHERE tenant_id = t.tenant_id AND due_at <= %(now)s
+                                              AND (leased_until IS NULL OR leased_until <= %(now)s)
+                                            ORDER BY due_at
+                                            LIMIT %(limit)s
+                                              FOR UPDATE SKIP LOCKED) AS due
+                       ORDER BY row_number() OVER (PARTITION BY t.tenant_id ORDER BY due.due_at), due.due_at
+                       LIMIT %(limit)s)
         RETURNING id, tenant_id, environment, contact_id, channel, provider, account, our_address, their_key, their_address, their_user_id,
                   agent_id, conversation_id, plan::text AS plan, last_at, last_inbound_at, attempts, created_at
         """,
@@ -549,21 +561,35 @@ async def release_held(
 
 
 async def claim_to_send(tx: Tx, *, now: datetime, limit: int) -> list[Message]:
-    """Messages to send now, of each thread the first one only, given to one worker; runs as the system."""
+    """Messages to send now, of each thread the first one only, given to one worker. Every tenant has its turn, and what agents write goes
+    before what a tenant sends on its own. Runs as the system."""
     return await tx.all(
         Message,
         """
+        WITH RECURSIVE tenants AS (
+            SELECT min(tenant_id) AS tenant_id FROM messages WHERE state = 'queued'
+            UNION ALL
+            SELECT (SELECT min(q.tenant_id) FROM messages q WHERE q.state = 'queued' AND q.tenant_id > t.tenant_id)
+              FROM tenants t
+             WHERE t.tenant_id IS NOT NULL)
         UPDATE messages
            SET state = 'sending', sending_since = %(now)s, attempts = attempts + 1, due_at = NULL, updated_at = %(now)s
-         WHERE id IN (SELECT m.id
-                        FROM messages m
-                       WHERE m.state = 'queued' AND m.due_at <= %(now)s
-                         AND NOT EXISTS (SELECT FROM messages e
-                                          WHERE e.thread_id = m.thread_id AND e.direction = 'outbound' AND e.state IN ('queued', 'sending')
-                                            AND (e.created_at, e.place, e.id) < (m.created_at, m.place, m.id))
-                       ORDER BY m.due_at
-                       LIMIT %(limit)s
-                         FOR UPDATE SKIP LOCKED)
+         WHERE id IN (SELECT due.id
+                        FROM tenants t
+                       CROSS JOIN LATERAL (SELECT m.id, m.due_at, m.source = 'api' AS is_own
+                                             FROM messages m
+                                            WHERE m.tenant_id = t.tenant_id AND m.state = 'queued' AND m.due_at <= %(now)s
+                                              AND m.id = (SELECT e.id
+                                                            FROM messages e
+                                                           WHERE e.thread_id = m.thread_id AND e.direction = 'outbound'
+                                                             AND e.state IN ('queued', 'sending')
+                                                           ORDER BY e.created_at, e.place, e.id
+                                                           LIMIT 1)
+                                            ORDER BY m.source = 'api', m.due_at
+                                            LIMIT %(limit)s
+                                              FOR UPDATE OF m SKIP LOCKED) AS due
+                       ORDER BY row_number() OVER (PARTITION BY t.tenant_id ORDER BY due.is_own, due.due_at), due.is_own, due.due_at
+                       LIMIT %(limit)s)
         RETURNING id, tenant_id, environment, thread_id, conversation_id, direction, network_id, source, text, media, template, reply_to,
                   is_edit, transcript, exchange_id, place, state, failure, code, detail, segments, price, due_at, attempts, created_by,
                   created_at, sending_since, sent_at, delivered_at, read_at, updated_at
@@ -786,6 +812,60 @@ async def delete_of_conversation(
         tenant_id=tenant_id,
         environment=environment,
         conversation_id=conversation_id,
+    )
+
+
+async def delete_expired(tx: Tx, *, at: datetime, default_days: int, limit: int) -> int:
+    """Delete messages of any tenant that belong to no conversation and have reached the end of their agent's retention; how many."""
+    return await tx.exec(
+        """
+        DELETE FROM messages
+         WHERE id IN (SELECT m.id
+                        FROM messages m
+                        JOIN message_threads t ON t.id = m.thread_id
+                        LEFT JOIN agents a ON a.id = t.agent_id AND a.tenant_id = t.tenant_id
+                       WHERE m.conversation_id IS NULL AND m.state NOT IN ('queued', 'sending')
+                         AND m.created_at < %(at)s::timestamptz - interval '1 day'
+                         AND m.created_at < %(at)s::timestamptz - make_interval(
+                             days => coalesce((a.config -> 'recording' ->> 'storage_retention_days')::int, %(default_days)s))
+                       ORDER BY m.created_at
+                       LIMIT %(limit)s)
+        """,
+        at=at,
+        default_days=default_days,
+        limit=limit,
+    )
+
+
+async def silent_threads(tx: Tx, *, at: datetime, default_days: int, limit: int) -> list[str]:
+    """Threads of any tenant without messages in which nobody has written for their agent's retention; held until the transaction ends."""
+    return await tx.all(
+        str,
+        """
+        SELECT t.id
+          FROM message_threads t
+          LEFT JOIN agents a ON a.id = t.agent_id AND a.tenant_id = t.tenant_id
+         WHERE t.due_at IS NULL
+           AND greatest(t.created_at, t.last_at, t.last_inbound_at) < %(at)s::timestamptz - make_interval(
+               days => coalesce((a.config -> 'recording' ->> 'storage_retention_days')::int, %(default_days)s))
+           AND NOT EXISTS (SELECT FROM messages m WHERE m.thread_id = t.id)
+         LIMIT %(limit)s
+           FOR UPDATE OF t SKIP LOCKED
+        """,
+        at=at,
+        default_days=default_days,
+        limit=limit,
+    )
+
+
+async def delete_threads(tx: Tx, ids: tuple[str, ...]) -> int:
+    """Delete threads, of any tenant, in which still nothing is written; how many."""
+    return await tx.exec(
+        """
+        DELETE FROM message_threads t
+         WHERE t.id = ANY (%(ids)s::text[]) AND t.due_at IS NULL AND NOT EXISTS (SELECT FROM messages m WHERE m.thread_id = t.id)
+        """,
+        ids=ids,
     )
 
 
