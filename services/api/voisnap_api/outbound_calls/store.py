@@ -226,6 +226,29 @@ async def count(tx: Tx, tenant_id: TenantId, environment: Environment, wanted: C
     )
 
 
+async def delete_expired(tx: Tx, *, at: datetime, default_days: int, limit: int) -> int:
+    """Delete calls of any tenant that ended before their agent's retention, with their attempts; how many. Calls behind which something is
+    still to be cleared up stay."""
+    return await tx.exec(
+        """
+        DELETE FROM outbound_calls
+         WHERE id IN (SELECT c.id
+                        FROM outbound_calls c
+                        LEFT JOIN agents a ON a.id = c.agent_id AND a.tenant_id = c.tenant_id
+                       WHERE c.ended_at < %(at)s::timestamptz - interval '1 day'
+                         AND c.ended_at < %(at)s::timestamptz - make_interval(
+                             days => coalesce((a.config -> 'recording' ->> 'storage_retention_days')::int, %(default_days)s))
+                         AND NOT EXISTS (SELECT FROM dial_attempts d WHERE d.call_id = c.id AND d.due_at IS NOT NULL)
+                       ORDER BY c.ended_at
+                       LIMIT %(limit)s
+                         FOR UPDATE OF c SKIP LOCKED)
+        """,
+        at=at,
+        default_days=default_days,
+        limit=limit,
+    )
+
+
 async def shards_due(tx: Tx, *, now: datetime, limit: int) -> list[Shard]:
     """Tenants and environments with calls to be placed, those that wait longest first; runs as the system."""
     return await tx.all(
