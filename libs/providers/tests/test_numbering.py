@@ -1,7 +1,16 @@
 """What numbering plans say of numbers, and of texts that are none."""
 
 import pytest
-from voisnap_providers.numbering import begins_with_area, calling_code, country_of, is_country, is_nanp, is_toll_free
+from voisnap_providers.numbering import (
+    begins_with_area,
+    calling_code,
+    country_of,
+    country_of_charge,
+    is_costly,
+    is_country,
+    is_nanp,
+    is_toll_free,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -36,3 +45,15 @@ def test_countries_and_what_calls_cost():
     assert (calling_code("de"), calling_code("XX"), is_country("XX"), is_country("BR")) == (49, 0, False, True)
     assert (is_nanp("CA"), is_nanp("MX")) == (True, False)
     assert (is_toll_free("+18005550142"), is_toll_free("+14155550142"), is_toll_free("no")) == (True, False, False)
+
+
+def test_numbers_that_cost_more_than_a_persons():
+    costly = ("+19005550123", "+448448790000", "+447000000000", "+447640123456", "+882161234567", "+979123456789")
+    assert all(map(is_costly, costly))
+    usual = ("+14155550142", "+4915112345678", "+441632960123", "+18005550142", "+80012345678", "sip:a@b.example", "")
+    assert not any(map(is_costly, usual))
+
+
+def test_where_a_call_is_charged():
+    numbers = ("+18765550123", "+441632960123", "+882161234567", "no")
+    assert [country_of_charge(number) for number in numbers] == ["JM", "GB", None, None]

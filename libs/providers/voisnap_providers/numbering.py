@@ -6,6 +6,9 @@ They are loaded when they are first asked: 7 MB and 60 ms that a process nobody 
 from typing import Any
 
 _NANP = 1
+_COSTLY_TYPES = ("PREMIUM_RATE", "SHARED_COST", "PERSONAL_NUMBER", "PAGER", "UAN")
+_COSTLY_CODES = frozenset({870, 878, 881, 882, 883, 888, 979})
+"""Calling codes of satellite and other international networks, of universal personal and of premium-rate numbers (ITU-T E.164, list of codes)."""
 
 
 def country_of(number: str) -> str | None:
@@ -35,6 +38,26 @@ def is_toll_free(number: str) -> bool:
     """Whether calls to a number are free of charge for whoever calls."""
     parsed = _parsed(number)
     return parsed is not None and _tables().number_type(parsed) == _tables().PhoneNumberType.TOLL_FREE
+
+
+def is_costly(number: str) -> bool:
+    """Whether whoever calls or writes to a number pays more than for a person's: premium-rate and shared-cost numbers, pagers, personal and
+    universal access numbers, those of satellites. Fraud earns with these."""
+    parsed = _parsed(number)
+    if parsed is None:
+        return False
+    tables = _tables()
+    types = {getattr(tables.PhoneNumberType, name) for name in _COSTLY_TYPES}
+    return parsed.country_code in _COSTLY_CODES or tables.number_type(parsed) in types
+
+
+def country_of_charge(number: str) -> str | None:
+    """As `country_of`; a number that its country's plan does not know (yet) counts for the main country of its calling code."""
+    found = country_of(number)
+    if found is not None or (parsed := _parsed(number)) is None:
+        return found
+    main = _tables().region_code_for_country_code(parsed.country_code)
+    return main if main.isalpha() and main != "ZZ" else None
 
 
 def is_country(code: str) -> bool:

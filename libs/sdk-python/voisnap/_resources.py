@@ -2185,7 +2185,8 @@ class ConversationsResource:
     ) -> models.TransferStarted:
         """Hand a telephone call that goes on over to somebody. 409 `not-transferable` for anything else, `transfer-in-
         progress` while another transfer of the call is under way; 404 `transfer-target-not-found` for a target that
-        the agent has not. Needs the scope `conversations:write`.
+        the agent has not; 422 `number-not-allowed` for premium-rate numbers and their like. Needs the scope
+        `conversations:write`.
         """
         return self._send(
             Call(
@@ -2646,8 +2647,10 @@ class OutboundCallsResource:
     ) -> models.OutboundCall:
         """Have an agent call somebody, now or at a time: within the calling hours of where the number is, when a slot
         is free. Who does not answer is called again `maxRetries` times, `retryDelayMinutes` after the call ended;
-        the status is `scheduled` in between. 409 `number-on-do-not-call-list` for numbers that must not be called.
-        Needs the scope `calls:write`.
+        the status is `scheduled` in between. 409 `number-on-do-not-call-list` for numbers that must not be called;
+        422 `number-not-allowed` for premium-rate numbers and their like and for numbers that agents answer,
+        `country-not-allowed` for countries that are neither those of the tenant's numbers nor allowed. Needs the
+        scope `calls:write`.
 
         Args:
             from_number: In E.164 form
@@ -2761,6 +2764,7 @@ class OutboundCallsResource:
     def set_settings(
         self,
         *,
+        allowed_countries: Sequence[str] | Unset = UNSET,
         calling_hours: Mapping[str, Any] | Unset | None = UNSET,
         default_ring_seconds: int | Unset = UNSET,
         machine_detection: Literal["off", "answer", "greeting"] | Unset = UNSET,
@@ -2778,6 +2782,7 @@ class OutboundCallsResource:
                 path="/api/v1/outbound-calls/settings",
                 body=given(
                     {
+                        "allowedCountries": allowed_countries,
                         "callingHours": calling_hours,
                         "defaultRingSeconds": default_ring_seconds,
                         "machineDetection": machine_detection,
@@ -5357,7 +5362,8 @@ class AsyncConversationsResource:
     ) -> models.TransferStarted:
         """Hand a telephone call that goes on over to somebody. 409 `not-transferable` for anything else, `transfer-in-
         progress` while another transfer of the call is under way; 404 `transfer-target-not-found` for a target that
-        the agent has not. Needs the scope `conversations:write`.
+        the agent has not; 422 `number-not-allowed` for premium-rate numbers and their like. Needs the scope
+        `conversations:write`.
         """
         return await self._send(
             Call(
@@ -5818,8 +5824,10 @@ class AsyncOutboundCallsResource:
     ) -> models.OutboundCall:
         """Have an agent call somebody, now or at a time: within the calling hours of where the number is, when a slot
         is free. Who does not answer is called again `maxRetries` times, `retryDelayMinutes` after the call ended;
-        the status is `scheduled` in between. 409 `number-on-do-not-call-list` for numbers that must not be called.
-        Needs the scope `calls:write`.
+        the status is `scheduled` in between. 409 `number-on-do-not-call-list` for numbers that must not be called;
+        422 `number-not-allowed` for premium-rate numbers and their like and for numbers that agents answer,
+        `country-not-allowed` for countries that are neither those of the tenant's numbers nor allowed. Needs the
+        scope `calls:write`.
 
         Args:
             from_number: In E.164 form
@@ -5933,6 +5941,7 @@ class AsyncOutboundCallsResource:
     async def set_settings(
         self,
         *,
+        allowed_countries: Sequence[str] | Unset = UNSET,
         calling_hours: Mapping[str, Any] | Unset | None = UNSET,
         default_ring_seconds: int | Unset = UNSET,
         machine_detection: Literal["off", "answer", "greeting"] | Unset = UNSET,
@@ -5950,6 +5959,7 @@ class AsyncOutboundCallsResource:
                 path="/api/v1/outbound-calls/settings",
                 body=given(
                     {
+                        "allowedCountries": allowed_countries,
                         "callingHours": calling_hours,
                         "defaultRingSeconds": default_ring_seconds,
                         "machineDetection": machine_detection,

@@ -402,6 +402,7 @@ class BatchResult(Result):
 class CallSettings(Result):
     """`CallSettings` of the API."""
 
+    allowed_countries: tuple[str, ...]
     calling_hours: "CallingHours | None"
     default_ring_seconds: int
     machine_detection: str

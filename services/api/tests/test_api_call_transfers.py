@@ -241,6 +241,7 @@ async def test_what_the_runtime_refuses_is_told(
         ({}, {""}),
         ({"target": "Sales", "phoneNumber": SALES}, {""}),
         ({"phoneNumber": "415-555"}, {"/phoneNumber"}),
+        ({"phoneNumber": "+19005550123"}, {"/phoneNumber"}),
         ({"sipUri": "mailto:x@y"}, {"/sipUri"}),
         ({"target": "", "summary": "x" * 601, "ringSeconds": 4}, {"/target", "/summary", "/ringSeconds"}),
         ({"target": "Sales", "mode": "hot"}, {"/mode"}),

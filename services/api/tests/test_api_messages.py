@@ -16,7 +16,7 @@ from voisnap_api.messaging.records import MessageFilter
 from voisnap_api.messaging.sending import Outbox
 from voisnap_api.prices.reconcilers import price_catalogue
 from voisnap_domain.costs import Usage
-from voisnap_domain.errors import Conflict, LimitReached
+from voisnap_domain.errors import Conflict, Invalid, LimitReached
 from voisnap_domain.ids import TenantId
 from voisnap_domain.sessions import Caller as SessionCaller
 from voisnap_domain.sessions import Channel, EndReason
@@ -383,6 +383,17 @@ async def test_stop_is_confirmed_once_and_nothing_more_is_sent(post):
     await post.asks("START")
     await post.asks("Hello")
     assert post.runtime.texts == ["Hi", "Hello"]
+
+
+async def test_nobody_writes_to_a_premium_rate_number(post):
+    async with begin(post.api.database, SYSTEM) as work:
+        with pytest.raises(Invalid) as refused:
+            await usecases.send(
+                work,
+                post.networks,
+                usecases.Wanted(channel=Channel.SMS, agent_id=post.agent["id"], to="+19005550123", text="Offer!"),
+            )
+    assert [(one.pointer, one.code) for one in refused.value.errors] == [("/to", "number-not-allowed")]
 
 
 async def test_a_network_that_has_confirmed_stop_itself_is_believed(post):

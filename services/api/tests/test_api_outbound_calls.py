@@ -106,6 +106,7 @@ class Desk:
         await self.api.bus.respond(END_SESSION, "runtime", EndSession, end)
         self.agent = await self.api.add_agent(self.headers, **agent)
         await self.add_number(self.agent["id"], OURS)
+        await self.add_number(None, "+14155550999", country="US")  # so that calls to the United States are allowed
 
     def opens(self, request: OpenSession) -> SessionOpened:
         """What the runtime says to a session; tokens are of their sessions."""
@@ -743,7 +744,7 @@ async def test_a_slot_is_free_for_each_call_of_a_tenant_and_no_more(desk):
     [
         (THEIRS, "2026-03-03T08:00:00Z"),
         ("+14155550100", "2026-03-03T17:00:00Z"),
-        ("+883123456789", "2026-03-03T00:00:00Z"),
+        ("+80012345678", "2026-03-03T00:00:00Z"),
     ],
     ids=["Berlin", "San Francisco", "nowhere"],
 )
@@ -894,6 +895,53 @@ async def test_every_wrong_field_is_named(desk):
         assert pointers(await desk.post(**{"toNumber": THEIRS, **change})) == wrong, change
 
 
+COSTLY = ("+19005550123", "+448448790000", "+447000000000", "+447640123456", "+882161234567", "+979123456789")
+
+
+async def test_numbers_that_cost_and_countries_that_nobody_allowed_are_not_called(desk):
+    for number in COSTLY:
+        answer = await desk.post(toNumber=number)
+        assert [(one["pointer"], one["code"]) for one in answer.json()["errors"]] == [
+            ("/toNumber", "number-not-allowed")
+        ]
+    abroad = "+18765550123"  # Jamaica, which dials like the United States
+    batch = await desk.post("/batch", calls=[{"toNumber": THEIRS}, {"toNumber": abroad}, {"toNumber": COSTLY[0]}])
+    assert pointers(batch) == {"/calls/2/toNumber"}
+    batch = await desk.post("/batch", calls=[{"toNumber": THEIRS}, {"toNumber": abroad}])
+    assert [(one["pointer"], one["code"]) for one in batch.json()["errors"]] == [
+        ("/calls/1/toNumber", "country-not-allowed")
+    ]
+    assert (await desk.settings(allowedCountries=["*"])).status_code == 200
+    assert pointers(await desk.post(toNumber=abroad)) == {"/toNumber"}, "the platform pays"
+    assert (await desk.settings(allowedCountries=["JM"])).json()["allowedCountries"] == ["JM"]
+    call_id = await desk.place(toNumber=abroad)
+    await desk.settings()
+    await desk.work()
+    call = await desk.get(call_id)
+    assert (call["status"], call["endReason"], desk.carrier.dialled) == ("failed", "country_not_allowed", [])
+    own = await desk.add_number(desk.agent["id"], "+4930901899", account="pcred_1")
+    await desk.settings(allowedCountries=["*"])
+    assert (await desk.post(toNumber=abroad, fromNumber=own.phone_number)).status_code == 201
+    assert pointers(await desk.settings(allowedCountries=["jm", "US", "XX"])) == {
+        "/allowedCountries/0",
+        "/allowedCountries/2",
+    }
+
+
+async def test_agents_of_this_installation_are_not_called(desk):
+    theirs = "+4930901777"
+    waiting = await desk.place(toNumber=theirs)
+    await desk.add_number(None, theirs, tenant_id="ten_b")
+    answer = await desk.post(toNumber=theirs)
+    assert [(one["pointer"], one["code"]) for one in answer.json()["errors"]] == [("/toNumber", "number-not-allowed")]
+    await desk.work()
+    call = await desk.get(waiting)
+    assert (call["status"], call["endReason"], desk.carrier.dialled) == ("failed", "number_not_allowed", [])
+    async with desk.api.database.transaction_as_system() as tx:
+        await tx.exec("UPDATE phone_numbers SET trunk_id = 'trk_1' WHERE phone_number = %(number)s", number=theirs)
+    assert (await desk.post(toNumber=theirs)).status_code == 201, "people answer there"
+
+
 async def test_limits_are_taken_at_their_ends(desk):
     for change in ({"maxRetries": 0, "retryDelayMinutes": 1}, {"maxRetries": 3, "retryDelayMinutes": 10_080}):
         answer = await desk.post(toNumber=THEIRS, **change)
@@ -1015,6 +1063,7 @@ async def test_lists_are_filtered_and_paged(desk):
 async def test_settings_have_defaults_and_are_replaced_whole(desk):
     client, headers = desk.api.client, desk.headers
     defaults = {"callingHours": None, "maxConcurrent": 10, "defaultRingSeconds": 30, "machineDetection": "off"}
+    defaults |= {"allowedCountries": []}
     assert (await client.get(f"{CALLS}/settings", headers=headers)).json() == defaults
     hours = {
         "timezone": "Europe/Berlin",
@@ -1025,6 +1074,7 @@ async def test_settings_have_defaults_and_are_replaced_whole(desk):
         ],
     }
     wanted = {"callingHours": hours, "maxConcurrent": 3, "defaultRingSeconds": 20, "machineDetection": "answer"}
+    wanted |= {"allowedCountries": ["FR", "*"]}
     for body, kept in ((wanted, wanted), ({"maxConcurrent": 1}, defaults | {"maxConcurrent": 1})):
         assert (await desk.settings(**body)).json() == kept
         assert (await client.get(f"{CALLS}/settings", headers=headers)).json() == kept

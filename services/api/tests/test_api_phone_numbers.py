@@ -372,6 +372,19 @@ async def test_a_number_that_could_not_be_set_up_is_ours_and_set_up_later(carrie
     assert len(desk.asked) == asked, "a number that is set up is left alone"
 
 
+async def test_only_the_operator_goes_on_renting_a_number_of_the_platforms_account(carrier, desk):
+    owner = carrier.token("ten_a")
+    number = (await bought(carrier, owner)).json()
+    kept = f"{URL}/{number['id']}?keep=true"
+    refused = await carrier.client.delete(kept, headers=owner)
+    assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (403, "platform-number")
+    assert (await read(carrier, number, owner))["status"] == "active"
+    operator = msgspec.structs.replace(Caller.system(TenantId("ten_a"), Environment.LIVE), platform_admin=True)
+    async with begin(carrier.database, operator) as work:
+        assert not (await usecases.begin_release(work, number["id"], keep=True))[1]
+    assert (await read(carrier, number, owner))["status"] == "released"
+
+
 async def test_a_number_is_given_back_when_the_carrier_answers_again(carrier, desk):
     owner = carrier.token("ten_a")
     agent = await carrier.add_agent(owner)

@@ -96,6 +96,7 @@ def test_every_statement_on_a_tenants_table_names_the_tenant_or_is_the_systems(p
         "carrier_webhooks.delete_events",
         "carrier_webhooks.delete_calls",
         "channels.at",
+        "phone_numbers.answered_here",
         "contacts.forgotten",
         "contacts.delete_forgotten",
         "messaging.seconds_to_next",

@@ -497,6 +497,7 @@ export interface BatchResult {
 }
 
 export interface CallSettings {
+  allowedCountries: string[];
   callingHours: CallingHours | null;
   defaultRingSeconds: number;
   machineDetection: MachineDetection;
@@ -1411,6 +1412,7 @@ export interface OutboundCallListQuery {
 
 /** What `outboundCalls.setSettings` takes. */
 export interface OutboundCallSetSettingsRequest {
+  allowedCountries?: string[] | undefined;
   callingHours?: CallingHoursSettings | null | undefined;
   defaultRingSeconds?: number | undefined;
   machineDetection?: MachineDetection | undefined;

@@ -937,7 +937,8 @@ export class ConversationsResource extends Resource {
   /**
    * Hand a telephone call that goes on over to somebody. 409 `not-transferable` for anything else,
    * `transfer-in-progress` while another transfer of the call is under way; 404 `transfer-target-not-found` for a
-   * target that the agent has not. Needs the scope `conversations:write`.
+   * target that the agent has not; 422 `number-not-allowed` for premium-rate numbers and their like. Needs the scope
+   * `conversations:write`.
    */
   transfer(
     conversationId: string,
@@ -1064,7 +1065,9 @@ export class OutboundCallsResource extends Resource {
   /**
    * Have an agent call somebody, now or at a time: within the calling hours of where the number is, when a slot is
    * free. Who does not answer is called again `maxRetries` times, `retryDelayMinutes` after the call ended; the status
-   * is `scheduled` in between. 409 `number-on-do-not-call-list` for numbers that must not be called. Needs the scope
+   * is `scheduled` in between. 409 `number-on-do-not-call-list` for numbers that must not be called; 422
+   * `number-not-allowed` for premium-rate numbers and their like and for numbers that agents answer,
+   * `country-not-allowed` for countries that are neither those of the tenant's numbers nor allowed. Needs the scope
    * `calls:write`.
    */
   create(request: CreateOutboundCallRequest, options?: RequestOptions): Promise<Answer<OutboundCall>> {

@@ -32,10 +32,11 @@ class CallTransferController(Controller):
         bus: InjectedBus,
     ) -> TransferStarted:
         """Hand a telephone call that goes on over to somebody. 409 `not-transferable` for anything else, `transfer-in-progress` while another
-        transfer of the call is under way; 404 `transfer-target-not-found` for a target that the agent has not."""
+        transfer of the call is under way; 404 `transfer-target-not-found` for a target that the agent has not; 422
+        `number-not-allowed` for premium-rate numbers and their like."""
         async with begin(database, caller) as work:
             conversation = await usecases.ask(work, ConversationId(conversation_id))
-            wanted = data.wanted()
+            wanted = data.wanted(conversation.environment)
         transfer_id = await clients.transfer(bus, conversation.session_id, wanted)
         return TransferStarted(transfer_id=transfer_id, conversation_id=conversation_id, status=TransferStage.INITIATED)
 

@@ -7,8 +7,10 @@ from msgspec import Meta
 from voisnap_domain.agent_rules import phone_number_fault, sip_address_fault
 from voisnap_domain.calls import TransferMode, TransferStage
 from voisnap_domain.errors import FieldError, Invalid
+from voisnap_domain.tenants import Environment
 from voisnap_domain.transfers import MAX_RING_SECONDS, MAX_SUMMARY, MIN_RING_SECONDS
 
+from voisnap_api.destinations import NOT_ALLOWED, NOT_ALLOWED_DETAIL, is_refused
 from voisnap_api.wire import Body, View, instant
 
 from .records import StoredTransfer, WantedTransfer
@@ -27,9 +29,9 @@ class TransferCallBody(Body, frozen=True, kw_only=True):
     summary: str | None = None
     ring_seconds: Annotated[int, Meta(ge=0, le=3600)] | None = None
 
-    def wanted(self) -> WantedTransfer:
+    def wanted(self, environment: Environment) -> WantedTransfer:
         """The transfer. Raises Invalid with every wrong field."""
-        faults = tuple(self._faults())
+        faults = tuple(self._faults(environment))
         if faults:
             raise Invalid(faults)
         return WantedTransfer(
@@ -40,7 +42,7 @@ class TransferCallBody(Body, frozen=True, kw_only=True):
             ring_seconds=self.ring_seconds,
         )
 
-    def _faults(self) -> list[FieldError]:
+    def _faults(self, environment: Environment) -> list[FieldError]:
         found: list[FieldError] = []
         given = [one for one in (self.target, self.phone_number, self.sip_uri) if one is not None]
         if len(given) != 1:
@@ -49,6 +51,8 @@ class TransferCallBody(Body, frozen=True, kw_only=True):
             found.append(_fault("/target", "too-long", f"must have 1 to {MAX_TARGET} characters"))
         if self.phone_number is not None and (fault := phone_number_fault(self.phone_number)):
             found.append(_fault("/phoneNumber", "wrong-format", fault))
+        elif self.phone_number is not None and is_refused(environment, self.phone_number):
+            found.append(_fault("/phoneNumber", NOT_ALLOWED, NOT_ALLOWED_DETAIL))
         if self.sip_uri is not None and (fault := sip_address_fault(self.sip_uri)):
             found.append(_fault("/sipUri", "wrong-format", fault))
         if self.summary is not None and len(self.summary) > MAX_SUMMARY:

@@ -19,6 +19,7 @@ from voisnap_api.audit.records import Target
 from voisnap_api.channels import usecases as channels
 from voisnap_api.contacts import usecases as contacts
 from voisnap_api.contacts.records import IdentityKind, addresses_on
+from voisnap_api.destinations import NOT_ALLOWED, NOT_ALLOWED_DETAIL, is_refused
 from voisnap_api.phone_numbers import usecases as phone_numbers
 from voisnap_api.tenants.usecases import limits_for_new_session
 
@@ -63,6 +64,8 @@ async def send(work: Work, networks: Networks, wanted: Wanted) -> list[ListedMes
     if wanted.template is not None and not messenger.sender.capabilities.templates:
         raise Invalid((_fault("/template", "unsupported", f"{wanted.channel.value} has no templates"),))
     thread = await _thread_to(work, address, wanted)
+    if wanted.channel is Channel.SMS and is_refused(thread.environment, thread.their_address):
+        raise Invalid((_fault("/to" if wanted.contact_id is None else "/contactId", NOT_ALLOWED, NOT_ALLOWED_DETAIL),))
     if await contacts.is_opted_out(work, wanted.channel, thread.their_addresses):
         raise Conflict("This person wants no messages on this channel.", code="opted-out")
     running = running_plan(thread, now=work.now)
@@ -121,6 +124,9 @@ async def send_requested(work: Work, networks: Networks, event: TextRequested) -
     number = e164(event.phone_number)
     if number is None:
         _log.warning("message.request_dropped", request_id=event.request_id, code="no-number")
+        return
+    if is_refused(address.environment, number):
+        _log.warning("message.request_dropped", request_id=event.request_id, code=NOT_ALLOWED)
         return
     thread = await thread_of(work, address, Correspondent(address=number, phone_number=number))
     if await contacts.is_opted_out(work, Channel.SMS, thread.their_addresses):

@@ -32,6 +32,7 @@ from voisnap_providers.errors import DialUncertain, ProviderError
 from voisnap_providers.ports.carrier import Dial, MachineDetection, StreamTarget
 
 from voisnap_api.carrier_webhooks.usecases import remember_call
+from voisnap_api.destinations import NOT_ALLOWED
 from voisnap_api.do_not_call.usecases import listed_among
 from voisnap_api.phone_numbers.usecases import line_for_calls
 from voisnap_api.session_plans.usecases import plan_session
@@ -41,7 +42,7 @@ from . import store
 from .numbering import country_of, zones_of
 from .records import CallSettings, DialAttempt, Due, OutboundCall, Shard
 from .settling import OVERDUE_PATIENCE, Held, conclude, end_call, ends_session, hangs_up, hold, may_ask_again, put_off
-from .usecases import get_settings
+from .usecases import destination_fault, get_settings, refuse_own_lines
 
 MOST_AT_ONCE = 32
 """Carriers that one worker asks at the same time."""
@@ -215,6 +216,9 @@ class Dialler:
         except DomainError as error:
             await end_call(work, call, OutboundStatus.FAILED, _reason(error))
             return None
+        if (fault := await destination_fault(work, line, call.to_number, settings)) is not None:
+            await end_call(work, call, OutboundStatus.FAILED, fault.replace("-", "_"))
+            return None
         attempt = DialAttempt(
             id=work.new_id("att"),
             tenant_id=call.tenant_id,
@@ -256,6 +260,8 @@ class Dialler:
 
     async def _prepare(self, call: OutboundCall, attempt: DialAttempt) -> tuple[Carrier, SessionPlan]:
         """The carrier, and the plan of the session that waits for whoever answers. Raises DomainError."""
+        caller = Caller.system(attempt.tenant_id, attempt.environment)
+        await refuse_own_lines(self._database, caller, ((call.to_number, "/toNumber"),))
         async with self._work(attempt.tenant_id, attempt.environment) as work:
             carrier = await self._carriers.carrier(work, attempt.provider, attempt.account, attempt.environment)
             plan = await plan_session(
@@ -493,4 +499,6 @@ async def _remember(work: Work, attempt: DialAttempt) -> None:
 
 def _reason(error: DomainError) -> str:
     """The code of a refusal, as end reasons are written."""
-    return "number_not_assigned" if isinstance(error, Invalid) else error.code.replace("-", "_")
+    if isinstance(error, Invalid):
+        return "number_not_allowed" if error.errors[0].code == NOT_ALLOWED else "number_not_assigned"
+    return error.code.replace("-", "_")

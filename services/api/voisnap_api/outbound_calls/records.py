@@ -70,12 +70,14 @@ class DialAttempt(Attempt, frozen=True, kw_only=True):
 
 
 class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """When and how a tenant places calls; without `calling_hours` at any time."""
+    """When and how a tenant places calls; without `calling_hours` at any time. `allowed_countries` (ISO 3166-1 alpha-2, or `*`) beside
+    those of its own numbers."""
 
     calling_hours: CallingHours | None = None
     max_concurrent: int = DEFAULT_CONCURRENT
     default_ring_seconds: int = DEFAULT_RING_SECONDS
     machine_detection: MachineDetection = MachineDetection.OFF
+    allowed_countries: tuple[str, ...] = ()
 
 
 class CallFilter(msgspec.Struct, frozen=True, kw_only=True):

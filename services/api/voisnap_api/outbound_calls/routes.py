@@ -40,8 +40,10 @@ class OutboundCallController(Controller):
         """Have an agent call somebody, now or at a time: within the calling hours of where the number is, when a slot is free.
 
         Who does not answer is called again `maxRetries` times, `retryDelayMinutes` after the call ended; the status is `scheduled` in between.
-        409 `number-on-do-not-call-list` for numbers that must not be called.
+        409 `number-on-do-not-call-list` for numbers that must not be called; 422 `number-not-allowed` for premium-rate numbers and their like
+        and for numbers that agents answer, `country-not-allowed` for countries that are neither those of the tenant's numbers nor allowed.
         """
+        await usecases.refuse_own_lines(database, caller, ((data.to_number, "/toNumber"),))
         async with begin(database, caller) as work:
             call = await usecases.create_call(work, data)
         headers = {"Location": f"/api/v1/outbound-calls/{call.id}"}
@@ -56,6 +58,9 @@ class OutboundCallController(Controller):
         All rows or none: a wrong field refuses the batch (422 names the rows). Numbers on the do-not-call list are left out, and say so in
         their result.
         """
+        await usecases.refuse_own_lines(
+            database, caller, [(row.to_number, f"/calls/{index}/toNumber") for index, row in enumerate(data.calls)]
+        )
         async with begin(database, caller) as work:
             batch_id, results = await usecases.create_batch(work, data)
         refused = sum(refusal is not None for _, refusal in results)

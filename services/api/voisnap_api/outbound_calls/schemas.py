@@ -23,14 +23,17 @@ from voisnap_domain.outbound import (
     is_zone,
 )
 from voisnap_domain.sessions import Direction
+from voisnap_providers.numbering import is_country
 from voisnap_providers.ports.carrier import MachineDetection
 
+from voisnap_api.destinations import ANY_COUNTRY
 from voisnap_api.wire import Body, View, instant
 
 from .records import DEFAULT_CONCURRENT, DEFAULT_RING_SECONDS, CallSettings, OutboundCall
 
 MOST_IN_BATCH = 1000
 MOST_CONCURRENT = 1000
+MOST_COUNTRIES = 250
 DEFAULT_RETRY_DELAY_MINUTES = 15
 
 Retries = Annotated[
@@ -169,16 +172,33 @@ class CallingHoursBody(Body, frozen=True, kw_only=True):
 
 
 class CallSettingsBody(Body, frozen=True, kw_only=True):
-    """When and how calls are placed; what is left out gets its default. Without `callingHours` at any time."""
+    """When and how calls are placed; what is left out gets its default. Without `callingHours` at any time. `allowedCountries` (ISO 3166-1
+    alpha-2) may be called beside those of the tenant's own numbers; `*` stands for all with numbers of the tenant's own carrier accounts."""
 
     calling_hours: CallingHoursBody | None = None
     max_concurrent: Annotated[int, msgspec.Meta(ge=1, le=MOST_CONCURRENT)] = DEFAULT_CONCURRENT
     default_ring_seconds: Annotated[int, msgspec.Meta(ge=MIN_RING_SECONDS, le=MAX_RING_SECONDS)] = DEFAULT_RING_SECONDS
     machine_detection: MachineDetection = MachineDetection.OFF
+    allowed_countries: tuple[str, ...] = ()
 
     def settings(self) -> CallSettings:
         """As they are kept. Raises Invalid with every fault of the hours."""
+        faults = tuple(
+            FieldError(
+                pointer=f"/allowedCountries/{index}",
+                code="wrong-format",
+                detail="must be a country by ISO 3166-1 alpha-2, such as US, or * for all",
+            )
+            for index, country in enumerate(self.allowed_countries)
+            if country != ANY_COUNTRY and not (country.isupper() and len(country) == 2 and is_country(country))
+        )
+        if len(self.allowed_countries) > MOST_COUNTRIES:
+            detail = f"must have at most {MOST_COUNTRIES} items"
+            faults = (FieldError(pointer="/allowedCountries", code="too-many", detail=detail),)
+        if faults:
+            raise Invalid(faults)
         return CallSettings(
+            allowed_countries=tuple(dict.fromkeys(self.allowed_countries)),
             calling_hours=None if self.calling_hours is None else _hours(self.calling_hours),
             max_concurrent=self.max_concurrent,
             default_ring_seconds=self.default_ring_seconds,
@@ -208,6 +228,7 @@ class CallSettingsView(View, frozen=True, kw_only=True):
     max_concurrent: int
     default_ring_seconds: int
     machine_detection: MachineDetection
+    allowed_countries: tuple[str, ...]
 
     @classmethod
     def of(cls, settings: CallSettings) -> "CallSettingsView":
@@ -225,6 +246,7 @@ class CallSettingsView(View, frozen=True, kw_only=True):
             max_concurrent=settings.max_concurrent,
             default_ring_seconds=settings.default_ring_seconds,
             machine_detection=settings.machine_detection,
+            allowed_countries=settings.allowed_countries,
         )
 
 

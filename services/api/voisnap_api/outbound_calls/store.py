@@ -449,7 +449,7 @@ async def get_settings(tx: Tx, tenant_id: TenantId, environment: Environment) ->
     return await tx.maybe(
         CallSettings,
         """
-        SELECT calling_hours, max_concurrent, default_ring_seconds, machine_detection
+        SELECT calling_hours, max_concurrent, default_ring_seconds, machine_detection, allowed_countries
           FROM outbound_call_settings
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s
         """,
@@ -465,16 +465,17 @@ async def put_settings(
     await tx.exec(
         """
         INSERT INTO outbound_call_settings (tenant_id, environment, calling_hours, max_concurrent, default_ring_seconds,
-                                            machine_detection, updated_at)
+                                            machine_detection, allowed_countries, updated_at)
         VALUES (%(tenant_id)s, %(environment)s, %(calling_hours)s, %(max_concurrent)s, %(default_ring_seconds)s,
-                %(machine_detection)s, %(at)s)
+                %(machine_detection)s, %(allowed_countries)s, %(at)s)
         ON CONFLICT (tenant_id, environment) DO UPDATE
            SET calling_hours = excluded.calling_hours, max_concurrent = excluded.max_concurrent,
                default_ring_seconds = excluded.default_ring_seconds, machine_detection = excluded.machine_detection,
-               updated_at = excluded.updated_at
+               allowed_countries = excluded.allowed_countries, updated_at = excluded.updated_at
         """,
         tenant_id=tenant_id,
         environment=environment,
+        allowed_countries=list(settings.allowed_countries),
         calling_hours=settings.calling_hours,
         max_concurrent=settings.max_concurrent,
         default_ring_seconds=settings.default_ring_seconds,

@@ -10,13 +10,28 @@ from voisnap_domain.errors import Conflict, FieldError, Invalid, NotFound
 from voisnap_domain.ids import AgentId, OutboundCallId
 from voisnap_domain.outbound import CANCELLABLE, OutboundStatus
 from voisnap_domain.sessions import Channel
-from voisnap_kit.work import Work
+from voisnap_domain.tenants import Environment
+from voisnap_kit.postgres import Database
+from voisnap_kit.work import Caller, Work, begin_as_system
+from voisnap_providers.accounts import PLATFORM
+from voisnap_providers.numbering import country_of
 
 from voisnap_api.agents.usecases import talking_version
 from voisnap_api.audit import usecases as audit
 from voisnap_api.audit.records import Target
+from voisnap_api.destinations import (
+    ANSWERED_HERE_DETAIL,
+    ANY_COUNTRY,
+    COUNTRY_NOT_ALLOWED,
+    NOT_ALLOWED,
+    NOT_ALLOWED_DETAIL,
+    country_detail,
+    is_refused,
+    is_within,
+)
 from voisnap_api.do_not_call.usecases import listed_among
-from voisnap_api.phone_numbers.usecases import line_for_calls
+from voisnap_api.phone_numbers.records import PhoneLine
+from voisnap_api.phone_numbers.usecases import countries_of_lines, line_for_calls, lines_among
 from voisnap_api.session_plans.usecases import check_metadata
 from voisnap_api.tenants.usecases import limits_for_new_session
 
@@ -70,6 +85,41 @@ async def create_batch(
     results = [(call, refusal if call.to_number in listed else None) for call in calls]
     await store.insert(work.tx, [call for call, refused in results if refused is None])
     return batch_id, results
+
+
+async def refuse_own_lines(database: Database, caller: Caller, numbers: Sequence[tuple[str, str]]) -> None:
+    """Agents don't call agents: none of these, each with the pointer to it, may be a number of this installation. Raises Invalid."""
+    if caller.environment is not Environment.LIVE:
+        return
+    async with begin_as_system(database, caller) as work:
+        ours = await lines_among(work, tuple(number for number, _ in numbers))
+    faults = tuple(
+        FieldError(pointer=pointer, code=NOT_ALLOWED, detail=ANSWERED_HERE_DETAIL)
+        for number, pointer in numbers
+        if number in ours
+    )
+    if faults:
+        raise Invalid(faults[:_NAMED_FAULTS])
+
+
+async def callable_countries(work: Work, line: PhoneLine, settings: CallSettings | None = None) -> frozenset[str]:
+    """Where calls with a line may go: to the countries of the tenant's numbers and those that its settings name. Whoever calls at the
+    platform's expense can't name all."""
+    settings = settings or await get_settings(work)
+    named = frozenset(settings.allowed_countries)
+    if line.account == PLATFORM:
+        named -= {ANY_COUNTRY}
+    own = country_of(line.phone_number)
+    return named | await countries_of_lines(work) | ({own} if own else set())
+
+
+async def destination_fault(work: Work, line: PhoneLine, number: str, settings: CallSettings) -> str | None:
+    """The code for which a number is not called with a line; None where it is."""
+    if is_refused(line.environment, number):
+        return NOT_ALLOWED
+    if not is_within(line.environment, number, await callable_countries(work, line, settings)):
+        return COUNTRY_NOT_ALLOWED
+    return None
 
 
 async def get_call(work: Work, call_id: OutboundCallId) -> OutboundCall:
@@ -170,6 +220,14 @@ async def _calls(
     ]
     if same:
         raise Invalid(tuple(same))
+    countries = await callable_countries(work, line)
+    abroad = [
+        FieldError(pointer=f"{pointer(index)}/toNumber", code=COUNTRY_NOT_ALLOWED, detail=country_detail(row.to_number))
+        for index, row in enumerate(rows)
+        if not is_within(line.environment, row.to_number, countries)
+    ]
+    if abroad:
+        raise Invalid(tuple(abroad[:_NAMED_FAULTS]))
     return [
         OutboundCall(
             id=OutboundCallId(work.new_id("obc")),
@@ -213,6 +271,8 @@ def _faults(
             faults.append(FieldError(pointer=f"{at}/toNumber", code="wrong-format", detail=fault))
         elif row.to_number in seen:
             faults.append(FieldError(pointer=f"{at}/toNumber", code="duplicate", detail="is in this batch already"))
+        elif is_refused(work.caller.environment, row.to_number):
+            faults.append(FieldError(pointer=f"{at}/toNumber", code=NOT_ALLOWED, detail=NOT_ALLOWED_DETAIL))
         seen.add(row.to_number)
         if row.scheduled_for is not None and (fault := _schedule_fault(row.scheduled_for, work.now)):
             faults.append(FieldError(pointer=f"{at}/scheduledFor", code="out-of-range", detail=fault))

@@ -230,6 +230,34 @@ async def live_line(tx: Tx, provider: str, account: str, phone_number: str) -> P
     )
 
 
+async def answered_here(tx: Tx, numbers: tuple[str, ...]) -> list[str]:
+    """Which of these numbers reach this installation, of all tenants: agents that call each other never hang up. Those on trunks reach people."""
+    return await tx.all(
+        str,
+        """
+        SELECT DISTINCT phone_number
+          FROM phone_numbers
+         WHERE phone_number = ANY (%(numbers)s) AND environment = 'live' AND trunk_id IS NULL
+           AND status IN ('provisioning', 'active', 'releasing')
+        """,
+        numbers=list(numbers),
+    )
+
+
+async def countries(tx: Tx, tenant_id: TenantId, environment: Environment) -> list[str]:
+    """The countries of a tenant's live numbers."""
+    return await tx.all(
+        str,
+        """
+        SELECT DISTINCT country
+          FROM phone_numbers
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND status IN ('provisioning', 'active', 'releasing')
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+    )
+
+
 async def lines_of_agent(
     tx: Tx, tenant_id: TenantId, environment: Environment, agent_id: AgentId, *, feature: str
 ) -> list[PhoneLine]:

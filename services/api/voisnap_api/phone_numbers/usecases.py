@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import msgspec
 from voisnap_domain.agent_rules import phone_number_fault
-from voisnap_domain.errors import Conflict, FieldError, Invalid, LimitReached, NotFound
+from voisnap_domain.errors import Conflict, FieldError, Forbidden, Invalid, LimitReached, NotFound
 from voisnap_domain.ids import AgentId, PhoneNumberId, SipTrunkId
 from voisnap_kit.postgres import UniqueViolated
 from voisnap_kit.work import Work
+from voisnap_providers.accounts import PLATFORM
 from voisnap_providers.numbering import country_of, is_toll_free
 from voisnap_providers.ports.numbers import HeldNumber, NumberFeature, NumberOffer
 
@@ -38,6 +39,16 @@ class NumberChange(msgspec.Struct, frozen=True, kw_only=True):
 async def line_of(work: Work, provider: str, account: str, number: str) -> PhoneLine | None:
     """Whose a number is that was rung or written to, of whatever tenant: runs as the system. Also while it is being bought or given back."""
     return await store.live_line(work.tx, provider, account, number)
+
+
+async def lines_among(work: Work, numbers: tuple[str, ...]) -> frozenset[str]:
+    """Which numbers are answered by agents of this installation, of whatever tenant: runs as the system."""
+    return frozenset(await store.answered_here(work.tx, numbers))
+
+
+async def countries_of_lines(work: Work) -> frozenset[str]:
+    """The countries (ISO 3166-1 alpha-2) of the tenant's numbers in this environment."""
+    return frozenset(await store.countries(work.tx, work.caller.tenant_id, work.caller.environment))
 
 
 async def line_for_calls(work: Work, agent_id: AgentId, from_number: str | None) -> PhoneLine:
@@ -306,7 +317,7 @@ async def note_configured(
 async def begin_release(work: Work, number_id: PhoneNumberId, *, keep: bool | None) -> tuple[PhoneLine, bool]:
     """Take a number from the tenant; with `keep` the account goes on renting it, by default one that it rented before.
 
-    The number, and whether the carrier is to take it back. Raises NotFound, Conflict `number-provisioning`.
+    The number, and whether the carrier is to take it back. Raises NotFound, Conflict `number-provisioning`, Forbidden `platform-number`.
     """
     before = await _for_change(work, number_id)
     if before.status is LineStatus.PROVISIONING:
@@ -316,7 +327,13 @@ async def begin_release(work: Work, number_id: PhoneNumberId, *, keep: bool | No
         )
     if not before.is_live:
         return before, False
-    stays = before.source is LineSource.EXISTING if keep is None else keep
+    by_default = before.source is LineSource.EXISTING
+    stays = by_default if keep is None else keep
+    if stays is not by_default and before.account == PLATFORM and not work.caller.platform_admin:
+        raise Forbidden(
+            f"Whether the platform goes on renting {before.phone_number} is its operator's to say: leave out `keep`.",
+            code="platform-number",
+        )
     after = msgspec.structs.replace(
         before,
         agent_id=None,

@@ -230,6 +230,13 @@ async def test_a_caller_whom_nobody_takes_is_back_with_the_agent(
     assert await reason_of(office, live) is EndReason.TRANSFER_COMPLETE
 
 
+async def test_nobody_is_handed_over_to_a_premium_rate_number(office, phone_plan) -> None:
+    live, _, _ = await office.call(phone_plan())
+    with pytest.raises(Conflict) as refused:
+        await office.transfers.transfer(TransferSession(session_id=live.plan.session_id, to="+19005550123"))
+    assert (refused.value.code, office.carrier.done) == ("number-not-allowed", [])
+
+
 async def test_nobody_rings_for_ever(office, phone_plan, until) -> None:
     _, talk, _ = await begin_warm(office, phone_plan, until, ring_seconds=20)
     began = asyncio.get_running_loop().time()

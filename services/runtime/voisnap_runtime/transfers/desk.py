@@ -15,6 +15,7 @@ from voisnap_domain.calls import AnsweredBy, CallPhase, TransferMode, TransferSt
 from voisnap_domain.errors import Conflict, DomainError, NotFound
 from voisnap_domain.ids import NodeId, SessionId
 from voisnap_domain.sessions import Session, SessionPlan, SessionState
+from voisnap_domain.tenants import Environment
 from voisnap_domain.transfers import (
     MAX_RING_SECONDS,
     MIN_RING_SECONDS,
@@ -39,6 +40,7 @@ from voisnap_proto.requests import (
     TransferCallNoted,
     TransferSession,
 )
+from voisnap_providers.numbering import is_costly
 
 from voisnap_runtime.pipeline import events as call_events
 from voisnap_runtime.sessions.desk import QUEUE
@@ -197,6 +199,10 @@ class Transfers:
         if not wanted.to and target is None:
             raise NotFound("transfer target", wanted.name, code="transfer-target-not-found")
         to = wanted.to or (target.address if target is not None else "")
+        if plan.environment is Environment.LIVE and is_costly(to):
+            raise Conflict(
+                "Calls are not handed over to premium-rate numbers and their like.", code="number-not-allowed"
+            )
         is_target = target is not None and target.address == to
         mode = wanted.mode or (target.mode if target is not None and is_target else None) or settings.mode
         ring = settings.ring_seconds if wanted.ring_seconds is None else wanted.ring_seconds
