@@ -579,12 +579,12 @@ async def claim_to_send(tx: Tx, *, now: datetime, limit: int) -> list[Message]:
                        CROSS JOIN LATERAL (SELECT m.id, m.due_at, m.source = 'api' AS is_own
                                              FROM messages m
                                             WHERE m.tenant_id = t.tenant_id AND m.state = 'queued' AND m.due_at <= %(now)s
-                                              AND m.id = (SELECT e.id
-                                                            FROM messages e
-                                                           WHERE e.thread_id = m.thread_id AND e.direction = 'outbound'
-                                                             AND e.state IN ('queued', 'sending')
-                                                           ORDER BY e.created_at, e.place, e.id
-                                                           LIMIT 1)
+                                              AND (SELECT e.id = m.id
+                                                     FROM messages e
+                                                    WHERE e.thread_id = m.thread_id AND e.direction = 'outbound'
+                                                      AND e.state IN ('queued', 'sending')
+                                                    ORDER BY e.created_at, e.place, e.id
+                                                    LIMIT 1)
                                             ORDER BY m.source = 'api', m.due_at
                                             LIMIT %(limit)s
                                               FOR UPDATE OF m SKIP LOCKED) AS due
