@@ -24,8 +24,6 @@ CARRIERS = ("twilio", "vonage", "telnyx")
 SIMULATOR = "simulator"
 """The id of the accounts whose carriers are simulated."""
 
-_SIGNED_IN = {"twilio": "x-twilio-signature", "vonage": "authorization", "telnyx": "telnyx-signature-ed25519"}
-
 MOST_OPEN = 256
 """Accounts whose connections a process keeps open."""
 
@@ -86,13 +84,14 @@ def media_wire(provider: str) -> MediaWire:
 
 def is_signed(provider: str, request: WebhookRequest) -> bool:
     """Whether a request has any signature of this carrier's scheme, right or wrong. Nobody needs to know the account to refuse one without."""
-    return bool(request.headers.get(_SIGNED_IN.get(provider, "")))
+    return provider in CARRIERS and _webhooks_of(provider).is_signed(request)
 
 
 def may_be_the_carriers(provider: str, request: WebhookRequest) -> bool:
-    """Whether a carrier makes such requests and fails to sign them: it asks again when it is answered 5xx. Vonage's do, on errors of its
-    own (its documentation of signed webhooks); nothing that they say may be believed."""
-    return provider == "vonage" and "authorization" not in request.headers
+    """Whether a carrier makes such requests and fails to sign them: it asks again when it is answered 5xx. Nothing that they say may be
+    believed."""
+    may_be_unsigned = getattr(_webhooks_of(provider), "may_be_unsigned", None) if provider in CARRIERS else None
+    return may_be_unsigned is not None and may_be_unsigned(request)
 
 
 def simulator_accounts(path: Path | None) -> dict[str, Account]:
@@ -164,3 +163,7 @@ def _vendor(provider: str) -> Any:
     if provider not in CARRIERS:
         raise ProviderUnconfigured(f"{provider} is no carrier.")
     return import_module(f".vendors.{provider}.carrier", __package__)
+
+
+def _webhooks_of(provider: str) -> Any:
+    return import_module(f".vendors.{provider}.webhooks", __package__)

@@ -14,7 +14,6 @@ from voisnap_domain.tenants import Environment
 
 from .accounts import Account
 from .carriers import MOST_OPEN, SIMULATOR, check_environment
-from .carriers import is_signed as is_signed_by_carrier
 from .errors import ProviderUnconfigured
 from .ports.messaging import MessageSender, MessagingWebhooks, OwnAddress, WebhookRegistrar, WebhookRequest
 
@@ -26,8 +25,6 @@ NETWORKS = {
     "telegram": Channel.TELEGRAM,
 }
 """The providers of messages, and the channel that each is."""
-
-_SIGNED_IN = {"whatsapp": "x-hub-signature-256", "telegram": "x-telegram-bot-api-secret-token"}
 
 
 class Messenger(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,13 +68,9 @@ class Messengers:
 
 
 def is_signed(provider: str, request: WebhookRequest) -> bool:
-    """Whether a request has anything that this network proves itself by, right or wrong: a signature, the `sig` of Vonage's SMS API, or the
-    token of WhatsApp's handshake. Nobody needs to know the account to refuse one without."""
-    if request.headers.get(_SIGNED_IN.get(provider, "")) or is_signed_by_carrier(provider, request):
-        return True
-    if provider == "vonage":
-        return b"sig" in request.body or "sig=" in request.url
-    return provider == "whatsapp" and request.method.upper() == "GET" and "verify_token" in request.url
+    """Whether a request has anything that this network proves itself by, right or wrong. Nobody needs to know the account to refuse one
+    without."""
+    return provider in NETWORKS and _vendor(provider).is_signed(request)
 
 
 def sandbox_address(own: OwnAddress, tenant_id: str) -> OwnAddress:
@@ -91,7 +84,7 @@ def _messenger(account: Account) -> Messenger:
         raise ProviderUnconfigured(f"{account.provider} carries no messages.")
     if account.id == SIMULATOR and not account.option("base_url"):
         raise ProviderUnconfigured(f"The simulator has no {account.provider}.")
-    vendor: Any = import_module(f".vendors.{account.provider}.messaging", __package__)
+    vendor = _vendor(account.provider)
     try:
         return Messenger(
             provider=account.provider,
@@ -103,3 +96,7 @@ def _messenger(account: Account) -> Messenger:
         )
     except ValueError as error:
         raise ProviderUnconfigured(f"The account with {account.provider} can't be used: {error}.") from None
+
+
+def _vendor(provider: str) -> Any:
+    return import_module(f".vendors.{provider}.messaging", __package__)

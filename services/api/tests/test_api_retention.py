@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from voisnap_api.contacts.reconcilers import forgotten_contacts
-from voisnap_api.messaging import store
+from voisnap_api.messaging import outbox_store, store
 from voisnap_api.messaging.reconcilers import expired_messages
 from voisnap_api.outbound_calls.reconcilers import expired_calls
 
@@ -177,7 +177,7 @@ async def test_every_tenant_has_its_turn_and_answers_go_before_what_a_tenant_sen
     seen = []
     for _ in range(2):
         async with api.database.transaction_as_system() as tx:
-            seen.append({message.id for message in await store.claim_to_send(tx, now=NOW + DAY, limit=3)})
+            seen.append({message.id for message in await outbox_store.claim_to_send(tx, now=NOW + DAY, limit=3)})
     assert seen[0] > {"answer", "few_1"}
     assert len(seen[0]) == len(seen[1]) == 3
     assert "few_2" not in seen[1]  # the one before it is still under way
@@ -190,8 +190,8 @@ async def test_two_workers_take_different_messages(api, shelf):
 
     async with api.database.transaction_as_system() as one, api.database.transaction_as_system() as other:
         async with asyncio.timeout(5):
-            first = await store.claim_to_send(one, now=NOW, limit=3)
-            second = await store.claim_to_send(other, now=NOW, limit=3)
+            first = await outbox_store.claim_to_send(one, now=NOW, limit=3)
+            second = await outbox_store.claim_to_send(other, now=NOW, limit=3)
     assert len({message.id for message in (*first, *second)}) == 6
 
 

@@ -12,7 +12,7 @@ from voisnap_proto.events import CallTransferChanged
 from voisnap_api.audit import usecases as audit
 from voisnap_api.audit.records import Target
 from voisnap_api.conversations.records import StoredConversation
-from voisnap_api.conversations.usecases import open_conversation
+from voisnap_api.conversations.usecases import NotYet, open_conversation
 
 from . import store
 from .records import StoredTransfer
@@ -32,10 +32,6 @@ _PLACES = {
     TransferStage.FAILED: 4,
 }
 _ENDS = frozenset({TransferStage.COMPLETED, TransferStage.RETURNED, TransferStage.FAILED})
-
-
-class NotYet(Exception):
-    """The conversation is not stored yet."""
 
 
 async def ask(work: Work, conversation_id: ConversationId) -> StoredConversation:

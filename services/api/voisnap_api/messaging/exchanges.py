@@ -32,7 +32,7 @@ from voisnap_api.contacts.records import IdentityKind
 from voisnap_api.provider_credentials.usecases import credentials_of
 from voisnap_api.session_plans.usecases import plan_session
 
-from . import store
+from . import outbox_store, store
 from .inbound import queue
 from .networks import Networks
 from .records import Message, Source, State, Thread
@@ -191,7 +191,7 @@ class Exchanges:
         async with self._begin(thread) as work:
             messenger = await self._networks.messenger(work, thread.provider, thread.account, thread.environment)
             said = tuple(
-                await store.unanswered(work.tx, thread.tenant_id, thread.environment, thread.id, limit=MOST_SAID)
+                await outbox_store.unanswered(work.tx, thread.tenant_id, thread.environment, thread.id, limit=MOST_SAID)
             )
             plan = running_plan(thread, now=messages[0].created_at) or await self._planned(
                 work, thread, greets=not said

@@ -26,7 +26,7 @@ from voisnap_api.contacts import usecases as contacts
 from voisnap_api.contacts.records import Identity, IdentityKind, OptOutSource
 from voisnap_api.conversations import usecases as conversations
 
-from . import store
+from . import outbox_store, store
 from .records import Address, Message, Source, State, Thread
 from .threads import addresses_of, in_name_of, is_secret, our_address, thread_of
 
@@ -96,7 +96,7 @@ async def _receive(work: Work, address: Address, event: InboundMessage) -> None:
         message = msgspec.structs.replace(message, text="")
     if not await store.insert(work.tx, message):
         return  # the network repeats itself
-    await store.release_held(work.tx, thread.tenant_id, thread.environment, thread.id, at=work.now)
+    await outbox_store.release_held(work.tx, thread.tenant_id, thread.environment, thread.id, at=work.now)
     if state is State.IGNORED:
         await store.note_written(work.tx, thread.tenant_id, thread.environment, thread.id, at=work.now)
         if consent is not None:
@@ -194,7 +194,7 @@ async def _be_quiet(work: Work, thread: Thread) -> None:
     await store.ignore_waiting(
         work.tx, thread.tenant_id, thread.environment, thread.id, keeps_text=keeps_text, at=work.now
     )
-    await store.withhold(
+    await outbox_store.withhold(
         work.tx,
         thread.tenant_id,
         thread.environment,
@@ -247,14 +247,14 @@ async def queue(
 
 
 async def _progress(work: Work, provider: str, account: str, event: MessageProgress, *, about: str | None) -> None:
-    message = await store.sent_by(
+    message = await outbox_store.sent_by(
         work.tx, provider, account, message_id=event.reference or about, network_id=event.message_id
     )
     if message is None:
         _log.info("message.progress_unknown", provider=provider, account=account, state=event.state.value)
         return
     if not is_later(event.state, than=message.state.told):
-        await store.note_price(
+        await outbox_store.note_price(
             work.tx,
             message.tenant_id,
             message.environment,
@@ -264,7 +264,7 @@ async def _progress(work: Work, provider: str, account: str, event: MessageProgr
             price=event.price,
         )
         return
-    await store.progress(
+    await outbox_store.progress(
         work.tx,
         message.tenant_id,
         message.environment,

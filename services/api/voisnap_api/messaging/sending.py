@@ -28,7 +28,7 @@ from voisnap_api.contacts import usecases as contacts
 from voisnap_api.contacts.records import OptOutSource
 from voisnap_api.conversations import usecases as conversations
 
-from . import store
+from . import outbox_store, store
 from .networks import Networks
 from .records import Message, Source, State, Thread
 from .threads import in_name_of, is_secret
@@ -77,7 +77,7 @@ class Outbox:
     async def send_due(self) -> int:
         """Send what is due, of each thread one message; how many were tried."""
         async with begin_as_system(self._database, _NOBODY, clock=self._clock) as work:
-            claimed = await store.claim_to_send(work.tx, now=work.now, limit=AT_ONCE)
+            claimed = await outbox_store.claim_to_send(work.tx, now=work.now, limit=AT_ONCE)
             letters = [letter for message in claimed if (letter := await self._checked(work, message)) is not None]
         await asyncio.gather(*(self._send(letter) for letter in letters))
         return len(claimed)
@@ -85,7 +85,7 @@ class Outbox:
     async def clear_up(self) -> int:
         """See to messages whose worker died over them; how many."""
         async with begin_as_system(self._database, _NOBODY, clock=self._clock) as work:
-            found = await store.stuck(work.tx, before=work.now - STUCK, limit=AT_ONCE)
+            found = await outbox_store.stuck(work.tx, before=work.now - STUCK, limit=AT_ONCE)
             for message in found:
                 letter = await self._letter(work, message)
                 if letter is not None:
@@ -95,7 +95,7 @@ class Outbox:
     async def seconds_to_next(self) -> float | None:
         """How long until something is due here or to be answered; None for nothing."""
         async with self._database.transaction_as_system() as tx:
-            return await store.seconds_to_next(tx, now=self._clock())
+            return await outbox_store.seconds_to_next(tx, now=self._clock())
 
     # Before
 
@@ -141,7 +141,7 @@ class Outbox:
             language=wanted.language,
             values=tuple(value.replace("{text}", " ".join(message.text.split())) for value in wanted.values),
         )
-        await store.send_template(work.tx, message.tenant_id, message.environment, message.id, template)
+        await outbox_store.send_template(work.tx, message.tenant_id, message.environment, message.id, template)
         return msgspec.structs.replace(letter, message=msgspec.structs.replace(message, template=template))
 
     # The network
@@ -183,7 +183,7 @@ class Outbox:
         message, thread = letter.message, letter.thread
         pause = letter.messenger.sender.capabilities.per_chat_seconds
         async with self._begin(thread) as work:
-            await store.mark_sent(
+            await outbox_store.mark_sent(
                 work.tx,
                 message.tenant_id,
                 message.environment,
@@ -196,7 +196,9 @@ class Outbox:
             )
             if pause:
                 not_before = work.now + timedelta(seconds=pause)
-                await store.space_out(work.tx, thread.tenant_id, thread.environment, thread.id, not_before=not_before)
+                await outbox_store.space_out(
+                    work.tx, thread.tenant_id, thread.environment, thread.id, not_before=not_before
+                )
             if message.conversation_id is not None:
                 await conversations.charge_messages(work, message.conversation_id)
         _SENT.labels(thread.channel.value, "sent").inc()
@@ -259,7 +261,7 @@ async def _mark(
     if state in (State.FAILED, State.UNCONFIRMED):
         thread = await store.thread(work.tx, message.tenant_id, message.environment, message.thread_id)
         keeps_text = thread is None or not await is_secret(work, thread)
-    await store.mark(
+    await outbox_store.mark(
         work.tx,
         message.tenant_id,
         message.environment,

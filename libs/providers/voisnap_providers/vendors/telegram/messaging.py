@@ -26,6 +26,7 @@ from voisnap_providers.vendors.carrier_http import Rejected
 from voisnap_providers.vendors.message_http import KIND, MessageHttp, sendable
 
 from .webhooks import TelegramWebhooks, message_id, secret_for
+from .webhooks import is_signed as is_signed
 
 BASE_URL = "https://api.telegram.org"
 PROVIDER = "telegram"

@@ -184,6 +184,11 @@ class TelegramWebhooks(MessagingWebhooks):
         return None
 
 
+def is_signed(request: WebhookRequest) -> bool:
+    """Whether a request has a secret, right or wrong."""
+    return bool(request.headers.get(SECRET))
+
+
 def secret_for(secret_token: str, bot_id: str) -> str:
     """What Telegram shall send with every update of a bot: the account's secret and whose it is. One that is too long for it is sent as it
     is, of the account's own bot alone."""

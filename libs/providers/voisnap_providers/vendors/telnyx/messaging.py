@@ -45,6 +45,7 @@ from voisnap_providers.vendors.short_messages import (
 
 from .calls import BASE_URL, PROVIDER
 from .webhooks import TelnyxWebhooks
+from .webhooks import is_signed as is_signed
 
 _MESSAGE = re.compile(r"[0-9a-zA-Z-]{1,64}", re.ASCII)
 _CODE = re.compile(r"[0-9]{1,6}", re.ASCII)

@@ -96,6 +96,11 @@ _PAYLOADS = msgspec.json.Decoder(_Payload)
 _EMPTY = AnswerDocument(body=b"", content_type="text/plain")
 
 
+def is_signed(request: WebhookRequest) -> bool:
+    """Whether a request has a signature, right or wrong."""
+    return bool(request.headers.get(SIGNATURE))
+
+
 class TelnyxWebhooks(CarrierWebhooks):
     """What one account's Call Control application posts. Answers are empty: Telnyx is told over REST what to do with a call
     (`TelnyxCalls.connect`, `TelnyxCalls.refuse`)."""

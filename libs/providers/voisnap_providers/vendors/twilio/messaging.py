@@ -41,6 +41,7 @@ from voisnap_providers.vendors.short_messages import (
 
 from .calls import BASE_URL, PROVIDER
 from .webhooks import TwilioWebhooks, fields_of
+from .webhooks import is_signed as is_signed
 
 _MESSAGE = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}", re.ASCII)
 _CODE = re.compile(r"[0-9]{1,6}", re.ASCII)

@@ -168,6 +168,11 @@ class TwilioWebhooks(CarrierWebhooks):
             raise BadSignature(str(error)) from error
 
 
+def is_signed(request: WebhookRequest) -> bool:
+    """Whether a request has a signature, right or wrong."""
+    return bool(request.headers.get(SIGNATURE))
+
+
 def _spellings(url: str) -> tuple[str, ...]:
     """The address as it is, with and without its scheme's port: Twilio signs now one, now another."""
     scheme, mark, rest = url.partition("://")

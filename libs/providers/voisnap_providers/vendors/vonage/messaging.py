@@ -48,6 +48,7 @@ from voisnap_providers.vendors.short_messages import (
 
 from .calls import BASE_URL, PROVIDER, ApplicationToken
 from .webhooks import AHEAD_SECONDS, MAX_BODY, STALE_SECONDS, VonageWebhooks
+from .webhooks import is_signed as has_token
 
 _MESSAGE = re.compile(r"[0-9a-zA-Z][0-9a-zA-Z-]{0,63}", re.ASCII)
 _OURS = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -211,6 +212,11 @@ class VonageMessages(NoSigns, MessageSender):
                 rejected.status, MessageFailure.UNKNOWN
             )
         return self._http.judged(failure, code=code or str(rejected.status))
+
+
+def is_signed(request: WebhookRequest) -> bool:
+    """Whether a request has a token, or the `sig` of the SMS API, right or wrong."""
+    return has_token(request) or b"sig" in request.body or "sig=" in request.url
 
 
 def webhooks(account: Account) -> VonageMessageWebhooks:

@@ -170,6 +170,17 @@ class VonageWebhooks:
         return AnswerDocument(body=b"", content_type="text/plain")
 
 
+def is_signed(request: WebhookRequest) -> bool:
+    """Whether a request has a token, right or wrong."""
+    return bool(request.headers.get("authorization"))
+
+
+def may_be_unsigned(request: WebhookRequest) -> bool:
+    """Whether Vonage makes such requests and fails to sign them, on errors of its own (its documentation of signed webhooks): it asks again
+    when it is answered 5xx. Nothing that they say may be believed."""
+    return "authorization" not in request.headers
+
+
 def _check_times(claims: Mapping[str, Any], now: float) -> None:
     issued, ends = _time(claims.get("iat")), _time(claims.get("exp", now + 1))
     if not now - STALE_SECONDS <= issued <= now + AHEAD_SECONDS or ends <= now:

@@ -28,6 +28,7 @@ from voisnap_providers.vendors.message_http import KIND, MessageHttp, sendable
 
 from .codes import AUTH, LATER, NO_HANDSHAKE, failure_of
 from .webhooks import WhatsAppWebhooks
+from .webhooks import is_signed as is_signed
 
 BASE_URL = "https://graph.facebook.com"
 VERSION = "v26.0"

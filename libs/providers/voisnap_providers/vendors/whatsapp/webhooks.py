@@ -133,6 +133,11 @@ class WhatsAppWebhooks(MessagingWebhooks):
             yield from _progress(status)
 
 
+def is_signed(request: WebhookRequest) -> bool:
+    """Whether a request has a signature, or the token of Meta's handshake, right or wrong."""
+    return bool(request.headers.get(SIGNATURE)) or (request.method.upper() == "GET" and "verify_token" in request.url)
+
+
 def _said(message: wire.Message, writer: Correspondent | None, ours: str) -> Iterator[MessagingEvent]:
     if writer is None:
         return

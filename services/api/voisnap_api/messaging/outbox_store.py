@@ -1,0 +1,345 @@
+"""The SQL of the outbox of `messages`: what goes out, and what becomes of it."""
+
+from datetime import datetime
+
+from voisnap_domain.ids import MessageId, MessageThreadId, TenantId
+from voisnap_domain.tenants import Environment
+from voisnap_kit.postgres import Tx
+from voisnap_providers.ports.messaging import Price, Template
+
+from .records import Message, State
+
+
+async def unanswered(
+    tx: Tx, tenant_id: TenantId, environment: Environment, thread_id: MessageThreadId, *, limit: int
+) -> list[Message]:
+    """What was sent in a thread on its own since somebody was answered there, in its order, at most the latest ones."""
+    found = await tx.all(
+        Message,
+        """
+        SELECT id, tenant_id, environment, thread_id, conversation_id, direction, network_id, source, text, media, template, reply_to,
+               is_edit, transcript, exchange_id, place, state, failure, code, detail, segments, price, due_at, attempts, created_by,
+               created_at, sending_since, sent_at, delivered_at, read_at, updated_at
+          FROM messages m
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND thread_id = %(thread_id)s AND direction = 'outbound'
+           AND source IN ('api', 'tool') AND state IN ('sending', 'unconfirmed', 'sent', 'delivered', 'read')
+           AND created_at > coalesce((SELECT max(created_at)
+                                        FROM messages
+                                       WHERE tenant_id = %(tenant_id)s AND thread_id = %(thread_id)s AND direction = 'inbound'
+                                         AND state = 'answered'), '-infinity')
+         ORDER BY created_at DESC, place DESC, id DESC
+         LIMIT %(limit)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        thread_id=thread_id,
+        limit=limit,
+    )
+    return found[::-1]
+
+
+async def withhold(
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    thread_id: MessageThreadId,
+    failure: str,
+    *,
+    keeps_text: bool,
+    at: datetime,
+) -> None:
+    """Send nothing more that waits to be sent in a thread."""
+    await tx.exec(
+        """
+        UPDATE messages
+           SET state = 'failed', failure = %(failure)s, due_at = NULL, text = CASE WHEN %(keeps_text)s THEN text ELSE '' END,
+               updated_at = %(at)s
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND thread_id = %(thread_id)s AND state IN ('queued', 'held')
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        thread_id=thread_id,
+        failure=failure,
+        keeps_text=keeps_text,
+        at=at,
+    )
+
+
+async def release_held(
+    tx: Tx, tenant_id: TenantId, environment: Environment, thread_id: MessageThreadId, *, at: datetime
+) -> None:
+    """Somebody wrote: what was held may be sent."""
+    tx.exec_later(
+        """
+        UPDATE messages SET state = 'queued', due_at = %(at)s, updated_at = %(at)s
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND thread_id = %(thread_id)s AND state = 'held'
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        thread_id=thread_id,
+        at=at,
+    )
+
+
+async def claim_to_send(tx: Tx, *, now: datetime, limit: int) -> list[Message]:
+    """Messages to send now, of each thread the first one only, given to one worker. Every tenant has its turn, and what agents write goes
+    before what a tenant sends on its own. Runs as the system."""
+    return await tx.all(
+        Message,
+        """
+        WITH RECURSIVE tenants AS (
+            SELECT min(tenant_id) AS tenant_id FROM messages WHERE state = 'queued'
+            UNION ALL
+            SELECT (SELECT min(q.tenant_id) FROM messages q WHERE q.state = 'queued' AND q.tenant_id > t.tenant_id)
+              FROM tenants t
+             WHERE t.tenant_id IS NOT NULL)
+        UPDATE messages
+           SET state = 'sending', sending_since = %(now)s, attempts = attempts + 1, due_at = NULL, updated_at = %(now)s
+         WHERE id IN (SELECT due.id
+                        FROM tenants t
+                       CROSS JOIN LATERAL (SELECT m.id, m.due_at, m.source = 'api' AS is_own
+                                             FROM messages m
+                                            WHERE m.tenant_id = t.tenant_id AND m.state = 'queued' AND m.due_at <= %(now)s
+                                              AND (SELECT e.id = m.id
+                                                     FROM messages e
+                                                    WHERE e.thread_id = m.thread_id AND e.direction = 'outbound'
+                                                      AND e.state IN ('queued', 'sending')
+                                                    ORDER BY e.created_at, e.place, e.id
+                                                    LIMIT 1)
+                                            ORDER BY m.source = 'api', m.due_at
+                                            LIMIT %(limit)s
+                                              FOR UPDATE OF m SKIP LOCKED) AS due
+                       ORDER BY row_number() OVER (PARTITION BY t.tenant_id ORDER BY due.is_own, due.due_at), due.is_own, due.due_at
+                       LIMIT %(limit)s)
+        RETURNING id, tenant_id, environment, thread_id, conversation_id, direction, network_id, source, text, media, template, reply_to,
+                  is_edit, transcript, exchange_id, place, state, failure, code, detail, segments, price, due_at, attempts, created_by,
+                  created_at, sending_since, sent_at, delivered_at, read_at, updated_at
+        """,
+        now=now,
+        limit=limit,
+    )
+
+
+async def seconds_to_next(tx: Tx, *, now: datetime) -> float | None:
+    """How long until somebody waits for an answer, or something is to be sent; None when nobody does. Runs as the system."""
+    return await tx.one(
+        float | None,  # type: ignore[arg-type]
+        """
+        SELECT extract(epoch FROM least(
+                   (SELECT min(greatest(due_at, coalesce(leased_until, due_at))) FROM message_threads WHERE due_at IS NOT NULL),
+                   (SELECT min(due_at) FROM messages WHERE state = 'queued')) - %(now)s)::float8 AS seconds
+        """,
+        now=now,
+    )
+
+
+async def stuck(tx: Tx, *, before: datetime, limit: int) -> list[Message]:
+    """Messages whose worker died, or waits for ever; runs as the system."""
+    return await tx.all(
+        Message,
+        """
+        SELECT id, tenant_id, environment, thread_id, conversation_id, direction, network_id, source, text, media, template, reply_to,
+               is_edit, transcript, exchange_id, place, state, failure, code, detail, segments, price, due_at, attempts, created_by,
+               created_at, sending_since, sent_at, delivered_at, read_at, updated_at
+          FROM messages
+         WHERE state = 'sending' AND sending_since < %(before)s
+         ORDER BY sending_since
+         LIMIT %(limit)s
+           FOR UPDATE SKIP LOCKED
+        """,
+        before=before,
+        limit=limit,
+    )
+
+
+async def mark_sent(
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    message_id: MessageId,
+    *,
+    network_id: str,
+    segments: int | None,
+    price: Price | None,
+    keeps_text: bool,
+    at: datetime,
+) -> None:
+    """The network has it; what its callbacks have told by now stays."""
+    await tx.exec(
+        """
+        UPDATE messages
+           SET network_id = %(network_id)s, sent_at = coalesce(sent_at, %(at)s), segments = coalesce(%(segments)s, segments),
+               price = coalesce(%(price)s::jsonb, price), state = CASE WHEN state = 'sending' THEN 'sent' ELSE state END,
+               text = CASE WHEN %(keeps_text)s THEN text ELSE '' END, updated_at = %(at)s
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(message_id)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        message_id=message_id,
+        network_id=network_id,
+        segments=segments,
+        price=price,
+        keeps_text=keeps_text,
+        at=at,
+    )
+
+
+async def mark(
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    message_id: MessageId,
+    *,
+    state: State,
+    failure: str | None = None,
+    code: str = "",
+    detail: str = "",
+    due_at: datetime | None = None,
+    keeps_text: bool = True,
+    at: datetime,
+) -> None:
+    """What came of an attempt to send, unless callbacks have told by now."""
+    await tx.exec(
+        """
+        UPDATE messages
+           SET state = %(state)s, failure = %(failure)s, code = %(code)s, detail = %(detail)s, due_at = %(due_at)s,
+               text = CASE WHEN %(keeps_text)s THEN text ELSE '' END, updated_at = %(at)s
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(message_id)s AND state = 'sending'
+        """,
+        keeps_text=keeps_text,
+        tenant_id=tenant_id,
+        environment=environment,
+        message_id=message_id,
+        state=state,
+        failure=failure,
+        code=code,
+        detail=detail,
+        due_at=due_at,
+        at=at,
+    )
+
+
+async def send_template(
+    tx: Tx, tenant_id: TenantId, environment: Environment, message_id: MessageId, template: Template
+) -> None:
+    """Send a template instead of the text."""
+    await tx.exec(
+        """
+        UPDATE messages SET template = %(template)s
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(message_id)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        message_id=message_id,
+        template=template,
+    )
+
+
+async def space_out(
+    tx: Tx, tenant_id: TenantId, environment: Environment, thread_id: MessageThreadId, *, not_before: datetime
+) -> None:
+    """Leave what the network wants between two messages to one person."""
+    await tx.exec(
+        """
+        UPDATE messages SET due_at = greatest(due_at, %(not_before)s)
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND thread_id = %(thread_id)s AND state = 'queued'
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        thread_id=thread_id,
+        not_before=not_before,
+    )
+
+
+async def sent_by(tx: Tx, provider: str, account: str, *, message_id: str | None, network_id: str) -> Message | None:
+    """The message of ours that a network speaks of, by our id or by its own, of whatever tenant; locked. Runs as the system."""
+    return await tx.maybe(
+        Message,
+        """
+        SELECT m.id, m.tenant_id, m.environment, m.thread_id, m.conversation_id, m.direction, m.network_id, m.source, m.text, m.media,
+               m.template, m.reply_to, m.is_edit, m.transcript, m.exchange_id, m.place, m.state, m.failure, m.code, m.detail, m.segments,
+               m.price, m.due_at, m.attempts, m.created_by, m.created_at, m.sending_since, m.sent_at, m.delivered_at, m.read_at, m.updated_at
+          FROM messages m
+          JOIN message_threads t ON t.id = m.thread_id AND t.tenant_id = m.tenant_id
+         WHERE m.direction = 'outbound' AND t.provider = %(provider)s AND t.account = %(account)s
+           AND (m.id = %(message_id)s OR (m.network_id = %(network_id)s AND %(network_id)s <> ''))
+         ORDER BY m.created_at DESC
+         LIMIT 1
+           FOR UPDATE OF m
+        """,
+        provider=provider,
+        account=account,
+        message_id=message_id,
+        network_id=network_id,
+    )
+
+
+async def progress(
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    message_id: MessageId,
+    *,
+    state: State,
+    network_id: str | None,
+    failure: str | None,
+    code: str,
+    detail: str,
+    segments: int | None,
+    price: Price | None,
+    told_at: datetime,
+    at: datetime,
+) -> None:
+    """What the network says has become of a message."""
+    await tx.exec(
+        """
+        UPDATE messages
+           SET state = %(state)s, network_id = coalesce(network_id, %(network_id)s), failure = %(failure)s, code = %(code)s,
+               detail = %(detail)s, segments = coalesce(%(segments)s, segments), price = coalesce(%(price)s::jsonb, price),
+               due_at = NULL,
+               sent_at = CASE WHEN %(state)s IN ('sent', 'delivered', 'read') THEN coalesce(sent_at, %(told_at)s) ELSE sent_at END,
+               delivered_at = CASE WHEN %(state)s IN ('delivered', 'read') THEN coalesce(delivered_at, %(told_at)s) ELSE delivered_at END,
+               read_at = CASE WHEN %(state)s = 'read' THEN coalesce(read_at, %(told_at)s) ELSE read_at END,
+               updated_at = %(at)s
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(message_id)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        message_id=message_id,
+        state=state,
+        network_id=network_id,
+        failure=failure,
+        code=code,
+        detail=detail,
+        segments=segments,
+        price=price,
+        told_at=told_at,
+        at=at,
+    )
+
+
+async def note_price(
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    message_id: MessageId,
+    *,
+    network_id: str | None,
+    segments: int | None,
+    price: Price | None,
+) -> None:
+    """What a network says beside a state that is known already."""
+    await tx.exec(
+        """
+        UPDATE messages
+           SET network_id = coalesce(network_id, %(network_id)s), segments = coalesce(%(segments)s, segments),
+               price = coalesce(%(price)s::jsonb, price)
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(message_id)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        message_id=message_id,
+        network_id=network_id,
+        segments=segments,
+        price=price,
+    )
