@@ -9,6 +9,7 @@ import pytest
 from voisnap_api.contacts import subscribers as contact_subscribers
 from voisnap_api.contacts import usecases as contacts
 from voisnap_api.contacts.records import ContactFilter, OptOutSource
+from voisnap_api.do_not_call import usecases as do_not_call
 from voisnap_api.messaging import exchanges, usecases
 from voisnap_api.messaging.exchanges import Exchanges
 from voisnap_api.messaging.inbound import take_down
@@ -383,6 +384,37 @@ async def test_stop_is_confirmed_once_and_nothing_more_is_sent(post):
     await post.asks("START")
     await post.asks("Hello")
     assert post.runtime.texts == ["Hi", "Hello"]
+
+
+async def listed(post) -> list[tuple[str, str]]:
+    """Whom nobody calls any more, and why."""
+    async with begin(post.api.database, SYSTEM) as work:
+        found, _ = await do_not_call.list_listed(work, search=None, source=None, after=None, limit=10, offset=0)
+    return [(one.phone_number, one.source) for one in found]
+
+
+async def test_stop_ends_calls_too_and_start_takes_back_no_more_than_that(post):
+    await post.asks("STOP")
+    await post.asks("stop")
+    assert await listed(post) == [(ADA, "sms_stop")]
+    await post.asks("START")
+    assert await listed(post) == []
+    await post.asks("STOP")
+    async with begin(post.api.database, SYSTEM) as work:
+        assert await do_not_call.import_numbers(work, (ADA, ADA), reason="complained", source="crm") == 1
+    await post.asks("START")
+    assert await listed(post) == [(ADA, "crm")]
+    await post.asks("STOP")
+    await post.asks("START")
+    assert await listed(post) == [(ADA, "crm")], "somebody else has put it there"
+
+
+async def test_nobody_is_called_any_more_whose_carrier_says_that_he_wants_no_texts(post):
+    await post.writes("Arrêter", consent=Consent.STOP, is_answered=True)
+    assert await listed(post) == [(ADA, "sms_stop")]
+    eve = Correspondent(address="555", user_id="555", name="Eve", phone_number="+14155550177")
+    await post.asks("/stop", provider="telegram", sender=eve)
+    assert await listed(post) == [(ADA, "sms_stop")], "who ends a chat is not called there"
 
 
 async def test_nobody_writes_to_a_premium_rate_number(post):

@@ -10,14 +10,17 @@ from voisnap_kit.postgres import Tx
 from .records import Listed, ListPosition
 
 
-async def insert(tx: Tx, listed: Listed) -> bool:
-    """Put a number on the list; False when it is there."""
+async def insert(tx: Tx, listed: Listed, *, over: Sequence[str] = ()) -> bool:
+    """Put a number on the list; False when it is there. An entry from one of the sources `over` is replaced."""
     added = await tx.exec(
         """
         INSERT INTO do_not_call (tenant_id, environment, phone_number, reason, source, created_by, created_at)
         VALUES (%(tenant_id)s, %(environment)s, %(phone_number)s, %(reason)s, %(source)s, %(created_by)s, %(created_at)s)
-        ON CONFLICT DO NOTHING
+        ON CONFLICT (tenant_id, environment, phone_number) DO UPDATE
+           SET reason = excluded.reason, source = excluded.source, created_by = excluded.created_by, created_at = excluded.created_at
+         WHERE do_not_call.source = ANY (%(over)s::text[])
         """,
+        over=tuple(over),
         tenant_id=listed.tenant_id,
         environment=listed.environment,
         phone_number=listed.phone_number,
@@ -35,19 +38,23 @@ async def insert_all(
     environment: Environment,
     phone_numbers: tuple[str, ...],
     *,
+    over: Sequence[str] = (),
     reason: str | None,
     source: str,
     created_by: str | None,
     at: datetime,
 ) -> int:
-    """Put numbers on the list; how many were not on it."""
+    """Put numbers on the list; how many were not on it, or from one of the sources `over`, which are replaced."""
     return await tx.exec(
         """
         INSERT INTO do_not_call (tenant_id, environment, phone_number, reason, source, created_by, created_at)
         SELECT %(tenant_id)s, %(environment)s, number, %(reason)s, %(source)s, %(created_by)s, %(at)s
           FROM unnest(%(phone_numbers)s::text[]) AS number
-        ON CONFLICT DO NOTHING
+        ON CONFLICT (tenant_id, environment, phone_number) DO UPDATE
+           SET reason = excluded.reason, source = excluded.source, created_by = excluded.created_by, created_at = excluded.created_at
+         WHERE do_not_call.source = ANY (%(over)s::text[])
         """,
+        over=tuple(over),
         tenant_id=tenant_id,
         environment=environment,
         phone_numbers=phone_numbers,
@@ -144,15 +151,19 @@ async def count(
     )
 
 
-async def delete(tx: Tx, tenant_id: TenantId, environment: Environment, phone_number: str) -> bool:
-    """Take a number off the list; False when it is not on it."""
+async def delete(
+    tx: Tx, tenant_id: TenantId, environment: Environment, phone_number: str, *, source: str | None = None
+) -> bool:
+    """Take a number off the list; False when it is not on it, or from another source than `source`."""
     gone = await tx.exec(
         """
         DELETE FROM do_not_call
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND phone_number = %(phone_number)s
+           AND (%(source)s::text IS NULL OR source = %(source)s)
         """,
         tenant_id=tenant_id,
         environment=environment,
         phone_number=phone_number,
+        source=source,
     )
     return gone == 1

@@ -1,9 +1,15 @@
-"""Numbers that a tenant must not call. Whoever asks on another channel to be left alone is put here, too."""
+"""Numbers that a tenant must not call.
+
+Whoever asks to be left alone, in whatever words and wherever numbers are addresses, is asking to be left alone by calls, too (47 CFR
+64.1200(a)(10): by any reasonable means, and for every kind of automated call): STOP to a text, and "take me off your list" in a call. START
+takes back what STOP did, and nothing else.
+"""
 
 from collections.abc import Callable, Sequence
 
 from voisnap_domain.agent_rules import phone_number_fault
 from voisnap_domain.errors import FieldError, Invalid, NotFound
+from voisnap_domain.sessions import Channel
 from voisnap_kit.work import Work
 
 from voisnap_api.audit import usecases as audit
@@ -12,13 +18,20 @@ from voisnap_api.audit.records import Target
 from . import store
 from .records import Listed, ListPosition
 
+SPOKEN = "call"
+"""The source of who said so in a call."""
+
+_STOPS = {Channel.SMS: "sms_stop", Channel.WHATSAPP: "whatsapp_stop"}
+"""Where people are known by their numbers. In Telegram nobody is called: `/stop` ends that chat."""
+_TAKEN_BACK = tuple(_STOPS.values())
 _NAMED_FAULTS = 100
 
 
 async def list_number(
     work: Work, phone_number: str, *, reason: str | None = None, source: str = "manual"
 ) -> tuple[Listed, bool]:
-    """Put a number on the list; what is there stays as it is. The entry, and whether it is new. Raises Invalid."""
+    """Put a number on the list. The entry, and whether it is new: what is there stays as it is, but what only a STOP has put there is from
+    now on there for good. Raises Invalid."""
     _check((phone_number,), lambda _: "/phoneNumber")
     caller = work.caller
     listed = Listed(
@@ -30,7 +43,7 @@ async def list_number(
         created_by=caller.user_id or caller.key_id,
         created_at=work.now,
     )
-    if not await store.insert(work.tx, listed):
+    if not await store.insert(work.tx, listed, over=() if source in _TAKEN_BACK else _TAKEN_BACK):
         return await get_listed(work, phone_number), False
     await _note(work, "added", phone_number, {"source": source})
     return listed, True
@@ -46,6 +59,7 @@ async def import_numbers(work: Work, phone_numbers: Sequence[str], *, reason: st
         caller.tenant_id,
         caller.environment,
         wanted,
+        over=() if source in _TAKEN_BACK else _TAKEN_BACK,
         reason=reason,
         source=source,
         created_by=caller.user_id or caller.key_id,
@@ -61,6 +75,32 @@ async def unlist_number(work: Work, phone_number: str) -> None:
     if not await store.delete(work.tx, caller.tenant_id, caller.environment, phone_number):
         raise _not_listed(phone_number)
     await _note(work, "removed", phone_number, {})
+
+
+async def heed_stop(work: Work, channel: Channel, addresses: Sequence[str]) -> bool:
+    """Call nobody any more who wrote STOP on a channel, by those of his addresses that are numbers; whether that is new."""
+    source, news = _STOPS.get(channel), False
+    for number in addresses if source is not None else ():
+        if phone_number_fault(number) is None:
+            _, is_new = await list_number(work, number, reason=f"Wrote STOP on {channel.value}.", source=source or "")
+            news = news or is_new
+    return news
+
+
+async def heed_start(work: Work, channel: Channel, addresses: Sequence[str]) -> None:
+    """Take back what a STOP on the same channel did."""
+    source, caller = _STOPS.get(channel), work.caller
+    for number in addresses if source is not None else ():
+        if await store.delete(work.tx, caller.tenant_id, caller.environment, number, source=source):
+            await _note(work, "removed", number, {"source": source})
+
+
+async def heed_spoken(work: Work, phone_number: str) -> bool:
+    """Call nobody any more who said in a call that he wants none; whether that is new."""
+    if phone_number_fault(phone_number) is not None:
+        return False
+    _, is_new = await list_number(work, phone_number, reason="Asked for it in a call.", source=SPOKEN)
+    return is_new
 
 
 async def get_listed(work: Work, phone_number: str) -> Listed:

@@ -25,6 +25,7 @@ from voisnap_api.agents import usecases as agents
 from voisnap_api.contacts import usecases as contacts
 from voisnap_api.contacts.records import Identity, IdentityKind, OptOutSource
 from voisnap_api.conversations import usecases as conversations
+from voisnap_api.do_not_call import usecases as do_not_call
 
 from . import outbox_store, store
 from .records import Address, Message, Source, State, Thread
@@ -159,9 +160,11 @@ async def _heed(work: Work, thread: Thread, event: InboundMessage, consent: Cons
     match consent:
         case Consent.STOP:
             is_news = await contacts.opt_out(work, thread.channel, addresses, _source(event)) and not is_out
+            await do_not_call.heed_stop(work, thread.channel, addresses)
             await _be_quiet(work, thread)
         case Consent.START:
             is_news = await contacts.opt_in(work, thread.channel, addresses)
+            await do_not_call.heed_start(work, thread.channel, addresses)
         case Consent.HELP:
             pass
         case _:
@@ -285,6 +288,7 @@ async def _progress(work: Work, provider: str, account: str, event: MessageProgr
     own = in_name_of(work, thread)
     if event.failure is MessageFailure.OPTED_OUT:
         await contacts.opt_out(own, thread.channel, thread.their_addresses, OptOutSource.NETWORK)
+        await do_not_call.heed_stop(own, thread.channel, thread.their_addresses)
         await _be_quiet(own, thread)
     if message.conversation_id is not None:
         await conversations.charge_messages(own, message.conversation_id)
@@ -295,9 +299,11 @@ async def _consent(work: Work, address: Address, event: ConsentChanged) -> None:
     thread = await thread_of(work, address, event.sender)
     if event.consent is Consent.STOP:
         await contacts.opt_out(work, address.channel, addresses_of(event.sender), OptOutSource.NETWORK)
+        await do_not_call.heed_stop(work, address.channel, addresses_of(event.sender))
         await _be_quiet(work, thread)
     elif event.consent is Consent.START:
         await contacts.opt_in(work, address.channel, addresses_of(event.sender))
+        await do_not_call.heed_start(work, address.channel, addresses_of(event.sender))
     _log.info("message.consent", thread_id=thread.id, channel=address.channel.value, consent=event.consent.value)
 
 

@@ -216,7 +216,10 @@ class Dialler:
         except DomainError as error:
             await end_call(work, call, OutboundStatus.FAILED, _reason(error))
             return None
-        if (fault := await destination_fault(work, line, call.to_number, settings)) is not None:
+        fault = await destination_fault(
+            work, call.to_number, account=line.account, ours=line.phone_number, settings=settings
+        )
+        if fault is not None:
             await end_call(work, call, OutboundStatus.FAILED, fault.replace("-", "_"))
             return None
         attempt = DialAttempt(

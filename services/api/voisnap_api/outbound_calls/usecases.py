@@ -30,7 +30,6 @@ from voisnap_api.destinations import (
     is_within,
 )
 from voisnap_api.do_not_call.usecases import listed_among
-from voisnap_api.phone_numbers.records import PhoneLine
 from voisnap_api.phone_numbers.usecases import countries_of_lines, line_for_calls, lines_among
 from voisnap_api.session_plans.usecases import check_metadata
 from voisnap_api.tenants.usecases import limits_for_new_session
@@ -102,24 +101,30 @@ async def refuse_own_lines(database: Database, caller: Caller, numbers: Sequence
         raise Invalid(faults[:_NAMED_FAULTS])
 
 
-async def callable_countries(work: Work, line: PhoneLine, settings: CallSettings | None = None) -> frozenset[str]:
-    """Where calls with a line may go: to the countries of the tenant's numbers and those that its settings name. Whoever calls at the
-    platform's expense can't name all."""
+async def allowed_countries(
+    work: Work, *, account: str, ours: str, settings: CallSettings | None = None
+) -> frozenset[str]:
+    """Where calls, texts and transfers from our number `ours` of an account may go: to the countries of the tenant's numbers and those that
+    its settings name. Whoever calls at the platform's expense can't name all."""
     settings = settings or await get_settings(work)
     named = frozenset(settings.allowed_countries)
-    if line.account == PLATFORM:
+    if account == PLATFORM:
         named -= {ANY_COUNTRY}
-    own = country_of(line.phone_number)
+    own = country_of(ours)
     return named | await countries_of_lines(work) | ({own} if own else set())
 
 
-async def destination_fault(work: Work, line: PhoneLine, number: str, settings: CallSettings) -> str | None:
-    """The code for which a number is not called with a line; None where it is."""
-    if is_refused(line.environment, number):
+async def destination_fault(
+    work: Work, number: str, *, account: str, ours: str, settings: CallSettings | None = None
+) -> str | None:
+    """The code for which nobody calls, writes to or hands a caller over to `number` from our number `ours`; None where they may."""
+    environment = work.caller.environment
+    if is_refused(environment, number):
         return NOT_ALLOWED
-    if not is_within(line.environment, number, await callable_countries(work, line, settings)):
-        return COUNTRY_NOT_ALLOWED
-    return None
+    if environment is not Environment.LIVE:
+        return None
+    countries = await allowed_countries(work, account=account, ours=ours, settings=settings)
+    return None if is_within(environment, number, countries) else COUNTRY_NOT_ALLOWED
 
 
 async def get_call(work: Work, call_id: OutboundCallId) -> OutboundCall:
@@ -220,7 +225,7 @@ async def _calls(
     ]
     if same:
         raise Invalid(tuple(same))
-    countries = await callable_countries(work, line)
+    countries = await allowed_countries(work, account=line.account, ours=line.phone_number)
     abroad = [
         FieldError(pointer=f"{pointer(index)}/toNumber", code=COUNTRY_NOT_ALLOWED, detail=country_detail(row.to_number))
         for index, row in enumerate(rows)
