@@ -292,7 +292,7 @@ def test_the_rest_of_a_media_sockets_life_is_no_call(webhooks: VonageWebhooks, s
 @pytest.mark.parametrize(
     "fields",
     [
-        {"recording_url": "https://api.nexmo.com/v1/files/1", "recording_uuid": "1", "conversation_uuid": CONVERSATION},
+        {"recording_url": "https://api.nexmo.com/elsewhere", "recording_uuid": "1", "conversation_uuid": CONVERSATION},
         {"from": "447700900000", "to": "442079460000", "uuid": CALL, "dtmf": {"digits": "42", "timed_out": True}},
         {"from": "447700900000", "to": "442079460000", "uuid": CALL, "speech": {"results": []}},
         {"conversation_uuid_from": "CON-1", "conversation_uuid_to": "CON-2", "uuid": CALL},

@@ -50,6 +50,13 @@ class DigitsUnsent(ProviderError):
         super().__init__(detail, provider=provider, kind="carrier", retryable=False)
 
 
+class RecordingUnavailable(ProviderError):
+    """A carrier can't be told this of a recording: it records, or goes on recording, by other means."""
+
+    def __init__(self, detail: str, *, provider: str) -> None:
+        super().__init__(detail, provider=provider, kind="carrier", retryable=False)
+
+
 class MessageRefused(ProviderError):
     """A network does not send a message, or gives no media of one: `failure` says why, `code` is its own. As it is it never will, but when
     `retryable` in a moment."""

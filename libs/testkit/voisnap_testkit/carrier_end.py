@@ -64,6 +64,10 @@ class DeskEnd(Protocol):
         """Something it posts that matters to nobody here."""
         ...
 
+    def recorded(self, recording_id: str, *, call_id: str, at: float) -> WebhookRequest:
+        """A recording of 12 seconds is ready; carriers that name a host for it name one that is none of theirs."""
+        ...
+
     def nonsense(self, *, at: float) -> WebhookRequest:
         """Well signed, and nothing its documentation knows."""
         ...

@@ -213,6 +213,18 @@ class TelnyxDesk(DeskEnd):
     def unrelated(self, *, call_id: str, at: float) -> WebhookRequest:
         return self.event("call.speak.ended", at, call_id=call_id, status="completed")
 
+    def recorded(self, recording_id: str, *, call_id: str, at: float) -> WebhookRequest:
+        return self.event(
+            "call.recording.saved",
+            at,
+            call_id=call_id,
+            channels="single",
+            recording_id=recording_id,
+            recording_started_at="2026-11-21T18:00:00.000000Z",
+            recording_ended_at="2026-11-21T18:00:12.000000Z",
+            recording_urls={"mp3": "https://elsewhere.example/r.mp3"},
+        )
+
     def nonsense(self, *, at: float) -> WebhookRequest:
         return self.posted(b'{"Hello": "World"}', at)
 

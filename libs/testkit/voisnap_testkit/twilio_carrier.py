@@ -187,6 +187,23 @@ class TwilioDesk(DeskEnd):
             }
         )
 
+    def recorded(self, recording_id: str, *, call_id: str, at: float) -> WebhookRequest:
+        return self.posted(
+            {
+                "CallSid": call_id,
+                "AccountSid": ACCOUNT,
+                "RecordingSid": recording_id,
+                "RecordingUrl": f"https://elsewhere.example/2010-04-01/Accounts/{ACCOUNT}/Recordings/{recording_id}",
+                "RecordingStatus": "completed",
+                "RecordingDuration": "12",
+                "RecordingChannels": "1",
+                "RecordingSource": "DialVerb",
+                "RecordingTrack": "both",
+                "RecordingStartTime": "Sat, 21 Nov 2026 18:00:00 +0000",
+                "ErrorCode": "0",
+            }
+        )
+
     def nonsense(self, *, at: float) -> WebhookRequest:
         return self.posted({"Hello": "World"})
 

@@ -142,12 +142,18 @@ class VonageDesk(DeskEnd):
         return self.posted({"call_uuid": event.pop("uuid"), **event}, at=at)
 
     def unrelated(self, *, call_id: str, at: float) -> WebhookRequest:
+        dtmf = {"digits": "42", "timed_out": True}
+        fields = {"from": "447700900000", "to": "442079460000", "uuid": call_id, "conversation_uuid": CONVERSATION}
+        return self.posted({**fields, "dtmf": dtmf, "timestamp": stamp(at)}, at=at)
+
+    def recorded(self, recording_id: str, *, call_id: str, at: float) -> WebhookRequest:
+        del call_id  # it is in the address alone
         return self.posted(
             {
-                "start_time": stamp(at - 10),
-                "recording_url": "https://api.nexmo.com/v1/files/bbbbbbbb-aaaa-cccc-dddd-0123456789ab",
+                "start_time": stamp(at - 12),
+                "recording_url": f"https://api.nexmo.com/v1/files/{recording_id}",
                 "size": 12222,
-                "recording_uuid": "bbbbbbbb-aaaa-cccc-dddd-0123456789ab",
+                "recording_uuid": "cccccccc-aaaa-cccc-dddd-0123456789ab",
                 "end_time": stamp(at),
                 "conversation_uuid": CONVERSATION,
                 "timestamp": stamp(at),

@@ -4,7 +4,7 @@ Three faces of a carrier, each without the others: `CarrierWebhooks` reads and c
 socket (pure: no I/O, no clock), `CallControl` asks its REST API. The shapes are ours; what a carrier calls them stays in its folder.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -117,13 +117,31 @@ class InboundCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a call. `seconds` are the carrier's own, where it says them; `event_id` repeats when it repeats itself."""
+    """What became of a call. `seconds` are the carrier's own, where it says them; `event_id` repeats when it repeats itself. `hand_over` is the
+    one that this call was made for, where the carrier repeats what we gave it."""
 
     call_id: str
     phase: CallPhase
     event_id: str | None = None
     seconds: float | None = None
     cause: str = ""
+    hand_over: "HandOverRef | None" = None
+
+
+class HandOverRef(msgspec.Struct, frozen=True, kw_only=True):
+    """The call whose caller was to be handed over, and our name of the other side's (`HandOverCourse.attempt_id`)."""
+
+    call_id: str
+    attempt_id: str = ""
+
+
+class HandOverEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """`CallControl.transfer` is over for the call `call_id`, which waits for what comes next: `phase` is how the other side's call ended.
+    Whoever was not reached leaves a caller behind who is to be told so."""
+
+    call_id: str
+    phase: CallPhase
+    event_id: str | None = None
 
 
 class MachineDetected(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +163,30 @@ class MediaLost(msgspec.Struct, frozen=True, kw_only=True):
     may_be_wanted: bool = False
 
 
-CarrierEvent = InboundCall | CallProgress | MachineDetected | MediaLost
+class RecordingSaved(msgspec.Struct, frozen=True, kw_only=True):
+    """The carrier has a recording of a call ready to be fetched (`CallControl.fetch_recording`). `recording_id` is what the carrier knows it
+    by, `call_id` whose it is where the carrier says so: of a conference or a conversation the address does. `seconds` are None where the
+    carrier does not tell the length."""
+
+    recording_id: str
+    call_id: str = ""
+    seconds: float | None = None
+    event_id: str | None = None
+    hand_over: HandOverRef | None = None
+
+
+class RecordingFailed(msgspec.Struct, frozen=True, kw_only=True):
+    """There is nothing to fetch: the carrier could not record, or nothing was said."""
+
+    recording_id: str = ""
+    call_id: str = ""
+    cause: str = ""
+    event_id: str | None = None
+
+
+CarrierEvent = (
+    InboundCall | CallProgress | MachineDetected | MediaLost | HandOverEnded | RecordingSaved | RecordingFailed
+)
 
 
 class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,6 +278,31 @@ class Dial(msgspec.Struct, frozen=True, kw_only=True):
     digits: str = ""
 
 
+class RecordingFormat(StrEnum):
+    """What all three carriers record."""
+
+    MP3 = "mp3"
+    WAV = "wav"
+
+
+class RecordingOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A recording that the carrier makes, both sides in one file, each on a channel of its own where `is_stereo`. What becomes of it is posted
+    to `events_url`, by carriers that have an address for it."""
+
+    events_url: str
+    format: RecordingFormat = RecordingFormat.MP3
+    is_stereo: bool = False
+
+
+class HandOverCourse(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is told of a call that somebody else takes over: what becomes of the other side's call is posted to `events_url`, and `after_url` is
+    asked what comes next when it is over (`HandOverEnded`). `attempt_id` is our name of the other side's call."""
+
+    attempt_id: str
+    events_url: str
+    after_url: str
+
+
 class CallControl(Protocol):
     """What a carrier is asked over REST, for one account. Raises ProviderError with the kind `carrier`; a number that cannot be dialled and
     a call that is over are not retryable."""
@@ -250,8 +316,8 @@ class CallControl(Protocol):
         ...
 
     async def refuse(self, call_id: str, text: str, language: str) -> None:
-        """Says a reason aloud to a call that rings and ends it, where no answer to a webhook can (`CarrierWebhooks.refuse` is empty); nothing
-        elsewhere."""
+        """Says a reason aloud to a call that rings or waits, and ends it, where no answer to a webhook can (`CarrierWebhooks.refuse` is empty);
+        nothing elsewhere."""
         ...
 
     async def hang_up(self, call_id: str) -> None:
@@ -263,14 +329,53 @@ class CallControl(Protocol):
         DigitsUnsent where the carrier can't: then their tones are spoken instead (`voisnap_media.key_tones`)."""
         ...
 
-    async def transfer(self, call_id: str, *, callee: str, caller: str, ring_seconds: int = 30) -> None:
-        """Hands the call over to somebody else and leaves it: the stream ends. `caller` is the number that is shown."""
+    async def transfer(
+        self,
+        call_id: str,
+        *,
+        callee: str,
+        caller: str,
+        ring_seconds: int = 30,
+        course: HandOverCourse | None = None,
+        recording: RecordingOrder | None = None,
+    ) -> None:
+        """Hands the call over to somebody else and leaves it: the stream ends. `caller` is the number that is shown. Without a `course`
+        nothing is told of it, and the call ends with the other side's. `recording` is made of what both say to each other."""
         ...
 
-    async def bridge(self, call_id: str, other_call_id: str, *, name: str) -> None:
+    async def bridge(
+        self, call_id: str, other_call_id: str, *, name: str, recording: RecordingOrder | None = None
+    ) -> None:
         """Joins two answered calls: each hears the other, both leave their streams, and when one hangs up the other ends too. `name` is one
         that nothing else was joined by (letters, digits, `_` and `-`, up to 64). Asking again does no harm. When it raises, `call_id` is
         where it was; the other may have left its stream, and is to be hung up."""
+        ...
+
+    async def start_recording(self, call_id: str, order: RecordingOrder) -> str:
+        """Has the carrier record an answered call from now on, beside whatever it does; the recording's id, empty where only its event names
+        it. Raises RecordingUnavailable where the carrier records only what is handed over (`transfer`, `bridge`)."""
+        ...
+
+    async def pause_recording(self, call_id: str, recording_id: str) -> None:
+        """Leaves out what is said from now on, such as the number of a card; silence stands for it where the carrier can. Raises
+        RecordingUnavailable where it can't."""
+        ...
+
+    async def resume_recording(self, call_id: str, recording_id: str) -> None:
+        """Records again after `pause_recording`."""
+        ...
+
+    async def stop_recording(self, call_id: str, recording_id: str) -> None:
+        """Ends a recording that `start_recording` began; one that is over is fine."""
+        ...
+
+    def fetch_recording(self, recording_id: str, format: RecordingFormat, *, most: int) -> AsyncIterator[bytes]:
+        """The recording in pieces, from the carrier's own hosts alone. Raises ProviderError: not retryable when it is not there (any more),
+        or has more than `most` bytes."""
+        ...
+
+    async def delete_recording(self, recording_id: str) -> None:
+        """Deletes a recording at the carrier; one that is gone is fine, and so is a carrier that deletes by itself and has no command."""
         ...
 
     async def aclose(self) -> None: ...

@@ -6,14 +6,24 @@ https://developers.telnyx.com/api-reference/call-commands/dial
 import asyncio
 import hashlib
 import re
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
 from voisnap_providers.errors import DialUncertain, ProviderError
-from voisnap_providers.ports.carrier import CallControl, Dial, MachineDetection, StreamTarget
+from voisnap_providers.ports.carrier import (
+    CallControl,
+    Dial,
+    HandOverCourse,
+    MachineDetection,
+    RecordingFormat,
+    RecordingOrder,
+    StreamTarget,
+)
 from voisnap_providers.vendors.carrier_http import CarrierHttp, Rejected
 
 from . import connecting, state
+from .webhooks import LEG
 
 BASE_URL = "https://api.telnyx.com/v2"
 PROVIDER = "telnyx"
@@ -21,6 +31,9 @@ RING_SECONDS = (5, 600)
 LONGEST_SECONDS = (30, 14400)
 MAX_DIGITS = 64
 _CALL = re.compile(r"[A-Za-z0-9:_=-]{1,200}", re.ASCII)
+_RECORDING = re.compile(r"(?:leg:)?[0-9a-zA-Z][0-9a-zA-Z_-]{0,63}", re.ASCII)
+_HOSTS = (".telnyx.com", ".telnyxstorage.com", ".telnyxcloudstorage.com", "s3.amazonaws.com", ".s3.amazonaws.com")
+"""Where Telnyx keeps recordings: the addresses that it gives are signed, and good for ten minutes."""
 _DIGITS = re.compile(r"[0-9A-D*#w]+", re.ASCII)
 _OVER = frozenset({"90018", "10005"})
 """Codes of a call that has ended, and of one that is not known any more."""
@@ -102,10 +115,14 @@ class TelnyxCalls(CallControl):
             await self._told(call_id, "streaming_start", command)
 
     async def refuse(self, call_id: str, text: str, language: str) -> None:
-        """Answers a ringing call and says why it goes no further, for `TelnyxWebhooks.refuse` cannot. `MediaLost` tells that it has been
-        said: then the call is to be ended."""
+        """Answers a call, where nobody has, and says why it goes no further, for `TelnyxWebhooks.refuse` cannot. `MediaLost` tells that it has
+        been said: then the call is to be ended."""
         kept = state.written(state.CallState(is_refused=True))
-        await self._told(call_id, "answer", {"command_id": "refuse", "client_state": kept})
+        try:
+            await self._act(call_id, "answer", {"command_id": "refuse", "client_state": kept})
+        except Rejected as rejected:
+            if rejected.status != 422 or _is_over(rejected):
+                raise self._fault(rejected) from None
         speech = {
             "command_id": "refuse-text",
             "client_state": kept,
@@ -133,27 +150,105 @@ class TelnyxCalls(CallControl):
     async def send_digits(self, call_id: str, digits: str) -> None:
         await self._told(call_id, "send_dtmf", {"digits": self._pressable(digits)})
 
-    async def transfer(self, call_id: str, *, callee: str, caller: str, ring_seconds: int = 30) -> None:
+    async def transfer(
+        self,
+        call_id: str,
+        *,
+        callee: str,
+        caller: str,
+        ring_seconds: int = 30,
+        course: HandOverCourse | None = None,
+        recording: RecordingOrder | None = None,
+    ) -> None:
         """Telnyx rings the other side and joins both; the stream is ended then, for it would go on hearing them. Where nobody answers, the
-        call waits, and `TelnyxWebhooks` tells `MediaLost` of it."""
+        call waits, and `TelnyxWebhooks` tells `MediaLost` of it. The other side's events come where this call's do."""
+        kept = state.CallState(transfer_of=call_id, attempt_id=course.attempt_id if course is not None else "")
         command = {
             "to": callee,
             "from": caller,
             "timeout_secs": _within(ring_seconds, RING_SECONDS),
-            "target_leg_client_state": state.written(state.CallState(transfer_of=call_id)),
+            "target_leg_client_state": state.written(kept),
+            **_recorded(recording),
         }
         await self._told(call_id, "transfer", command)
         await self._end_stream(call_id)
 
-    async def bridge(self, call_id: str, other_call_id: str, *, name: str) -> None:
+    async def bridge(
+        self, call_id: str, other_call_id: str, *, name: str, recording: RecordingOrder | None = None
+    ) -> None:
         """Telnyx joins the legs by itself; each one's stream is ended then, for it would go on hearing them."""
         if not _CALL.fullmatch(other_call_id):
             raise self._http.fault("This is no id of a Telnyx call.", retryable=False)
-        await self._told(call_id, "bridge", {"call_control_id": other_call_id, "command_id": f"bridge-{name}"})
+        command = {"call_control_id": other_call_id, "command_id": f"bridge-{name}", **_recorded(recording)}
+        await self._told(call_id, "bridge", command)
         await asyncio.gather(self._end_stream(call_id), self._end_stream(other_call_id))
+
+    async def start_recording(self, call_id: str, order: RecordingOrder) -> str:
+        """Its event comes where the call's do."""
+        await self._told(
+            call_id,
+            "record_start",
+            {"format": order.format.value, "channels": "dual" if order.is_stereo else "single"},
+        )
+        return ""
+
+    async def pause_recording(self, call_id: str, recording_id: str) -> None:
+        """The rest is joined to what was recorded: Telnyx leaves no silence."""
+        await self._told(call_id, "record_pause", _named(recording_id))
+
+    async def resume_recording(self, call_id: str, recording_id: str) -> None:
+        await self._told(call_id, "record_resume", _named(recording_id))
+
+    async def stop_recording(self, call_id: str, recording_id: str) -> None:
+        try:
+            await self._act(call_id, "record_stop", _named(recording_id))
+        except Rejected as rejected:
+            if not _is_over(rejected):
+                raise self._fault(rejected) from None
+
+    async def fetch_recording(self, recording_id: str, format: RecordingFormat, *, most: int) -> AsyncIterator[bytes]:
+        """Asks for an address, which is good for ten minutes, and fetches that."""
+        found = await self._kept(recording_id) or {}
+        urls = found.get("download_urls")
+        url = urls.get(format.value) if isinstance(urls, dict) else None
+        if not isinstance(url, str):
+            raise self._http.fault("The recording is not there.", retryable=False)
+        async for piece in self._http.streamed(url, most=most, hosts=_HOSTS):
+            yield piece
+
+    async def delete_recording(self, recording_id: str) -> None:
+        name = recording_id
+        if recording_id.startswith(LEG):
+            name = str((await self._kept(recording_id) or {}).get("id") or "")
+            if not name:
+                return
+        if not _RECORDING.fullmatch(name):
+            raise self._http.fault("This is no id of a Telnyx recording.", retryable=False)
+        try:
+            await self._http.asked("DELETE", f"/recordings/{name}")
+        except Rejected as rejected:
+            if not _is_over(rejected):
+                raise self._fault(rejected) from None
 
     async def aclose(self) -> None:
         await self._http.aclose()
+
+    async def _kept(self, recording_id: str) -> dict[str, Any] | None:
+        """What Telnyx says of a recording; None where it has none of that id."""
+        if not _RECORDING.fullmatch(recording_id):
+            raise self._http.fault("This is no id of a Telnyx recording.", retryable=False)
+        leg = recording_id.removeprefix(LEG) if recording_id.startswith(LEG) else ""
+        try:
+            path = f"/recordings?filter[call_leg_id]={leg}" if leg else f"/recordings/{recording_id}"
+            answer = await self._http.asked("GET", path)
+        except Rejected as rejected:
+            if _is_over(rejected):
+                return None
+            raise self._fault(rejected) from None
+        found = answer.get("data") if isinstance(answer, dict) else None
+        if isinstance(found, list):
+            found = found[0] if found else None
+        return found if isinstance(found, dict) else None
 
     async def _end_stream(self, call_id: str) -> None:
         with suppress(Rejected, ProviderError):  # the call is on its way; whoever closes the socket ends the stream too
@@ -191,6 +286,18 @@ def _spoken_language(tag: str) -> str:
     same = [known for known in _LANGUAGES if known.lower() == wanted]
     near = [known for known in _LANGUAGES if known.partition("-")[0] == primary]
     return (same or near or list(_LANGUAGES))[0]
+
+
+def _recorded(order: RecordingOrder | None) -> dict[str, Any]:
+    """What a call that is joined to another is recorded by."""
+    if order is None:
+        return {}
+    channels = "dual" if order.is_stereo else "single"
+    return {"record": "record-from-answer", "record_format": order.format.value, "record_channels": channels}
+
+
+def _named(recording_id: str) -> dict[str, Any]:
+    return {"recording_id": recording_id} if recording_id and not recording_id.startswith(LEG) else {}
 
 
 def _is_over(rejected: Rejected) -> bool:

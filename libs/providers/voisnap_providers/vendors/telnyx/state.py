@@ -7,10 +7,11 @@ import msgspec
 
 class CallState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`stream` are the parameters of the stream that the call was begun with, `transfer_of` is the call that was to be handed over to this
-    one, `is_refused` says that the call only hears why it is refused."""
+    one, and `attempt_id` our name of this one, `is_refused` says that the call only hears why it is refused."""
 
     stream: dict[str, str] = {}
     transfer_of: str | None = None
+    attempt_id: str = ""
     is_refused: bool = False
 
 

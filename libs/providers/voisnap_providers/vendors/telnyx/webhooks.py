@@ -6,6 +6,7 @@ https://developers.telnyx.com/docs/voice/programmable-voice/receiving-webhooks
 import re
 from base64 import b64decode
 from binascii import Error as BadBase64
+from datetime import UTC, datetime
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -19,9 +20,12 @@ from voisnap_providers.ports.carrier import (
     CallProgress,
     CarrierEvent,
     CarrierWebhooks,
+    HandOverRef,
     InboundCall,
     MachineDetected,
     MediaLost,
+    RecordingFailed,
+    RecordingSaved,
     StreamTarget,
     WebhookRequest,
 )
@@ -35,6 +39,9 @@ TOLERANCE_SECONDS = 300
 """How far a request's time may be from ours, both ways: what Telnyx's own libraries allow."""
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
 _SIGNATURE_BYTES = 64
+_RECORDING = re.compile(r"[0-9a-zA-Z][0-9a-zA-Z_-]{0,63}", re.ASCII)
+LEG = "leg:"
+"""How our name of a recording begins whose event says no more than its call's leg: that is what Telnyx finds it by."""
 
 _ENDS = {
     "normal_clearing": CallPhase.COMPLETED,
@@ -79,6 +86,12 @@ class _Payload(msgspec.Struct):
     failure_reason: str | None = None
     billed_duration_secs: float | None = None
     client_state: str | None = None
+    call_leg_id: str | None = None
+    recording_id: str | None = None
+    recording_urls: dict[str, str | None] | None = None
+    recording_started_at: str | None = None
+    recording_ended_at: str | None = None
+    reason: str | None = None
 
 
 class _Data(msgspec.Struct):
@@ -136,7 +149,7 @@ class TelnyxWebhooks(CarrierWebhooks):
             raise BadSignature(f"signed {now - int(stamp):.0f} s ago")
 
     def read(self, request: WebhookRequest) -> tuple[CarrierEvent, ...]:
-        """What a verified event says; nothing for those of messages, recordings and whatever else does not matter to a call's course.
+        """What a verified event says; nothing for those of messages and whatever else does not matter to a call's course.
         Keys are not told here: the media socket tells them too, and earlier."""
         try:
             event = _EVENTS.decode(request.body).data
@@ -144,6 +157,8 @@ class TelnyxWebhooks(CarrierWebhooks):
             raise BadWebhook("no event of Telnyx") from None
         if event.event_type == COST:
             return _charged(event)
+        if event.event_type in _RECORDED:
+            return _recorded(event)
         if event.event_type not in _MATTER:
             return ()
         try:
@@ -153,6 +168,8 @@ class TelnyxWebhooks(CarrierWebhooks):
         if not payload.call_control_id:
             raise BadWebhook(f"a {event.event_type} that names no call")
         said = _meaning(event.event_type, payload, payload.call_control_id, event.id)
+        if isinstance(said, CallProgress) and (whose := _hand_over(payload)) is not None:
+            said = msgspec.structs.replace(said, hand_over=whose)
         if isinstance(said, CallProgress) and said.phase in _UNREACHED and (waiting := _transferred(payload)):
             cause = f"{TRANSFER_FAILED}{said.phase}"
             return said, MediaLost(call_id=waiting, event_id=event.id, cause=cause, stranded=True)
@@ -171,6 +188,7 @@ class TelnyxWebhooks(CarrierWebhooks):
         return _EMPTY
 
 
+_RECORDED = frozenset({"call.recording.saved", "call.recording.error"})
 _MATTER = frozenset(
     {
         "call.initiated",
@@ -225,7 +243,52 @@ def _charged(event: _Data) -> tuple[CarrierEvent, ...]:
     seconds = said.billed_duration_secs
     if not said.call_control_id or seconds is None or not 0 <= seconds < float("inf"):
         return ()
-    return (CallProgress(call_id=said.call_control_id, phase=CallPhase.COMPLETED, event_id=event.id, seconds=seconds),)
+    return (
+        CallProgress(
+            call_id=said.call_control_id,
+            phase=CallPhase.COMPLETED,
+            event_id=event.id,
+            seconds=seconds,
+            hand_over=_hand_over(said),
+        ),
+    )
+
+
+def _recorded(event: _Data) -> tuple[CarrierEvent, ...]:
+    """A recording that can be fetched, or came to nothing; nothing of one that cannot be found again."""
+    try:
+        said = _PAYLOADS.decode(event.payload)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return ()
+    call = said.call_control_id or ""
+    if event.event_type == "call.recording.error":
+        return (RecordingFailed(call_id=call, cause=(said.reason or "")[:80], event_id=event.id),) if call else ()
+    if said.recording_id and _RECORDING.fullmatch(said.recording_id):
+        recording = said.recording_id
+    elif said.recording_urls and said.call_leg_id and _RECORDING.fullmatch(said.call_leg_id):
+        recording = f"{LEG}{said.call_leg_id}"
+    else:
+        return ()
+    begun, ended = _instant(said.recording_started_at), _instant(said.recording_ended_at)
+    seconds = (ended - begun).total_seconds() if begun and ended and ended >= begun else None
+    return (
+        RecordingSaved(
+            recording_id=recording, call_id=call, seconds=seconds, event_id=event.id, hand_over=_hand_over(said)
+        ),
+    )
+
+
+def _hand_over(said: _Payload) -> HandOverRef | None:
+    kept = state.read(said.client_state)
+    return HandOverRef(call_id=kept.transfer_of, attempt_id=kept.attempt_id) if kept.transfer_of else None
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _transferred(said: _Payload) -> str | None:

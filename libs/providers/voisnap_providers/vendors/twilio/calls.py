@@ -4,12 +4,20 @@ https://www.twilio.com/docs/voice/api/call-resource
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
 from voisnap_providers.errors import DialUncertain, DigitsUnsent, ProviderError
-from voisnap_providers.ports.carrier import CallControl, Dial, MachineDetection, StreamTarget
+from voisnap_providers.ports.carrier import (
+    CallControl,
+    Dial,
+    HandOverCourse,
+    MachineDetection,
+    RecordingFormat,
+    RecordingOrder,
+    StreamTarget,
+)
 from voisnap_providers.vendors.carrier_http import CarrierHttp, Rejected
 
 from . import twiml
@@ -20,6 +28,7 @@ MAX_TWIML = 4000
 MIN_RING_SECONDS, MAX_RING_SECONDS = 5, 600
 MAX_CALL_SECONDS = 86400
 _CALL = re.compile(r"CA[0-9a-fA-F]{32}", re.ASCII)
+_RECORDING = re.compile(r"RE[0-9a-fA-F]{32}", re.ASCII)
 _GONE = frozenset({20404, 21220})
 """Codes of a call that is not there any more, and of one that is not in progress."""
 _DETECTIONS: Mapping[MachineDetection, Mapping[str, str]] = {
@@ -33,7 +42,8 @@ class TwilioCalls(CallControl):
     """Calls of one account, with its Auth Token or with an API key (`SK…` and its secret)."""
 
     def __init__(self, *, account_sid: str, user: str = "", secret: str, base_url: str = BASE_URL) -> None:
-        self._path = f"/2010-04-01/Accounts/{account_sid}/Calls"
+        self._account = f"/2010-04-01/Accounts/{account_sid}"
+        self._path = f"{self._account}/Calls"
         self._http = CarrierHttp(PROVIDER, base_url=base_url, auth=(user or account_sid, secret))
 
     async def dial(self, order: Dial) -> str:
@@ -86,17 +96,71 @@ class TwilioCalls(CallControl):
         del call_id, digits
         raise DigitsUnsent("Twilio presses no keys while a stream runs.", provider=PROVIDER)
 
-    async def transfer(self, call_id: str, *, callee: str, caller: str, ring_seconds: int = 30) -> None:
-        """`<Dial>` in place of the stream; when the other side hangs up or nobody answers, the call ends."""
-        document = twiml.dial(callee, caller=caller, ring_seconds=_ringing(ring_seconds))
+    async def transfer(
+        self,
+        call_id: str,
+        *,
+        callee: str,
+        caller: str,
+        ring_seconds: int = 30,
+        course: HandOverCourse | None = None,
+        recording: RecordingOrder | None = None,
+    ) -> None:
+        """`<Dial>` in place of the stream."""
+        document = twiml.dial(
+            callee, caller=caller, ring_seconds=_ringing(ring_seconds), course=course, recording=recording
+        )
         await self._change(call_id, Twiml=_short(document))
 
-    async def bridge(self, call_id: str, other_call_id: str, *, name: str) -> None:
-        """Both into one conference, the other one first: until it is there `call_id` keeps its stream."""
-        document = _short(twiml.join(name))
+    async def bridge(
+        self, call_id: str, other_call_id: str, *, name: str, recording: RecordingOrder | None = None
+    ) -> None:
+        """Both into one conference, the other one first: until it is there `call_id` keeps its stream. Recordings of conferences have one
+        channel."""
+        document = _short(twiml.join(name, recording=recording))
         paths = [self._call(one) for one in (other_call_id, call_id)]
         for path in paths:
             await self._changed(path, Twiml=document)
+
+    async def start_recording(self, call_id: str, order: RecordingOrder) -> str:
+        form = {
+            "RecordingChannels": "dual" if order.is_stereo else "mono",
+            "RecordingStatusCallback": order.events_url,
+            "RecordingStatusCallbackMethod": "POST",
+            "RecordingStatusCallbackEvent": "completed absent",
+            "Trim": "do-not-trim",
+        }
+        path = self._call(call_id).replace(".json", "/Recordings.json")
+        try:
+            answer = await self._http.asked("POST", path, form=form)
+        except Rejected as rejected:
+            raise self._fault(rejected) from None
+        recording_id = answer.get("sid") if isinstance(answer, dict) else None
+        return recording_id if isinstance(recording_id, str) and _RECORDING.fullmatch(recording_id) else ""
+
+    async def pause_recording(self, call_id: str, recording_id: str) -> None:
+        await self._changed(self._recording(call_id, recording_id), Status="paused", PauseBehavior="silence")
+
+    async def resume_recording(self, call_id: str, recording_id: str) -> None:
+        await self._changed(self._recording(call_id, recording_id), Status="in-progress")
+
+    async def stop_recording(self, call_id: str, recording_id: str) -> None:
+        try:
+            await self._http.asked("POST", self._recording(call_id, recording_id), form={"Status": "stopped"})
+        except Rejected as rejected:
+            if _code(rejected) not in _GONE:
+                raise self._fault(rejected) from None
+
+    def fetch_recording(self, recording_id: str, format: RecordingFormat, *, most: int) -> AsyncIterator[bytes]:
+        """From the API itself: the address that a callback names is not used."""
+        return self._http.streamed(f"{self._kept(recording_id)}.{format.value}", most=most)
+
+    async def delete_recording(self, recording_id: str) -> None:
+        try:
+            await self._http.asked("DELETE", f"{self._kept(recording_id)}.json")
+        except Rejected as rejected:
+            if rejected.status != 404:
+                raise self._fault(rejected) from None
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -114,6 +178,15 @@ class TwilioCalls(CallControl):
         if not _CALL.fullmatch(call_id):
             raise self._http.fault("This is no id of a Twilio call.", retryable=False)
         return f"{self._path}/{call_id}.json"
+
+    def _recording(self, call_id: str, recording_id: str) -> str:
+        self._kept(recording_id)
+        return self._call(call_id).replace(".json", f"/Recordings/{recording_id}.json")
+
+    def _kept(self, recording_id: str) -> str:
+        if not _RECORDING.fullmatch(recording_id):
+            raise self._http.fault("This is no id of a Twilio recording.", retryable=False)
+        return f"{self._account}/Recordings/{recording_id}"
 
     def _fault(self, rejected: Rejected) -> ProviderError:
         """Twilio's text may repeat a telephone number: its code says enough."""

@@ -7,7 +7,7 @@ import re
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
-from voisnap_providers.ports.carrier import TOKEN_PARAMETER, StreamTarget
+from voisnap_providers.ports.carrier import TOKEN_PARAMETER, HandOverCourse, RecordingOrder, StreamTarget
 
 MAX_PARAMETER = 500
 """Characters of a `<Parameter>`'s name and value together."""
@@ -86,17 +86,33 @@ def hang_up() -> ElementTree.Element:
     return response
 
 
-def dial(callee: str, *, caller: str, ring_seconds: int) -> ElementTree.Element:
-    """Puts the call through to a number or a SIP address and ends it afterwards."""
+def dial(
+    callee: str,
+    *,
+    caller: str,
+    ring_seconds: int,
+    course: HandOverCourse | None = None,
+    recording: RecordingOrder | None = None,
+) -> ElementTree.Element:
+    """Puts the call through to a number or a SIP address, and ends it afterwards or asks `course.after_url` what comes next."""
     response = ElementTree.Element("Response")
     dialling = ElementTree.SubElement(response, "Dial", callerId=_xml(caller), timeout=str(ring_seconds))
     kind = "Sip" if callee.lower().startswith(("sip:", "sips:")) else "Number"
-    ElementTree.SubElement(dialling, kind).text = _xml(callee)
+    target = ElementTree.SubElement(dialling, kind)
+    target.text = _xml(callee)
+    if course is not None:
+        dialling.set("action", _xml(course.after_url))
+        dialling.set("method", "POST")
+        target.set("statusCallback", _xml(course.events_url))
+        target.set("statusCallbackMethod", "POST")
+        target.set("statusCallbackEvent", "initiated ringing answered completed")
+    if recording is not None:
+        _record(dialling, f"record-from-answer{'-dual' if recording.is_stereo else ''}", recording)
     ElementTree.SubElement(response, "Hangup")
     return response
 
 
-def join(name: str) -> ElementTree.Element:
+def join(name: str, *, recording: RecordingOrder | None = None) -> ElementTree.Element:
     """Puts the call into a conference of two, without beeps and music, which is over when one of them leaves."""
     response = ElementTree.Element("Response")
     dialling = ElementTree.SubElement(response, "Dial")
@@ -109,9 +125,20 @@ def join(name: str) -> ElementTree.Element:
         waitUrl="",
         maxParticipants="2",
     )
+    if recording is not None:
+        _record(conference, "record-from-start", recording)
     conference.text = _xml(name)
     ElementTree.SubElement(response, "Hangup")
     return response
+
+
+def _record(element: ElementTree.Element, how: str, recording: RecordingOrder) -> None:
+    """`trim` is on where nothing is said of it: what the recording says of when would be wrong."""
+    element.set("record", how)
+    element.set("trim", "do-not-trim")
+    element.set("recordingStatusCallback", _xml(recording.events_url))
+    element.set("recordingStatusCallbackMethod", "POST")
+    element.set("recordingStatusCallbackEvent", "completed absent")
 
 
 def text(document: ElementTree.Element) -> str:

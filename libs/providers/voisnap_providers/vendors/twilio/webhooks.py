@@ -20,8 +20,11 @@ from voisnap_providers.ports.carrier import (
     CallProgress,
     CarrierEvent,
     CarrierWebhooks,
+    HandOverEnded,
     InboundCall,
     MachineDetected,
+    RecordingFailed,
+    RecordingSaved,
     StreamTarget,
     WebhookRequest,
 )
@@ -61,8 +64,9 @@ _ANSWERERS = {
     "fax": AnsweredBy.FAX,
     "unknown": AnsweredBy.UNKNOWN,
 }
-_ELSEWHERE = frozenset({"StreamEvent", "RecordingStatus", "TranscriptionEvent", "ConferenceSid", "QueueSid"})
-"""Fields of callbacks about a call's streams, recordings and rooms, which tell nothing of the call itself."""
+_ELSEWHERE = frozenset({"StreamEvent", "TranscriptionEvent", "ConferenceSid", "QueueSid"})
+"""Fields of callbacks about a call's streams and rooms, which tell nothing of the call itself."""
+_RECORDING = re.compile(r"RE[0-9a-fA-F]{32}", re.ASCII)
 
 
 class TwilioWebhooks(CarrierWebhooks):
@@ -95,10 +99,14 @@ class TwilioWebhooks(CarrierWebhooks):
     def read(self, request: WebhookRequest) -> tuple[CarrierEvent, ...]:
         fields = dict(fields_of(request))
         call = fields.get("CallSid", "")
+        if "RecordingStatus" in fields:
+            return _recorded(call, fields)
         if not _CALL.fullmatch(call):
             raise BadWebhook("no CallSid")
         if not _ELSEWHERE.isdisjoint(fields):
             return ()
+        if "DialCallStatus" in fields:
+            return _handed_over(call, fields)
         # Named by signed fields alone: the idempotency header is not signed, and whoever repeats a request could change it.
         status = fields.get("CallStatus")
         detected = _detected(call, fields.get("AnsweredBy"))
@@ -226,6 +234,33 @@ def _inbound(call: str, event: str, fields: Mapping[str, str]) -> InboundCall:
         country=country if _COUNTRY.fullmatch(country) else None,
         event_id=event,
     )
+
+
+def _recorded(call: str, fields: Mapping[str, str]) -> tuple[CarrierEvent, ...]:
+    """What became of a recording. Of a conference's no call is named; a status that is no end (`in-progress`) matters to nobody."""
+    recording, status = fields.get("RecordingSid", ""), fields["RecordingStatus"]
+    if not _RECORDING.fullmatch(recording):
+        return ()
+    call, event = call if _CALL.fullmatch(call) else "", f"{recording}:{status}"
+    if status == "completed":
+        seconds = _seconds(fields.get("RecordingDuration"))
+        return (RecordingSaved(recording_id=recording, call_id=call, seconds=seconds, event_id=event),)
+    if status in ("absent", "failed"):
+        return (RecordingFailed(recording_id=recording, call_id=call, cause=status, event_id=event),)
+    return ()
+
+
+def _handed_over(call: str, fields: Mapping[str, str]) -> tuple[CarrierEvent, ...]:
+    """`<Dial>` is over, and its `action` is asked. The child's own callbacks say the same of it, and may come before or never."""
+    phase = _PHASES.get("completed" if fields["DialCallStatus"] == "answered" else fields["DialCallStatus"])
+    if phase is None:
+        raise BadWebhook("a DialCallStatus that is not documented")
+    ended = HandOverEnded(call_id=call, phase=phase, event_id=f"{call}:dial:{phase}")
+    other = fields.get("DialCallSid", "")
+    if not _CALL.fullmatch(other):
+        return (ended,)
+    seconds = _seconds(fields.get("DialCallDuration"))
+    return (CallProgress(call_id=other, phase=phase, event_id=f"{other}:dial:{phase}", seconds=seconds), ended)
 
 
 def _detected(call: str, answerer: str | None) -> tuple[MachineDetected, ...]:

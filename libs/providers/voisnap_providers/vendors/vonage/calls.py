@@ -5,8 +5,8 @@ https://developer.vonage.com/en/api/voice
 
 import re
 import time
-from collections.abc import Callable, Generator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import httpx
@@ -15,8 +15,16 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from voisnap_providers.errors import DialUncertain, DigitsUnsent, ProviderError
-from voisnap_providers.ports.carrier import CallControl, Dial, MachineDetection, StreamTarget
+from voisnap_providers.errors import DialUncertain, DigitsUnsent, ProviderError, RecordingUnavailable
+from voisnap_providers.ports.carrier import (
+    CallControl,
+    Dial,
+    HandOverCourse,
+    MachineDetection,
+    RecordingFormat,
+    RecordingOrder,
+    StreamTarget,
+)
 from voisnap_providers.vendors.carrier_http import CarrierHttp, Rejected
 from voisnap_providers.vendors.vonage import RATES, ncco
 
@@ -27,6 +35,10 @@ MAX_CALL_SECONDS = 86400
 TOKEN_SECONDS = 900
 """How long a token of ours is good; it is renewed a minute before."""
 _CALL = re.compile(r"[0-9a-zA-Z][0-9a-zA-Z-]{0,63}", re.ASCII)
+REGIONS = (".nexmo.com", ".vonage.com")
+"""Recordings lie in the region where the call ran."""
+_HOST = re.compile(r"[a-z0-9.-]{1,100}", re.ASCII)
+_RECORDING = re.compile(r"[0-9a-zA-Z][0-9a-zA-Z-]{0,63}", re.ASCII)
 _DIGITS = re.compile(r"[0-9*#w]*", re.ASCII)
 _OVER = frozenset(("completed", "busy", "cancelled", "failed", "rejected", "timeout", "unanswered"))
 
@@ -104,27 +116,74 @@ class VonageCalls(CallControl):
         if pressed:
             await self._changed(path, {"digits": pressed})
 
-    async def transfer(self, call_id: str, *, callee: str, caller: str, ring_seconds: int = 30) -> None:
-        """The call leaves its media socket, whose leg ends with it; when the other side hangs up or nobody answers, the call ends."""
+    async def transfer(
+        self,
+        call_id: str,
+        *,
+        callee: str,
+        caller: str,
+        ring_seconds: int = 30,
+        course: HandOverCourse | None = None,
+        recording: RecordingOrder | None = None,
+    ) -> None:
+        """The call leaves its media socket, whose leg ends with it."""
+        ring_seconds = max(1, min(ring_seconds, MAX_RING_SECONDS))
         try:
-            action = ncco.to_somebody(callee, caller=caller, ring_seconds=max(1, min(ring_seconds, MAX_RING_SECONDS)))
+            action = ncco.to_somebody(callee, caller=caller, ring_seconds=ring_seconds, course=course)
         except ValueError as error:
             raise self._http.fault(f"Not transferred: {error}.", retryable=False) from None
-        await self._continue(call_id, action)
+        await self._continue(call_id, *_recorded(recording), action)
 
-    async def bridge(self, call_id: str, other_call_id: str, *, name: str) -> None:
-        """Both into one named conversation, the other one first: until it is there `call_id` keeps its media socket."""
+    async def bridge(
+        self, call_id: str, other_call_id: str, *, name: str, recording: RecordingOrder | None = None
+    ) -> None:
+        """Both into one named conversation, the other one first: until it is there `call_id` keeps its media socket. The caller's leg is
+        recorded, which hears both."""
         action = ncco.to_conversation(name)
         self._path(call_id)
         await self._continue(other_call_id, action)
-        await self._continue(call_id, action)
+        await self._continue(call_id, *_recorded(recording), action)
+
+    async def start_recording(self, call_id: str, order: RecordingOrder) -> str:
+        """Vonage records by a document, and a new one would end the stream."""
+        del call_id, order
+        self._unavailable()
+
+    async def pause_recording(self, call_id: str, recording_id: str) -> None:
+        del call_id, recording_id
+        self._unavailable()
+
+    async def resume_recording(self, call_id: str, recording_id: str) -> None:
+        del call_id, recording_id
+        self._unavailable()
+
+    async def stop_recording(self, call_id: str, recording_id: str) -> None:
+        del call_id, recording_id
+        self._unavailable()
+
+    def fetch_recording(self, recording_id: str, format: RecordingFormat, *, most: int) -> AsyncIterator[bytes]:
+        """In the format that was ordered. `recording_id` begins with the region's host where the call did not run in the default one."""
+        del format
+        host, slash, name = recording_id.rpartition("/")
+        if not _RECORDING.fullmatch(name) or (slash and not _HOST.fullmatch(host)):
+            raise self._http.fault("This is no id of a Vonage recording.", retryable=False)
+        path = f"/v1/files/{name}"
+        address = f"https://{host}{path}" if host else path
+        return self._http.streamed(address, most=most, hosts=REGIONS, trusted=True)
+
+    async def delete_recording(self, recording_id: str) -> None:
+        """Nothing: Vonage has no command for it, and deletes recordings after 30 days."""
+        del recording_id
 
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def _continue(self, call_id: str, action: ncco.Action) -> None:
+    def _unavailable(self) -> NoReturn:
+        raise RecordingUnavailable("Vonage records by documents alone.", provider=PROVIDER)
+
+    async def _continue(self, call_id: str, *actions: ncco.Action) -> None:
         """Gives a call another document, in place of the one it has."""
-        destination = {"type": "ncco", "ncco": [action]}
+        destination = {"type": "ncco", "ncco": list(actions)}
         await self._changed(self._path(call_id), {"action": "transfer", "destination": destination})
 
     async def _changed(self, path: str, body: Mapping[str, object]) -> None:
@@ -182,6 +241,10 @@ class ApplicationToken(httpx.Auth):
             self._token, self._renewed_at = jwt.encode(claims, self._key, algorithm="RS256"), now
         request.headers["Authorization"] = f"Bearer {self._token}"
         yield request
+
+
+def _recorded(order: RecordingOrder | None) -> tuple[ncco.Action, ...]:
+    return () if order is None else (ncco.record(order),)
 
 
 def _pressed(digits: str) -> str:

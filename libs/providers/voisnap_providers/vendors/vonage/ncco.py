@@ -7,7 +7,7 @@ import re
 
 import msgspec
 
-from voisnap_providers.ports.carrier import TOKEN_PARAMETER, StreamTarget
+from voisnap_providers.ports.carrier import TOKEN_PARAMETER, HandOverCourse, RecordingOrder, StreamTarget
 from voisnap_providers.vendors.phone_numbers import e164
 from voisnap_providers.vendors.vonage import CALL_HEADER
 
@@ -50,14 +50,34 @@ def to_stream(target: StreamTarget, rate: int) -> Action:
     return action
 
 
-def to_somebody(callee: str, *, caller: str, ring_seconds: int) -> Action:
+def to_somebody(callee: str, *, caller: str, ring_seconds: int, course: HandOverCourse | None = None) -> Action:
     """Connects a call to a number in E.164 or a SIP address. Raises ValueError for anything else."""
-    return {"action": "connect", "from": digits_of(caller), "timeout": ring_seconds, "endpoint": [endpoint_of(callee)]}
+    action: Action = {
+        "action": "connect",
+        "from": digits_of(caller),
+        "timeout": ring_seconds,
+        "endpoint": [endpoint_of(callee)],
+    }
+    if course is not None:
+        # One address for both: only the answer to a synchronous event may be a new document, and its events are the leg's own.
+        action |= {"eventType": "synchronous", "eventUrl": [course.after_url], "eventMethod": "POST"}
+    return action
 
 
 def to_conversation(name: str) -> Action:
     """Puts a call into a conversation, which is over when it leaves."""
     return {"action": "conversation", "name": name, "startOnEnter": True, "endOnExit": True}
+
+
+def record(order: RecordingOrder) -> Action:
+    """Records what comes after it in the document, until the call ends: without an end of its own the document goes on at once."""
+    action: Action = {
+        "action": "record",
+        "format": order.format.value,
+        "eventUrl": [order.events_url],
+        "eventMethod": "POST",
+    }
+    return action | {"split": "conversation", "channels": 2} if order.is_stereo else action
 
 
 def talk(text: str, language: str) -> Action:

@@ -7,7 +7,9 @@ https://developer.vonage.com/en/getting-started/concepts/webhooks how both are s
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -24,6 +26,7 @@ from voisnap_providers.ports.carrier import (
     InboundCall,
     MachineDetected,
     MediaLost,
+    RecordingSaved,
     StreamTarget,
     WebhookRequest,
 )
@@ -64,6 +67,7 @@ _OTHER_EVENTS = frozenset(
 """A field of each event without a status: recordings, input, transfers, notifications, errors."""
 
 
+_FILE = re.compile(r"/v[0-9]/files/([0-9A-Za-z][0-9A-Za-z-]{0,63})", re.ASCII)
 _jws = jwt.PyJWS(algorithms=["HS256"])
 _claims = msgspec.json.Decoder(dict[str, Any]).decode
 _fields = msgspec.json.Decoder(dict[str, Any]).decode
@@ -125,7 +129,7 @@ class VonageWebhooks:
         fields = _read_fields(request)
         status = _text(fields, "status")
         if status is None:
-            return _inbound(fields)
+            return _recorded(fields) if "recording_url" in fields else _inbound(fields)
         sub_state = _text(fields, "sub_state")
         call_id = _text(fields, "call_uuid") or _text(fields, "uuid")
         if call_id is None:
@@ -232,6 +236,28 @@ def _inbound(fields: Mapping[str, Any]) -> tuple[CarrierEvent, ...]:
     if _OTHER_EVENTS & fields.keys():
         return ()
     raise BadWebhook("neither a call to a number nor a known event")
+
+
+def _recorded(fields: Mapping[str, Any]) -> tuple[CarrierEvent, ...]:
+    """A recording that can be fetched. No call is named, only the conversation; where it lies is in the address alone."""
+    address = urlsplit(_text(fields, "recording_url") or "")
+    found = _FILE.fullmatch(address.path)
+    if found is None:
+        return ()
+    host = address.hostname or ""
+    is_regional = host.endswith((".nexmo.com", ".vonage.com")) and host != "api.nexmo.com"
+    recording = f"{host}/{found[1]}" if is_regional else found[1]
+    begun, ended = (_instant(_text(fields, name)) for name in ("start_time", "end_time"))
+    seconds = (ended - begun).total_seconds() if begun and ended and ended >= begun else None
+    return (RecordingSaved(recording_id=recording, seconds=seconds, event_id=f"recording:{recording}"),)
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str | None:
