@@ -14,6 +14,7 @@ from voisnap_domain.outbound import (
     PLAN_PATIENCE,
     RING_MARGIN,
     SESSION_PATIENCE,
+    STATUTES,
     TRANSITIONS,
     UNHEARD_PATIENCE,
     WAITING,
@@ -26,6 +27,7 @@ from voisnap_domain.outbound import (
     is_zone,
     may_move,
     next_allowed,
+    next_allowed_by_all,
     next_look,
     verdict,
     with_phase,
@@ -260,6 +262,27 @@ def test_a_day_ends_at_midnight_and_two_windows_may_touch():
     assert next_allowed(whole, (), moment("2026-03-02T23:59:59Z")) == moment("2026-03-02T23:59:59Z")
     assert next_allowed(whole, (), moment("2026-03-03T00:00:00Z")) == moment("2026-03-03T00:00:00Z")
     assert next_allowed(whole, (), moment("2026-03-03T01:00:00Z")) == moment("2026-03-09T00:00:00Z")
+
+
+def test_several_hours_hold_at_once_each_by_its_own_clocks():
+    mornings, evenings = hours((Weekday.MONDAY, 9 * 60, 12 * 60)), hours((Weekday.MONDAY, 18 * 60, 20 * 60))
+    assert next_allowed_by_all((), T0) == T0
+    assert next_allowed_by_all(((mornings, ()), (evenings, ())), T0) is None
+    tokyo = ("Asia/Tokyo",)  # whose evening is the morning
+    assert next_allowed_by_all(((mornings, ()), (evenings, tokyo)), T0) == moment("2026-03-09T09:00:00Z")
+    assert next_allowed_by_all(((hours(), ()), (mornings, ())), T0) is None
+
+
+def test_the_law_of_canada_knows_weekends():
+    canada = STATUTES["CA"]
+    found = [
+        next_allowed(canada.hours, ("America/Toronto",), moment(at))
+        for at in ("2026-01-09T13:59:00Z", "2026-01-10T02:29:00Z", "2026-01-10T02:30:00Z", "2026-01-10T23:00:00Z")
+    ]
+    assert found == [
+        moment(at)
+        for at in ("2026-01-09T14:00:00Z", "2026-01-10T02:29:00Z", "2026-01-10T15:00:00Z", "2026-01-11T15:00:00Z")
+    ]
 
 
 def test_without_hours_any_moment_will_do_and_hours_without_windows_have_none():

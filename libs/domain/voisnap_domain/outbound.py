@@ -288,6 +288,58 @@ def next_allowed(hours: CallingHours | None, zones: Sequence[str], at: datetime)
     return _first(hours, [_zone(hours.timezone) or UTC], at)
 
 
+def next_allowed_by_all(rules: Sequence[tuple[CallingHours, Sequence[str]]], at: datetime) -> datetime | None:
+    """The first moment from `at` on that every one of these hours allows, each by its own time zones. None where they have none in common."""
+    moment, until = at, at + timedelta(days=8)
+    while moment < until:
+        before = moment
+        for hours, zones in rules:
+            found = next_allowed(hours, zones, moment)
+            if found is None:
+                return None
+            moment = found
+        if moment == before:
+            return moment
+    return None
+
+
+class Statute(msgspec.Struct, frozen=True, kw_only=True):
+    """When a country's law lets people be called to be sold something. `zones` are the first and the last of its clocks, for numbers that tell none."""
+
+    hours: CallingHours
+    zones: tuple[str, ...]
+
+
+def _daily(days: Sequence[Weekday], since: int, until: int) -> tuple[CallingWindow, ...]:
+    return tuple(CallingWindow(day=day, since=since, until=until) for day in days)
+
+
+_UNITED_STATES = _daily(_WEEK, 8 * 60, 21 * 60)
+STATUTES: dict[str, Statute] = {
+    # 47 CFR 64.1200(c)(1); single states allow less
+    **{
+        country: Statute(hours=CallingHours(timezone=zones[0], windows=_UNITED_STATES), zones=zones)
+        for country, zones in {
+            "US": ("America/New_York", "Pacific/Honolulu"),
+            "PR": ("America/Puerto_Rico",),
+            "VI": ("America/St_Thomas",),
+            "GU": ("Pacific/Guam",),
+            "MP": ("Pacific/Saipan",),
+            "AS": ("Pacific/Pago_Pago",),
+        }.items()
+    },
+    # CRTC Unsolicited Telecommunications Rules, part III, sections 23 and 24
+    "CA": Statute(
+        hours=CallingHours(
+            timezone="America/Toronto",
+            windows=(*_daily(_WEEK[:5], 9 * 60, 21 * 60 + 30), *_daily(_WEEK[5:], 10 * 60, 18 * 60)),
+        ),
+        zones=("America/St_Johns", "America/Vancouver"),
+    ),
+}
+"""By country (ISO 3166-1 alpha-2) of the number that is called."""
+
+
 def is_zone(name: str) -> bool:
     """Whether there is such a time zone."""
     return _zone(name) is not None

@@ -2769,6 +2769,7 @@ class OutboundCallsResource:
         default_ring_seconds: int | Unset = UNSET,
         machine_detection: Literal["off", "answer", "greeting"] | Unset = UNSET,
         max_concurrent: int | Unset = UNSET,
+        statutory_hours: bool | Unset = UNSET,
     ) -> models.CallSettings:
         """Replace when and how calls are placed; what is left out gets its default. Holds for calls that wait, too.
         `machineDetection` is the carrier's, which it bills; our own listens in any case, as the agent's
@@ -2787,6 +2788,7 @@ class OutboundCallsResource:
                         "defaultRingSeconds": default_ring_seconds,
                         "machineDetection": machine_detection,
                         "maxConcurrent": max_concurrent,
+                        "statutoryHours": statutory_hours,
                     }
                 ),
                 answer=models.CallSettings,
@@ -5946,6 +5948,7 @@ class AsyncOutboundCallsResource:
         default_ring_seconds: int | Unset = UNSET,
         machine_detection: Literal["off", "answer", "greeting"] | Unset = UNSET,
         max_concurrent: int | Unset = UNSET,
+        statutory_hours: bool | Unset = UNSET,
     ) -> models.CallSettings:
         """Replace when and how calls are placed; what is left out gets its default. Holds for calls that wait, too.
         `machineDetection` is the carrier's, which it bills; our own listens in any case, as the agent's
@@ -5964,6 +5967,7 @@ class AsyncOutboundCallsResource:
                         "defaultRingSeconds": default_ring_seconds,
                         "machineDetection": machine_detection,
                         "maxConcurrent": max_concurrent,
+                        "statutoryHours": statutory_hours,
                     }
                 ),
                 answer=models.CallSettings,

@@ -407,6 +407,7 @@ class CallSettings(Result):
     default_ring_seconds: int
     machine_detection: str
     max_concurrent: int
+    statutory_hours: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -1037,6 +1038,7 @@ class OutboundCall(Result):
     scheduled_for: str | None
     status: str
     to_number: str
+    waits_for: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from voisnap_api.outbound_calls import store, subscribers
 from voisnap_api.outbound_calls.dialling import MOST_PUT_OFFS, Dialler
+from voisnap_api.outbound_calls.hours import first_allowed
+from voisnap_api.outbound_calls.records import CallSettings
 from voisnap_api.phone_numbers import store as numbers
 from voisnap_api.phone_numbers.records import LineSource, LineStatus, PhoneLine
 from voisnap_domain.calls import AnsweredBy, CallPhase
@@ -249,6 +251,12 @@ class Desk:
                 recording=None,
             )
         )
+
+    async def is_suspended(self) -> None:
+        async with self.api.database.transaction_as_system() as tx:
+            await tx.exec(
+                "INSERT INTO tenants VALUES ('ten_a', 'A', 'a', 'suspended', 'professional', '{}', %(at)s)", at=self.now
+            )
 
     async def is_answered(self) -> None:
         await self.tells(RINGING)
@@ -763,6 +771,174 @@ async def test_people_are_called_by_their_own_clocks(desk, to_number, moment):
     assert len(desk.carrier.dialled) == 1
 
 
+SAN_FRANCISCO, TORONTO, TOLL_FREE = "+14155550100", "+14165550100", "+18005550100"
+
+
+@pytest.mark.parametrize(
+    ("to_number", "asked_at", "called_at"),
+    [
+        (SAN_FRANCISCO, "2026-03-02T15:59:59Z", "2026-03-02T16:00:00Z"),
+        (SAN_FRANCISCO, "2026-03-03T04:59:59Z", "2026-03-03T04:59:59Z"),
+        (SAN_FRANCISCO, "2026-03-03T05:00:00Z", "2026-03-03T16:00:00Z"),
+        (TOLL_FREE, "2026-03-02T12:00:00Z", "2026-03-02T22:00:00Z"),
+        (TORONTO, "2026-03-07T23:00:00Z", "2026-03-08T14:00:00Z"),
+        (THEIRS, "2026-03-02T02:00:00Z", "2026-03-02T02:00:00Z"),
+    ],
+    ids=["before eight", "before nine", "at nine", "many zones", "Canadian weekend", "no such law"],
+)
+async def test_people_are_called_when_their_law_lets_them_be(desk, to_number, asked_at, called_at):
+    desk.now = datetime.fromisoformat(asked_at)
+    await desk.settings(allowedCountries=["CA"])
+    call_id = await desk.place(toNumber=to_number)
+    await desk.work()
+    call, waits = await desk.get(call_id), asked_at != called_at
+    if waits:
+        assert (call["status"], call["nextAttemptAt"], call["waitsFor"]) == ("scheduled", called_at, "calling_hours")
+    assert len(desk.carrier.dialled) == (not waits)
+    desk.now = datetime.fromisoformat(called_at)
+    await desk.work()
+    assert len(desk.carrier.dialled) == 1
+
+
+async def test_whoever_says_so_calls_at_other_hours_than_the_law_has(desk):
+    desk.now = datetime.fromisoformat("2026-03-02T12:00:00Z")
+    call_id = await desk.place(toNumber=SAN_FRANCISCO)
+    await desk.work()
+    assert (await desk.get(call_id))["waitsFor"] == "calling_hours"
+    always = {"timezone": "UTC", "days": [{"day": "monday", "from": "00:00", "to": "24:00"}]}
+    await desk.settings(callingHours=always)
+    await desk.work()
+    assert (await desk.get(call_id))["nextAttemptAt"] == "2026-03-02T16:00:00Z", "both hours hold"
+    await desk.settings(statutoryHours=False)
+    await desk.work()
+    assert (len(desk.carrier.dialled), (await desk.get(call_id))["waitsFor"]) == (1, None)
+
+
+async def test_who_is_called_again_is_called_within_the_hours(desk):
+    desk.now = datetime.fromisoformat("2026-03-03T04:50:00Z")
+    call_id = await desk.place(toNumber=SAN_FRANCISCO, maxRetries=1, retryDelayMinutes=15)
+    await desk.work()
+    await desk.tells(CallPhase.NO_ANSWER)
+    call = await desk.get(call_id)
+    told = (call["status"], call["retryCount"], call["nextAttemptAt"], call["waitsFor"])
+    assert told == ("scheduled", 1, "2026-03-03T16:00:00Z", "calling_hours")
+
+
+async def test_a_call_outside_of_the_hours_says_so_at_once(desk):
+    """By the wall's clock: hours that are never today's."""
+    day = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+    after = day[(datetime.now(UTC).weekday() + 3) % 7]
+    await desk.settings(callingHours={"timezone": "UTC", "days": [{"day": after, "from": "10:00", "to": "11:00"}]})
+    call = (await desk.post(toNumber=THEIRS)).json()
+    assert (call["status"], call["waitsFor"]) == ("scheduled", "calling_hours")
+    assert call["nextAttemptAt"] > call["createdAt"]
+    await desk.work()
+    assert desk.carrier.dialled == []
+    await desk.settings()
+    await desk.make_due(call["id"])
+    await desk.work()
+    assert len(desk.carrier.dialled) == 1
+
+
+async def test_the_sandbox_calls_at_any_hour(desk):
+    settings = CallSettings()
+    moment = datetime.fromisoformat("2026-03-02T12:00:00Z")
+    assert first_allowed(settings, Environment.SANDBOX, SAN_FRANCISCO, moment) == moment
+    assert first_allowed(settings, Environment.LIVE, SAN_FRANCISCO, moment) != moment
+
+
+async def test_what_changed_between_the_plan_and_the_dial_counts(desk, monkeypatch):
+    async def list_number() -> None:
+        answer = await desk.api.client.post("/api/v1/do-not-call", json={"phoneNumber": THEIRS}, headers=desk.headers)
+        assert answer.status_code == 201
+
+    for happens, end in ((list_number, ("cancelled", "do_not_call")), (desk.is_suspended, ("failed", "tenant_suspended"))):
+        call_id = await desk.place(toNumber=THEIRS if happens is list_number else "+4915112345679")
+        worker = desk.worker()
+        asked = worker._say_asked
+
+        async def late(*args: Any, asked: Any = asked, happens: Any = happens) -> Any:
+            await happens()
+            return await asked(*args)
+
+        monkeypatch.setattr(worker, "_say_asked", late)
+        await desk.work(worker)
+        await desk.work()
+        call = await desk.get(call_id)
+        assert (call["status"], call["endReason"], desk.carrier.dialled) == (*end, [])
+        assert {one.session_id for one in desk.ended} == {opened.plan.session_id for opened in desk.api.opened}
+
+
+async def test_a_carrier_is_not_asked_again_for_a_suspended_tenant(api):
+    desk = Desk(api)
+    await desk.begin("telnyx")
+    desk.carrier.answers = [DialUncertain("no answer", provider="telnyx")]
+    call_id = await desk.place()
+    await desk.work()
+    await desk.is_suspended()
+    await desk.pass_time(seconds=130)
+    assert (len(desk.carrier.dialled), (await desk.get(call_id))["endReason"]) == (1, "dial_uncertain")
+
+
+async def test_two_workers_share_attempts_that_are_due_and_look_after_each_once(desk, monkeypatch):
+    """200 calls that nobody answers: at each moment no more slots than there are, at the end each looked after by one of them."""
+    await desk.settings(maxConcurrent=64)
+    rows = [{"toNumber": f"+49151123{number:05d}"} for number in range(200)]
+    assert (await desk.post("/batch", calls=rows)).status_code == 200
+    async with desk.api.database.transaction_as_system() as tx:
+        await tx.exec("UPDATE outbound_calls SET due_at = %(at)s", at=desk.now)
+    workers = (desk.worker(), desk.worker())
+    looked: dict[int, list[str]] = {0: [], 1: []}
+    for index, worker in enumerate(workers):
+        look = worker._look_after
+
+        async def noted(due: Any, look: Any = look, index: int = index) -> None:
+            looked[index].append(due.id)
+            await look(due)
+
+        monkeypatch.setattr(worker, "_look_after", noted)
+
+    async def placed() -> int:
+        async with desk.api.database.transaction_as_system() as tx:
+            return await tx.one(int, "SELECT count(*) FROM outbound_calls WHERE status IN ('initiating', 'ringing')")
+
+    dialled = 0
+    while dialled < 200:
+        while await placed() < min(64, 200 - dialled):
+            await asyncio.gather(*(worker.place_due() for worker in workers))
+            assert await placed() <= 64
+            await asyncio.gather(*(worker.settle() for worker in workers))
+        dialled = len(desk.carrier.dialled)
+        if dialled < 200:
+            async with desk.api.database.transaction_as_system() as tx:
+                await tx.exec(
+                    "UPDATE outbound_calls SET status = 'no_answer' WHERE status IN ('initiating', 'ringing')"
+                )
+    assert set(desk.carrier.rung.values()) == {1}
+    assert len({order.callee for order in desk.carrier.dialled}) == 200
+    desk.now += timedelta(seconds=200)
+    await asyncio.gather(*(worker.look_after_due() for worker in workers))
+    assert len(looked[0]) == len(looked[1]) == 100
+    assert len({*looked[0], *looked[1]}) == 200
+
+
+async def test_attempts_of_a_worker_that_died_are_looked_after_by_another(desk, monkeypatch):
+    await desk.place()
+    await desk.work()
+    desk.now += timedelta(seconds=100)
+    dead, other = desk.worker(), desk.worker()
+
+    async def dies(due: Any) -> None:
+        raise Killed
+
+    monkeypatch.setattr(dead, "_look_after", dies)
+    with pytest.raises(Killed):
+        await dead.look_after_due()
+    assert (await other.look_after_due()).attempts == 0
+    desk.now += timedelta(seconds=15)
+    assert (await other.look_after_due()).attempts == 1
+
+
 async def test_a_number_that_came_onto_the_list_meanwhile_is_not_called(desk):
     call_id = await desk.place()
     listed = await desk.api.client.post("/api/v1/do-not-call", json={"phoneNumber": THEIRS}, headers=desk.headers)
@@ -1063,7 +1239,7 @@ async def test_lists_are_filtered_and_paged(desk):
 async def test_settings_have_defaults_and_are_replaced_whole(desk):
     client, headers = desk.api.client, desk.headers
     defaults = {"callingHours": None, "maxConcurrent": 10, "defaultRingSeconds": 30, "machineDetection": "off"}
-    defaults |= {"allowedCountries": []}
+    defaults |= {"allowedCountries": [], "statutoryHours": True}
     assert (await client.get(f"{CALLS}/settings", headers=headers)).json() == defaults
     hours = {
         "timezone": "Europe/Berlin",
@@ -1074,7 +1250,7 @@ async def test_settings_have_defaults_and_are_replaced_whole(desk):
         ],
     }
     wanted = {"callingHours": hours, "maxConcurrent": 3, "defaultRingSeconds": 20, "machineDetection": "answer"}
-    wanted |= {"allowedCountries": ["FR", "*"]}
+    wanted |= {"allowedCountries": ["FR", "*"], "statutoryHours": False}
     for body, kept in ((wanted, wanted), ({"maxConcurrent": 1}, defaults | {"maxConcurrent": 1})):
         assert (await desk.settings(**body)).json() == kept
         assert (await client.get(f"{CALLS}/settings", headers=headers)).json() == kept

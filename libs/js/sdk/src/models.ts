@@ -502,6 +502,7 @@ export interface CallSettings {
   defaultRingSeconds: number;
   machineDetection: MachineDetection;
   maxConcurrent: number;
+  statutoryHours: boolean;
 }
 
 export interface Caller {
@@ -1367,6 +1368,7 @@ export interface OutboundCall {
   scheduledFor: string | null;
   status: OutboundStatus;
   toNumber: string;
+  waitsFor: WaitsFor | null;
 }
 
 /** What `outboundCalls.batch` takes. */
@@ -1417,6 +1419,7 @@ export interface OutboundCallSetSettingsRequest {
   defaultRingSeconds?: number | undefined;
   machineDetection?: MachineDetection | undefined;
   maxConcurrent?: number | undefined;
+  statutoryHours?: boolean | undefined;
 }
 
 /** Where a call stands. Between two attempts it is `scheduled`: the last six are ends, and stay. */
@@ -2126,6 +2129,11 @@ export interface VoicemailDetection {
   enabled?: boolean;
   message?: string | null;
 }
+
+/**
+ * What a call waits for: its `scheduledFor`, the calling hours of whoever is called, its next attempt, or a free slot.
+ */
+export type WaitsFor = "time" | "calling_hours" | "retry" | "slot";
 
 export interface WebRtcSession {
   conversationId: string;

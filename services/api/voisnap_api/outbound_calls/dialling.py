@@ -17,7 +17,7 @@ import msgspec
 from voisnap_domain.calls import CallPhase, CarrierLeg
 from voisnap_domain.errors import DomainError, Invalid, LimitReached
 from voisnap_domain.ids import SessionId
-from voisnap_domain.outbound import DIAL_PATIENCE, PLAN_PATIENCE, OutboundStatus, next_allowed
+from voisnap_domain.outbound import DIAL_PATIENCE, PLAN_PATIENCE, OutboundStatus
 from voisnap_domain.sessions import Caller as SessionCaller
 from voisnap_domain.sessions import Channel, Direction, EndReason, SessionPlan
 from voisnap_domain.tenants import Environment
@@ -29,6 +29,7 @@ from voisnap_kit.work import Caller, Clock, NewId, Work, begin, utc_now
 from voisnap_proto.requests import END_SESSION, EndSession, SessionEnding
 from voisnap_providers.carriers import Carrier, CarrierUrls
 from voisnap_providers.errors import DialUncertain, ProviderError
+from voisnap_providers.numbering import country_of
 from voisnap_providers.ports.carrier import Dial, MachineDetection, StreamTarget
 
 from voisnap_api.carrier_webhooks.usecases import remember_call
@@ -36,12 +37,24 @@ from voisnap_api.destinations import NOT_ALLOWED
 from voisnap_api.do_not_call.usecases import listed_among
 from voisnap_api.phone_numbers.usecases import line_for_calls
 from voisnap_api.session_plans.usecases import plan_session
+from voisnap_api.tenants.usecases import limits_for_new_session
 from voisnap_api.webrtc_sessions.clients import open_session
 
 from . import store
-from .numbering import country_of, zones_of
+from .hours import held_up, when_allowed
 from .records import CallSettings, DialAttempt, Due, OutboundCall, Shard
-from .settling import OVERDUE_PATIENCE, Held, conclude, end_call, ends_session, hangs_up, hold, may_ask_again, put_off
+from .settling import (
+    OVERDUE_PATIENCE,
+    Held,
+    cancel,
+    conclude,
+    end_call,
+    ends_session,
+    hangs_up,
+    hold,
+    may_ask_again,
+    put_off,
+)
 from .usecases import destination_fault, get_settings, refuse_own_lines
 
 MOST_AT_ONCE = 32
@@ -55,6 +68,8 @@ NO_ROOM_PAUSE = timedelta(seconds=5)
 _SHARDS = 200
 _LOOKED_AT = 50
 _LOOKS = 100
+_CLAIM = timedelta(seconds=15)
+"""How long attempts that one worker is about to look after are left alone by the others."""
 _FIRST_PAUSE = timedelta(seconds=10)
 _LONGEST_PAUSE = timedelta(minutes=10)
 _LENGTH_MARGIN = 60
@@ -102,7 +117,6 @@ class Dialler:
         *,
         clock: Clock = utc_now,
         new_id: NewId = new_ulid,
-        zones: Callable[[str], tuple[str, ...]] = zones_of,
     ) -> None:
         self._database = database
         self._bus = bus
@@ -110,7 +124,6 @@ class Dialler:
         self._urls = urls
         self._clock = clock
         self._new_id = new_id
-        self._zones = zones
         self._running: set[asyncio.Task[None]] = set()
 
     async def place_due(self) -> Placed:
@@ -129,8 +142,9 @@ class Dialler:
 
     async def look_after_due(self) -> LookedAfter:
         """Wait for nothing that does not come, ask again where that is safe, hang up and end sessions that wait for nobody."""
+        now = self._clock()
         async with self._database.transaction_as_system() as tx:
-            due = await store.attempts_due(tx, now=self._clock(), limit=_LOOKS)
+            due = await store.claim_attempts(tx, now=now, until=now + _CLAIM, limit=_LOOKS)
         failures: list[Exception] = []
         for one in due:
             try:
@@ -200,16 +214,12 @@ class Dialler:
 
     async def _intend(self, work: Work, call: OutboundCall, settings: CallSettings) -> DialAttempt | None:
         """The intent to dial, stored; None where the call is not placed now."""
-        hours = (
-            None if call.tested_version else settings.calling_hours
-        )  # who tries an agent out calls people who wait for it
-        allowed = next_allowed(hours, self._zones(call.to_number) if hours else (), work.now)
+        allowed = when_allowed(call, settings, work.now)
         if allowed is None:
             await end_call(work, call, OutboundStatus.FAILED, "no_calling_hours")
             return None
         if allowed > work.now:
-            later = msgspec.structs.replace(call, status=OutboundStatus.SCHEDULED, due_at=allowed, updated_at=work.now)
-            await store.update(work.tx, later)
+            await store.update(work.tx, held_up(call, allowed, work.now))
             return None
         try:
             line = await line_for_calls(work, call.agent_id, call.from_number)
@@ -236,7 +246,7 @@ class Dialler:
         )
         await store.insert_attempt(work.tx, attempt)
         placed = msgspec.structs.replace(
-            call, status=OutboundStatus.INITIATING, attempt_id=attempt.id, updated_at=work.now
+            call, status=OutboundStatus.INITIATING, attempt_id=attempt.id, not_before=None, updated_at=work.now
         )
         await store.update(work.tx, placed)
         return attempt
@@ -298,10 +308,14 @@ class Dialler:
         return carrier, plan
 
     async def _say_asked(self, attempt: DialAttempt, token: str) -> DialAttempt | None:
-        """Commit that the carrier is asked now. None when somebody else has decided otherwise by now."""
+        """Commit that the carrier is asked now. None when somebody else has decided otherwise by now. Raises Forbidden `tenant-suspended`."""
         async with self._work(attempt.tenant_id, attempt.environment) as work:
             held = await hold(work, attempt.id)
             if held is None or not held.is_current or held.attempt.asked_at is not None:
+                return None
+            await limits_for_new_session(work)
+            if await listed_among(work, (held.call.to_number,)):
+                await cancel(work, held.call, "do_not_call")
                 return None
             asked = msgspec.structs.replace(held.attempt, asked_at=work.now, stream_token=token)
             placed = msgspec.structs.replace(held.call, initiated_at=work.now, updated_at=work.now)
@@ -432,9 +446,12 @@ class Dialler:
         return None
 
     async def _ask_again(self, call: OutboundCall, attempt: DialAttempt) -> None:
-        """The same command once more. Whatever goes wrong with it says nothing of the first one."""
+        """The same command once more, if it may still be given. Whatever goes wrong with it says nothing of the first one."""
         try:
             async with self._work(attempt.tenant_id, attempt.environment) as work:
+                await limits_for_new_session(work)
+                if await listed_among(work, (call.to_number,)):
+                    return
                 carrier = await self._carriers.carrier(work, attempt.provider, attempt.account, attempt.environment)
             call_id = await carrier.control.dial(self._order(call, attempt))
         except (DomainError, ProviderError) as error:

@@ -14,15 +14,6 @@ def zones_of(number: str) -> tuple[str, ...]:
     return () if parsed is None else tuple(zone for zone in timezone.time_zones_for_number(parsed) if zone != _UNKNOWN)
 
 
-def country_of(number: str) -> str | None:
-    """The country of a number in E.164 (ISO 3166-1 alpha-2)."""
-    import phonenumbers  # noqa: PLC0415 - as above
-
-    parsed = _parsed(number)
-    found = None if parsed is None else phonenumbers.region_code_for_number(parsed)
-    return found if found and len(found) == 2 and found.isalpha() else None
-
-
 def _parsed(number: str) -> Any:
     import phonenumbers  # noqa: PLC0415 - as above
 

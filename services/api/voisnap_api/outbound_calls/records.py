@@ -17,7 +17,8 @@ DEFAULT_RING_SECONDS = 30
 
 
 class OutboundCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that a tenant wants placed. `due_at`: when a waiting one is placed. `put_off_count`: how often its carrier had no time.
+    """A call that a tenant wants placed. `due_at`: when a waiting one is placed. `not_before`: when it would be, but for the calling hours;
+    None where they don't hold it up. `put_off_count`: how often its carrier had no time.
     `tested_version`: what a test of an agent tries out, active or not, at any hour; None for other calls."""
 
     id: OutboundCallId
@@ -29,6 +30,7 @@ class OutboundCall(msgspec.Struct, frozen=True, kw_only=True):
     status: OutboundStatus
     scheduled_for: datetime | None
     due_at: datetime
+    not_before: datetime | None = None
     attempt_id: str | None = None
     initiated_at: datetime | None = None
     connected_at: datetime | None = None
@@ -70,10 +72,12 @@ class DialAttempt(Attempt, frozen=True, kw_only=True):
 
 
 class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """When and how a tenant places calls; without `calling_hours` at any time. `allowed_countries` (ISO 3166-1 alpha-2, or `*`) beside
+    """When and how a tenant places calls: within its `calling_hours`, if it has any, and, unless it says otherwise, within those that the law
+    of where the number is has (`voisnap_domain.outbound.STATUTES`). `allowed_countries` (ISO 3166-1 alpha-2, or `*`) beside
     those of its own numbers."""
 
     calling_hours: CallingHours | None = None
+    statutory_hours: bool = True
     max_concurrent: int = DEFAULT_CONCURRENT
     default_ring_seconds: int = DEFAULT_RING_SECONDS
     machine_detection: MachineDetection = MachineDetection.OFF

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
@@ -78,8 +79,18 @@ class OutboundBatchBody(Body, frozen=True, kw_only=True):
     retry_delay_minutes: RetryDelay = DEFAULT_RETRY_DELAY_MINUTES
 
 
+class WaitsFor(StrEnum):
+    """What a call waits for: its `scheduledFor`, the calling hours of whoever is called, its next attempt, or a free slot."""
+
+    TIME = "time"
+    CALLING_HOURS = "calling_hours"
+    RETRY = "retry"
+    SLOT = "slot"
+
+
 class OutboundCallView(View, frozen=True, kw_only=True):
-    """A call that is placed. `nextAttemptAt`: when one that waits is placed at the earliest. `answeredBy`: as the carrier judges it."""
+    """A call that is placed. `nextAttemptAt`: when one that waits is placed at the earliest, and `waitsFor` for what. `answeredBy`: as the
+    carrier judges it."""
 
     id: str
     agent_id: str
@@ -99,6 +110,7 @@ class OutboundCallView(View, frozen=True, kw_only=True):
     max_retries: int
     retry_delay_minutes: int
     next_attempt_at: str | None
+    waits_for: WaitsFor | None
     answered_by: AnsweredBy | None
     batch_id: str | None
     created_at: str
@@ -124,6 +136,7 @@ class OutboundCallView(View, frozen=True, kw_only=True):
             max_retries=call.max_retries,
             retry_delay_minutes=call.retry_delay_minutes,
             next_attempt_at=instant(call.due_at) if call.status in WAITING else None,
+            waits_for=_waits_for(call),
             answered_by=call.answered_by,
             batch_id=call.batch_id,
             created_at=instant(call.created_at),
@@ -172,10 +185,12 @@ class CallingHoursBody(Body, frozen=True, kw_only=True):
 
 
 class CallSettingsBody(Body, frozen=True, kw_only=True):
-    """When and how calls are placed; what is left out gets its default. Without `callingHours` at any time. `allowedCountries` (ISO 3166-1
-    alpha-2) may be called beside those of the tenant's own numbers; `*` stands for all with numbers of the tenant's own carrier accounts."""
+    """When and how calls are placed; what is left out gets its default. `statutoryHours`: beside `callingHours`, live calls keep to the hours
+    that the law of the called country has for calls that sell something (United States and territories 08:00 to 21:00, Canada 09:00 to 21:30
+    and on weekends 10:00 to 18:00); false where yours sell nothing, or you know better. `allowedCountries` (ISO 3166-1 alpha-2) may be called beside those of the tenant's own numbers; `*` stands for all with numbers of the tenant's own carrier accounts."""
 
     calling_hours: CallingHoursBody | None = None
+    statutory_hours: bool = True
     max_concurrent: Annotated[int, msgspec.Meta(ge=1, le=MOST_CONCURRENT)] = DEFAULT_CONCURRENT
     default_ring_seconds: Annotated[int, msgspec.Meta(ge=MIN_RING_SECONDS, le=MAX_RING_SECONDS)] = DEFAULT_RING_SECONDS
     machine_detection: MachineDetection = MachineDetection.OFF
@@ -200,6 +215,7 @@ class CallSettingsBody(Body, frozen=True, kw_only=True):
         return CallSettings(
             allowed_countries=tuple(dict.fromkeys(self.allowed_countries)),
             calling_hours=None if self.calling_hours is None else _hours(self.calling_hours),
+            statutory_hours=self.statutory_hours,
             max_concurrent=self.max_concurrent,
             default_ring_seconds=self.default_ring_seconds,
             machine_detection=self.machine_detection,
@@ -225,6 +241,7 @@ class CallSettingsView(View, frozen=True, kw_only=True):
     """When and how calls are placed."""
 
     calling_hours: CallingHoursView | None
+    statutory_hours: bool
     max_concurrent: int
     default_ring_seconds: int
     machine_detection: MachineDetection
@@ -243,6 +260,7 @@ class CallSettingsView(View, frozen=True, kw_only=True):
                     for window in hours.windows
                 ),
             ),
+            statutory_hours=settings.statutory_hours,
             max_concurrent=settings.max_concurrent,
             default_ring_seconds=settings.default_ring_seconds,
             machine_detection=settings.machine_detection,
@@ -289,6 +307,16 @@ def _clock(minutes: int) -> str:
 
 def _instant(moment: datetime | None) -> str | None:
     return None if moment is None else instant(moment)
+
+
+def _waits_for(call: OutboundCall) -> WaitsFor | None:
+    if call.status not in WAITING:
+        return None
+    if call.status is OutboundStatus.QUEUED:
+        return WaitsFor.SLOT
+    if call.not_before is not None:
+        return WaitsFor.CALLING_HOURS
+    return WaitsFor.RETRY if call.retry_count else WaitsFor.TIME
 
 
 def _seconds(call: OutboundCall) -> int | None:

@@ -24,7 +24,8 @@ from voisnap_kit import log
 from voisnap_kit.work import Work
 
 from . import store
-from .records import DialAttempt, OutboundCall
+from .hours import held_up, when_allowed
+from .records import CallSettings, DialAttempt, OutboundCall
 
 ASKED_AGAIN = {"telnyx": timedelta(seconds=45)}
 """Carriers that do a command once however often it is given, and for how long after the first time we count on it (Telnyx: a minute)."""
@@ -78,6 +79,8 @@ async def conclude(work: Work, held: Held, *, late: bool = False) -> OutboundCal
                 reason=found.end_reason,
                 next=call.status.value,
             )
+            if call.status is OutboundStatus.SCHEDULED:
+                call = await _in_hours(work, call)
     attempt = msgspec.structs.replace(attempt, due_at=next_due(attempt, work.now), overdue_at=None)
     if call != held.call:
         await store.update(work.tx, call)
@@ -99,6 +102,22 @@ async def end_call(work: Work, call: OutboundCall, status: OutboundStatus, reaso
     )
     await store.update(work.tx, ended)
     _log.info("outbound_call.ended", call_id=call.id, status=status.value, reason=reason)
+
+
+async def cancel(work: Work, call: OutboundCall, reason: str) -> OutboundCall:
+    """End a call to which nobody has answered. Its attempt is over: the worker clears up behind it."""
+    ended = msgspec.structs.replace(
+        call, status=OutboundStatus.CANCELLED, end_reason=reason, ended_at=work.now, updated_at=work.now
+    )
+    await store.update(work.tx, ended)
+    if call.attempt_id is not None:
+        attempt = await store.get_attempt(work.tx, call.tenant_id, call.environment, call.attempt_id)
+        if attempt is not None and attempt.settled_at is None:
+            over = msgspec.structs.replace(
+                attempt, settled_at=work.now, due_at=work.now, overdue_at=None, stream_token=None
+            )
+            await store.update_attempt(work.tx, over)
+    return ended
 
 
 async def put_off(work: Work, held: Held, *, until: datetime, counts: bool = False) -> None:
@@ -153,6 +172,13 @@ def may_ask_again(attempt: DialAttempt, now: datetime) -> bool:
     return silent and now < attempt.asked_at + window
 
 
+async def _in_hours(work: Work, call: OutboundCall) -> OutboundCall:
+    """A call that is to be placed again, at a moment at which that is allowed."""
+    settings = await store.get_settings(work.tx, call.tenant_id, call.environment) or CallSettings()
+    allowed = when_allowed(call, settings, call.due_at)
+    return call if allowed is None or allowed == call.due_at else held_up(call, allowed, work.now)
+
+
 def _moved(call: OutboundCall, attempt: DialAttempt, found: Verdict, now: datetime) -> OutboundCall:
     connected_at = attempt.connected_at
     if not found.is_end:
@@ -169,6 +195,7 @@ def _moved(call: OutboundCall, attempt: DialAttempt, found: Verdict, now: dateti
             call,
             status=OutboundStatus.SCHEDULED,
             due_at=ended_at + timedelta(minutes=call.retry_delay_minutes),
+            not_before=None,
             attempt_id=None,
             connected_at=None,
             conversation_id=None,

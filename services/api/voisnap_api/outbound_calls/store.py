@@ -17,10 +17,10 @@ async def insert(tx: Tx, calls: Sequence[OutboundCall]) -> None:
     """Store new calls."""
     await tx.exec_many(
         """
-        INSERT INTO outbound_calls (id, tenant_id, environment, agent_id, from_number, to_number, status, scheduled_for, due_at, metadata,
-                                    max_retries, retry_delay_minutes, batch_id, tested_version, created_by, created_at, updated_at)
+        INSERT INTO outbound_calls (id, tenant_id, environment, agent_id, from_number, to_number, status, scheduled_for, due_at, not_before,
+                                    metadata, max_retries, retry_delay_minutes, batch_id, tested_version, created_by, created_at, updated_at)
         VALUES (%(id)s, %(tenant_id)s, %(environment)s, %(agent_id)s, %(from_number)s, %(to_number)s, %(status)s, %(scheduled_for)s,
-                %(due_at)s, %(metadata)s, %(max_retries)s, %(retry_delay_minutes)s, %(batch_id)s, %(tested_version)s, %(created_by)s,
+                %(due_at)s, %(not_before)s, %(metadata)s, %(max_retries)s, %(retry_delay_minutes)s, %(batch_id)s, %(tested_version)s, %(created_by)s,
                 %(created_at)s, %(updated_at)s)
         """,
         [
@@ -34,6 +34,7 @@ async def insert(tx: Tx, calls: Sequence[OutboundCall]) -> None:
                 "status": call.status,
                 "scheduled_for": call.scheduled_for,
                 "due_at": call.due_at,
+                "not_before": call.not_before,
                 "metadata": call.metadata,
                 "max_retries": call.max_retries,
                 "retry_delay_minutes": call.retry_delay_minutes,
@@ -86,7 +87,7 @@ async def update(tx: Tx, call: OutboundCall) -> None:
     await tx.exec(
         """
         UPDATE outbound_calls
-           SET status = %(status)s, due_at = %(due_at)s, attempt_id = %(attempt_id)s, initiated_at = %(initiated_at)s,
+           SET status = %(status)s, due_at = %(due_at)s, not_before = %(not_before)s, attempt_id = %(attempt_id)s, initiated_at = %(initiated_at)s,
                connected_at = %(connected_at)s, ended_at = %(ended_at)s, conversation_id = %(conversation_id)s,
                end_reason = %(end_reason)s, answered_by = %(answered_by)s, retry_count = %(retry_count)s,
                put_off_count = %(put_off_count)s, updated_at = %(updated_at)s
@@ -94,6 +95,7 @@ async def update(tx: Tx, call: OutboundCall) -> None:
         """,
         status=call.status,
         due_at=call.due_at,
+        not_before=call.not_before,
         attempt_id=call.attempt_id,
         initiated_at=call.initiated_at,
         connected_at=call.connected_at,
@@ -330,6 +332,20 @@ async def queue_due(tx: Tx, tenant_id: TenantId, environment: Environment, *, no
     )
 
 
+async def reconsider_hours(tx: Tx, tenant_id: TenantId, environment: Environment) -> None:
+    """Look anew at when calls may be placed that the calling hours hold up."""
+    await tx.exec(
+        """
+        UPDATE outbound_calls
+           SET due_at = not_before, not_before = NULL
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s
+           AND status IN ('scheduled', 'queued') AND not_before IS NOT NULL
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+    )
+
+
 # Attempts
 
 
@@ -372,7 +388,7 @@ async def get_attempt(tx: Tx, tenant_id: TenantId, environment: Environment, att
 
 
 async def update_attempt(tx: Tx, attempt: DialAttempt) -> None:
-    """Store what is known of an attempt."""
+    """Store what is known of an attempt; whoever wants may look after it again."""
     await tx.exec(
         """
         UPDATE dial_attempts
@@ -382,7 +398,7 @@ async def update_attempt(tx: Tx, attempt: DialAttempt) -> None:
                talking_at = %(talking_at)s, carrier_end = %(carrier_end)s, carrier_ended_at = %(carrier_ended_at)s,
                session_end = %(session_end)s, session_ended_at = %(session_ended_at)s, has_message = %(has_message)s,
                given_up = %(given_up)s, settled_at = %(settled_at)s, overdue_at = %(overdue_at)s, due_at = %(due_at)s,
-               clearings = %(clearings)s
+               clearings = %(clearings)s, claimed_until = NULL
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s
         """,
         longest_seconds=attempt.longest_seconds,
@@ -425,18 +441,23 @@ async def delete_attempt(tx: Tx, attempt: DialAttempt) -> None:
     )
 
 
-async def attempts_due(tx: Tx, *, now: datetime, limit: int) -> list[Due]:
-    """Attempts to look after now, the oldest first; runs as the system."""
+async def claim_attempts(tx: Tx, *, now: datetime, until: datetime, limit: int) -> list[Due]:
+    """Attempts to look after now, the oldest first: they are nobody else's until `until` or until they change. Runs as the system."""
     return await tx.all(
         Due,
         """
-        SELECT id, tenant_id, environment
-          FROM dial_attempts
-         WHERE due_at <= %(now)s
-         ORDER BY due_at
-         LIMIT %(limit)s
+        UPDATE dial_attempts
+           SET claimed_until = %(until)s
+         WHERE id IN (SELECT id
+                        FROM dial_attempts
+                       WHERE due_at <= %(now)s AND (claimed_until IS NULL OR claimed_until <= %(now)s)
+                       ORDER BY due_at
+                       LIMIT %(limit)s
+                         FOR UPDATE SKIP LOCKED)
+        RETURNING id, tenant_id, environment
         """,
         now=now,
+        until=until,
         limit=limit,
     )
 
@@ -449,7 +470,7 @@ async def get_settings(tx: Tx, tenant_id: TenantId, environment: Environment) ->
     return await tx.maybe(
         CallSettings,
         """
-        SELECT calling_hours, max_concurrent, default_ring_seconds, machine_detection, allowed_countries
+        SELECT calling_hours, statutory_hours, max_concurrent, default_ring_seconds, machine_detection, allowed_countries
           FROM outbound_call_settings
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s
         """,
@@ -464,12 +485,12 @@ async def put_settings(
     """Make a tenant's settings these."""
     await tx.exec(
         """
-        INSERT INTO outbound_call_settings (tenant_id, environment, calling_hours, max_concurrent, default_ring_seconds,
-                                            machine_detection, allowed_countries, updated_at)
-        VALUES (%(tenant_id)s, %(environment)s, %(calling_hours)s, %(max_concurrent)s, %(default_ring_seconds)s,
+        INSERT INTO outbound_call_settings (tenant_id, environment, calling_hours, statutory_hours, max_concurrent,
+                                            default_ring_seconds, machine_detection, allowed_countries, updated_at)
+        VALUES (%(tenant_id)s, %(environment)s, %(calling_hours)s, %(statutory_hours)s, %(max_concurrent)s, %(default_ring_seconds)s,
                 %(machine_detection)s, %(allowed_countries)s, %(at)s)
         ON CONFLICT (tenant_id, environment) DO UPDATE
-           SET calling_hours = excluded.calling_hours, max_concurrent = excluded.max_concurrent,
+           SET calling_hours = excluded.calling_hours, statutory_hours = excluded.statutory_hours, max_concurrent = excluded.max_concurrent,
                default_ring_seconds = excluded.default_ring_seconds, machine_detection = excluded.machine_detection,
                allowed_countries = excluded.allowed_countries, updated_at = excluded.updated_at
         """,
@@ -477,6 +498,7 @@ async def put_settings(
         environment=environment,
         allowed_countries=list(settings.allowed_countries),
         calling_hours=settings.calling_hours,
+        statutory_hours=settings.statutory_hours,
         max_concurrent=settings.max_concurrent,
         default_ring_seconds=settings.default_ring_seconds,
         machine_detection=settings.machine_detection,

@@ -35,8 +35,10 @@ from voisnap_api.session_plans.usecases import check_metadata
 from voisnap_api.tenants.usecases import limits_for_new_session
 
 from . import store
+from .hours import held_up, when_allowed
 from .records import CallFilter, CallPosition, CallSettings, OutboundCall
 from .schemas import BatchRefusal, OutboundBatchBody, OutboundCallBody, in_utc
+from .settling import cancel
 
 LONGEST_AHEAD = timedelta(days=365)
 LONGEST_AGO = timedelta(days=1)
@@ -160,17 +162,7 @@ async def cancel_call(work: Work, call_id: OutboundCallId) -> OutboundCall:
         raise Conflict(f"Call {call_id} has been answered: it can't be cancelled any more.", code="call-in-progress")
     if call.status not in CANCELLABLE:
         raise Conflict(f"Call {call_id} is over: it is {call.status.value}.", code="call-ended")
-    call = msgspec.structs.replace(
-        call, status=OutboundStatus.CANCELLED, end_reason="cancelled", ended_at=work.now, updated_at=work.now
-    )
-    await store.update(work.tx, call)
-    if call.attempt_id is not None:
-        attempt = await store.get_attempt(work.tx, caller.tenant_id, caller.environment, call.attempt_id)
-        if attempt is not None and attempt.settled_at is None:
-            attempt = msgspec.structs.replace(
-                attempt, settled_at=work.now, due_at=work.now, overdue_at=None, stream_token=None
-            )
-            await store.update_attempt(work.tx, attempt)
+    call = await cancel(work, call, "cancelled")
     await audit.note(work, action="outbound_call.cancelled", target=Target(type="outbound_call", id=call.id))
     return call
 
@@ -185,6 +177,7 @@ async def set_settings(work: Work, settings: CallSettings) -> CallSettings:
     """Place calls like this from now on; those that wait, too."""
     caller = work.caller
     await store.put_settings(work.tx, caller.tenant_id, caller.environment, settings, at=work.now)
+    await store.reconsider_hours(work.tx, caller.tenant_id, caller.environment)
     target = Target(type="outbound_call_settings", id=caller.environment.value)
     await audit.note(work, action="outbound_call_settings.changed", target=target, detail=msgspec.to_builtins(settings))
     return settings
@@ -225,7 +218,8 @@ async def _calls(
     ]
     if same:
         raise Invalid(tuple(same))
-    countries = await allowed_countries(work, account=line.account, ours=line.phone_number)
+    settings = await get_settings(work)
+    countries = await allowed_countries(work, account=line.account, ours=line.phone_number, settings=settings)
     abroad = [
         FieldError(pointer=f"{pointer(index)}/toNumber", code=COUNTRY_NOT_ALLOWED, detail=country_detail(row.to_number))
         for index, row in enumerate(rows)
@@ -233,7 +227,7 @@ async def _calls(
     ]
     if abroad:
         raise Invalid(tuple(abroad[:_NAMED_FAULTS]))
-    return [
+    calls = [
         OutboundCall(
             id=OutboundCallId(work.new_id("obc")),
             tenant_id=work.caller.tenant_id,
@@ -255,6 +249,13 @@ async def _calls(
         )
         for row in rows
     ]
+    return [_in_hours(work, call, settings) for call in calls]
+
+
+def _in_hours(work: Work, call: OutboundCall, settings: CallSettings) -> OutboundCall:
+    """The call, at a moment at which it is allowed; where none is, that is told when its time has come."""
+    allowed = when_allowed(call, settings, call.due_at)
+    return call if allowed is None or allowed == call.due_at else held_up(call, allowed, work.now)
 
 
 def _first_status(scheduled_for: datetime | None, now: datetime) -> OutboundStatus:
