@@ -10,11 +10,13 @@ from voisnap_api.contacts import subscribers as contact_subscribers
 from voisnap_api.contacts import usecases as contacts
 from voisnap_api.contacts.records import ContactFilter, OptOutSource
 from voisnap_api.do_not_call import usecases as do_not_call
-from voisnap_api.messaging import exchanges, usecases
+from voisnap_api.messaging import exchanges, outbox_store, usecases
 from voisnap_api.messaging.exchanges import Exchanges
 from voisnap_api.messaging.inbound import take_down
 from voisnap_api.messaging.records import MessageFilter
 from voisnap_api.messaging.sending import Outbox
+from voisnap_api.outbound_calls import store as outbound_calls_store
+from voisnap_api.outbound_calls.records import CallSettings
 from voisnap_api.prices.reconcilers import price_catalogue
 from voisnap_domain.costs import Usage
 from voisnap_domain.errors import Conflict, Invalid, LimitReached
@@ -158,6 +160,20 @@ class Post:
         self.outbox = Outbox(api.database, self.networks, CarrierUrls("https://voice.test"), clock=clock)  # type: ignore[arg-type]
         self._written = 0
 
+    def wanted_in_a_call(self, number: str) -> TextRequested:
+        """What an agent in a call wants sent."""
+        return TextRequested(
+            tenant_id=TENANT,
+            environment=Environment.LIVE,
+            session_id="call_1",
+            conversation_id="conv_call",
+            agent_id=self.agent["id"],
+            request_id="call_1:1",
+            phone_number=number,
+            text="Here is the link: https://acme.test/book",
+            at=self.now,
+        )
+
     @property
     def sms(self) -> Network:
         return self.networks.of["twilio"]
@@ -232,6 +248,8 @@ async def post(api):
             ours=OURS,
             agent=agent["id"],
         )
+        abroad = CallSettings(allowed_countries=("DE",))
+        await outbound_calls_store.put_settings(tx, TENANT, Environment.LIVE, abroad, at=made.now)
         for channel, address in (("whatsapp", "1122"), ("telegram", "77")):
             await tx.exec(
                 """
@@ -426,6 +444,42 @@ async def test_nobody_writes_to_a_premium_rate_number(post):
                 usecases.Wanted(channel=Channel.SMS, agent_id=post.agent["id"], to="+19005550123", text="Offer!"),
             )
     assert [(one.pointer, one.code) for one in refused.value.errors] == [("/to", "number-not-allowed")]
+
+
+async def test_texts_go_first_to_the_countries_that_are_allowed_and_to_whoever_has_written(post):
+    bea = "+33612345678"
+    french = usecases.Wanted(channel=Channel.SMS, agent_id=post.agent["id"], to=bea, text="Hello")
+    async with begin(post.api.database, SYSTEM) as work:
+        with pytest.raises(Invalid) as refused:
+            await usecases.send(work, post.networks, french)
+    assert [(one.pointer, one.code) for one in refused.value.errors] == [("/to", "country-not-allowed")]
+    async with begin(post.api.database, SYSTEM) as work:
+        await usecases.send_requested(work, post.networks, post.wanted_in_a_call(bea))
+    assert await post.messages() == []
+    await post.asks("Bonjour", sender=Correspondent(address=bea, phone_number=bea))
+    async with begin(post.api.database, SYSTEM, clock=lambda: post.now) as work:
+        await usecases.send(work, post.networks, french)
+    await post.works()
+    assert post.sms.texts[-1] == "Hello"
+
+
+async def test_a_suspended_tenant_sends_and_answers_nothing_also_where_a_conversation_goes_on(post):
+    await post.asks("Hi")
+    post.sms.faults = [ProviderError("away", provider="twilio", kind="messaging", retryable=True, retry_after=30.0)]
+    await post.asks("And on Sunday?")
+    async with post.api.database.transaction_as_system() as tx:
+        await tx.exec(
+            "INSERT INTO tenants VALUES ('ten_a', 'A', 'a', 'suspended', 'professional', '{}', %(at)s)", at=post.now
+        )
+    await post.works(seconds=31)
+    await post.asks("Hello?")
+    async with begin(post.api.database, SYSTEM) as work:
+        await usecases.send_requested(work, post.networks, post.wanted_in_a_call(ADA))
+    await post.works()
+    assert post.sms.texts == ["You wrote: Hi"]
+    assert post.runtime.texts == ["Hi", "And on Sunday?"]
+    failures = {(one.direction.value, one.failure) for one in await post.messages() if one.state.value == "failed"}
+    assert failures == {("outbound", "tenant-suspended"), ("inbound", "tenant-suspended")}
 
 
 async def test_a_network_that_has_confirmed_stop_itself_is_believed(post):
@@ -672,17 +726,7 @@ async def test_whatsapp_outside_its_window_sends_the_template_of_the_connection(
 
 async def test_a_text_that_an_agent_wants_sent_in_a_call_is_sent_once_to_the_same_contact(post):
     await post.asks("Hi")
-    event = TextRequested(
-        tenant_id=TENANT,
-        environment=Environment.LIVE,
-        session_id="call_1",
-        conversation_id="conv_call",
-        agent_id=post.agent["id"],
-        request_id="call_1:1",
-        phone_number=ADA,
-        text="Here is the link: https://acme.test/book",
-        at=post.now,
-    )
+    event = post.wanted_in_a_call(ADA)
     for _ in range(2):
         async with begin(post.api.database, SYSTEM, clock=lambda: post.now) as work:
             await usecases.send_requested(work, post.networks, event)
@@ -765,6 +809,77 @@ async def test_of_a_hipaa_agent_no_word_is_kept_either_of_what_nobody_answers_or
     kept = {(message.direction.value, message.state.value): message.text for message in await post.messages()}
     assert {("inbound", "answered"), ("inbound", "ignored"), ("outbound", "failed")} <= kept.keys()
     assert set(kept.values()) == {""}
+
+
+async def test_what_was_written_with_a_hipaa_version_stays_secret_whatever_the_agent_becomes(post):
+    headers = post.api.token("ten_a")
+    place = f"/api/v1/agents/{post.agent['id']}"
+
+    async def becomes(hipaa: bool) -> None:
+        changed = await post.api.client.patch(place, json={"hipaaCompliant": hipaa}, headers=headers)
+        assert changed.status_code == 200
+        assert (await post.api.client.post(f"{place}/publish", headers=headers)).status_code == 200
+
+    await becomes(True)
+    post.sms.faults = [ProviderError("away", provider="twilio", kind="messaging", retryable=True, retry_after=30.0)]
+    await post.asks("My knee hurts")
+    await becomes(False)
+    await post.asks("It still does")
+    await post.works(seconds=31)
+    assert post.sms.texts == ["You wrote: My knee hurts", "You wrote: It still does"]
+    assert {message.text for message in await post.messages()} == {""}
+    post.now += timedelta(hours=2)
+    await post.asks("Something else")
+    assert "Something else" in {message.text for message in await post.messages()}
+
+
+async def test_a_template_that_repeats_a_secret_text_keeps_none_of_it(post):
+    headers = post.api.token("ten_a")
+    place = f"/api/v1/agents/{post.agent['id']}"
+    assert (await post.api.client.patch(place, json={"hipaaCompliant": True}, headers=headers)).status_code == 200
+    assert (await post.api.client.post(f"{place}/publish", headers=headers)).status_code == 200
+    async with post.api.database.transaction_as_system() as tx:
+        await tx.exec(
+            """UPDATE channel_connections SET settings = '{"reopen_template": {"name": "news", "language": "en", "values": ["{text}"]}}'"""
+        )
+    async with begin(post.api.database, SYSTEM, clock=lambda: post.now) as work:
+        wanted = usecases.Wanted(channel=Channel.WHATSAPP, agent_id=post.agent["id"], to=ADA, text="Your knee is fine")
+        await usecases.send(work, post.networks, wanted)
+    await post.works()
+    assert post.networks.of["whatsapp"].taken[0].template.values == ("Your knee is fine",)
+    (message,) = await post.messages()
+    assert (message.text, message.template.name, message.template.values) == ("", "news", ())
+
+
+async def test_a_message_that_is_queued_while_the_one_before_it_leaves_is_sent_too(post):
+    post.runtime.answers = [TextExchanged(replies=("One",))]
+    await post.writes("Hi")
+    post.now += timedelta(seconds=5)
+    await post.exchanges.answer_due()
+    async with post.api.database.transaction_as_system() as tx:
+        (first,) = await outbox_store.claim_to_send(tx, now=post.now, limit=5)
+
+    async def send() -> None:
+        async with begin(post.api.database, SYSTEM, clock=lambda: post.now) as work:
+            wanted = usecases.Wanted(channel=Channel.SMS, agent_id=post.agent["id"], to=ADA, text="Two")
+            await usecases.send(work, post.networks, wanted)
+
+    async with begin(post.api.database, SYSTEM, clock=lambda: post.now) as work:
+        await outbox_store.mark_sent(
+            work.tx, TENANT, Environment.LIVE, first.id, network_id="net_0", segments=1, price=None, at=post.now
+        )
+        sending = asyncio.create_task(send())
+        await asyncio.wait({sending}, timeout=0.2)  # it waits for the thread
+    await sending
+    await post.works()
+    assert post.sms.texts == ["Two"]
+
+
+async def test_what_stands_behind_a_message_wakes_nobody(post):
+    post.sms.faults = [ProviderError("away", provider="twilio", kind="messaging", retryable=True, retry_after=40.0)]
+    post.runtime.answers = [TextExchanged(replies=("One", "Two"))]
+    await post.asks("Hi")
+    assert 30 < await post.outbox.seconds_to_next() <= 40
 
 
 async def test_with_a_conversation_goes_what_was_written_in_it(post):

@@ -14,7 +14,7 @@ from prometheus_client import Counter, Histogram
 from voisnap_domain.agents import FirstMessageMode
 from voisnap_domain.errors import DomainError, LimitReached
 from voisnap_domain.ids import MessageId
-from voisnap_domain.messaging import MAX_TEXT, already_said, goes_on, idle_of, longest_of, noted, transcribed, words_of
+from voisnap_domain.messaging import MAX_TEXT, already_said, idle_of, longest_of, noted, transcribed, words_of
 from voisnap_domain.sessions import Caller as SessionCaller
 from voisnap_domain.sessions import Channel, SessionPlan
 from voisnap_domain.texting import MediaKind, pieces, plain
@@ -31,12 +31,13 @@ from voisnap_api.contacts import usecases as contacts
 from voisnap_api.contacts.records import IdentityKind
 from voisnap_api.provider_credentials.usecases import credentials_of
 from voisnap_api.session_plans.usecases import plan_session
+from voisnap_api.tenants.usecases import limits_for_new_session
 
 from . import outbox_store, store
 from .inbound import queue
 from .networks import Networks
 from .records import Message, Source, State, Thread
-from .threads import is_secret
+from .threads import running_plan
 from .voice_notes import VoiceNotes, recognisers_of
 
 AT_ONCE = 32
@@ -182,13 +183,13 @@ class Exchanges:
             state=State.IGNORED,
             conversation_id=None,
             failure="too-many-messages",
-            keeps_text=not await is_secret(work, thread),
             at=work.now,
         )
 
     async def _batch(self, thread: Thread, messages: tuple[Message, ...]) -> _Batch:
         """The messages in the conversation they belong to, which is planned and noted if it is new. Raises DomainError."""
         async with self._begin(thread) as work:
+            await limits_for_new_session(work)  # also where the conversation goes on
             messenger = await self._networks.messenger(work, thread.provider, thread.account, thread.environment)
             said = tuple(
                 await outbox_store.unanswered(work.tx, thread.tenant_id, thread.environment, thread.id, limit=MOST_SAID)
@@ -296,11 +297,13 @@ class Exchanges:
         limit = batch.messenger.sender.capabilities.text
         spelled = plain if thread.channel is Channel.SMS else str
         texts = [piece for reply in (*notices, *answer.replies) for piece in pieces(spelled(reply), limit)]
-        keeps_text = not batch.plan.agent.config.hipaa_compliant
+        is_secret = batch.plan.agent.config.hipaa_compliant
         conversation_id = batch.plan.conversation_id
         async with self._begin(thread) as work:
             of_conversation = msgspec.structs.replace(thread, conversation_id=conversation_id)
-            await queue(work, of_conversation, texts, source=Source.REPLY, exchange_id=batch.exchange_id)
+            await queue(
+                work, of_conversation, texts, source=Source.REPLY, exchange_id=batch.exchange_id, is_secret=is_secret
+            )
             await store.settle(
                 work.tx,
                 thread.tenant_id,
@@ -308,7 +311,7 @@ class Exchanges:
                 batch.ids,
                 state=State.ANSWERED,
                 conversation_id=conversation_id,
-                keeps_text=keeps_text,
+                is_secret=is_secret,
                 at=work.now,
             )
             said = tuple(message.id for message in batch.said)
@@ -351,7 +354,6 @@ class Exchanges:
                 state=State.FAILED,
                 conversation_id=None,
                 failure=code,
-                keeps_text=not await is_secret(work, thread),
                 at=work.now,
             )
         return None
@@ -361,14 +363,6 @@ class Exchanges:
 
     def _begin(self, thread: Thread) -> contextlib.AbstractAsyncContextManager[Work]:
         return begin(self._database, Caller.system(thread.tenant_id, thread.environment), clock=self._clock)
-
-
-def running_plan(thread: Thread, *, now: datetime) -> SessionPlan | None:
-    """What the conversation was opened with that goes on in a thread; None when the last one is over, or has been idle for too long."""
-    running = thread.running
-    if running is None or not goes_on(thread.last_at, idle_of(running.agent.config, thread.channel), now=now):
-        return None
-    return running
 
 
 def _patient(plan: SessionPlan, channel: Channel, *, greets: bool) -> SessionPlan:

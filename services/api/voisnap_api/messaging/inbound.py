@@ -93,8 +93,7 @@ async def _receive(work: Work, address: Address, event: InboundMessage) -> None:
     elif address.channel is Channel.TELEGRAM and begins_chat(event.text):
         source = Source.BEGAN
     message = _message(work, thread, event, state, source)
-    if state is State.IGNORED and await is_secret(work, thread):
-        message = msgspec.structs.replace(message, text="")
+    message = msgspec.structs.replace(message, is_secret=await is_secret(work, thread))
     if not await store.insert(work.tx, message):
         return  # the network repeats itself
     await outbox_store.release_held(work.tx, thread.tenant_id, thread.environment, thread.id, at=work.now)
@@ -176,7 +175,7 @@ async def _heed(work: Work, thread: Thread, event: InboundMessage, consent: Cons
     words = words_of(language)
     text = {Consent.STOP: words.stopped, Consent.START: words.started, Consent.HELP: words.help}[consent]
     of_none = msgspec.structs.replace(thread, conversation_id=None)
-    await queue(work, of_none, (text.format(name=name),), source=Source.NOTICE)
+    await queue(work, of_none, (text.format(name=name),), source=Source.NOTICE, is_secret=await is_secret(work, thread))
 
 
 async def _who(work: Work, thread: Thread) -> tuple[str, str]:
@@ -193,17 +192,14 @@ def _source(event: InboundMessage) -> OptOutSource:
 
 
 async def _be_quiet(work: Work, thread: Thread) -> None:
-    keeps_text = not await is_secret(work, thread)
-    await store.ignore_waiting(
-        work.tx, thread.tenant_id, thread.environment, thread.id, keeps_text=keeps_text, at=work.now
-    )
+    await store.hold(work.tx, thread.tenant_id, thread.environment, thread.id)
+    await store.ignore_waiting(work.tx, thread.tenant_id, thread.environment, thread.id, at=work.now)
     await outbox_store.withhold(
         work.tx,
         thread.tenant_id,
         thread.environment,
         thread.id,
         MessageFailure.OPTED_OUT.value,
-        keeps_text=keeps_text,
         at=work.now,
     )
 
@@ -214,6 +210,7 @@ async def queue(
     texts: Sequence[str],
     *,
     source: Source,
+    is_secret: bool,
     exchange_id: str | None = None,
     message_id: MessageId | None = None,
     created_by: str | None = None,
@@ -239,6 +236,7 @@ async def queue(
             created_by=created_by,
             created_at=work.now,
             updated_at=work.now,
+            is_secret=is_secret,
         )
         message = msgspec.structs.replace(message, **changes)
         if await store.insert(work.tx, message):

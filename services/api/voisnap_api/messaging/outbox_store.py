@@ -19,7 +19,7 @@ async def unanswered(
         """
         SELECT id, tenant_id, environment, thread_id, conversation_id, direction, network_id, source, text, media, template, reply_to,
                is_edit, transcript, exchange_id, place, state, failure, code, detail, segments, price, due_at, attempts, created_by,
-               created_at, sending_since, sent_at, delivered_at, read_at, updated_at
+               created_at, sending_since, sent_at, delivered_at, read_at, updated_at, is_secret
           FROM messages m
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND thread_id = %(thread_id)s AND direction = 'outbound'
            AND source IN ('api', 'tool') AND state IN ('sending', 'unconfirmed', 'sent', 'delivered', 'read')
@@ -45,22 +45,19 @@ async def withhold(
     thread_id: MessageThreadId,
     failure: str,
     *,
-    keeps_text: bool,
     at: datetime,
 ) -> None:
     """Send nothing more that waits to be sent in a thread."""
     await tx.exec(
         """
         UPDATE messages
-           SET state = 'failed', failure = %(failure)s, due_at = NULL, text = CASE WHEN %(keeps_text)s THEN text ELSE '' END,
-               updated_at = %(at)s
+           SET state = 'failed', failure = %(failure)s, due_at = NULL, updated_at = %(at)s
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND thread_id = %(thread_id)s AND state IN ('queued', 'held')
         """,
         tenant_id=tenant_id,
         environment=environment,
         thread_id=thread_id,
         failure=failure,
-        keeps_text=keeps_text,
         at=at,
     )
 
@@ -84,39 +81,54 @@ async def release_held(
 async def claim_to_send(tx: Tx, *, now: datetime, limit: int) -> list[Message]:
     """Messages to send now, of each thread the first one only, given to one worker. Every tenant has its turn, and what agents write goes
     before what a tenant sends on its own. Runs as the system."""
-    return await tx.all(
-        Message,
+    # The planner can't know that the system sees all rows, takes few for due, and would sort them all.
+    tx.exec_later("SET LOCAL enable_bitmapscan = off")
+    tx.exec_later("SET LOCAL enable_seqscan = off")
+    threads = await tx.all(
+        str,
         """
         WITH RECURSIVE tenants AS (
-            SELECT min(tenant_id) AS tenant_id FROM messages WHERE state = 'queued'
+            SELECT min(tenant_id) AS tenant_id FROM message_threads WHERE outgoing_at IS NOT NULL
             UNION ALL
-            SELECT (SELECT min(q.tenant_id) FROM messages q WHERE q.state = 'queued' AND q.tenant_id > t.tenant_id)
+            SELECT (SELECT min(w.tenant_id) FROM message_threads w WHERE w.outgoing_at IS NOT NULL AND w.tenant_id > t.tenant_id)
               FROM tenants t
              WHERE t.tenant_id IS NOT NULL)
-        UPDATE messages
-           SET state = 'sending', sending_since = %(now)s, attempts = attempts + 1, due_at = NULL, updated_at = %(now)s
-         WHERE id IN (SELECT due.id
-                        FROM tenants t
-                       CROSS JOIN LATERAL (SELECT m.id, m.due_at, m.source = 'api' AS is_own
-                                             FROM messages m
-                                            WHERE m.tenant_id = t.tenant_id AND m.state = 'queued' AND m.due_at <= %(now)s
-                                              AND (SELECT e.id = m.id
-                                                     FROM messages e
-                                                    WHERE e.thread_id = m.thread_id AND e.direction = 'outbound'
-                                                      AND e.state IN ('queued', 'sending')
-                                                    ORDER BY e.created_at, e.place, e.id
-                                                    LIMIT 1)
-                                            ORDER BY m.source = 'api', m.due_at
-                                            LIMIT %(limit)s
-                                              FOR UPDATE OF m SKIP LOCKED) AS due
-                       ORDER BY row_number() OVER (PARTITION BY t.tenant_id ORDER BY due.is_own, due.due_at), due.is_own, due.due_at
-                       LIMIT %(limit)s)
-        RETURNING id, tenant_id, environment, thread_id, conversation_id, direction, network_id, source, text, media, template, reply_to,
-                  is_edit, transcript, exchange_id, place, state, failure, code, detail, segments, price, due_at, attempts, created_by,
-                  created_at, sending_since, sent_at, delivered_at, read_at, updated_at
+        SELECT due.id
+          FROM tenants t
+         CROSS JOIN (VALUES (false), (true)) AS kind (own)
+         CROSS JOIN LATERAL (SELECT id, outgoing_at
+                               FROM message_threads
+                              WHERE tenant_id = t.tenant_id AND outgoing_own = kind.own AND outgoing_at <= %(now)s
+                              ORDER BY outgoing_at
+                              LIMIT (SELECT ceil(%(limit)s::numeric / greatest(count(tenant_id), 1)) FROM tenants)
+                                FOR UPDATE SKIP LOCKED) AS due
+         WHERE t.tenant_id IS NOT NULL
+         ORDER BY row_number() OVER (PARTITION BY t.tenant_id ORDER BY kind.own, due.outgoing_at), kind.own, due.outgoing_at
+         LIMIT %(limit)s
         """,
         now=now,
         limit=limit,
+    )
+    if not threads:
+        return []
+    return await tx.all(
+        Message,
+        """
+        UPDATE messages
+           SET state = 'sending', sending_since = %(now)s, attempts = attempts + 1, due_at = NULL, updated_at = %(now)s
+         WHERE state = 'queued' AND due_at <= %(now)s
+           AND id = ANY (ARRAY(SELECT (SELECT id
+                                         FROM messages
+                                        WHERE thread_id = wanted.id AND direction = 'outbound' AND state IN ('queued', 'sending')
+                                        ORDER BY created_at, place, id
+                                        LIMIT 1)
+                                 FROM unnest(%(threads)s::text[]) AS wanted (id)))
+        RETURNING id, tenant_id, environment, thread_id, conversation_id, direction, network_id, source, text, media, template, reply_to,
+                  is_edit, transcript, exchange_id, place, state, failure, code, detail, segments, price, due_at, attempts, created_by,
+                  created_at, sending_since, sent_at, delivered_at, read_at, updated_at, is_secret
+        """,
+        now=now,
+        threads=tuple(threads),
     )
 
 
@@ -127,7 +139,7 @@ async def seconds_to_next(tx: Tx, *, now: datetime) -> float | None:
         """
         SELECT extract(epoch FROM least(
                    (SELECT min(greatest(due_at, coalesce(leased_until, due_at))) FROM message_threads WHERE due_at IS NOT NULL),
-                   (SELECT min(due_at) FROM messages WHERE state = 'queued')) - %(now)s)::float8 AS seconds
+                   (SELECT min(outgoing_at) FROM message_threads WHERE outgoing_at IS NOT NULL)) - %(now)s)::float8 AS seconds
         """,
         now=now,
     )
@@ -140,7 +152,7 @@ async def stuck(tx: Tx, *, before: datetime, limit: int) -> list[Message]:
         """
         SELECT id, tenant_id, environment, thread_id, conversation_id, direction, network_id, source, text, media, template, reply_to,
                is_edit, transcript, exchange_id, place, state, failure, code, detail, segments, price, due_at, attempts, created_by,
-               created_at, sending_since, sent_at, delivered_at, read_at, updated_at
+               created_at, sending_since, sent_at, delivered_at, read_at, updated_at, is_secret
           FROM messages
          WHERE state = 'sending' AND sending_since < %(before)s
          ORDER BY sending_since
@@ -161,7 +173,6 @@ async def mark_sent(
     network_id: str,
     segments: int | None,
     price: Price | None,
-    keeps_text: bool,
     at: datetime,
 ) -> None:
     """The network has it; what its callbacks have told by now stays."""
@@ -169,8 +180,7 @@ async def mark_sent(
         """
         UPDATE messages
            SET network_id = %(network_id)s, sent_at = coalesce(sent_at, %(at)s), segments = coalesce(%(segments)s, segments),
-               price = coalesce(%(price)s::jsonb, price), state = CASE WHEN state = 'sending' THEN 'sent' ELSE state END,
-               text = CASE WHEN %(keeps_text)s THEN text ELSE '' END, updated_at = %(at)s
+               price = coalesce(%(price)s::jsonb, price), state = CASE WHEN state = 'sending' THEN 'sent' ELSE state END, updated_at = %(at)s
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(message_id)s
         """,
         tenant_id=tenant_id,
@@ -179,7 +189,6 @@ async def mark_sent(
         network_id=network_id,
         segments=segments,
         price=price,
-        keeps_text=keeps_text,
         at=at,
     )
 
@@ -195,18 +204,15 @@ async def mark(
     code: str = "",
     detail: str = "",
     due_at: datetime | None = None,
-    keeps_text: bool = True,
     at: datetime,
 ) -> None:
     """What came of an attempt to send, unless callbacks have told by now."""
     await tx.exec(
         """
         UPDATE messages
-           SET state = %(state)s, failure = %(failure)s, code = %(code)s, detail = %(detail)s, due_at = %(due_at)s,
-               text = CASE WHEN %(keeps_text)s THEN text ELSE '' END, updated_at = %(at)s
+           SET state = %(state)s, failure = %(failure)s, code = %(code)s, detail = %(detail)s, due_at = %(due_at)s, updated_at = %(at)s
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(message_id)s AND state = 'sending'
         """,
-        keeps_text=keeps_text,
         tenant_id=tenant_id,
         environment=environment,
         message_id=message_id,
@@ -238,11 +244,16 @@ async def send_template(
 async def space_out(
     tx: Tx, tenant_id: TenantId, environment: Environment, thread_id: MessageThreadId, *, not_before: datetime
 ) -> None:
-    """Leave what the network wants between two messages to one person."""
+    """Leave what the network wants between two messages to one person, before the next one; those behind it wait for that."""
     await tx.exec(
         """
         UPDATE messages SET due_at = greatest(due_at, %(not_before)s)
-         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND thread_id = %(thread_id)s AND state = 'queued'
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND state = 'queued'
+           AND id = (SELECT id
+                       FROM messages
+                      WHERE thread_id = %(thread_id)s AND direction = 'outbound' AND state IN ('queued', 'sending')
+                      ORDER BY created_at, place, id
+                      LIMIT 1)
         """,
         tenant_id=tenant_id,
         environment=environment,
@@ -258,7 +269,8 @@ async def sent_by(tx: Tx, provider: str, account: str, *, message_id: str | None
         """
         SELECT m.id, m.tenant_id, m.environment, m.thread_id, m.conversation_id, m.direction, m.network_id, m.source, m.text, m.media,
                m.template, m.reply_to, m.is_edit, m.transcript, m.exchange_id, m.place, m.state, m.failure, m.code, m.detail, m.segments,
-               m.price, m.due_at, m.attempts, m.created_by, m.created_at, m.sending_since, m.sent_at, m.delivered_at, m.read_at, m.updated_at
+               m.price, m.due_at, m.attempts, m.created_by, m.created_at, m.sending_since, m.sent_at, m.delivered_at, m.read_at,
+               m.updated_at, m.is_secret
           FROM messages m
           JOIN message_threads t ON t.id = m.thread_id AND t.tenant_id = m.tenant_id
          WHERE m.direction = 'outbound' AND t.provider = %(provider)s AND t.account = %(account)s

@@ -118,6 +118,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     delivered_at: datetime | None = None
     read_at: datetime | None = None
     updated_at: datetime
+    is_secret: bool = False
+    """No word of it is kept longer than it is used (HIPAA)."""
 
 
 class ListedMessage(msgspec.Struct, frozen=True, kw_only=True):

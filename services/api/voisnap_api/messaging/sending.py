@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 from prometheus_client import Counter
-from voisnap_domain.errors import DomainError
+from voisnap_domain.errors import DomainError, Forbidden
 from voisnap_domain.ids import TenantId
 from voisnap_domain.sessions import Channel
 from voisnap_domain.tenants import Environment
@@ -27,11 +27,13 @@ from voisnap_api.channels import usecases as channels
 from voisnap_api.contacts import usecases as contacts
 from voisnap_api.contacts.records import OptOutSource
 from voisnap_api.conversations import usecases as conversations
+from voisnap_api.do_not_call import usecases as do_not_call
+from voisnap_api.tenants.usecases import limits_for_new_session
 
 from . import outbox_store, store
 from .networks import Networks
 from .records import Message, Source, State, Thread
-from .threads import in_name_of, is_secret
+from .threads import in_name_of
 
 AT_ONCE = 32
 SEND_SECONDS = 30.0
@@ -105,15 +107,23 @@ class Outbox:
         if letter is None:
             return None
         own = in_name_of(work, letter.thread)
-        if message.source not in _UNSUBSCRIBED and await contacts.is_opted_out(
-            own, letter.thread.channel, letter.thread.their_addresses
-        ):
-            await _mark(own, message, State.FAILED, failure=MessageFailure.OPTED_OUT.value)
+        if message.source not in _UNSUBSCRIBED and (failure := await self._reason_not_to(own, letter.thread)):
+            await _mark(own, message, State.FAILED, failure=failure)
             return None
         window = letter.messenger.sender.capabilities.window_seconds
         if window is None or message.template is not None or _is_within(letter.thread, window, work.now):
             return letter
         return await self._reopened(own, letter)
+
+    async def _reason_not_to(self, work: Work, thread: Thread) -> str | None:
+        """Why nothing is sent to somebody, or by a tenant, any more."""
+        if await contacts.is_opted_out(work, thread.channel, thread.their_addresses):
+            return MessageFailure.OPTED_OUT.value
+        try:
+            await limits_for_new_session(work)
+        except Forbidden as error:
+            return error.code
+        return None
 
     async def _letter(self, work: Work, message: Message) -> _Letter | None:
         thread = await store.thread(work.tx, message.tenant_id, message.environment, message.thread_id)
@@ -191,7 +201,6 @@ class Outbox:
                 network_id=sent.message_id,
                 segments=sent.segments,
                 price=sent.price,
-                keeps_text=not await is_secret(work, thread),
                 at=work.now,
             )
             if pause:
@@ -223,6 +232,7 @@ class Outbox:
                 await _mark(work, message, State.FAILED, failure=failure.value, code=code, detail=error.detail)
                 if failure is MessageFailure.OPTED_OUT:
                     await contacts.opt_out(work, thread.channel, thread.their_addresses, OptOutSource.NETWORK)
+                    await do_not_call.heed_stop(work, thread.channel, thread.their_addresses)
         _SENT.labels(thread.channel.value, "put_off" if again else "failed").inc()
         _log.warning(
             "message.not_sent", message_id=message.id, provider=thread.provider, failure=failure.value, again=again
@@ -257,16 +267,11 @@ async def _mark(
     detail: str = "",
     due_at: datetime | None = None,
 ) -> None:
-    keeps_text = True
-    if state in (State.FAILED, State.UNCONFIRMED):
-        thread = await store.thread(work.tx, message.tenant_id, message.environment, message.thread_id)
-        keeps_text = thread is None or not await is_secret(work, thread)
     await outbox_store.mark(
         work.tx,
         message.tenant_id,
         message.environment,
         message.id,
-        keeps_text=keeps_text,
         state=state,
         failure=failure,
         code=code[:100],

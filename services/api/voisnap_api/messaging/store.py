@@ -281,6 +281,22 @@ async def thread(tx: Tx, tenant_id: TenantId, environment: Environment, thread_i
     )
 
 
+async def hold(tx: Tx, tenant_id: TenantId, environment: Environment, thread_id: MessageThreadId) -> None:
+    """Wait for others who change a thread, until the end of the transaction: before its messages are changed in a row."""
+    await tx.maybe(
+        str,
+        """
+        SELECT id
+          FROM message_threads
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(thread_id)s
+           FOR UPDATE
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        thread_id=thread_id,
+    )
+
+
 async def newest_thread_of(
     tx: Tx,
     tenant_id: TenantId,
@@ -350,10 +366,11 @@ async def insert(tx: Tx, message: Message) -> int:
         """
         INSERT INTO messages (id, tenant_id, environment, thread_id, conversation_id, direction, network_id, dedupe, source, text, media,
                               template, reply_to, is_edit, exchange_id, place, state, failure, segments, price, due_at, created_by,
-                              created_at, updated_at)
+                              created_at, updated_at, is_secret)
         VALUES (%(id)s, %(tenant_id)s, %(environment)s, %(thread_id)s, %(conversation_id)s, %(direction)s, %(network_id)s, %(dedupe)s,
                 %(source)s, %(text)s, %(media)s::jsonb, %(template)s, %(reply_to)s, %(is_edit)s, %(exchange_id)s, %(place)s, %(state)s,
-                %(failure)s, %(segments)s, %(price)s, %(due_at)s, %(created_by)s, %(created_at)s, %(updated_at)s)
+                %(failure)s, %(segments)s, %(price)s, %(due_at)s, %(created_by)s, %(created_at)s, %(updated_at)s,
+                %(is_secret)s)
         ON CONFLICT DO NOTHING
         """,
         id=message.id,
@@ -380,6 +397,7 @@ async def insert(tx: Tx, message: Message) -> int:
         created_by=message.created_by,
         created_at=message.created_at,
         updated_at=message.updated_at,
+        is_secret=message.is_secret,
     )
 
 
@@ -410,7 +428,7 @@ async def waiting(
         """
         SELECT id, tenant_id, environment, thread_id, conversation_id, direction, network_id, source, text, media, template, reply_to,
                is_edit, transcript, exchange_id, place, state, failure, code, detail, segments, price, due_at, attempts, created_by,
-               created_at, sending_since, sent_at, delivered_at, read_at, updated_at
+               created_at, sending_since, sent_at, delivered_at, read_at, updated_at, is_secret
           FROM messages
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND thread_id = %(thread_id)s AND state = 'received'
          ORDER BY created_at, id
@@ -503,7 +521,7 @@ async def settle(
     state: State,
     conversation_id: ConversationId | None,
     failure: str | None = None,
-    keeps_text: bool = True,
+    is_secret: bool = False,
     at: datetime,
 ) -> None:
     """These messages were answered, or will not be."""
@@ -511,8 +529,7 @@ async def settle(
         """
         UPDATE messages
            SET state = %(state)s, conversation_id = coalesce(%(conversation_id)s, conversation_id), failure = %(failure)s,
-               text = CASE WHEN %(keeps_text)s THEN text ELSE '' END,
-               transcript = CASE WHEN %(keeps_text)s THEN transcript END, updated_at = %(at)s
+               is_secret = is_secret OR %(is_secret)s, updated_at = %(at)s
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = ANY (%(ids)s::text[]) AND state = 'received'
         """,
         tenant_id=tenant_id,
@@ -521,7 +538,7 @@ async def settle(
         state=state,
         conversation_id=conversation_id,
         failure=failure,
-        keeps_text=keeps_text,
+        is_secret=is_secret,
         at=at,
     )
 
@@ -532,18 +549,15 @@ async def ignore_waiting(
     environment: Environment,
     thread_id: MessageThreadId,
     *,
-    keeps_text: bool,
     at: datetime,
 ) -> None:
     """Nobody answers what waits in a thread."""
     await tx.exec(
         """
         UPDATE messages
-           SET state = 'ignored', text = CASE WHEN %(keeps_text)s THEN text ELSE '' END,
-               transcript = CASE WHEN %(keeps_text)s THEN transcript END, updated_at = %(at)s
+           SET state = 'ignored', updated_at = %(at)s
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND thread_id = %(thread_id)s AND state = 'received'
         """,
-        keeps_text=keeps_text,
         tenant_id=tenant_id,
         environment=environment,
         thread_id=thread_id,

@@ -1,9 +1,12 @@
 """Who writes with whom: persons as networks name them, our addresses, and the threads between them."""
 
+from datetime import datetime
+
 import msgspec
 from voisnap_domain.errors import NotFound
 from voisnap_domain.ids import MessageThreadId
-from voisnap_domain.sessions import Channel
+from voisnap_domain.messaging import goes_on, idle_of
+from voisnap_domain.sessions import Channel, SessionPlan
 from voisnap_kit.work import Caller, Work
 from voisnap_providers.messengers import NETWORKS
 from voisnap_providers.numbering import country_of
@@ -80,12 +83,24 @@ def addresses_of(person: Correspondent) -> tuple[str, ...]:
     return tuple(one for one in dict.fromkeys((person.address, person.user_id, person.phone_number)) if one)
 
 
+def running_plan(thread: Thread, *, now: datetime) -> SessionPlan | None:
+    """What the conversation was opened with that goes on in a thread; None when the last one is over, or has been idle for too long."""
+    running = thread.running
+    if running is None or not goes_on(thread.last_at, idle_of(running.agent.config, thread.channel), now=now):
+        return None
+    return running
+
+
 async def is_secret(work: Work, thread: Thread) -> bool:
-    """Whether no word of what is written may be kept (HIPAA). `work` is done for the tenant."""
+    """Whether no word of what is written now may be kept (HIPAA): by the version that the running conversation has, or the one that the next
+    would have. Nobody knows what was promised of an agent that is gone. `work` is done for the tenant."""
+    running = running_plan(thread, now=work.now)
+    if running is not None and running.agent.config.hipaa_compliant:
+        return True
     try:
-        return (await agents.get_agent(work, thread.agent_id)).config.hipaa_compliant
+        return (await agents.talking_version(work, thread.agent_id, rehearsing=True)).config.hipaa_compliant
     except NotFound:
-        return False
+        return True
 
 
 async def thread_of(work: Work, address: Address, person: Correspondent) -> Thread:

@@ -19,16 +19,16 @@ from voisnap_api.audit.records import Target
 from voisnap_api.channels import usecases as channels
 from voisnap_api.contacts import usecases as contacts
 from voisnap_api.contacts.records import IdentityKind, addresses_on
-from voisnap_api.destinations import NOT_ALLOWED, NOT_ALLOWED_DETAIL, is_refused
+from voisnap_api.destinations import NOT_ALLOWED, NOT_ALLOWED_DETAIL, country_detail, is_refused
+from voisnap_api.outbound_calls.usecases import destination_fault
 from voisnap_api.phone_numbers import usecases as phone_numbers
 from voisnap_api.tenants.usecases import limits_for_new_session
 
 from . import store
-from .exchanges import running_plan
 from .inbound import queue
 from .networks import Networks
 from .records import Address, ListedMessage, MessageFilter, Source, Thread
-from .threads import thread_of
+from .threads import is_secret, running_plan, thread_of
 
 _log = log.get(__name__)
 
@@ -64,19 +64,23 @@ async def send(work: Work, networks: Networks, wanted: Wanted) -> list[ListedMes
     if wanted.template is not None and not messenger.sender.capabilities.templates:
         raise Invalid((_fault("/template", "unsupported", f"{wanted.channel.value} has no templates"),))
     thread = await _thread_to(work, address, wanted)
-    if wanted.channel is Channel.SMS and is_refused(thread.environment, thread.their_address):
-        raise Invalid((_fault("/to" if wanted.contact_id is None else "/contactId", NOT_ALLOWED, NOT_ALLOWED_DETAIL),))
+    if (code := await _destination_fault(work, thread)) is not None:
+        detail = NOT_ALLOWED_DETAIL if code == NOT_ALLOWED else country_detail(thread.their_address)
+        raise Invalid((_fault("/to" if wanted.contact_id is None else "/contactId", code, detail),))
     if await contacts.is_opted_out(work, wanted.channel, thread.their_addresses):
         raise Conflict("This person wants no messages on this channel.", code="opted-out")
     running = running_plan(thread, now=work.now)
     thread = msgspec.structs.replace(thread, conversation_id=running.conversation_id if running else None)
     by = work.caller.user_id or work.caller.key_id
+    secret = await is_secret(work, thread)
     if wanted.template is not None:
-        sent = await queue(work, thread, ("",), source=Source.API, created_by=by, template=wanted.template)
+        sent = await queue(
+            work, thread, ("",), source=Source.API, is_secret=secret, created_by=by, template=wanted.template
+        )
     else:
         spelled = plain(wanted.text or "") if wanted.channel is Channel.SMS else wanted.text or ""
         texts = pieces(spelled, messenger.sender.capabilities.text)
-        sent = await queue(work, thread, texts, source=Source.API, created_by=by)
+        sent = await queue(work, thread, texts, source=Source.API, is_secret=secret, created_by=by)
     await audit.note_all(
         work,
         action="message.sent",
@@ -116,6 +120,7 @@ async def sender_of(work: Work, agent_id: AgentId, channel: Channel) -> Address:
 async def send_requested(work: Work, networks: Networks, event: TextRequested) -> None:
     """Send what an agent in a call wants sent, once; what can't be sent is logged, and the conversation goes on without it."""
     try:
+        await limits_for_new_session(work)
         address = await sender_of(work, event.agent_id, Channel.SMS)
         messenger = await networks.messenger(work, address.provider, address.account, address.environment)
     except (Conflict, NotFound, ProviderUnconfigured, Forbidden) as error:
@@ -125,16 +130,33 @@ async def send_requested(work: Work, networks: Networks, event: TextRequested) -
     if number is None:
         _log.warning("message.request_dropped", request_id=event.request_id, code="no-number")
         return
-    if is_refused(address.environment, number):
-        _log.warning("message.request_dropped", request_id=event.request_id, code=NOT_ALLOWED)
-        return
     thread = await thread_of(work, address, Correspondent(address=number, phone_number=number))
+    if (code := await _destination_fault(work, thread)) is not None:
+        _log.warning("message.request_dropped", request_id=event.request_id, code=code)
+        return
     if await contacts.is_opted_out(work, Channel.SMS, thread.their_addresses):
         _log.info("message.request_dropped", request_id=event.request_id, code="opted-out")
         return
     texts = pieces(plain(event.text[:MAX_TEXT]), messenger.sender.capabilities.text)
     of_call = msgspec.structs.replace(thread, conversation_id=event.conversation_id)
-    await queue(work, of_call, texts, source=Source.TOOL, exchange_id=event.request_id)
+    await queue(
+        work,
+        of_call,
+        texts,
+        source=Source.TOOL,
+        is_secret=await is_secret(work, thread),
+        exchange_id=event.request_id,
+    )
+
+
+async def _destination_fault(work: Work, thread: Thread) -> str | None:
+    """The code for which nobody writes there first; None where they may. Whoever has written is answered wherever they are, but no number
+    that costs is."""
+    if thread.channel is not Channel.SMS:
+        return None
+    if thread.last_inbound_at is not None:
+        return NOT_ALLOWED if is_refused(thread.environment, thread.their_address) else None
+    return await destination_fault(work, thread.their_address, account=thread.account, ours=thread.our_address)
 
 
 async def get_message(work: Work, message_id: MessageId) -> ListedMessage:
