@@ -192,6 +192,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     format: RecordingFormat = RecordingFormat.MP3
     storage_retention_days: int = 90
     stereo: bool = False
+    after_transfer: bool = False
+    """The carrier records what is said after a call was handed over, for it passes through us no more."""
 
 
 class CostTracking(msgspec.Struct, frozen=True, kw_only=True):

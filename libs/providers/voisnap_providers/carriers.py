@@ -117,12 +117,15 @@ class CarrierUrls(msgspec.Struct, frozen=True):
 
     def events(self, provider: str, account: str, *, session_id: str, attempt_id: str | None = None) -> str:
         """Told what becomes of a call."""
-        more = {} if attempt_id is None else {"attempt": attempt_id}
-        return f"{self._webhooks(provider, account)}/events?{urlencode({'session': session_id, **more})}"
+        return f"{self._webhooks(provider, account)}/events?{_whose(session_id, attempt_id)}"
 
-    def resume(self, provider: str, account: str, *, session_id: str) -> str:
-        """Asked when the media of a call that goes on are lost."""
-        return f"{self._webhooks(provider, account)}/resume?{urlencode({'session': session_id})}"
+    def resume(self, provider: str, account: str, *, session_id: str, attempt_id: str | None = None) -> str:
+        """Asked what comes next: when the media of a call that goes on are lost, or, of an attempt to hand it over, when that is over."""
+        return f"{self._webhooks(provider, account)}/resume?{_whose(session_id, attempt_id)}"
+
+    def recording(self, provider: str, account: str, *, session_id: str, attempt_id: str | None = None) -> str:
+        """Told of recordings that the carrier made of a call."""
+        return f"{self._webhooks(provider, account)}/recording?{_whose(session_id, attempt_id)}"
 
     def messages(self, provider: str, account: str) -> str:
         """Told of messages to us, and by the carriers that know no other address for it what became of ours."""
@@ -139,6 +142,10 @@ class CarrierUrls(msgspec.Struct, frozen=True):
 
     def _webhooks(self, provider: str, account: str) -> str:
         return f"{self.public_url.rstrip('/')}/api/v1/carriers/{provider}/{account}"
+
+
+def _whose(session_id: str, attempt_id: str | None) -> str:
+    return urlencode({"session": session_id, **({} if attempt_id is None else {"attempt": attempt_id})})
 
 
 class _Kept(msgspec.Struct, frozen=True):

@@ -2105,8 +2105,9 @@ class ConversationsResource:
         )
 
     def recording(self, conversation_id: str) -> models.RecordingLink:
-        """Get a link to the recording, good for an hour. 404 `recording-not-available` says why there is none. Needs
-        the scope `conversations:read`.
+        """Get a link to the recording, good for an hour. 404 `recording-not-available` says why there is none. `parts`
+        also has what the carrier recorded after the call was handed over, where the agent's
+        `recording.afterTransfer` asks for it. Needs the scope `conversations:read`.
         """
         return self._send(
             Call(
@@ -5284,8 +5285,9 @@ class AsyncConversationsResource:
         )
 
     async def recording(self, conversation_id: str) -> models.RecordingLink:
-        """Get a link to the recording, good for an hour. 404 `recording-not-available` says why there is none. Needs
-        the scope `conversations:read`.
+        """Get a link to the recording, good for an hour. 404 `recording-not-available` says why there is none. `parts`
+        also has what the carrier recorded after the call was handed over, where the agent's
+        `recording.afterTransfer` asks for it. Needs the scope `conversations:read`.
         """
         return await self._send(
             Call(

@@ -90,6 +90,7 @@ __all__ = [
     "Pronunciation",
     "ProviderCredential",
     "RecordingLink",
+    "RecordingPart",
     "RecordingSettings",
     "RecordingState",
     "RecoveryCodes",
@@ -1133,6 +1134,18 @@ class RecordingLink(Result):
     duration_seconds: int
     expires_at: datetime
     format: str
+    parts: "tuple[RecordingPart, ...]"
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingPart(Result):
+    """`RecordingPart` of the API."""
+
+    duration_seconds: int | None
+    expires_at: datetime
+    format: str
+    kind: str
     url: str
 
 
@@ -1140,6 +1153,7 @@ class RecordingLink(Result):
 class RecordingSettings(Result):
     """`RecordingSettings` of the API."""
 
+    after_transfer: bool
     enabled: bool
     format: str
     stereo: bool

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 from voisnap_api.call_transfers import subscribers, usecases
 from voisnap_api.call_transfers.usecases import NotYet
+from voisnap_api.carrier_webhooks.usecases import call_of, note_progress, remember_call
 from voisnap_domain.agents import AgentConfig, AgentSnapshot, Llm, Persona, Transcription, Voice
-from voisnap_domain.calls import CarrierLeg, TransferMode, TransferStage
+from voisnap_domain.calls import CallPhase, CarrierLeg, TransferMode, TransferStage
 from voisnap_domain.conversations import CallQuality
 from voisnap_domain.costs import Usage
 from voisnap_domain.errors import Conflict, NotFound
@@ -16,9 +17,10 @@ from voisnap_domain.ids import AgentId, ConversationId, NodeId, SessionId, Tenan
 from voisnap_domain.sessions import Channel, Direction, EndReason, SessionPlan
 from voisnap_domain.tenants import Environment
 from voisnap_kit.ids import new_id
-from voisnap_kit.work import Caller, begin
+from voisnap_kit.work import Caller, begin, begin_as_system
 from voisnap_proto.events import CallTransferChanged, SessionEnded, SessionStarted
 from voisnap_proto.requests import TRANSFER_SESSION, TransferBegun, TransferSession
+from voisnap_providers.ports.carrier import CallProgress
 
 pytestmark = pytest.mark.slice
 
@@ -273,3 +275,65 @@ async def test_transfers_go_with_their_conversation(api: Any, begun: SessionPlan
     url = f"/api/v1/conversations/{begun.conversation_id}"
     assert (await api.client.delete(url, headers=headers)).status_code == 204
     assert (await api.client.get(f"{url}/transfers", headers=headers)).status_code == 404
+
+
+def cold(plan: SessionPlan, stage: TransferStage, **changes: Any) -> CallTransferChanged:
+    return changed(plan, stage, mode=TransferMode.COLD, **changes)
+
+
+async def leg(api: Any, plan: SessionPlan, *phases: CallPhase) -> None:
+    """The carrier tells what becomes of the call to whom a caller was handed over, as the desk of webhooks takes it."""
+    whose = Caller.system(plan.tenant_id, plan.environment)
+    async with begin_as_system(api.database, whose) as work:
+        whom = {"provider": "twilio", "account": "platform", "session_id": plan.session_id}
+        async with begin(api.database, whose) as own:
+            await remember_call(own, **whom, call_id="CA1")
+        call = await call_of(work, **whom, call_id="CA2", attempt_id="xfer_1")
+    assert call is not None
+    for phase in phases:
+        async with begin(api.database, whose) as work:
+            await note_progress(work, call, CallProgress(call_id="CA2", phase=phase))
+            await usecases.note_leg(work, call)
+
+
+@pytest.mark.parametrize("order", ["before", "between", "after", "twice"])
+async def test_whether_anybody_answered_a_cold_transfer_is_told_whenever_the_carrier_says_so(
+    api: Any, begun: SessionPlan, order: str
+) -> None:
+    async def carrier_says() -> None:
+        await leg(api, begun, CallPhase.RINGING, CallPhase.NO_ANSWER, CallPhase.RINGING)
+
+    if order == "before":
+        await carrier_says()
+    await api.tell(cold(begun, TransferStage.INITIATED))
+    if order in ("between", "twice"):
+        await carrier_says()
+    await api.tell(cold(begun, TransferStage.COMPLETED, after=3))
+    if order in ("after", "twice"):
+        await carrier_says()
+    await api.tell(cold(begun, TransferStage.COMPLETED, after=3))
+    (shown,) = await transfers(api, begun)
+    assert (shown["status"], shown["cause"], shown["answeredAt"]) == ("failed", "no_answer", None)
+
+
+async def test_a_cold_transfer_that_was_answered_says_when(api: Any, begun: SessionPlan) -> None:
+    await api.tell(cold(begun, TransferStage.INITIATED))
+    await api.tell(cold(begun, TransferStage.COMPLETED, after=3))
+    await leg(api, begun, CallPhase.ANSWERED, CallPhase.COMPLETED)
+    (shown,) = await transfers(api, begun)
+    assert (shown["status"], shown["cause"]) == ("completed", None)
+    assert shown["answeredAt"] is not None
+
+
+async def test_what_a_carrier_says_of_a_warm_transfers_call_is_left_to_the_runtime(
+    api: Any, begun: SessionPlan
+) -> None:
+    await api.tell(changed(begun, TransferStage.RINGING))
+    await leg(api, begun, CallPhase.ANSWERED, CallPhase.FAILED)
+    (shown,) = await transfers(api, begun)
+    assert (shown["status"], shown["answeredAt"]) == ("ringing", None)
+
+
+async def transfers(api: Any, plan: SessionPlan) -> Any:
+    url = f"/api/v1/conversations/{plan.conversation_id}/transfers"
+    return (await api.client.get(url, headers=api.token("ten_a"))).json()["transfers"]

@@ -25,6 +25,8 @@ with loading():
     from .analysis import subscribers as analysis_subscribers
     from .analysis.clients import Analysts
     from .auth.reconcilers import old_log_ins
+    from .call_recordings.fetching import Fetcher
+    from .call_recordings.reconcilers import carrier_recordings
     from .call_transfers import subscribers as call_transfer_subscribers
     from .carrier_accounts import CarrierAccounts
     from .carrier_webhooks.reconcilers import old_carrier_calls
@@ -90,6 +92,7 @@ async def main() -> None:
                 dialler=dialler,
                 provisioner=provisioner,
                 postman=postman,
+                fetcher=Fetcher(database, blobs, carriers),
             ),
             service="api-worker",
             host=settings.http_host,
@@ -109,9 +112,11 @@ async def work(
     dialler: Dialler | None = None,
     provisioner: Provisioner | None = None,
     postman: Postman | None = None,
+    fetcher: Fetcher | None = None,
 ) -> None:
     """Subscribers, reconcilers and the outbox relay, until cancelled. Without a sender, mails stay in their outbox, without a dialler calls
-    wait, without a provisioner numbers that are on their way, and without a postman messages; `keys` seal credentials."""
+    wait, without a provisioner numbers that are on their way, without a postman messages, and without a fetcher what carriers recorded; `keys` seal
+    credentials."""
     catalogue = price_catalogue(database)
     await catalogue.run_once()  # before the first conversation is priced
     subscriptions = [
@@ -144,6 +149,8 @@ async def work(
         reconcilers += (due_calls(dialler), dial_attempts(dialler))
     if provisioner is not None:
         reconcilers.append(unsettled_numbers(database, provisioner))
+    if fetcher is not None:
+        reconcilers.append(carrier_recordings(fetcher))
     if postman is not None:
         subscriptions += [
             await message_subscribers.subscribe(bus, database, postman.networks),

@@ -1531,14 +1531,27 @@ export type ProviderName = "openai" | "openai_compatible" | "anthropic" | "googl
 
 export type RecordingFormat = "mp3" | "wav" | "ogg";
 
+/** Of what a recording is: the conversation with the agent, or what was said after the call was handed over. */
+export type RecordingKind = "conversation" | "after_transfer";
+
 export interface RecordingLink {
   durationSeconds: number;
   expiresAt: string;
   format: string;
+  parts?: RecordingPart[];
+  url: string;
+}
+
+export interface RecordingPart {
+  durationSeconds: number | null;
+  expiresAt: string;
+  format: string;
+  kind: RecordingKind;
   url: string;
 }
 
 export interface RecordingSettings {
+  afterTransfer?: boolean;
   enabled?: boolean;
   format?: RecordingFormat;
   stereo?: boolean;

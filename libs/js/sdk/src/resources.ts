@@ -900,8 +900,9 @@ export class ConversationsResource extends Resource {
   }
 
   /**
-   * Get a link to the recording, good for an hour. 404 `recording-not-available` says why there is none. Needs the
-   * scope `conversations:read`.
+   * Get a link to the recording, good for an hour. 404 `recording-not-available` says why there is none. `parts` also
+   * has what the carrier recorded after the call was handed over, where the agent's `recording.afterTransfer` asks for
+   * it. Needs the scope `conversations:read`.
    */
   recording(conversationId: string, options?: RequestOptions): Promise<Answer<RecordingLink>> {
     return this.send(OPERATIONS["conversations.recording"], { path: { conversationId }, options });

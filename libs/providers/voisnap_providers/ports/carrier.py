@@ -154,13 +154,15 @@ class MediaLost(msgspec.Struct, frozen=True, kw_only=True):
     """A call's media socket broke or could not be opened, and the call waits: the answer may connect it anew (`connect`), else it ends.
     From carriers that post it where the call's progress goes too (Vonage to `resume_url`). Where `connect` is empty, `CallControl.connect`
     does it; Telnyx also posts it of a call that has ended or was handed over. A `stranded` one is with us alone: where nobody goes on with
-    it, it is to be hung up. `may_be_wanted`: the carrier says the same where we stopped the stream ourselves."""
+    it, it is to be hung up. `may_be_wanted`: the carrier says the same where we stopped the stream ourselves. `not_reached`: it was to be
+    handed over to somebody who did not answer, and its caller waits to be told so."""
 
     call_id: str
     event_id: str | None = None
     cause: str = ""
     stranded: bool = False
     may_be_wanted: bool = False
+    not_reached: bool = False
 
 
 class RecordingSaved(msgspec.Struct, frozen=True, kw_only=True):

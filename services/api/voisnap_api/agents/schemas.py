@@ -131,12 +131,14 @@ class FillersBody(Body, frozen=True, kw_only=True):
 
 
 class RecordingBody(Body, frozen=True, kw_only=True):
-    """Whether and how calls are recorded, and for how long recordings are kept."""
+    """Whether and how calls are recorded, and for how long recordings are kept. `afterTransfer`: the carrier records what is said after a
+    telephone call was handed over to somebody, which does not pass through Voisnap any more; whoever takes the call must know that."""
 
     enabled: bool = True
     format: RecordingFormat = RecordingFormat.MP3
     storage_retention_days: int = 90
     stereo: bool = False
+    after_transfer: bool = False
 
 
 class CostTrackingBody(Body, frozen=True, kw_only=True):

@@ -1,5 +1,7 @@
 """The SQL of `call_transfers`."""
 
+from datetime import datetime
+
 import msgspec
 from voisnap_domain.calls import TransferStage
 from voisnap_domain.ids import ConversationId, TenantId
@@ -84,6 +86,26 @@ async def advance(tx: Tx, event: CallTransferChanged, stage: TransferStage, *, a
         at=event.at,
         answered=answered,
         ended=ended,
+    )
+
+
+async def note_cold_leg(
+    tx: Tx, tenant_id: TenantId, environment: Environment, transfer_id: str, *, answered_at: datetime | None, cause: str
+) -> None:
+    """Note when somebody answered a call that was handed over cold; with a `cause` nobody did, and it came to nothing."""
+    await tx.exec(
+        """
+        UPDATE call_transfers
+           SET answered_at = coalesce(answered_at, %(answered_at)s),
+               stage = CASE WHEN %(cause)s = '' THEN stage ELSE 'failed' END,
+               cause = CASE WHEN %(cause)s = '' THEN cause ELSE %(cause)s END
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s AND mode = 'cold'
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        id=transfer_id,
+        answered_at=answered_at,
+        cause=cause,
     )
 
 

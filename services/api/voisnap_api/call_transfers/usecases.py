@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from voisnap_domain.calls import TransferStage
+from voisnap_domain.calls import CallPhase, TransferMode, TransferStage
 from voisnap_domain.errors import Conflict
 from voisnap_domain.ids import ConversationId
 from voisnap_domain.sessions import Channel
@@ -11,6 +11,8 @@ from voisnap_proto.events import CallTransferChanged
 
 from voisnap_api.audit import usecases as audit
 from voisnap_api.audit.records import Target
+from voisnap_api.carrier_webhooks import usecases as carrier_calls
+from voisnap_api.carrier_webhooks.records import CarrierCall
 from voisnap_api.conversations.records import StoredConversation
 from voisnap_api.conversations.usecases import NotYet, open_conversation
 
@@ -31,6 +33,8 @@ _PLACES = {
     TransferStage.RETURNED: 4,
     TransferStage.FAILED: 4,
 }
+_CAUSES = {CallPhase.CANCELED: "caller_hung_up"}
+"""Where the other side's call ended before anybody answered, in words of ours: nobody but the caller ends it."""
 _ENDS = frozenset({TransferStage.COMPLETED, TransferStage.RETURNED, TransferStage.FAILED})
 
 
@@ -60,6 +64,7 @@ async def note(work: Work, event: CallTransferChanged) -> None:
     known = await store.lock(work.tx, event.tenant_id, event.environment, event.transfer_id)
     if known is None:
         if await store.insert(work.tx, event, answered=answered, ended=ended):
+            await _catch_up(work, event)
             return
         exists = await store.conversation_exists(work.tx, event.tenant_id, event.environment, event.conversation_id)
         if exists or work.now - event.at < LATE:
@@ -73,6 +78,33 @@ async def note(work: Work, event: CallTransferChanged) -> None:
         answered=answered and known.answered_at is None,
         ended=ended and known.ended_at is None,
     )
+    if ended:
+        await _catch_up(work, event)
+
+
+async def note_leg(work: Work, call: CarrierCall) -> None:
+    """Keep what became of the call that a caller was handed over to without more ado; of a warm transfer the runtime tells it."""
+    known = await carrier_calls.leg_of(work, call.session_id, call.attempt_id or "")
+    if known is None or known.phase is None:
+        return
+    cause = known.phase.value if known.phase in carrier_calls.UNREACHED and known.answered_at is None else ""
+    await store.note_cold_leg(
+        work.tx,
+        known.tenant_id,
+        known.environment,
+        known.attempt_id or "",
+        answered_at=known.answered_at,
+        cause=_CAUSES.get(known.phase, cause) if cause else "",
+    )
+
+
+async def _catch_up(work: Work, event: CallTransferChanged) -> None:
+    """A carrier may have told of the call before its transfer was stored."""
+    if event.mode is not TransferMode.COLD:
+        return
+    leg = await carrier_calls.leg_of(work, event.session_id, event.transfer_id)
+    if leg is not None:
+        await note_leg(work, leg)
 
 
 def not_transferable() -> Conflict:

@@ -30,14 +30,20 @@ from voisnap_providers.ports.carrier import (
     BadWebhook,
     CallProgress,
     CarrierEvent,
+    HandOverEnded,
+    HandOverRef,
     InboundCall,
     MachineDetected,
     MediaLost,
+    RecordingFailed,
+    RecordingSaved,
     StreamTarget,
     WebhookRequest,
 )
 
 from voisnap_api.agents import usecases as agents
+from voisnap_api.call_recordings import usecases as call_recordings
+from voisnap_api.call_transfers import usecases as call_transfers
 from voisnap_api.carrier_accounts import AccountOwner, CarrierAccounts
 from voisnap_api.conversations import usecases as conversations
 from voisnap_api.phone_numbers import usecases as phone_numbers
@@ -76,11 +82,13 @@ _REFUSED = Counter("voisnap_calls_refused_total", "Calls to our numbers that wer
 
 
 class Address(StrEnum):
-    """The last part of a webhook's address: asked when a number of ours is rung, told what becomes of a call, asked what comes next."""
+    """The last part of a webhook's address: asked when a number of ours is rung, told what becomes of a call, asked what comes next, told of
+    recordings."""
 
     VOICE = "voice"
     EVENTS = "events"
     RESUME = "resume"
+    RECORDING = "recording"
 
 
 class Posted(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,6 +207,10 @@ class WebhookDesk:
                 await self._machine(at, event)
             case MediaLost():
                 return await self._media_lost(at, event)
+            case HandOverEnded():
+                return await self._hand_over_ended(at, event)
+            case RecordingSaved() | RecordingFailed():
+                await self._recorded(at, event)
         return None
 
     # Calls that come in ---------------------------------------------------------------------------------------------
@@ -353,8 +365,9 @@ class WebhookDesk:
     # What becomes of calls ------------------------------------------------------------------------------------------
 
     async def _progress(self, at: _At, event: CallProgress) -> AnswerDocument | None:
-        call = await self._call(at, event.call_id)
-        asks = at.posted.address is Address.RESUME and event.phase is CallPhase.ANSWERED
+        call = await self._call(at, event.call_id, event.hand_over)
+        is_asked = at.posted.address is Address.RESUME
+        asks = is_asked and event.phase is CallPhase.ANSWERED and (call is None or call.is_main)
         if call is None:
             return at.carrier.webhooks.over() if asks else None
         if asks:
@@ -369,6 +382,8 @@ class WebhookDesk:
                     progressed.seconds,
                     is_measured=progressed.is_measured,
                 )
+            if progressed.is_news and not call.is_main:
+                await call_transfers.note_leg(work, call)
         if progressed.is_news and not call.is_main:
             await clients.note_transfer_call(
                 self._bus, call, call_id=event.call_id, phase=event.phase, sleep=self._sleep
@@ -376,7 +391,36 @@ class WebhookDesk:
         elif progressed.is_news and event.phase in usecases.ENDS:
             reason = _end_reason(event.phase, was_answered=progressed.was_answered)
             await clients.end(self._bus, call.session_id, reason, sleep=self._sleep)
-        return at.carrier.webhooks.over() if at.posted.address is Address.RESUME else None
+        if is_asked and not call.is_main and event.phase in usecases.UNREACHED:
+            return at.carrier.webhooks.refuse(*spoken(Refusal.NOT_REACHED, call.language))
+        return at.carrier.webhooks.over() if is_asked else None
+
+    async def _hand_over_ended(self, at: _At, event: HandOverEnded) -> AnswerDocument:
+        """What comes next of a call that was handed over: nothing, unless there is a caller whom nobody took over."""
+        if event.phase not in usecases.UNREACHED:
+            return at.carrier.webhooks.over()
+        call = await self._call(at, event.call_id)
+        language = "en-US" if call is None else call.language
+        return at.carrier.webhooks.refuse(*spoken(Refusal.NOT_REACHED, language))
+
+    async def _recorded(self, at: _At, event: RecordingSaved | RecordingFailed) -> None:
+        """Note what there is to fetch. Of a call that nobody knows nothing is fetched."""
+        call = None
+        if event.call_id:
+            call = await self._call(at, event.call_id, getattr(event, "hand_over", None))
+        if call is None and at.posted.session_id is not None:
+            async with begin_as_system(self._database, _NOBODY, clock=self._clock) as work:
+                call = await usecases.main_call_of(
+                    work, provider=at.provider, account=at.account, session_id=at.posted.session_id
+                )
+            call = call if call is not None and _is_owners(call, at.owner) else None
+        if call is None:
+            return
+        if isinstance(event, RecordingFailed):
+            _log.warning("carrier.not_recorded", session_id=call.session_id, provider=at.provider, cause=event.cause)
+            return
+        async with self._tenants(call) as work:
+            await call_recordings.note_saved(work, call, recording_id=event.recording_id, seconds=event.seconds)
 
     async def _machine(self, at: _At, event: MachineDetected) -> None:
         call = await self._call(at, event.call_id)
@@ -403,11 +447,13 @@ class WebhookDesk:
             return await self._resumed(at, call, is_stranded=event.stranded)
         if await self._is_seen(at, call, event.event_id):
             return None
-        document = await self._resumed(at, call, is_stranded=event.stranded)
+        document = await self._resumed(at, call, is_stranded=event.stranded, not_reached=event.not_reached)
         await self._see(at, call, event.event_id)
         return document
 
-    async def _resumed(self, at: _At, call: CarrierCall, *, is_stranded: bool = False) -> AnswerDocument:
+    async def _resumed(
+        self, at: _At, call: CarrierCall, *, is_stranded: bool = False, not_reached: bool = False
+    ) -> AnswerDocument:
         """Connects a call whose media are lost anew, if its session lives."""
         webhooks = at.carrier.webhooks
         try:
@@ -418,7 +464,11 @@ class WebhookDesk:
                 raise _ask_again("Nobody can go on with this call at the moment.") from None
             return webhooks.refuse(*spoken(Refusal.UNAVAILABLE, call.language))
         if token is None:
-            if is_stranded:
+            if not_reached:  # it is hung up on when it has been said
+                text, language = spoken(Refusal.NOT_REACHED, call.language)
+                control = at.carrier.control
+                await self._command(at, lambda: control.refuse(call.call_id, text, language), call.call_id)
+            elif is_stranded:
                 await self._hang_up(at, call.call_id)
             return webhooks.over()
         _log.info("carrier.call_resumed", session_id=call.session_id, provider=at.provider)
@@ -428,7 +478,7 @@ class WebhookDesk:
             await self._command(at, lambda: at.carrier.control.connect(call.call_id, target), call.call_id)
         return document
 
-    async def _call(self, at: _At, call_id: str) -> CarrierCall | None:
+    async def _call(self, at: _At, call_id: str, hand_over: HandOverRef | None = None) -> CarrierCall | None:
         """The call that an event is about. One that its address announces and nobody has named yet is waited for a moment."""
         session_id, call = at.posted.session_id, None
         for looks in range(_EXPECTED_LOOKS + 1):
@@ -440,6 +490,7 @@ class WebhookDesk:
                     call_id=call_id,
                     session_id=session_id,
                     attempt_id=at.posted.attempt_id,
+                    hand_over=hand_over,
                 )
             if call is not None and not _is_owners(call, at.owner):
                 call = None

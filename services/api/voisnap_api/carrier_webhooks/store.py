@@ -192,6 +192,28 @@ async def lock(tx: Tx, tenant_id: TenantId, call: int) -> CarrierCall | None:
     )
 
 
+async def lock_attempt(
+    tx: Tx, tenant_id: TenantId, environment: Environment, *, session_id: SessionId, attempt_id: str
+) -> CarrierCall | None:
+    """A further call of a session as it is now, until the end of the transaction."""
+    return await tx.maybe(
+        CarrierCall,
+        """
+        SELECT id, tenant_id, environment, provider, account, call_id, session_id, attempt_id, is_main, phase, answered_by, seconds, answer,
+               language, claimed_at, answered_at, ended_at, conversation_id
+          FROM carrier_calls
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND session_id = %(session_id)s
+           AND attempt_id = %(attempt_id)s AND NOT is_main
+         ORDER BY id LIMIT 1
+           FOR UPDATE
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        session_id=session_id,
+        attempt_id=attempt_id,
+    )
+
+
 async def advance(
     tx: Tx,
     tenant_id: TenantId,

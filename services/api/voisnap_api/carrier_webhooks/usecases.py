@@ -9,7 +9,7 @@ from voisnap_domain.sessions import Direction, SessionPlan
 from voisnap_kit.work import Caller, Work
 from voisnap_proto.events import AnswererDetected, CallProgressed
 from voisnap_providers.carriers import SIMULATOR
-from voisnap_providers.ports.carrier import CallProgress, MachineDetected
+from voisnap_providers.ports.carrier import CallProgress, HandOverRef, MachineDetected
 
 from . import store
 from .records import CarrierCall, Line, Progressed
@@ -23,7 +23,8 @@ EVENTS_KEPT = timedelta(days=3)
 CALLS_KEPT = timedelta(days=45)
 """Longer than any call and whatever a carrier says of it afterwards."""
 
-ENDS = frozenset({CallPhase.COMPLETED, CallPhase.BUSY, CallPhase.NO_ANSWER, CallPhase.FAILED, CallPhase.CANCELED})
+UNREACHED = frozenset({CallPhase.BUSY, CallPhase.NO_ANSWER, CallPhase.FAILED, CallPhase.CANCELED})
+ENDS = UNREACHED | {CallPhase.COMPLETED}
 _ORDER = {CallPhase.INITIATED: 0, CallPhase.RINGING: 1, CallPhase.ANSWERED: 2}
 _AFTER_ALL = 3
 _SURER = {
@@ -118,13 +119,24 @@ async def forget_call(work: Work, plan: SessionPlan) -> None:
 
 
 async def call_of(
-    work: Work, *, provider: str, account: str, call_id: str, session_id: str | None, attempt_id: str | None
+    work: Work,
+    *,
+    provider: str,
+    account: str,
+    call_id: str,
+    session_id: str | None,
+    attempt_id: str | None,
+    hand_over: HandOverRef | None = None,
 ) -> CarrierCall | None:
     """The call that an event is about: the one of that name, else the one that the session's attempt expects. Runs as the system.
 
-    An attempt of a session that nobody announced is a further call of it. None for a call that is none of ours.
+    An attempt of a session that nobody announced is a further call of it; so is one that a call of ours was handed over to. None for a call
+    that is none of ours.
     """
     found = await store.by_call(work.tx, provider=provider, account=account, call_id=call_id)
+    if found is None and hand_over is not None and hand_over.attempt_id:
+        whose = await store.by_call(work.tx, provider=provider, account=account, call_id=hand_over.call_id)
+        session_id, attempt_id = None if whose is None else whose.session_id, hand_over.attempt_id
     if found is not None or session_id is None:
         return found
     calls = await store.by_session(work.tx, provider=provider, account=account, session_id=SessionId(session_id))
@@ -151,6 +163,20 @@ async def call_of(
         conversation_id=main.conversation_id,
     )
     return await store.by_call(work.tx, provider=provider, account=account, call_id=call_id)
+
+
+async def main_call_of(work: Work, *, provider: str, account: str, session_id: str) -> CarrierCall | None:
+    """The call that a session is of. Runs as the system."""
+    calls = await store.by_session(work.tx, provider=provider, account=account, session_id=SessionId(session_id))
+    return calls[0] if calls else None
+
+
+async def leg_of(work: Work, session_id: SessionId, attempt_id: str) -> CarrierCall | None:
+    """The call to whoever shall take a session's caller over, held until the end of the transaction."""
+    caller = work.caller
+    return await store.lock_attempt(
+        work.tx, caller.tenant_id, caller.environment, session_id=session_id, attempt_id=attempt_id
+    )
 
 
 async def _named(work: Work, call: CarrierCall, call_id: str) -> CarrierCall | None:

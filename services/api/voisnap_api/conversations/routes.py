@@ -149,13 +149,16 @@ class ConversationController(Controller):
         links: InjectedLinks,
         blobs: InjectedBlobs,
     ) -> RecordingView:
-        """Get a link to the recording, good for an hour. 404 `recording-not-available` says why there is none."""
+        """Get a link to the recording, good for an hour. 404 `recording-not-available` says why there is none. `parts` also has what the
+        carrier recorded after the call was handed over, where the agent's `recording.afterTransfer` asks for it."""
         async with begin(database, caller) as work:
             found = await usecases.get_recording(work, ConversationId(conversation_id))
+            further = await usecases.further_recordings(work, ConversationId(conversation_id))
         if await blobs.head(found.key) is None:  # a late recording is linked before it is composed
             raise usecases.no_recording(ConversationId(conversation_id), usecases.WhyNoRecording.PROCESSING)
         url, expires_at = links.link(found.key, at=work.now)
-        return RecordingView.of(found, url=url, expires_at=expires_at)
+        parts = tuple((one, *links.link(one.key, at=work.now)) for one in further)
+        return RecordingView.of(found, url=url, expires_at=expires_at, further=parts)
 
     @post("/{conversation_id:str}/tags", status_code=200, guards=[requires("conversations:write")])
     async def add_tags(

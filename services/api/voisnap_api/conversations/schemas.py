@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from voisnap_domain.conversations import ConversationStatus, RecordingInfo, Spea
 from voisnap_domain.costs import PLATFORM_ACCOUNT, LegCost, LegKind
 from voisnap_domain.sessions import Channel, Direction, EndReason
 
+from voisnap_api.call_recordings.records import KeptRecording
 from voisnap_api.wire import Body, View, instant
 
 from .records import AnalysisSummary, StoredConversation, StoredTurn
@@ -332,21 +334,66 @@ class CostsView(View, frozen=True, kw_only=True):
         )
 
 
+class RecordingKind(StrEnum):
+    """Of what a recording is: the conversation with the agent, or what was said after the call was handed over."""
+
+    CONVERSATION = "conversation"
+    AFTER_TRANSFER = "after_transfer"
+
+
+class RecordingPartView(View, frozen=True, kw_only=True):
+    """One file. `durationSeconds` is null where the carrier that made it does not tell."""
+
+    kind: RecordingKind
+    url: str
+    format: str
+    duration_seconds: int | None
+    expires_at: str
+
+
 class RecordingView(View, frozen=True, kw_only=True):
-    """Where the recording can be fetched until `expiresAt`."""
+    """Where the recording can be fetched until `expiresAt`. `parts`, where the carrier recorded what was said after a
+    transfer, are all files in the order they were heard, this one first."""
 
     url: str
     format: str
     duration_seconds: int
     expires_at: str
+    parts: tuple[RecordingPartView, ...] | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
-    def of(cls, recording: RecordingInfo, *, url: str, expires_at: datetime) -> "RecordingView":
+    def of(
+        cls,
+        recording: RecordingInfo,
+        *,
+        url: str,
+        expires_at: datetime,
+        further: tuple[tuple[KeptRecording, str, datetime], ...] = (),
+    ) -> "RecordingView":
+        seconds, until = round(recording.duration_seconds), instant(expires_at)
+        first = RecordingPartView(
+            kind=RecordingKind.CONVERSATION,
+            url=url,
+            format=recording.format,
+            duration_seconds=seconds,
+            expires_at=until,
+        )
+        more = tuple(
+            RecordingPartView(
+                kind=RecordingKind.AFTER_TRANSFER,
+                url=address,
+                format=one.key.rpartition(".")[2],
+                duration_seconds=whole_seconds(one.seconds),
+                expires_at=instant(ends),
+            )
+            for one, address, ends in further
+        )
         return cls(
             url=url,
             format=recording.format,
-            duration_seconds=round(recording.duration_seconds),
-            expires_at=instant(expires_at),
+            duration_seconds=seconds,
+            expires_at=until,
+            parts=(first, *more) if more else msgspec.UNSET,
         )
 
 

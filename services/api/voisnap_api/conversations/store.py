@@ -141,6 +141,7 @@ async def complete(
         UPDATE conversations
            SET status = %(status)s, ended_at = %(ended_at)s, duration_seconds = %(duration_seconds)s, end_reason = %(reason)s,
                usage = %(usage)s, llm_usd = %(llm)s, tts_usd = %(tts)s, stt_usd = %(stt)s, telephony_usd = %(telephony)s,
+               outcome = CASE WHEN %(reason)s = 'voicemail' THEN coalesce(outcome, 'voicemail') ELSE outcome END,
                leg_costs = %(leg_costs)s::jsonb, quality = %(quality)s, recording = %(recording)s::jsonb, warnings = %(warnings)s::text[]
          WHERE tenant_id = %(tenant_id)s AND id = %(id)s AND opened_at = %(opened_at)s
         """,

@@ -1,13 +1,13 @@
 """Storing conversations from the runtime's events, and reading them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
 from voisnap_domain.agents import RecordingFormat
 from voisnap_domain.conversations import RecordingInfo, Turn, status_of_ended
-from voisnap_domain.costs import Costs, LegKind, Usage
+from voisnap_domain.costs import Costs, LegKind, Usage, UsageLeg
 from voisnap_domain.errors import Conflict, FieldError, Invalid, NotFound
 from voisnap_domain.ids import AgentId, ConversationId, TenantId
 from voisnap_domain.sessions import SessionPlan
@@ -18,6 +18,10 @@ from voisnap_providers.ports.blobs import Blobs
 
 from voisnap_api.audit import usecases as audit
 from voisnap_api.audit.records import Target
+from voisnap_api.call_recordings import usecases as call_recordings
+from voisnap_api.call_recordings.records import KeptRecording
+from voisnap_api.call_recordings.usecases import LINE as RECORDING
+from voisnap_api.call_recordings.usecases import legs_of as recording_legs
 from voisnap_api.carrier_webhooks import usecases as carrier_calls
 from voisnap_api.carrier_webhooks.records import CarrierCall
 from voisnap_api.conversation_lists import usecases as lists
@@ -39,6 +43,14 @@ MAX_NOTES = 2000
 
 class NotYet(Exception):
     """An event came before one it builds upon; it is tried again."""
+
+
+class Wanted(StrEnum):
+    """Whether what a carrier recorded of a conversation may be kept; `LATER`: its end is not stored yet."""
+
+    YES = "yes"
+    NO = "no"
+    LATER = "later"
 
 
 class WhyNoRecording(StrEnum):
@@ -99,7 +111,8 @@ async def end_conversation(work: Work, ended: SessionEnded, *, whatever_is_here:
     usage = await _with_lines(work, ended)  # first, as a carrier's word holds calls before conversations
     await store.insert_started(work.tx, ended.plan, started_at=started_at)
     await store.lock(work.tx, tenant_id, ended.environment, conversation_id)
-    usage = Usage.of((*usage.itemised(), *await message_legs(work, conversation_id)))
+    more = (*await message_legs(work, conversation_id), *await recording_legs(work, conversation_id))
+    usage = Usage.of((*usage.itemised(), *more))
     hipaa = ended.plan.agent.config.hipaa_compliant
     before = Costs(legs=await store.leg_costs(work.tx, tenant_id, conversation_id))
     costs = await price(work.tx, tenant_id, usage, at=started_at)
@@ -148,15 +161,30 @@ async def charge_line(
 
 async def charge_messages(work: Work, conversation_id: ConversationId) -> None:
     """Charge an ended conversation for its messages as they are counted now; before its end they are charged with it."""
+    await _charge_anew(work, conversation_id, message_legs, lambda line: line == MESSAGES)
+
+
+async def charge_recordings(work: Work, conversation_id: ConversationId) -> None:
+    """Charge an ended conversation for what its carrier recorded, as it is counted now; before its end it is charged with it."""
+    await _charge_anew(work, conversation_id, recording_legs, lambda line: line.startswith(RECORDING))
+
+
+async def _charge_anew(
+    work: Work,
+    conversation_id: ConversationId,
+    legs_of: Callable[[Work, ConversationId], Awaitable[tuple[UsageLeg, ...]]],
+    is_one: Callable[[str], bool],
+) -> None:
+    """Charge an ended conversation for some of its legs as they are now, in place of what was charged for them."""
     tenant_id, environment = work.caller.tenant_id, work.caller.environment
     await store.lock(work.tx, tenant_id, environment, conversation_id)
     conversation = await store.get(work.tx, tenant_id, environment, conversation_id)
     if conversation is None or conversation.usage is None:
         return
-    legs = await message_legs(work, conversation_id)
+    legs = await legs_of(work, conversation_id)
     before = conversation.leg_costs or ()
-    others = tuple(cost for cost in before if cost.leg.line != MESSAGES)
-    if {cost.leg for cost in before if cost.leg.line == MESSAGES} == set(legs):
+    others = tuple(cost for cost in before if not is_one(cost.leg.line or ""))
+    if {cost.leg for cost in before if is_one(cost.leg.line or "")} == set(legs):
         return
     charged = await price(work.tx, tenant_id, Usage(legs=legs), at=conversation.started_at) if legs else Costs()
     costs = Costs(legs=(*others, *charged.legs))
@@ -288,6 +316,25 @@ async def get_recording(work: Work, conversation_id: ConversationId) -> Recordin
     return conversation.recording
 
 
+async def further_recordings(work: Work, conversation_id: ConversationId) -> list[KeptRecording]:
+    """What the carrier recorded after a call was handed over, the first one first."""
+    return await call_recordings.kept_of(work, conversation_id)
+
+
+async def hold_recorded(work: Work, conversation_id: ConversationId) -> Wanted:
+    """Whether what a carrier recorded of a conversation may be kept. The conversation is held until the end of the transaction."""
+    caller = work.caller
+    await store.lock(work.tx, caller.tenant_id, caller.environment, conversation_id)
+    conversation = await store.get(work.tx, caller.tenant_id, caller.environment, conversation_id)
+    if conversation is None:
+        return Wanted.NO if await store.is_deleted(work.tx, caller.tenant_id, conversation_id) else Wanted.LATER
+    if conversation.hipaa or not conversation.recording_wanted or conversation.recording_deleted_at is not None:
+        return Wanted.NO
+    if work.now >= recording_expires_at(conversation):
+        return Wanted.NO
+    return Wanted.LATER if conversation.ended_at is None else Wanted.YES
+
+
 def no_recording(conversation_id: ConversationId, why: WhyNoRecording) -> NotFound:
     """The error `recording-not-available`, with its reason."""
     return NotFound(
@@ -299,9 +346,10 @@ def no_recording(conversation_id: ConversationId, why: WhyNoRecording) -> NotFou
 
 
 async def recording_keys(blobs: Blobs, tenant_id: TenantId, conversation_id: ConversationId) -> tuple[str, ...]:
-    """Every key that a conversation's recording may lie under: the file in each format, and segments that are left."""
+    """Every key that a conversation's recording may lie under: the file in each format, segments that are left, and what carriers recorded."""
     folder = f"recordings/{tenant_id}/{conversation_id}"
-    segments = await blobs.list(f"{folder}/")
+    after = call_recordings.folder_of(tenant_id, conversation_id)
+    segments = (*await blobs.list(f"{folder}/"), *await blobs.list(f"{after}/"))
     return (*(f"{folder}.{file_format}" for file_format in RecordingFormat), *(segment.key for segment in segments))
 
 
@@ -422,6 +470,7 @@ async def delete_conversation(work: Work, conversation_id: ConversationId) -> No
     if conversation.ended_at is None:
         raise Conflict("This conversation is still going on.", code="conversation-in-progress")
     await messages.let_go(work, conversation_id)
+    await call_recordings.let_go(work, conversation_id)
     await store.delete_turns(work.tx, caller.tenant_id, caller.environment, conversation_id)
     await store.delete(work.tx, caller.tenant_id, caller.environment, conversation_id)
     await store.bury(work.tx, caller.tenant_id, caller.environment, conversation_id, at=work.now)

@@ -16,7 +16,7 @@ from voisnap_kit.redis import RedisError
 from voisnap_proto.events import CallTransferChanged
 from voisnap_providers.carriers import CarrierUrls
 from voisnap_providers.errors import ProviderError
-from voisnap_providers.ports.carrier import CallControl, Dial, StreamTarget
+from voisnap_providers.ports.carrier import CallControl, Dial, HandOverCourse, RecordingOrder, StreamTarget
 from voisnap_runtime.sessions.live import LiveSession
 from voisnap_runtime.transfers.desk import Transfers
 from voisnap_runtime.transfers.store import KeptTransfer, Offer
@@ -38,6 +38,8 @@ class Carrier(CallControl):
         self.done: list[tuple[Any, ...]] = []
         self.dialled: list[Dial] = []
         self.faults: list[Exception] = []
+        self.courses: list[HandOverCourse | None] = []
+        self.recordings: list[RecordingOrder | None] = []
         self.busy = asyncio.Event()
         self.busy.set()
 
@@ -61,10 +63,24 @@ class Carrier(CallControl):
     async def send_digits(self, call_id: str, digits: str) -> None:
         await self._do("digits", call_id, digits)
 
-    async def transfer(self, call_id: str, *, callee: str, caller: str, ring_seconds: int = 30) -> None:
+    async def transfer(
+        self,
+        call_id: str,
+        *,
+        callee: str,
+        caller: str,
+        ring_seconds: int = 30,
+        course: HandOverCourse | None = None,
+        recording: RecordingOrder | None = None,
+    ) -> None:
+        self.courses.append(course)
+        self.recordings.append(recording)
         await self._do("transfer", call_id, callee, caller)
 
-    async def bridge(self, call_id: str, other_call_id: str, *, name: str) -> None:
+    async def bridge(
+        self, call_id: str, other_call_id: str, *, name: str, recording: RecordingOrder | None = None
+    ) -> None:
+        self.recordings.append(recording)
         await self._do("bridge", call_id, other_call_id)
 
     async def aclose(self) -> None: ...

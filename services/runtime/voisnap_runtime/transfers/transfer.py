@@ -50,7 +50,7 @@ from voisnap_kit.redis import RedisError
 from voisnap_proto.events import CallTransferChanged
 from voisnap_providers.carriers import CarrierUrls
 from voisnap_providers.errors import ProviderError
-from voisnap_providers.ports.carrier import CallControl, Dial, StreamTarget
+from voisnap_providers.ports.carrier import CallControl, Dial, HandOverCourse, RecordingOrder, StreamTarget
 
 from voisnap_runtime.sessions.parts import Telephone
 
@@ -235,14 +235,48 @@ class Transfer:
     # --- the carrier
 
     async def _hand_over(self) -> None:
+        order, whose = self.order, self._whose()
+        course = HandOverCourse(
+            attempt_id=order.transfer_id,
+            events_url=self._means.urls.events(**whose),
+            after_url=self._means.urls.resume(**whose),
+        )
+
         async def transfer(control: CallControl, call_id: str) -> None:
-            order = self.order
-            await control.transfer(call_id, callee=order.to, caller=self._leg.number, ring_seconds=order.ring_seconds)
+            await control.transfer(
+                call_id,
+                callee=order.to,
+                caller=self._leg.number,
+                ring_seconds=order.ring_seconds,
+                course=course,
+                recording=self._recording(),
+            )
 
         await self._part(transfer)
 
     async def _join(self, other: str) -> None:
-        await self._part(lambda control, call_id: control.bridge(call_id, other, name=self.order.transfer_id))
+        await self._part(
+            lambda control, call_id: control.bridge(
+                call_id, other, name=self.order.transfer_id, recording=self._recording()
+            )
+        )
+
+    def _whose(self) -> dict[str, Any]:
+        """What the addresses that a carrier is given say of the call."""
+        return {
+            "provider": self._leg.provider,
+            "account": self._leg.account,
+            "session_id": self._live.plan.session_id,
+            "attempt_id": self.order.transfer_id,
+        }
+
+    def _recording(self) -> RecordingOrder | None:
+        """What the carrier is to record of it, for it passes through us no more."""
+        config = self._live.plan.agent.config
+        wanted = config.recording
+        if not (wanted.enabled and wanted.after_transfer) or config.hipaa_compliant:
+            return None
+        return RecordingOrder(events_url=self._means.urls.recording(**self._whose()), is_stereo=wanted.stereo)
 
     async def _part(self, command: Callable[[CallControl, str], Awaitable[None]]) -> None:
         """Have the carrier take the call away from us. Its stream stops then, and nobody has hung up."""
@@ -274,9 +308,7 @@ class Transfer:
             callee=order.to,
             caller=self._leg.number,
             target=target,
-            events_url=means.urls.events(
-                self._leg.provider, self._leg.account, session_id=plan.session_id, attempt_id=order.transfer_id
-            ),
+            events_url=means.urls.events(**self._whose()),
             ring_seconds=order.ring_seconds,
             longest_seconds=LONGEST_SECONDS,
         )

@@ -172,7 +172,7 @@ class TelnyxWebhooks(CarrierWebhooks):
             said = msgspec.structs.replace(said, hand_over=whose)
         if isinstance(said, CallProgress) and said.phase in _UNREACHED and (waiting := _transferred(payload)):
             cause = f"{TRANSFER_FAILED}{said.phase}"
-            return said, MediaLost(call_id=waiting, event_id=event.id, cause=cause, stranded=True)
+            return said, MediaLost(call_id=waiting, event_id=event.id, cause=cause, stranded=True, not_reached=True)
         return () if said is None else (said,)
 
     def connect(self, target: StreamTarget) -> AnswerDocument:
