@@ -1,6 +1,7 @@
 """The test kit's own promises: isolated databases, Redis and NATS; statements that are planned; categories that are asked for."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -36,16 +37,30 @@ def test_each_database_is_migrated_empty_and_its_own(database_for: Callable[...,
 
 
 def test_what_a_test_wrote_is_gone_when_the_next_one_gets_its_database(servers: TestServers, house: Path) -> None:
-    databases = DatabaseFactory(servers.database_url, "returned")
-    first = databases.create("voisnap_house", house)
-    left_open = psycopg.connect(first.url)
-    query(first.url, "INSERT INTO lamps VALUES (1, 'desk') RETURNING id")
-    databases.give_back(first)
-    again = databases.create("voisnap_house", house)
-    assert again == first
-    assert query(again.url, "SELECT count(*) FROM lamps") == [(0,)]
-    with pytest.raises(psycopg.OperationalError):
-        left_open.execute("SELECT 1")
+    with closing(DatabaseFactory(servers.database_url, "returned")) as databases:
+        first = databases.create("voisnap_house", house)
+        left_open = psycopg.connect(first.url)
+        query(first.url, "INSERT INTO lamps VALUES (1, 'desk') RETURNING id")
+        databases.give_back(first)
+        again = databases.create("voisnap_house", house)
+        assert again == first
+        assert query(again.url, "SELECT count(*) FROM lamps") == [(0,)]
+        with pytest.raises(psycopg.OperationalError):
+            left_open.execute("SELECT 1")
+
+
+def test_a_test_may_end_every_connection_to_its_database(servers: TestServers, house: Path) -> None:
+    with closing(DatabaseFactory(servers.database_url, "ended")) as databases:
+        databases.give_back(databases.create("voisnap_house", house))
+        second = databases.create("voisnap_house", house)
+        with psycopg.connect(second.owner_url, autocommit=True) as connection:
+            connection.execute("INSERT INTO house.lamps VALUES (1, 'desk')")
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        databases.give_back(second)
+        third = databases.create("voisnap_house", house)
+        assert query(third.url, "SELECT count(*) FROM lamps") == [(0,)]
 
 
 @pytest.mark.parametrize(
@@ -61,14 +76,14 @@ def test_what_a_test_wrote_is_gone_when_the_next_one_gets_its_database(servers: 
 def test_a_database_that_a_test_changed_for_good_is_not_given_to_the_next(
     servers: TestServers, house: Path, change: str
 ) -> None:
-    databases = DatabaseFactory(servers.database_url, "changed")
-    first = databases.create("voisnap_house", house)
-    with psycopg.connect(first.owner_url, autocommit=True) as connection:
-        connection.execute(change.encode())
-    databases.give_back(first)
-    again = databases.create("voisnap_house", house)
-    assert again != first
-    assert query(again.url, "SELECT count(*) FROM lamps") == [(0,)]
+    with closing(DatabaseFactory(servers.database_url, "changed")) as databases:
+        first = databases.create("voisnap_house", house)
+        with psycopg.connect(first.owner_url, autocommit=True) as connection:
+            connection.execute(change.encode())
+        databases.give_back(first)
+        again = databases.create("voisnap_house", house)
+        assert again != first
+        assert query(again.url, "SELECT count(*) FROM lamps") == [(0,)]
 
 
 def test_a_databases_url_is_that_of_a_role_without_privileges(

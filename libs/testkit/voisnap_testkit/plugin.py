@@ -148,8 +148,10 @@ def worker_name() -> str:
 
 
 @pytest.fixture(scope="session")
-def _databases(servers: TestServers, worker_name: str) -> DatabaseFactory:
-    return DatabaseFactory(servers.database_url, f"{worker_name}_{os.getpid()}")
+def _databases(servers: TestServers, worker_name: str) -> Iterator[DatabaseFactory]:
+    factory = DatabaseFactory(servers.database_url, f"{worker_name}_{os.getpid()}")
+    yield factory
+    factory.close()
 
 
 @pytest.fixture
