@@ -78,6 +78,8 @@ class World:
     url: str = ""
     state_file: Path | None = None
     models: Path | None = None
+    providers: Mapping[str, Account] = field(default_factory=dict)
+    """The platform's own accounts with providers of language models, which may play people."""
     clock: Callable[[], float] = time.time
     numbers: dict[tuple[str, str], OwnedNumber] = field(default_factory=dict)
     applications: dict[tuple[str, str], Application] = field(default_factory=dict)
@@ -86,7 +88,13 @@ class World:
 
     @classmethod
     def of(
-        cls, launch: Launch, public_url: str, *, state_file: Path | None = None, models: Path | None = None
+        cls,
+        launch: Launch,
+        public_url: str,
+        *,
+        state_file: Path | None = None,
+        models: Path | None = None,
+        providers: Mapping[str, Account] | None = None,
     ) -> "World":
         """The world of an accounts file, with the numbers of earlier runs."""
         world = cls(
@@ -97,6 +105,7 @@ class World:
             url=launch.url,
             state_file=state_file,
             models=models,
+            providers=providers or {},
         )
         world._remember()
         return world

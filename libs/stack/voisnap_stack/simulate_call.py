@@ -4,22 +4,29 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from voisnap_domain.agents import AgentConfig, Llm, LlmProvider, Persona, Transcription, TranscriptionProvider, Voice
 from voisnap_domain.agents import VoiceProvider as VoiceVendor
 from voisnap_domain.rehearsals import SCENARIO, rehearsal_of
 from voisnap_simulator.persona.behaviour import Answer
-from voisnap_simulator.persona.script import BadScript, steps_of
+from voisnap_simulator.persona.goal import goal_of
+from voisnap_simulator.persona.scenario import Scenario, scenario_of
+from voisnap_simulator.persona.script import BadScript, Say, steps_of
+from voisnap_simulator.persona.words import holds, word_errors
 
 from .simulate_platform import Sandbox, SimulationFailed
 
 ANSWERS = tuple(answer.value for answer in Answer)
 DIALLED_SECONDS = 60.0
 """How long the platform may take to dial a call that it was asked for."""
+SETTLED_SECONDS = 8.0
+"""How long the person's last words may take to be understood when the call is over."""
 STORED_SECONDS = 15.0
 """How long a conversation may take to be stored when its call is over."""
 _UNREACHED = {
@@ -31,18 +38,25 @@ _UNREACHED = {
 
 _DESCRIPTION = """\
 A simulated person calls an agent, or is called by one (--direction out). The person speaks with the local voice, and
-says what --say, --script or --goal tell; without any of them, some lines that fit the agent.
+understands English with the local recogniser. He says what --say or --script tell, or pursues a --goal: he hears the
+agent out, answers its questions with what the goal names, and hangs up when it is reached or refused. Without any of
+them he says some lines that fit the agent.
 
-A script has a line for each thing to say, and what else to do in brackets:
+A script has a line for each thing to say, and what else to do in brackets; .yaml and .json files can say more (see
+docs/guides/simulated-carriers.md):
   Hello, I'd like to book a table.
   [press 1#]
   [silence 3]
   [interrupt 1.2] Sorry, one moment!
   [at once] Are you there?
   [wait]
+  [wait for opening hours]
+  [drop line]
   [hang up]
 
-Exit status: 0 when the call went as it was asked for, 1 when it failed, 2 for bad options.
+Exit status: 0 when the call went as it was asked for, 1 when it failed, 2 for bad options, 3 when the goal was not
+reached or an --expect was not heard, 4 when nobody can tell whether the goal was reached (an --expect that was heard
+decides it).
 """
 
 
@@ -64,7 +78,15 @@ def add_parser(kinds: Any, kind: str) -> None:
     )
     parser.add_argument("--script", type=Path, metavar="FILE", help="what the person does, as above")
     parser.add_argument("--say", action="append", default=[], metavar="TEXT", help="a line; may be given several times")
-    parser.add_argument("--goal", metavar="TEXT", help="what the person wants: lines that fit it and the agent")
+    parser.add_argument("--goal", metavar="TEXT", help="what the person wants, in your words; he pursues it by himself")
+    parser.add_argument(
+        "--expect",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="what the agent has to say, however numbers are written; may be given several times",
+    )
+    add_brain(parser)
     parser.add_argument("--from", dest="caller", metavar="+N", help="the person's number (default: a made-up one)")
     parser.add_argument(
         "--answer",
@@ -91,13 +113,43 @@ def add_parser(kinds: Any, kind: str) -> None:
     parser.set_defaults(simulate=run)
 
 
+def add_brain(parser: argparse.ArgumentParser) -> None:
+    """Add `--brain`, `--max-turns`."""
+    parser.add_argument(
+        "--brain",
+        default="auto",
+        metavar="auto|local|PROVIDER/MODEL",
+        help="who plays a --goal: the agent's own language model where the platform has an account with its provider, "
+        "else rules (auto); always rules (local); or a model of the platform's accounts",
+    )
+    parser.add_argument(
+        "--max-turns", type=int, default=24, metavar="N", help="give a --goal up after so many answers (default: 24)"
+    )
+
+
+def brain_of(args: argparse.Namespace, agent: dict[str, Any]) -> dict[str, Any] | None:
+    """The language model that plays a goal; None for rules. Raises SimulationFailed for bad options."""
+    if args.brain == "local":
+        return None
+    if args.brain == "auto":
+        llm = agent.get("llm") or {}
+        known = {"provider": llm.get("provider"), "model": llm.get("model"), "baseUrl": llm.get("baseUrl")}
+        return known if known["provider"] not in (None, "local", "scripted") and known["model"] else None
+    provider, _, model = args.brain.partition("/")
+    if provider not in tuple(LlmProvider) or not model:
+        names = ", ".join(one.value for one in LlmProvider if one.value not in ("local", "scripted"))
+        raise SimulationFailed(f"--brain {args.brain} is no PROVIDER/MODEL; providers are {names}")
+    return {"provider": provider, "model": model}
+
+
 def run(args: argparse.Namespace) -> int:
     """Make the call that the options describe."""
     try:
-        script = _script(args)
-    except (SimulationFailed, BadScript, OSError) as error:
+        scenario = scenario_for(args)
+        brain_of(args, {})
+    except (SimulationFailed, BadScript, OSError, UnicodeDecodeError) as error:
         return _complain(str(error), 2)
-    simulation = _Simulation(args=args, script=script)
+    simulation = _Simulation(args=args, scenario=scenario)
     try:
         simulation.sandbox = Sandbox.of_home()
         try:
@@ -118,19 +170,45 @@ def _complain(text: str, code: int) -> int:
     return code
 
 
-def _script(args: argparse.Namespace) -> str:
-    """What the person does; empty where the agent says it."""
-    if sum(map(bool, (args.script, args.say, args.goal))) > 1:
-        raise SimulationFailed("--script, --say and --goal exclude each other")
+def scenario_for(args: argparse.Namespace) -> Scenario:
+    """What the person does; without steps and goal where the agent says it. Raises SimulationFailed, BadScript, OSError."""
+    if sum(map(bool, (args.script, args.say, args.goal))) > 1 and not (args.script and args.goal and not args.say):
+        raise SimulationFailed("--say, --script and --goal exclude each other; only a script may be followed by a goal")
+    if args.max_turns < 1 or args.max_turns > 100:
+        raise SimulationFailed(f"--max-turns {args.max_turns} is not 1 to 100")
     if not 0 <= args.loss < 1:
         raise SimulationFailed(f"--loss {args.loss:g} is no share of 1")
     if not 0 <= args.jitter <= 2000:
         raise SimulationFailed(f"--jitter {args.jitter:g} is not 0 to 2000")
     if args.direction == "in" and args.answer != "human":
         raise SimulationFailed("--answer is for calls of the agent: give --direction out")
-    text = args.script.read_text() if args.script else "\n".join(args.say)
-    steps_of(text)
-    return text
+    scenario = read_script(args.script) if args.script else Scenario(steps=steps_of("\n".join(args.say)))
+    if args.goal:
+        try:
+            goal_of(args.goal)
+        except ValueError as error:
+            raise SimulationFailed(f"--goal: {error}") from None
+        if scenario.goal:
+            raise SimulationFailed(f"{args.script} has a goal of its own: leave --goal out")
+        scenario = msgspec.structs.replace(scenario, goal=args.goal)
+    return msgspec.structs.replace(scenario, expect=(*scenario.expect, *args.expect))
+
+
+def read_script(path: Path) -> Scenario:
+    """A script's file, by its ending. Raises BadScript with the file's name, OSError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise BadScript(f"{path}: no text in UTF-8") from None
+    try:
+        if path.suffix.lower() in (".yaml", ".yml", ".json"):
+            return scenario_of(text)
+        steps = steps_of(text)
+    except BadScript as error:
+        raise BadScript(f"{path}: {error}") from None
+    if not steps:
+        raise BadScript(f"{path}: the script says nothing")
+    return Scenario(steps=steps)
 
 
 @dataclass(kw_only=True)
@@ -145,7 +223,7 @@ class _Line:
 @dataclass(kw_only=True)
 class _Simulation:
     args: argparse.Namespace
-    script: str
+    scenario: Scenario
     sandbox: Sandbox = field(init=False)
     call_id: str = ""
     lines: list[_Line] = field(default_factory=list)
@@ -157,6 +235,12 @@ class _Simulation:
     _is_quiet: bool = False
     """The agent says nothing just now."""
     _shown: set[str] = field(default_factory=set)
+    brain: dict[str, Any] | None = None
+    verdict: dict[str, Any] | None = None
+    heard: list[_Line] = field(default_factory=list)
+    """What the person understood."""
+    agent_said: str = ""
+    _is_settled: bool = False
 
     def run(self) -> int:
         args, sandbox = self.args, self.sandbox
@@ -165,8 +249,10 @@ class _Simulation:
         else:
             agent = sandbox.agent(args.agent)
             line = sandbox.line_of(agent["id"], args.carrier, self._say)
-        if not self.script:
-            self.script = "\n".join(lines_for(agent, args.goal or ""))
+        if not self.scenario.steps and not self.scenario.goal:
+            lines = tuple(Say(text=line) for line in lines_for(agent, ""))
+            self.scenario = msgspec.structs.replace(self.scenario, steps=lines)
+        self.brain = brain_of(args, agent)
         if args.direction == "in":
             self._call_in(line, agent)
         else:
@@ -188,8 +274,8 @@ class _Simulation:
         body = {
             "provider": line["provider"],
             "to": line["phoneNumber"],
-            "caller": self.args.caller or "",
-            "behaviour": {"script": self.script},
+            "caller": self.args.caller or self.scenario.number,
+            "behaviour": self._behaviour(),
             "faults": self._faults(),
             "keepAudio": self.args.save is not None,
         }
@@ -201,10 +287,14 @@ class _Simulation:
 
     def _call_out(self, line: dict[str, Any], agent: dict[str, Any]) -> None:
         args, sandbox = self.args, self.sandbox
-        callee = args.caller or f"+1{415 + time.time_ns() % 300}55501{time.time_ns() // 1000 % 90 + 10:02d}"
-        behaviour = {
+        callee = (
+            args.caller
+            or self.scenario.number
+            or f"+1{415 + time.time_ns() % 300}55501{time.time_ns() // 1000 % 90 + 10:02d}"
+        )
+        behaviour = self._behaviour() if args.answer in ("human", "screening") else {"hears": True}
+        behaviour |= {
             "answer": args.answer,
-            "script": self.script if args.answer in ("human", "screening") else "",
             "greeting": args.greeting,
             "ringSeconds": args.ring,
         }
@@ -231,6 +321,26 @@ class _Simulation:
             f"the agent's call was not placed within {DIALLED_SECONDS:g} s (it is {order['status']})"
         )
 
+    def _behaviour(self) -> dict[str, Any]:
+        """What the person does, for the simulated carriers."""
+        scenario = self.scenario
+        found: dict[str, Any] = {
+            "steps": msgspec.to_builtins(scenario.steps),
+            "hears": True,
+            "manner": msgspec.to_builtins(scenario.manner),
+            "noise": scenario.noise,
+            "stays": scenario.stays,
+        }
+        if scenario.goal:
+            found |= {
+                "goal": scenario.goal,
+                "brain": self.brain,
+                "mostTurns": self.args.max_turns,
+                "mostSeconds": min(max(self.args.max_seconds, 5), 3600),
+            }
+        found |= {name: value for name in ("pause", "patience") if (value := getattr(scenario, name)) is not None}
+        return found
+
     def _faults(self) -> dict[str, Any]:
         args = self.args
         return {"loss": args.loss, "jitterMs": args.jitter, "dropAt": args.drop_at}
@@ -239,14 +349,17 @@ class _Simulation:
 
     def _follow(self) -> None:
         until = time.monotonic() + self.args.max_seconds
+        settled_by = time.monotonic() + SETTLED_SECONDS
         while True:
             wait = {"after": len(self.events), "wait": 1.0}
             self.call = self.sandbox.told("GET", f"/calls/{self.call_id}", params=wait)
             for event in self.call["events"]:
                 self.events.append(event)
                 self._note(event)
-            if self.call["isOver"] and not self.call["events"]:
+            if self.call["isOver"] and not self.call["events"] and (self._is_settled or time.monotonic() > settled_by):
                 return
+            if not self.call["isOver"]:
+                settled_by = time.monotonic() + SETTLED_SECONDS
             if time.monotonic() > until:
                 self.hang_up()
             self._find_conversation()
@@ -259,6 +372,17 @@ class _Simulation:
         if kind in ("agent_speaks", "agent_quiet"):
             self._is_quiet = kind == "agent_quiet"
         at = self._clock(event["at"])
+        match kind:
+            case "settled":
+                self._is_settled = True
+            case "goal":
+                self.verdict = detail
+            case "heard":
+                self.heard.append(_Line(at=round(detail["began"], 2), speaker="heard", text=detail["text"]))
+            case "brain" if detail.get("why"):
+                self._say(f"              by rules: {detail['why']}")
+            case _:
+                pass
         if kind in ("said", "greeting", "screening"):
             self._add(_Line(at=at, speaker="person" if kind == "said" else "machine", text=detail["text"]))
         elif kind == "carrier_says":
@@ -290,6 +414,7 @@ class _Simulation:
             return
         turns = self.sandbox.asked("GET", f"/conversations/{self.conversation['id']}/transcript")["turns"]
         said = [turn for turn in turns if turn["speaker"] == "agent" and turn["text"]]
+        self.agent_said = " ".join(turn["text"] for turn in said)
         for number, turn in enumerate(said):
             is_whole = final or self._is_quiet or number + 1 < len(said) or turns[-1] is not turn
             if turn["id"] not in self._shown and is_whole:
@@ -309,6 +434,7 @@ class _Simulation:
     def _report(self, line: dict[str, Any], agent: dict[str, Any]) -> int:
         call, conversation = self.call, self.conversation
         failure = self._failure()
+        findings = self._findings()
         lines = sorted(self.lines, key=lambda one: one.at)
         if self.args.json:
             document = {
@@ -324,6 +450,7 @@ class _Simulation:
                 "cause": call["cause"],
                 "seconds": call["seconds"],
                 "failure": failure,
+                **findings,
                 "lines": [{"at": one.at, "speaker": one.speaker, "text": one.text} for one in lines],
                 "events": self.events,
                 "conversation": conversation,
@@ -340,9 +467,35 @@ class _Simulation:
                     f"outcome       {conversation['outcome'] or '-'}, {conversation['endReason'] or '-'}, {cost:.4f} USD"
                 )
             print(f"conversation  {conversation['id'] if conversation else 'none'}")
+            for text in told(findings):
+                print(text)
             if self.args.save is not None:
                 print(f"saved         {self.args.save}")
-        return 1 if failure else 0
+        return 1 if failure else status_of(findings)
+
+    def _findings(self) -> dict[str, Any]:
+        """What the person noticed."""
+        heard = " ".join(one.text for one in self.heard)
+        spoken = [event for event in self.events if event["kind"] in ("agent_speaks", "agent_quiet", "said")]
+        waits = [event["detail"]["after_ms"] for event in spoken if "after_ms" in event["detail"]]
+        yields = [event["detail"]["yielded_ms"] for event in spoken if "yielded_ms" in event["detail"]]
+        errors, count = word_errors(self.agent_said, heard) if self.agent_said and self.heard else (0, 0)
+        is_deaf = next((event["detail"]["why"] for event in self.events if event["kind"] == "deaf"), None)
+        return {
+            "goal": findings_of(self.verdict) if self.scenario.goal else None,
+            "expectations": expectations(self.scenario.expect, self.agent_said, heard),
+            "heard": [{"at": one.at, "text": one.text} for one in self.heard],
+            "wordErrorRate": round(errors / count, 3) if count else None,
+            "answersMs": waits,
+            "interruptions": {
+                "byPerson": len(yields),
+                "yieldedMs": yields,
+                "byAgent": sum(
+                    event["detail"].get("interrupts", False) for event in spoken if event["kind"] == "agent_speaks"
+                ),
+            },
+            "deaf": is_deaf,
+        }
 
     def _failure(self) -> str | None:
         """Why the call was not the one that was asked for."""
@@ -356,6 +509,48 @@ class _Simulation:
         if self.conversation["status"] == "failed":
             return f"the conversation failed ({self.conversation['endReason']})"
         return None
+
+
+def findings_of(verdict: dict[str, Any] | None) -> dict[str, Any]:
+    """What came of a goal; nobody knows where the person never said."""
+    return verdict or {"goalReached": "unknown", "reason": "the person never took part", "words": [], "turns": 0}
+
+
+def expectations(wanted: Sequence[str], *said: str) -> list[dict[str, Any]]:
+    """Each, and whether it was met: in the platform's words or in what was understood of them."""
+    return [{"words": one, "met": any(holds(text, one) for text in said)} for one in wanted]
+
+
+def status_of(findings: dict[str, Any]) -> int:
+    """0, 3 or 4, as `_DESCRIPTION` says."""
+    wanted, goal = findings["expectations"], findings["goal"]
+    if any(not one["met"] for one in wanted) or (goal and goal["goalReached"] == "no"):
+        return 3
+    return 4 if goal and goal["goalReached"] == "unknown" and not wanted else 0
+
+
+def told(findings: dict[str, Any]) -> Iterator[str]:
+    """The same for people."""
+    if goal := findings["goal"]:
+        yield f"goal reached  {goal['goalReached']}: {goal['reason']}"
+        for text in goal["words"]:
+            yield f"              “{text}”"
+        for name, label in (("improvised", "made up"), ("missing", "not known")):
+            if goal.get(name):
+                yield f"{label:14}{', '.join(goal[name])}"
+    for one in findings["expectations"]:
+        yield f"{'heard' if one['met'] else 'NOT HEARD':14}{one['words']}"
+    if findings.get("deaf"):
+        yield f"deaf          {findings['deaf']}"
+    if findings.get("answersMs"):
+        ordered = sorted(findings["answersMs"])
+        yield f"answers       after {ordered[len(ordered) // 2]} ms in the middle, {ordered[-1]} ms at most ({len(ordered)})"
+    if findings.get("wordErrorRate") is not None:
+        yield f"word errors   {findings['wordErrorRate']:.1%} of what the agent said was understood otherwise"
+    breaks = findings.get("interruptions") or {}
+    if breaks.get("byPerson") or breaks.get("byAgent"):
+        silent = f", who fell silent after {max(breaks['yieldedMs'])} ms at most" if breaks["yieldedMs"] else ""
+        yield f"interruptions {breaks['byPerson']} of the agent{silent}; {breaks['byAgent']} by it"
 
 
 _TOLD = {
@@ -373,6 +568,9 @@ _TOLD = {
     "dials": "the carrier dials {callee}",
     "joined": "two calls are joined",
     "hangs_up": "hangs up",
+    "gives_up": "gives up after {seconds} s",
+    "drops_line": "the line breaks",
+    "awaited": "waited for {phrases}: {came}",
     "fault": "FAULT {error}",
 }
 

@@ -4,7 +4,9 @@ from enum import StrEnum
 
 import msgspec
 
-from .script import Say, Step, steps_of
+from .goal import goal_of
+from .manner import PLAIN, Manner
+from .script import Say, Step, WaitFor, steps_of
 
 
 class Answer(StrEnum):
@@ -20,9 +22,17 @@ class Answer(StrEnum):
     SCREENING = "screening"
 
 
+class Brain(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The language model that plays a person: of a provider that the platform has an account with."""
+
+    provider: str
+    model: str
+    base_url: str | None = None
+
+
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Of one telephone. `script` (text) or `steps` is what its owner does; `greeting` is what he, his machine or his call screening says
-    first. He waits for the other side's end of speech `pause` seconds, and for its first word at most `patience`."""
+    first. When the script is over he follows his `goal`, by `brain` or by rules. He waits for the other side's end of speech `pause` seconds, and for its first word at most `patience`."""
 
     answer: Answer = Answer.HUMAN
     ring_seconds: float = 1.0
@@ -35,13 +45,35 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     stays: bool = False
     """Does not hang up when the script is over: more of it may come."""
     is_caller: bool = False
+    goal: str = ""
+    brain: Brain | None = None
+    most_turns: int = 24
+    most_seconds: float = 300.0
+    """Of a person with a goal, who then gives up."""
+    hears: bool = False
+    """Writes down what it understands of the other side; whoever has a goal, or waits for words, does so anyway."""
+    manner: Manner = PLAIN
+    """How a goal is spoken; a script's lines have their own."""
+    noise: float | None = None
+    """The level of the place behind the person, dBFS."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.ring_seconds <= 600 or not 0.1 <= self.pause <= 10 or not 0.5 <= self.patience <= 120:
             raise ValueError("ringSeconds is 0 to 600, pause 0.1 to 10, patience 0.5 to 120")
         if len(self.greeting) > 500:
             raise ValueError("a greeting has 500 characters at most")
+        if not 1 <= self.most_turns <= 100 or not 5 <= self.most_seconds <= 3600:
+            raise ValueError("mostTurns is 1 to 100, mostSeconds 5 to 3600")
+        if self.noise is not None and not -80 <= self.noise <= -10:
+            raise ValueError("noise is -80 to -10 dBFS")
+        if self.goal:
+            goal_of(self.goal)
         self.plan()
+
+    @property
+    def listens(self) -> bool:
+        """Whether words have to be understood."""
+        return self.hears or bool(self.goal) or any(isinstance(step, WaitFor) for step in self.plan())
 
     def plan(self) -> tuple[Step, ...]:
         """What the owner does. Raises BadScript."""

@@ -81,6 +81,14 @@ class Attachment(Protocol):
     def key(self, digit: str) -> None: ...
 
 
+class Recording(Protocol):
+    """A tape that runs with a call."""
+
+    def take(self, said: "Samples", heard: "Samples") -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class CallEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Something that happened in a call, `at` seconds after it began."""
 
@@ -123,6 +131,8 @@ class Call:
         self.audio: list[tuple[Samples, Samples]] | None = [] if keeps_audio else None
         self.more: dict[str, Any] = {}
         """What the carrier's part keeps of it."""
+        self.tapes: set[Recording] = set()
+        """What records it now."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._mortal: set[asyncio.Task[Any]] = set()
 
@@ -155,6 +165,12 @@ class Call:
         if attachment in self.attachments:
             self.attachments.remove(attachment)
 
+    def drop_line(self) -> None:
+        """Break the media socket without a word, where there is one."""
+        for attachment in tuple(self.attachments):
+            if (drop := getattr(attachment, "drop", None)) is not None:
+                drop()
+
     def end(self, cause: str) -> None:
         """The call is over. Only the first cause counts."""
         if self.ended.is_set():
@@ -162,6 +178,8 @@ class Call:
         self.ended_at, self.cause = time.time(), cause
         self.ended.set()
         self.note("ended", cause=cause, seconds=round(self.seconds, 3))
+        for tape in tuple(self.tapes):
+            tape.stop()
         self.on_end(cause)
         for task in tuple(self._mortal):
             task.cancel()
@@ -203,6 +221,8 @@ class Call:
             heard = SILENCE if came is None else came
             if self.audio is not None and len(self.audio) < MAX_KEPT:
                 self.audio.append((said, heard))
+            for tape in tuple(self.tapes):
+                tape.take(said, heard)
             for digit in self.telephone.pressed_keys():
                 self.note("pressed", digit=digit)
                 for attachment in tuple(self.attachments):

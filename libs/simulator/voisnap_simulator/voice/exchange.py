@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any
 
 from voisnap_simulator.faults import NONE, Faults
 from voisnap_simulator.persona.behaviour import Behaviour, behaviour_of
+from voisnap_simulator.persona.hearing import Ears, LocalEars
+from voisnap_simulator.persona.minds import Minds
 from voisnap_simulator.persona.voice import LocalVoice, Voice
 from voisnap_simulator.world import World
 
@@ -34,6 +35,8 @@ class Exchange:
         self.world = world
         self.hooks = Hooks(world)
         self.voice: Voice = LocalVoice()
+        self.ears: Ears = LocalEars(world.models)
+        self.minds = Minds(world.models, world.providers)
         self.calls: OrderedDict[str, Call] = OrderedDict()
         self.rooms: dict[str, Room] = {}
         self.behaviours: OrderedDict[str, tuple[Behaviour, Faults, bool]] = OrderedDict()
@@ -79,6 +82,9 @@ class Exchange:
         """End all calls."""
         await asyncio.gather(*(call.aclose() for call in self.calls.values()))
         await self.hooks.aclose()
+        await self.minds.aclose()
+        if isinstance(self.ears, LocalEars):
+            await self.ears.aclose()
 
     def _call(
         self,
@@ -94,14 +100,22 @@ class Exchange:
         if len(self.live()) >= MAX_CALLS:
             raise Busy(f"{MAX_CALLS} calls at a time")
         # Sound is loaded with the first call: a simulator that nobody uses does without.
-        from voisnap_simulator.persona.person import telephone_of  # noqa: PLC0415
+        from voisnap_simulator.persona.person import Senses, telephone_of  # noqa: PLC0415
 
-        notes: list[Callable[..., None]] = []
+        made: list[Call] = []
+        early: list[tuple[str, dict[str, Any]]] = []
 
         def note(kind: str, **detail: Any) -> None:
-            notes[0](kind, **detail)
+            if made:
+                made[0].note(kind, **detail)
+            else:
+                early.append((kind, detail))
 
-        telephone: Telephone = telephone_of(behaviour, self.voice, note)
+        person = caller if direction == "inbound" else callee
+        senses = Senses(
+            voice=self.voice, ears=self.ears, mind=lambda behaviour: self.minds.mind(behaviour, person, note)
+        )
+        telephone: Telephone = telephone_of(behaviour, senses, note, lambda: made[0].drop_line())
         call = Call(
             provider=provider,
             id=id,
@@ -112,8 +126,12 @@ class Exchange:
             faults=faults,
             keeps_audio=keeps_audio,
         )
-        notes.append(call.note)
+        made.append(call)
         call.note("began", provider=provider, direction=direction)
+        for kind, detail in early:
+            call.note(kind, **detail)
+        if (live := getattr(telephone, "live", None)) is not None and behaviour.listens:
+            call.spawn(live(call.ended), outlives=True)
         self.calls[id] = call
         heard = [one for one in self.calls.values() if one.audio is not None]
         for one in heard[:-MAX_HEARD]:

@@ -98,6 +98,13 @@ class Stream:
         """Whether anything is left to play."""
         return self._playout.waiting_bytes > 0
 
+    def drop(self) -> None:
+        """The socket breaks without a word."""
+        if self._is_open:
+            self._note("media.dropped")
+            self._broken = StreamEnd(how=Gone.LOST, code=1006, reason="dropped")
+            self._stop.set()
+
     def stop(self) -> None:
         """The carrier ends the stream; `run` returns soon."""
         self._stop.set()
