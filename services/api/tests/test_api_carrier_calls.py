@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from twilio.request_validator import RequestValidator
+from voisnap_api.carrier_webhooks import clients, desk
 from voisnap_api.carrier_webhooks.reconcilers import Forgotten, old_carrier_calls
 from voisnap_api.carrier_webhooks.refusals import TEXTS, Refusal, spoken
 from voisnap_api.carrier_webhooks.usecases import remember_call
@@ -23,6 +24,7 @@ from voisnap_domain.errors import LimitReached
 from voisnap_domain.ids import AgentId, PhoneNumberId, SessionId, TenantId
 from voisnap_domain.sessions import Channel, Direction, EndReason
 from voisnap_domain.tenants import Environment, Tenant, TenantStatus, UsageLimits
+from voisnap_kit.bus import NoResponders
 from voisnap_kit.ids import new_id
 from voisnap_kit.postgres import DatabaseUnavailable
 from voisnap_kit.work import Caller, begin
@@ -607,7 +609,7 @@ def lost(line: Line, session_id: str) -> WebhookRequest:
 
 
 @pytest.mark.parametrize("provider", DESKS)
-async def test_a_call_whose_media_are_lost_goes_on_while_its_session_lives(api, runtime, telnyx, provider):
+async def test_a_call_whose_media_are_lost_goes_on_while_its_session_lives(api, runtime, telnyx, provider, monkeypatch):
     line, _ = await ready(api, provider)
     await line.rings()
     session_id = api.opened[0].plan.session_id
@@ -632,11 +634,31 @@ async def test_a_call_whose_media_are_lost_goes_on_while_its_session_lives(api, 
     assert ("<Hangup" in over.text) is (provider == "twilio")
     assert len(telnyx.asked) == asked, "a call that was handed over is left alone"
     api.bus._responders.clear()
+    monkeypatch.setitem(desk.RESUME_SECONDS, provider, 0.0)
     nobody = await line.post(lost(line, session_id))
     if provider == "telnyx":
         assert nobody.status_code == 503
     else:
         assert "can't take your call" in (line.said(nobody) or "")
+
+
+@pytest.mark.parametrize(("patience", "resumed"), [(4.0, True), (3.0, False)])
+async def test_a_call_waits_for_the_only_process_of_the_runtime_to_be_started_again(api, patience, resumed):
+    runtime, waited = Runtime(), 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal waited
+        waited += seconds
+        if waited >= 3.8:
+            await runtime.listen(api.bus)
+
+    asked = clients.readmit(api.bus, SessionId("call_1"), patience=patience, sleep=sleep)
+    if resumed:
+        assert await asked == "wrtc_tok_second"
+    else:
+        with pytest.raises(NoResponders):
+            await asked
+    assert len(runtime.readmitted) == (1 if resumed else 0)
 
 
 @pytest.mark.parametrize("provider", DESKS)

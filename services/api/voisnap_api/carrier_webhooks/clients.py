@@ -1,6 +1,7 @@
 """Asks runtime processes about the sessions of calls."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -32,6 +33,8 @@ from .records import CarrierCall
 
 _PAUSES = (0.1, 0.3)
 """Between attempts in seconds: each may reach another process."""
+_LOOK_SECONDS = 0.25
+"""Between looks for a process where there is none."""
 
 _log = log.get(__name__)
 
@@ -55,13 +58,18 @@ async def open_call(bus: EventBus, plan: SessionPlan, *, sleep: Sleep = asyncio.
     return await open_session(bus, plan)
 
 
-async def readmit(bus: EventBus, session_id: SessionId, *, sleep: Sleep = asyncio.sleep) -> str | None:
-    """A token that lets the call in once more; None when the session is over. Raises BusError."""
+async def readmit(
+    bus: EventBus, session_id: SessionId, *, patience: float = 0.0, sleep: Sleep = asyncio.sleep
+) -> str | None:
+    """A token that lets the call in once more; None when the session is over. While there is no process at all, one is waited for, for
+    `patience` seconds: the only one may be on its way back. Raises BusError.
+    """
 
     async def ask() -> SessionReadmitted:
         return await bus.request(READMIT_SESSION, ReadmitSession(session_id=session_id), SessionReadmitted)
 
-    return (await _asked(ask, sleep)).session_token
+    pauses = (*_PAUSES, *itertools.repeat(_LOOK_SECONDS, int(patience / _LOOK_SECONDS)))
+    return (await _asked(ask, sleep, pauses)).session_token
 
 
 async def end(bus: EventBus, session_id: SessionId, reason: EndReason, *, sleep: Sleep = asyncio.sleep) -> None:
@@ -118,10 +126,16 @@ async def note_transfer_call(
         _log.warning("carrier.transfer_not_told", session_id=call.session_id, error=repr(error))
 
 
-async def _asked(ask: Callable[[], Awaitable[T]], sleep: Sleep) -> T:
-    for pause in _PAUSES:
+async def _asked(ask: Callable[[], Awaitable[T]], sleep: Sleep, pauses: tuple[float, ...] = _PAUSES) -> T:
+    silences = 0
+    for pause in pauses:
         try:
             return await ask()
-        except (NoResponders, RequestTimeout):
+        except NoResponders:
+            await sleep(pause)
+        except RequestTimeout:
+            silences += 1
+            if silences > len(_PAUSES):
+                raise
             await sleep(pause)
     return await ask()

@@ -58,6 +58,10 @@ from .seals import TokenSeal
 ANSWER_SECONDS = 6.0
 """For all that it takes to answer a call: carriers wait for five to fifteen."""
 
+RESUME_SECONDS = {"twilio": 10.0, "vonage": 4.0, "telnyx": 1.0}
+"""How long a call whose media are lost waits for a process to go on with it: the only one may be on its way back. Twilio waits fifteen seconds
+for an answer, Vonage five and asks twice; Telnyx does not wait, and posts again."""
+
 COMMAND_SECONDS = 4.0
 """For one command to a carrier that is told over REST what to do."""
 
@@ -457,7 +461,8 @@ class WebhookDesk:
         """Connects a call whose media are lost anew, if its session lives."""
         webhooks = at.carrier.webhooks
         try:
-            token = await clients.readmit(self._bus, call.session_id, sleep=self._sleep)
+            patience = RESUME_SECONDS[at.provider]
+            token = await clients.readmit(self._bus, call.session_id, patience=patience, sleep=self._sleep)
         except Unavailable as error:
             _log.error("carrier.call_not_resumed", session_id=call.session_id, error=repr(error))
             if at.is_told_over_rest:
