@@ -286,3 +286,16 @@ def test_word_errors_are_counted():
     assert not holds("We open at eight.", "8:30")
     assert not holds("anything", "!?")
     assert words("") == ()
+
+
+def test_an_offer_after_a_refusal_is_taken():
+    replies, mind = play(
+        follower("Book a table for two tomorrow"),
+        "Hello!",
+        "I don't have that information. Would you like me to pass it on?",
+        "Great, I have passed it on.",
+    )
+    assert replies[1].text == "Yes, please."
+    assert mind.verdict().goal_reached is Reached.UNKNOWN
+    _, mind = play(follower("Book a table for two"), "Hello!", "I don't have that information. I can take a message.")
+    assert mind.verdict().goal_reached is Reached.NO

@@ -13,14 +13,9 @@ with loading():
     from voisnap_kit.failures import SetUpFault
     from voisnap_kit.serve import run, serve
     from voisnap_kit.settings import load
-    from voisnap_providers.accounts import platform_accounts, serves
 
-    from .accounts import launch
+    from .accounts import language_models, launch
     from .world import World
-
-
-_MODELS = frozenset({"openai", "anthropic", "google", "cohere", "openai_compatible"})
-"""Providers of language models, which may play people."""
 
 
 class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,16 +76,12 @@ async def main() -> None:
         launched = launch(path)
     except ValueError as error:
         raise SetUpFault(f"SIMULATOR_ACCOUNTS_FILE: {error}") from None
-    # Carriers' accounts stay outside: nothing here may know how to reach a real one.
-    models = {
-        name: one for name, one in platform_accounts(os.environ).items() if name in _MODELS and serves(one, "llm")
-    }
     world = World.of(
         launched,
         settings.public_url,
         state_file=path.with_name("simulator-numbers.json"),
         models=settings.models_dir,
-        providers=models,
+        providers=language_models(os.environ),
     )
     await serve(Waiting(world), settings.http_host, settings.http_port)
 

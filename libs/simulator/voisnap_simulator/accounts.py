@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from voisnap_providers.accounts import Account
+from voisnap_providers.accounts import Account, platform_accounts, serves
 from voisnap_providers.carriers import simulator_accounts
 
 OWN = "simulator"
 """The member of the file that is no vendor's: what opens the control routes, and what the simulator signs with."""
+
+
+_MODELS = frozenset({"openai", "anthropic", "google", "cohere", "openai_compatible"})
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +61,12 @@ def launch(path: Path) -> Launch:
         )
     except (OSError, KeyError, TypeError, ValueError, msgspec.MsgspecError):
         raise ValueError(f"{path} is no file of the simulator's accounts") from None
+
+
+def language_models(environ: Mapping[str, str]) -> dict[str, Account]:
+    """The platform's accounts with providers of language models, which may play people; never one with a carrier."""
+    accounts = platform_accounts(environ)
+    return {name: one for name, one in accounts.items() if name in _MODELS and serves(one, "llm")}
 
 
 def _read(path: Path) -> dict[str, dict[str, dict[str, str]]]:

@@ -1,15 +1,27 @@
 """`voisnap simulate sms | whatsapp | telegram`: a simulated person writes to an agent over a simulated network, and both sides are printed."""
 
 import argparse
+import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from .simulate_call import lines_for
+import msgspec
+from voisnap_simulator.accounts import language_models
+from voisnap_simulator.persona.behaviour import Behaviour, Brain
+from voisnap_simulator.persona.goal import goal_of
+from voisnap_simulator.persona.minds import Minds
+from voisnap_simulator.persona.scenario import Scenario
+from voisnap_simulator.persona.script import BadScript, HangUp, Say, Silence, Step, Wait, WaitFor
+from voisnap_simulator.persona.words import holds
+
+from .simulate_call import add_brain, brain_of, expectations, findings_of, lines_for, read_script, status_of, told
 from .simulate_platform import Sandbox, SimulationFailed
 
 QUIET_SECONDS = 2.5
@@ -22,10 +34,13 @@ _NAMES = {"sms": "a text message", "whatsapp": "a WhatsApp message", "telegram":
 
 _DESCRIPTION = """\
 A simulated person writes to an agent. Lines are written in the order in which they are given; each waits until the agent
-has answered the one before. Without any, some lines that fit the agent are written. The answers are printed with what
-became of them.
+has answered the one before. With a --goal he answers the agent by himself until it is reached or refused. Without any,
+some lines that fit the agent are written. The answers are printed with what became of them.
 
-Exit status: 0 when everything was answered, 1 when it was not, 2 for bad options.
+A --script is a file as for calls; of its steps say, wait for, silence and hang up (the end) are for writing too.
+
+Exit status: 0 when everything was answered, 1 when it was not, 2 for bad options, 3 when the goal was not reached or an
+--expect did not come, 4 when nobody can tell whether the goal was reached.
 """
 
 
@@ -64,9 +79,18 @@ def add_parser(kinds: Any, kind: str) -> None:
         dest="lines",
         help="block the bot" if kind == "telegram" else "write STOP",
     )
+    parser.add_argument("--script", type=Path, metavar="FILE", help="what the person writes, as above")
     parser.add_argument(
-        "--goal", default="", metavar="TEXT", help="what the person wants: lines that fit it and the agent"
+        "--goal", default="", metavar="TEXT", help="what the person wants, in your words; he pursues it by himself"
     )
+    parser.add_argument(
+        "--expect",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="what the agent has to write, however numbers are written; may be given several times",
+    )
+    add_brain(parser)
     parser.add_argument("--interactive", action="store_true", help="write what you type, until an empty line")
     parser.add_argument(
         "--from",
@@ -86,14 +110,17 @@ def add_parser(kinds: Any, kind: str) -> None:
 
 def run(args: argparse.Namespace, sandbox: Sandbox | None = None) -> int:
     """Write what the options say. `sandbox` is that of VOISNAP_HOME unless another one is given."""
-    if args.goal and args.lines:
-        return _complain(args.kind, "--goal and lines of your own exclude each other", 2)
     if args.wait <= 0:
         return _complain(args.kind, f"--wait {args.wait:g} is no time to wait", 2)
     try:
+        scenario = _scenario(args)
+        brain_of(args, {})
+    except (SimulationFailed, BadScript, OSError) as error:
+        return _complain(args.kind, str(error), 2)
+    try:
         found = sandbox or Sandbox.of_home()
         try:
-            return _Exchange(args=args, sandbox=found).run()
+            return _Exchange(args=args, sandbox=found, scenario=scenario).run()
         finally:
             found.close()
     except SimulationFailed as error:
@@ -107,12 +134,37 @@ def _complain(kind: str, text: str, code: int) -> int:
     return code
 
 
+def _scenario(args: argparse.Namespace) -> Scenario:
+    """What a file or a goal says of the person. Raises SimulationFailed, BadScript, OSError."""
+    if args.goal and args.lines:
+        raise SimulationFailed("--goal and lines of your own exclude each other")
+    if args.script and (args.lines or args.interactive):
+        raise SimulationFailed("--script and lines of your own exclude each other")
+    if not 1 <= args.max_turns <= 100:
+        raise SimulationFailed(f"--max-turns {args.max_turns} is not 1 to 100")
+    scenario = read_script(args.script) if args.script else Scenario()
+    for step in scenario.steps:
+        if not isinstance(step, (Say, WaitFor, Silence, Wait, HangUp)):
+            raise SimulationFailed(f"{args.script}: nobody can {type(step).__name__.lower()} in writing")
+    if args.goal:
+        if scenario.goal:
+            raise SimulationFailed(f"{args.script} has a goal of its own: leave --goal out")
+        try:
+            goal_of(args.goal)
+        except ValueError as error:
+            raise SimulationFailed(f"--goal: {error}") from None
+        scenario = msgspec.structs.replace(scenario, goal=args.goal)
+    return msgspec.structs.replace(scenario, expect=(*scenario.expect, *args.expect))
+
+
 @dataclass(kw_only=True)
 class _Exchange:
     """One person's messages to an agent, and what came back."""
 
     args: argparse.Namespace
     sandbox: Sandbox
+    scenario: Scenario = field(default_factory=Scenario)
+    verdict: dict[str, Any] | None = None
     provider: str = ""
     person: str = ""
     to: str = ""
@@ -138,10 +190,15 @@ class _Exchange:
         self._say(f"{self.person} writes to {agent['name']} over the simulated {self.provider}")
         for kind, text in self._lines(agent):
             self._write(kind, text)
+        if self.scenario.steps:
+            self._follow(self.scenario.steps)
+        if self.scenario.goal:
+            self._pursue(agent)
         self._settle()
         self.conversation = self._find_conversation(agent["id"], began)
-        self._report(agent)
-        return 1 if self.unanswered else 0
+        findings = self._findings()
+        self._report(agent, findings)
+        return 1 if self.unanswered else status_of(findings)
 
     # Who and where ----------------------------------------------------------------------------------------------------
 
@@ -179,8 +236,8 @@ class _Exchange:
     def _lines(self, agent: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from self.args.lines
         if not self.args.interactive:
-            if not self.args.lines:
-                yield from (("say", line) for line in lines_for(agent, self.args.goal))
+            if not self.args.lines and self.scenario == Scenario(expect=self.scenario.expect):
+                yield from (("say", line) for line in lines_for(agent, ""))
             return
         while True:
             try:
@@ -191,7 +248,80 @@ class _Exchange:
                 return
             yield "say", text
 
-    def _write(self, kind: str, text: str) -> None:
+    def _follow(self, steps: Sequence[Step]) -> None:
+        """A script, step by step."""
+        before = len(self.answers)
+        for step in steps:
+            match step:
+                case Say(text=text):
+                    before = len(self.answers)
+                    self._write("say", text)
+                case Silence(seconds=seconds):
+                    self._answered(seconds)
+                case Wait():
+                    self._answered(self.args.wait)
+                case WaitFor(phrases=phrases, within=within, required=required):
+                    until = time.monotonic() + within
+                    while not (came := any(holds(self._since(before), phrase) for phrase in phrases)):
+                        if (left := until - time.monotonic()) <= 0 or not self._answered(left):
+                            break
+                    self._say(f"        waited for {' | '.join(phrases)}: {'came' if came else 'did not come'}")
+                    if not came and required:
+                        self.unanswered += 1
+                        return
+                case _:
+                    return
+
+    def _pursue(self, agent: dict[str, Any]) -> None:
+        """A goal, until it is reached, refused or given up."""
+        brain = brain_of(self.args, agent)
+        behaviour = Behaviour(
+            goal=self.scenario.goal,
+            brain=None
+            if brain is None
+            else Brain(provider=brain["provider"], model=brain["model"], base_url=brain.get("baseUrl")),
+            most_turns=self.args.max_turns,
+        )
+        own_number = self.person if self.person.startswith("+") else ""
+        with asyncio.Runner() as runner:
+            minds = Minds(None, language_models(os.environ))
+            try:
+                mind = minds.mind(behaviour, own_number, self._note)
+                reply, mind = runner.run(mind.silence())
+                before = len(self.answers)
+                for _ in range(2 * self.args.max_turns + 4):
+                    before = len(self.answers)
+                    if reply.text:
+                        self._write("say", reply.text, asks=not reply.ends)
+                    elif reply.keys:
+                        self._write("say", reply.keys)
+                    else:
+                        self._answered(self.args.wait)
+                    if reply.ends or (said := self._since(before)) == "":
+                        break
+                    reply, mind = runner.run(mind.answer(said))
+                if reply.ends and (last := self._since(before)):
+                    mind = mind.heard_last(last)
+                self.verdict = msgspec.to_builtins(mind.verdict())
+            finally:
+                runner.run(minds.aclose())
+
+    def _note(self, kind: str, **detail: Any) -> None:
+        if kind == "brain" and detail.get("why"):
+            self._say(f"        by rules: {detail['why']}")
+
+    def _since(self, before: int) -> str:
+        """What the agent wrote since it had written so many."""
+        return " ".join(text["text"] for text in list(self.answers.values())[before:] if not text["automatic"])
+
+    def _findings(self) -> dict[str, Any]:
+        written = self._since(0)
+        return {
+            "goal": findings_of(self.verdict) if self.scenario.goal else None,
+            "expectations": expectations(self.scenario.expect, written),
+        }
+
+    def _write(self, kind: str, text: str, *, asks: bool = True) -> None:
         if kind == "stop" and self.args.kind == "telegram":
             change = {"isBlocked": True, "ours": self.to}
             self.sandbox.told("PUT", f"/people/{self.provider}/{self.person}", json=change)
@@ -218,7 +348,8 @@ class _Exchange:
         if kind == "edit":
             return
         # Whoever stops hears so, or nothing at all.
-        if not self._answered(QUIET_SECONDS if kind == "stop" else self.args.wait) and kind != "stop":
+        is_last = kind == "stop" or not asks
+        if not self._answered(QUIET_SECONDS if is_last else self.args.wait) and not is_last:
             self.unanswered += 1
             self._say(f"        (no answer within {self.args.wait:g} s)")
 
@@ -271,7 +402,7 @@ class _Exchange:
         if not self.args.json:
             print(text, flush=True)
 
-    def _report(self, agent: dict[str, Any]) -> None:
+    def _report(self, agent: dict[str, Any], findings: dict[str, Any]) -> None:
         answers = list(self.answers.values())
         if self.args.json:
             document = {
@@ -293,6 +424,7 @@ class _Exchange:
                     for text in answers
                 ],
                 "unanswered": self.unanswered,
+                **findings,
                 "conversationId": self.conversation["id"] if self.conversation else None,
             }
             print(json.dumps(document, indent=2, ensure_ascii=False))
@@ -306,6 +438,8 @@ class _Exchange:
         if self.args.kind == "sms" and answers:
             print(f"segments      {sum(text['segments'] for text in answers)}")
         print(f"conversation  {self.conversation['id'] if self.conversation else 'none yet'}")
+        for text in told(findings):
+            print(text)
 
 
 _SHOWN = {"voice-note": "(voice note) ", "edit": "(edits it) "}

@@ -44,7 +44,7 @@ _HOLD = re.compile(
 )
 _REPEAT = re.compile(
     r"\b(?:(?:say|repeat) (?:that|it|your \w+|this)(?: again)?|didn't (?:quite )?(?:catch|get|hear|understand)|did not (?:catch|get|hear|understand)|come again|pardon|could you repeat|say again|"
-    r"(?:please )?rephrase|are you (?:still )?there|can you hear me|put it (?:another|a different) way|what was that)\b",
+    r"(?:please )?rephrase|are you (?:still|there)|can you hear me|put it (?:another|a different) way|what was that)\b",
     re.I,
 )
 _HELP = re.compile(
@@ -231,7 +231,9 @@ class GoalFollower(Mind):
             before = self._standing[self._at]
             self._learn(heard)
             if self._standing[self._at] is not Standing.OPEN:
-                if before is Standing.OPEN and self._needs_answer(asked):
+                if (before is Standing.OPEN or self._standing[self._at] is not Standing.MET) and self._needs_answer(
+                    asked
+                ):
                     return self._reply_to(asked)
                 return self._go_on(leaves=leaves)
         if leaves:
@@ -246,6 +248,10 @@ class GoalFollower(Mind):
 
     def _needs_answer(self, asked: list[str]) -> bool:
         """Whether a question is left that the want hangs on, after words that sounded like its end."""
+        if self._standing[self._at] is Standing.REFUSED and any(
+            _OFFERS.search(one) and not _ELSE.search(one) for one in asked
+        ):
+            return True
         return any(
             not _ELSE.search(one) and not _HELP.search(one) and (_slots_of(one) or _RIGHT.search(one)) for one in asked
         )
@@ -286,7 +292,7 @@ class GoalFollower(Mind):
         """Where the want of the moment stands after these words."""
         heard = _ABBREVIATED.sub(r"\1m.", heard)
         want, at = self._want, self._at
-        if self._standing[at] not in (Standing.OPEN, Standing.NOTED):
+        if self._standing[at] in (Standing.MET, Standing.GIVEN_UP):
             return
         for one in sentences(heard):
             is_question = _ASKS.search(one) is not None
@@ -304,7 +310,7 @@ class GoalFollower(Mind):
         """Whether a sentence answers a question."""
         if _DOES_NOT_KNOW.search(said):
             return Standing.REFUSED
-        if _NOTED.search(said):
+        if _is_noted(said):
             return Standing.NOTED
         about = shared(want.about, said)
         if _WANTS_MEASURE.search(want.about):
@@ -327,8 +333,10 @@ class GoalFollower(Mind):
             return Standing.MET
         if is_question:
             return None
-        if _NOTED.search(said) and not _REFUSES.search(said):
+        if _is_noted(said) and not _REFUSES.search(said):
             return Standing.NOTED
+        if _DOES_NOT_KNOW.search(said):
+            return Standing.REFUSED
         if _REFUSES.search(said) and not re.search(
             r"\b(?:sorry (?:to hear|about|for)|sorry,? (?:i|could|can) (?:didn't|you))\b", said, re.I
         ):
@@ -547,6 +555,12 @@ def _slots_of(asked: str) -> tuple[Kind, ...]:
     ):
         kinds.remove(Kind.PHONE)
     return tuple(kinds)
+
+
+def _is_noted(said: str) -> bool:
+    """Whether somebody wrote it down or passes it on, and does not only offer to."""
+    found = _NOTED.search(said)
+    return found is not None and not re.search(r"\b(?:i|we) (?:can|could)\b", said[: found.end()], re.I)
 
 
 def _is_generic(asked: str) -> bool:
