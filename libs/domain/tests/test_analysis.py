@@ -20,6 +20,7 @@ from voisnap_domain.analysis import (
     schema_of,
     sentiment_of,
 )
+from voisnap_domain.sessions import EndReason
 
 pytestmark = pytest.mark.unit
 
@@ -64,7 +65,7 @@ def test_an_answer_as_asked_is_kept_whole():
     assert found.custom_fields == ANSWER["customFields"]
     assert (found.sentiment_breakdown.agent, found.sentiment_breakdown.user) == (0.88, 0.74)
     assert found.entities[0].value == "$149.00"
-    assert outcome_of(found, CONFIG) == "resolved"
+    assert outcome_of(found, CONFIG, None) == "resolved"
 
 
 def test_the_schema_is_strict_and_has_only_what_is_asked_for():
@@ -181,12 +182,18 @@ def test_nothing_that_a_model_answers_breaks_the_shape(answer):
 
 def test_the_outcome_is_the_owners_where_the_owner_has_words_for_it():
     plain = AnalysisConfig()
-    assert outcome_of(Findings(outcome="escalated"), plain) == "escalated"
+    assert outcome_of(Findings(outcome="escalated"), plain, EndReason.AGENT_ENDED) == "escalated"
     assert (
-        outcome_of(Findings(outcome="escalated", custom_fields={"resolution_status": "Call Back"}), CONFIG)
+        outcome_of(Findings(outcome="escalated", custom_fields={"resolution_status": "Call Back"}), CONFIG, None)
         == "Call Back"
     )
-    assert outcome_of(Findings(outcome="escalated", custom_fields={"resolution_status": None}), CONFIG) is None
+    assert outcome_of(Findings(outcome="escalated", custom_fields={"resolution_status": None}), CONFIG, None) is None
+
+
+def test_what_was_said_to_a_machine_has_resolved_nothing():
+    for config, fields in ((AnalysisConfig(), {}), (CONFIG, {"resolution_status": "resolved"})):
+        found = Findings(outcome="resolved", custom_fields=fields)
+        assert outcome_of(found, config, EndReason.VOICEMAIL) == "voicemail"
 
 
 @given(st.text(max_size=300), st.integers(10, 100))

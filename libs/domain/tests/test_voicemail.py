@@ -13,9 +13,11 @@ from voisnap_domain.voicemail import (
     Converse,
     FallSilent,
     HangUp,
+    Introduce,
     LeaveMessage,
     LineSignal,
     Phase,
+    PressKey,
     ScreenCommand,
     ScreenInput,
     ScreenState,
@@ -23,6 +25,7 @@ from voisnap_domain.voicemail import (
     answerer_of,
     deadline,
     is_surely_a_machine,
+    key_wanted,
     step,
 )
 
@@ -234,22 +237,120 @@ def test_continue_talks_to_the_machine():
 # --- screening, menus, the network
 
 
-def test_call_screening_and_menus_are_talked_to():
-    screening = Answered().silence(500)
-    screening.says(
-        "Hi, if you record your name and reason for calling, I'll see if this person is available.", 3900
-    ).silence(1500)
-    menu = (
-        Answered()
-        .silence(500)
-        .says("Thank you for calling. For sales, press one. For support, press two.", 3900)
-        .silence(1500)
-    )
-    decisions = [only(one)[0] for one in (screening, menu)]
-    assert [decision.answerer for decision in decisions if isinstance(decision, Converse)] == [
-        Answerer.SCREENING,
-        Answerer.MENU,
+IOS = "Hi, if you record your name and reason for calling, I'll see if this person is available."
+GOOGLE = (
+    "Hi, the person you're calling is using a screening service from Google, and will get a copy of this conversation. "
+    "Go ahead and say your name and why you're calling."
+)
+
+
+def screened(asks: str = IOS, ms: float = 3900) -> Answered:
+    """A call whose screening has been told who calls, two seconds ago."""
+    return Answered().silence(500).says(asks, ms).silence(2000)
+
+
+def test_a_call_screening_is_told_who_calls_and_a_menu_is_talked_to():
+    assert only(screened())[0] == Introduce(IOS)
+    menu = Answered().silence(500)
+    menu.says("Thank you for calling. For sales, press one. For support, press two.", 3900).silence(1500)
+    command, _ = only(menu)
+    assert isinstance(command, Converse)
+    assert command.answerer is Answerer.MENU
+
+
+@pytest.mark.parametrize("partials", [True, False])
+def test_a_call_screening_that_talks_as_long_as_a_machine_is_none(partials: bool):
+    answered = Answered(partials=partials).silence(500).says(GOOGLE, 8200).silence(2000)
+    assert only(answered)[0] == Introduce(GOOGLE)
+
+
+def test_a_name_after_the_tone_is_a_screening_and_a_message_after_it_a_machine():
+    name = "Please state your name after the tone, and Google Voice will try to connect you."
+    answered = Answered().silence(500).says(name, 3600).silence(300).beep().silence(2000)
+    assert only(answered)[0] == Introduce(name)
+    machine = Answered().silence(500).says("Please say your name and a short message after the tone.", 3600).beep()
+    assert isinstance(only(machine)[0], LeaveMessage)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thanks. Stay on the line.",
+        "Thank you.",
+        "Okay, one moment please while I connect you.",
+        "Please hold, I'll see if they are available.",
+        "Vielen Dank, bitte bleiben Sie in der Leitung.",
+        "Merci, veuillez patienter.",
+    ],
+)
+def test_whoever_asks_to_wait_is_waited_for_in_silence(text: str):
+    answered = screened().says(text, 1400).silence(20_000)
+    assert answered.commands == [Introduce(IOS)]
+    answered.says("Hello?", 480).silence(1500)
+    assert answered.commands[1:] == [Converse(Answerer.PERSON, "Hello?")]
+
+
+@pytest.mark.parametrize("text", ["Hello?", "Hey, it's Anna, what is it?", "Thanks for waiting, here she is. Hello?"])
+def test_whoever_comes_after_the_screening_is_talked_to(text: str):
+    answered = screened().says(text, 1200).silence(1500)
+    assert answered.commands[1:] == [Converse(Answerer.PERSON, text)]
+
+
+def test_a_screening_that_asks_again_is_told_again_and_not_for_ever():
+    answered = screened(GOOGLE, 3900)
+    for _ in range(5):
+        answered.says("Sorry, I didn't catch that. What is this regarding?", 2000).silence(2500)
+    assert [type(command) for command in answered.commands] == [Introduce] * 3
+    assert [command.again for command in answered.commands if isinstance(command, Introduce)] == [False, True, True]
+    answered.says("Hi, Anna speaking.", 900).silence(1500)
+    assert isinstance(answered.commands[-1], Converse)
+
+
+def test_a_screening_that_ends_in_voicemail_gets_the_message_after_its_beep():
+    answered = screened().says("They are not available. Please leave a message after the tone.", 3000)
+    assert answered.silence(900).beep().commands[1:] == [
+        LeaveMessage("They are not available. Please leave a message after the tone.")
     ]
+
+
+def test_nobody_is_waited_for_for_ever_behind_a_screening():
+    answered = screened().silence(70_000)
+    (_, (command, at)) = answered.decisions
+    assert command == Converse(Answerer.PERSON, "")
+    assert at == pytest.approx(64_000, abs=2500)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("This number does not accept robocalls. To be connected, press 5.", "5"),
+        ("Press one to accept this call.", "1"),
+        ("If you are not a telemarketer, please press the pound key.", "#"),
+        ("If you are not a robot, press pound now.", "#"),
+        ("Um verbunden zu werden, drücken Sie die eins.", "1"),
+        ("For sales press one, to continue in Spanish press two.", None),
+        ("For billing, press 2.", None),
+        ("Hello?", None),
+    ],
+)
+def test_the_key_without_which_nobody_is_connected_is_known(text: str, key: str | None):
+    assert key_wanted(text) == key
+
+
+def test_the_key_is_pressed_and_then_somebody_is_waited_for():
+    wall = "To be connected, press 5."
+    answered = Answered().silence(500).says(wall, 2400).silence(9000)
+    assert answered.commands == [PressKey("5", wall)]
+    answered.says(wall, 2400).silence(2000).says(wall, 2400).silence(2000)
+    assert answered.commands[:2] == [PressKey("5", wall)] * 2
+    assert len([one for one in answered.commands if isinstance(one, PressKey)]) == 2
+    late = Answered().silence(500).says(wall, 2400).silence(3000).says("Hello?", 480).silence(1500)
+    assert late.commands[1:] == [Converse(Answerer.PERSON, "Hello?")]
+
+
+def test_the_carriers_word_for_the_screening_s_voice_is_no_person():
+    answered = screened().told(AnsweredBy.HUMAN).silence(3000)
+    assert len(answered.commands) == 1
 
 
 def test_a_menu_that_ends_in_voicemail_is_a_machine():

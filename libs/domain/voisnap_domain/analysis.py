@@ -40,13 +40,15 @@ class Sentiment(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a conversation turned out, where its agent has no words of its own for that (seed, agent stats)."""
+    """How a conversation turned out, where its agent has no words of its own for that (seed, agent stats). `voicemail`: a machine answered,
+    whatever was said to it."""
 
     RESOLVED = "resolved"
     ESCALATED = "escalated"
     CALLBACK_SCHEDULED = "callback_scheduled"
     UNRESOLVED = "unresolved"
     ABANDONED = "abandoned"
+    VOICEMAIL = "voicemail"
 
 
 class AnalysisMethod(StrEnum):
@@ -125,8 +127,11 @@ def sentiment_of(score: float) -> Sentiment:
     return Sentiment.POSITIVE if score > high else Sentiment.NEUTRAL
 
 
-def outcome_of(findings: Findings, config: AnalysisConfig) -> str | None:
-    """The conversation's outcome: the agent's own `resolution_status` where it has that field, else one of `Outcome`."""
+def outcome_of(findings: Findings, config: AnalysisConfig, end_reason: EndReason | None) -> str | None:
+    """The conversation's outcome: `voicemail` where a machine answered, for then nobody was talked to; else the agent's own
+    `resolution_status` where it has that field, else one of `Outcome`."""
+    if end_reason is EndReason.VOICEMAIL:
+        return Outcome.VOICEMAIL.value
     if any(field.name == RESOLUTION_FIELD for field in config.custom_fields):
         value = findings.custom_fields.get(RESOLUTION_FIELD)
         return value if isinstance(value, str) and value.strip() else None

@@ -1,7 +1,8 @@
 """Who answered an outbound call: a person, an answering machine, somebody's call screening, a menu. And what to do about a machine.
 
     listening ──short greeting, then silence──▶ over to the conversation ──"leave a message after the tone"──▶ machine
-        │                                                                                                       ▲  │
+        │                                            ▲                                                          ▲  │
+        ├──"say your name", "press 1 to be connected"─▶ screened: told who calls, until somebody answers ───────┤  │
         └──long greeting, machine's words, beep─────────────────────────────────────────────────────────────────┘  ▼
                                                                               hang up, or wait for the beep and leave the message
 
@@ -47,6 +48,12 @@ WATCH_MS = 20_000.0
 MOST_LISTENING_MS = 15_000.0
 """After this the conversation begins whoever it is: hold music, a crowd."""
 CLICK_MS = 64.0
+SCREENED_MS = 60_000.0
+"""How long somebody is waited for behind a call screening after it was told who calls."""
+MOST_INTRODUCTIONS = 3
+"""How often a call screening that asks again is told."""
+MOST_KEYS = 2
+"""How often a key is pressed for one."""
 
 
 class Answerer(StrEnum):
@@ -104,6 +111,20 @@ class Converse(msgspec.Struct, frozen=True):
     text: str
 
 
+class Introduce(msgspec.Struct, frozen=True):
+    """Tell a call screening that said `text` who calls, for whom and why: the first time, and whenever it asks again."""
+
+    text: str
+    again: bool = False
+
+
+class PressKey(msgspec.Struct, frozen=True):
+    """Press `key`: who said `text` connects nobody without."""
+
+    key: str
+    text: str
+
+
 class FallSilent(msgspec.Struct, frozen=True):
     """It is a machine after all: stop talking to it."""
 
@@ -121,13 +142,15 @@ class HangUp(msgspec.Struct, frozen=True):
     text: str
 
 
-ScreenCommand = AskWords | Converse | FallSilent | LeaveMessage | HangUp
+ScreenCommand = AskWords | Converse | Introduce | PressKey | FallSilent | LeaveMessage | HangUp
 
 
 class Phase(StrEnum):
-    """What the screen is doing. Watching: the conversation runs. Over: it has nothing to say any more."""
+    """What the screen is doing. Screened: a call screening has been told who calls, and somebody is waited for. Waiting: for a beep. Watching:
+    the conversation runs. Over: it has nothing to say any more."""
 
     LISTENING = "listening"
+    SCREENED = "screened"
     WAITING = "waiting"
     WATCHING = "watching"
     OVER = "over"
@@ -135,7 +158,8 @@ class Phase(StrEnum):
 
 class ScreenState(msgspec.Struct, frozen=True, kw_only=True):
     """All it knows. `voiced_ms` counts the greeting without pauses, `burst_ms` its current burst; `words` are final, `partial` is not.
-    `is_human`: so the carrier says. `was_told`: the words of whoever the conversation began with said who it is."""
+    `is_human`: so the carrier says. `was_told`: the words of whoever the conversation began with said who it is. `introductions`, `keys`: how
+    often a call screening was told who calls, and a key was pressed for it."""
 
     phase: Phase = Phase.LISTENING
     now_ms: float = 0.0
@@ -150,6 +174,8 @@ class ScreenState(msgspec.Struct, frozen=True, kw_only=True):
     is_open: bool = False
     is_human: bool = False
     was_told: bool = False
+    introductions: int = 0
+    keys: int = 0
 
     @property
     def text(self) -> str:
@@ -208,7 +234,7 @@ def deadline(state: ScreenState) -> float | None:
             return state.since_ms + WATCH_MS
         case Phase.WAITING:
             return min(_waiting_due(state))
-        case Phase.LISTENING:
+        case Phase.LISTENING | Phase.SCREENED:
             return min(_listening_due(state))
 
 
@@ -242,12 +268,14 @@ def _words(settings: VoicemailDetection, state: ScreenState, heard: WordsHeard) 
     text = heard.text.strip()
     if heard.is_final:
         state = _with(state, words=f"{state.words} {text}".strip(), partial="", asked=max(0, state.asked - 1))
-        if not state.words and state.phase is Phase.LISTENING and not state.asked and not state.is_open:
+        if not state.words and state.phase in _LISTENS and not state.asked and not state.is_open:
             return Screened(_with(state, voiced_ms=0.0))  # a noise: the greeting is still to come
     else:
         state = _with(state, partial=text)
-    if state.phase is Phase.LISTENING and answerer_of(state.text) is Answerer.MACHINE:
+    if state.phase in _LISTENS and answerer_of(state.text) is Answerer.MACHINE:
         return _machine(settings, state)
+    if state.phase is Phase.WAITING and answerer_of(state.text) is Answerer.SCREENING:
+        return _screening(settings, state)  # it talked as long as machines do before its words were known
     if state.phase is Phase.WATCHING:
         return _watched(settings, state, is_final=heard.is_final)
     return _time(settings, state) if heard.is_final else Screened(state)
@@ -274,9 +302,11 @@ def _signal(settings: VoicemailDetection, state: ScreenState, signal: LineSignal
 
 
 def _beep(settings: VoicemailDetection, state: ScreenState) -> Screened:
-    if state.phase is Phase.WATCHING:
-        return Screened(state)
-    if state.phase is Phase.LISTENING:
+    if state.phase is Phase.WATCHING or (state.phase is Phase.SCREENED and not state.text):
+        return Screened(state)  # of a screening that is told: its own tones
+    if state.phase in _LISTENS and answerer_of(state.text) is Answerer.SCREENING:
+        return _screening(settings, state)  # "say your name after the tone"
+    if state.phase in _LISTENS:
         found = _machine(settings, state)
         if found.state.phase is not Phase.WAITING:
             return found
@@ -296,7 +326,7 @@ def _told(settings: VoicemailDetection, state: ScreenState, answered_by: Answere
         case AnsweredBy.HUMAN:
             return _told_human(state)
         case AnsweredBy.MACHINE:
-            if state.phase is Phase.LISTENING:
+            if state.phase in _LISTENS:
                 return _machine(settings, state) if answerer_of(state.text) in _TALKS_ON else Screened(state)
             return (
                 _told_late(settings, state) if state.phase is Phase.WATCHING and not state.was_told else Screened(state)
@@ -309,7 +339,10 @@ def _told(settings: VoicemailDetection, state: ScreenState, answered_by: Answere
 
 def _told_human(state: ScreenState) -> Screened:
     """Whoever it is has the floor as long as he speaks. Words that no person says make the carrier wrong."""
-    if state.phase is Phase.WATCHING or answerer_of(state.text) is Answerer.MACHINE:
+    if state.phase in {Phase.WATCHING, Phase.SCREENED} or answerer_of(state.text) in {
+        Answerer.MACHINE,
+        Answerer.SCREENING,
+    }:
         return Screened(state)
     if not state.speaks:
         return _converse(state, Answerer.PERSON)
@@ -328,11 +361,12 @@ def _told_late(settings: VoicemailDetection, state: ScreenState) -> Screened:
 
 
 def _listening_due(state: ScreenState) -> tuple[float, ...]:
-    most = state.since_ms + MOST_LISTENING_MS
+    screened = state.phase is Phase.SCREENED
+    most = state.since_ms + (SCREENED_MS if screened else MOST_LISTENING_MS)
     if state.speaks:
         return (most,)
     if not state.voiced_ms:
-        return (state.since_ms + FIRST_VOICE_MS,)
+        return (most if screened else state.since_ms + FIRST_VOICE_MS,)
     if state.is_open:
         return (state.silent_since_ms + ASK_AFTER_MS,)
     is_sure = state.is_human or answerer_of(state.text) is Answerer.PERSON
@@ -360,7 +394,7 @@ def _time(settings: VoicemailDetection, state: ScreenState) -> Screened:
             if state.is_open and not state.speaks and state.now_ms < state.since_ms + BEEP_WAIT_MS:
                 return Screened(_with(state, is_open=False, asked=state.asked + 1), (AskWords(),))
             return _leave(state)
-        case Phase.LISTENING if state.is_open and not state.speaks:
+        case Phase.LISTENING | Phase.SCREENED if state.is_open and not state.speaks:
             if state.voiced_ms < CLICK_MS:
                 return Screened(_with(state, is_open=False, voiced_ms=0.0), (AskWords(),))
             return Screened(_with(state, is_open=False, asked=state.asked + 1), (AskWords(),))
@@ -370,13 +404,53 @@ def _time(settings: VoicemailDetection, state: ScreenState) -> Screened:
 
 def _greeted(settings: VoicemailDetection, state: ScreenState) -> Screened:
     """A greeting is over, or none came."""
+    if state.keys < MOST_KEYS and (key := key_wanted(state.text)) is not None:
+        pressed = _screened_anew(state, keys=state.keys + 1)
+        return Screened(pressed, (PressKey(key, state.text),))
+    if state.phase is Phase.SCREENED:
+        return _answered_after(settings, state)
     answerer = answerer_of(state.text)
+    if answerer is Answerer.SCREENING:
+        return _screening(settings, state)
     if answerer is Answerer.NOBODY:
         talks_on = state.voiced_ms >= LONG_GREETING_MS and not state.is_human
         answerer = Answerer.MACHINE if talks_on else Answerer.PERSON
     if answerer is Answerer.MACHINE and settings.action is not VoicemailAction.CONTINUE:
         return _machine(settings, state)
     return _converse(state, answerer)
+
+
+def _screening(settings: VoicemailDetection, state: ScreenState) -> Screened:
+    """A call screening asks who calls. One that does not understand what it is told is waited for, and told no more."""
+    told = _screened_anew(state, introductions=state.introductions + 1)
+    if state.introductions >= MOST_INTRODUCTIONS:
+        return Screened(_screened_anew(state))
+    return Screened(told, (Introduce(state.text, again=state.introductions > 0),))
+
+
+def _answered_after(settings: VoicemailDetection, state: ScreenState) -> Screened:
+    """Something was said after a call screening was told who calls, or nothing for too long."""
+    if not state.voiced_ms or state.now_ms >= state.since_ms + SCREENED_MS:
+        return _converse(state, Answerer.PERSON)
+    answerer = answerer_of(state.text)
+    if answerer is Answerer.SCREENING or (answerer is not Answerer.PERSON and asks_again(state.text)):
+        return _screening(settings, state)
+    if answerer is not Answerer.PERSON and (not state.text or asks_to_wait(state.text)):
+        return Screened(_screened_anew(state, since_ms=state.since_ms))
+    return _converse(state, Answerer.PERSON)
+
+
+def _screened_anew(state: ScreenState, **changes: Any) -> ScreenState:
+    """Waiting for whoever comes after the screening; what was said so far counts no more."""
+    fresh = {
+        "phase": Phase.SCREENED,
+        "since_ms": state.now_ms,
+        "words": "",
+        "partial": "",
+        "voiced_ms": 0.0,
+        "asked": 0,
+    }
+    return _with(state, **(fresh | changes))
 
 
 def _converse(state: ScreenState, answerer: Answerer) -> Screened:
@@ -441,6 +515,16 @@ _MACHINE = (
     r"spreek .{0,20}?(?:bericht|boodschap) in|voicemail van",
 )
 """What a greeting says; the first ones nobody says to a caller in a conversation."""
+_NAME_WANTED = (
+    r"(?:record|state|say|speak|tell (?:me|us)|give) (?:me |us )?your (?:full |first )?name",
+    r"(?:nennen|sagen|sprechen) sie .{0,20}?ihren namen|(?:diga|indique|grabe) su nombre|(?:dites|indiquez|enregistrez|donnez) votre nom",
+    r"(?:diga|informe|grave) (?:o )?seu nome|(?:dica|registri|indichi) il suo nome|(?:noem|zeg|spreek) .{0,10}?uw naam",
+)
+_MESSAGE_WANTED = (
+    r"message|voice ?mail|mailbox|nachricht|anrufbeantworter|mensaje|buzon|messagerie|mensagem|messaggio|segreteria|bericht",
+    r"name (?:and |your |a |the )*(?:phone |telephone |callback |contact )?number",
+)
+"""With it, whoever wants a name wants a message after it."""
 _SCREENING = (
     r"(?:record|state|say|tell me|give) your name",
     r"(?:reason|purpose) (?:for|of) (?:your |the |this )?call",
@@ -453,6 +537,41 @@ _SCREENING = (
     r"(?:diga|informe|grave) (?:o )?seu nome|motivo d[ae] (?:sua )?(?:ligacao|chamada)",
     r"(?:dica|registri|indichi) il suo nome|motivo della (?:sua )?chiamata",
     r"(?:noem|zeg|spreek) .{0,10}?uw naam|reden van uw (?:telefoontje|gesprek|oproep)",
+)
+_WAIT = (
+    r"\b(?:hold|stay on|wait|bear with)\b|(?:one|just a|a) (?:moment|second|minute|sec)|connect(?:ing)? you|trying to (?:reach|connect)",
+    r"(?:i will|i'll|let me) (?:see|check|try|ask|find out)|see if .{0,30}?available|(?:put|transfer)(?:ting|ring)? you (?:through|over)",
+    r"^(?:ok|okay|great|got it|alright|thanks|thank you)(?: very much| so much)?$|^(?:thank you|thanks) (?:for|we|i)\b",
+    r"bleiben sie|einen (?:moment|augenblick)|bitte warten|verbinde|vielen dank|danke",
+    r"no cuelgue|espere|un momento|en linea|gracias|ne quittez pas|patientez|un instant|merci",
+    r"aguarde|nao desligue|obrigad[oa]|resti in linea|attenda|grazie|blijf aan de lijn|moment geduld|dank u",
+)
+"""What a screening says that has heard who calls."""
+_AGAIN = (
+    r"(?:didn't|did not|couldn't|can't|could not) (?:quite )?(?:catch|hear|understand|get) (?:that|you)|(?:say|repeat) (?:that|it) again|repeat that",
+    r"tell me more|say more|more about|(?:is it|is this|calling about something) urgent|what(?:'s| is) (?:it|this|that) (?:about|regarding)",
+    r"nicht verstanden|wiederholen|worum geht es|ist es dringend|no (?:le )?he entendido|repit[ae]|pas compris|repeter|nao entendi|repet[ai]",
+    r"non ho capito|ripet[ae]|niet verstaan|herhalen",
+)
+_COMES_ON = (r"\b(?:hello|hi|hey|hallo|hola|allo|pronto|alo|speaking)$",)
+"""How somebody comes on the line whom a screening has announced just before."""
+_DIGITS = {
+    **{str(digit): str(digit) for digit in range(10)},
+    **{
+        word: str(digit)
+        for digit, word in enumerate(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
+    },
+    **{"star": "*", "pound": "#", "hash": "#"},
+    **{"eins": "1", "uno": "1", "un": "1", "um": "1", "een": "1"},
+}
+_KEY = r"(?:press|dial|enter|push|hit|drucken sie(?: die)?|pulse|presione|marque|appuyez sur|tapez|pressione|digite|prema|druk op|toets)"
+_PRESS = re.compile(
+    rf"{_KEY} (?:the )?(?:key |taste |tecla |tasto |toets |number |el |la |o |il )?(?P<key>{'|'.join(_DIGITS)})\b"
+)
+_TO_BE_CONNECTED = re.compile(
+    r"(?:to|and|um|para|pour|per|om) (?:\w+ ){0,3}?(?:accept|connect\w*|continue|complete|proceed|confirm|go through|put through|be put"
+    r"|verbunden|fortzufahren|verbinden|conectar|continuar|aceptar|aceitar|poursuivre|continuer|accepter|continuare|accettare|proseguire|verder)"
+    r"|(?:not|no) (?:a )?(?:robot|robocall\w*|telemarketer\w*)"
 )
 _MENU = (
     r"press (?:the )?(?:\d|one|two|three|four|five|six|seven|eight|nine|zero|pound|star|hash)",
@@ -477,9 +596,12 @@ def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
 
 _MACHINE_SAYS, _SCREENING_SAYS, _MENU_SAYS, _PERSON_SAYS = map(_any_of, (_MACHINE, _SCREENING, _MENU, _PERSON))
+_WANTS_NAME, _WANTS_MESSAGE = map(_any_of, (_NAME_WANTED, _MESSAGE_WANTED))
+_WAIT_SAYS, _AGAIN_SAYS, _COMES_ON_SAYS = map(_any_of, (_WAIT, _AGAIN, _COMES_ON))
 _ONLY_MACHINES_SAY, _PERSON_OFFERS = map(_any_of, (_MACHINE_ONLY, _OFFERS))
 _SILENCING = frozenset({VoicemailAction.HANG_UP, VoicemailAction.LEAVE_MESSAGE})
 _TALKS_ON = frozenset({Answerer.MACHINE, Answerer.NOBODY})
+_LISTENS = frozenset({Phase.LISTENING, Phase.SCREENED})
 
 
 def answerer_of(text: str) -> Answerer:
@@ -487,6 +609,8 @@ def answerer_of(text: str) -> Answerer:
     words = _plain(text)
     if _PERSON_OFFERS.search(words) and not _ONLY_MACHINES_SAY.search(words):
         return Answerer.PERSON
+    if _WANTS_NAME.search(words):
+        return Answerer.MACHINE if _WANTS_MESSAGE.search(words) else Answerer.SCREENING
     if _MACHINE_SAYS.search(words):
         return Answerer.MACHINE
     if _SCREENING_SAYS.search(words):
@@ -494,6 +618,24 @@ def answerer_of(text: str) -> Answerer:
     if _MENU_SAYS.search(words):
         return Answerer.MENU
     return Answerer.PERSON if _PERSON_SAYS.search(words) else Answerer.NOBODY
+
+
+def asks_to_wait(text: str) -> bool:
+    """Whether a call screening that was told who calls has nothing more to ask, and nobody has come on the line yet."""
+    words = _plain(text)
+    return _WAIT_SAYS.search(words) is not None and _COMES_ON_SAYS.search(words) is None
+
+
+def asks_again(text: str) -> bool:
+    """Whether a call screening that was told who calls has not understood, or wants to know more."""
+    return _AGAIN_SAYS.search(_plain(text)) is not None
+
+
+def key_wanted(text: str) -> str | None:
+    """The key that has to be pressed so that a call is connected at all; None for menus, which offer several, and for everything else."""
+    words = _plain(text)
+    found = {_DIGITS[match["key"]] for match in _PRESS.finditer(words)}
+    return found.pop() if len(found) == 1 and _TO_BE_CONNECTED.search(words) else None
 
 
 def is_surely_a_machine(text: str) -> bool:

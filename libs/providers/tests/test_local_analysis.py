@@ -147,6 +147,13 @@ def test_every_summary_is_a_few_sentences_in_the_third_person(reader):
         assert len(found.topics) <= 5
 
 
+def test_a_machine_that_answered_is_the_outcome(reader):
+    lines = ("U: You have reached Anna, leave a message.", "A: Your appointment is confirmed. Goodbye.")
+    found = reader(dialogue(*lines, end_reason=EndReason.VOICEMAIL))
+    assert found.outcome == "voicemail"
+    assert "answered by a voicemail" in found.summary
+
+
 def test_who_asks_nothing_gets_no_invention(reader):
     nothing = reader(dialogue("A: Hello, how can I help you today?", "U: Hm."))
     assert (nothing.intent, nothing.sentiment, nothing.entities) == (None, "neutral", ())

@@ -63,6 +63,15 @@ async def test_an_analysis_shows_in_the_conversation_and_sets_its_outcome(api):
     assert (await read(api, call.url))["outcome"] == "escalated"
 
 
+async def test_a_message_left_to_a_machine_is_no_resolved_conversation_with_or_without_an_analysis(api):
+    await api.follow()
+    call = Call()
+    await tell(api, call, reason=EndReason.VOICEMAIL)
+    assert (await read(api, call.url))["outcome"] == "voicemail"
+    await analyse(api, call.id, None)
+    assert (await read(api, call.url))["outcome"] == "voicemail"
+
+
 @pytest.mark.parametrize("put_first", [True, False])
 async def test_an_outcome_that_was_put_wins_over_every_analysis(api, put_first):
     await api.follow()

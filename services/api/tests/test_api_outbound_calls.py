@@ -852,7 +852,10 @@ async def test_what_changed_between_the_plan_and_the_dial_counts(desk, monkeypat
         answer = await desk.api.client.post("/api/v1/do-not-call", json={"phoneNumber": THEIRS}, headers=desk.headers)
         assert answer.status_code == 201
 
-    for happens, end in ((list_number, ("cancelled", "do_not_call")), (desk.is_suspended, ("failed", "tenant_suspended"))):
+    for happens, end in (
+        (list_number, ("cancelled", "do_not_call")),
+        (desk.is_suspended, ("failed", "tenant_suspended")),
+    ):
         call_id = await desk.place(toNumber=THEIRS if happens is list_number else "+4915112345679")
         worker = desk.worker()
         asked = worker._say_asked

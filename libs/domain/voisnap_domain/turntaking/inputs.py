@@ -138,6 +138,13 @@ class WaitOver(msgspec.Struct, frozen=True):
     at_ms: float
 
 
+class CallerJoined(msgspec.Struct, frozen=True):
+    """Somebody has come on the line, and said `text` before he was listened to: it is answered."""
+
+    at_ms: float
+    text: str
+
+
 class NoticeDue(msgspec.Struct, frozen=True):
     """Something is to be said that nobody asked for, as soon as nobody speaks."""
 
@@ -175,6 +182,7 @@ TurnInput = (
     | KeyPressed
     | CallerWaits
     | WaitOver
+    | CallerJoined
     | NoticeDue
     | VoicemailReached
     | TimePassed

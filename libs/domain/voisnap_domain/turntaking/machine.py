@@ -25,6 +25,7 @@ from .inputs import (
     CallerAway,
     CallerBack,
     CallerConnected,
+    CallerJoined,
     CallerWaits,
     CallResumed,
     EndOfTurnLikely,
@@ -95,6 +96,8 @@ def step(rules: TurnRules, state: TurnState, happened: TurnInput) -> Step:
             return agent.interrupted(rules, state, happened)
         case KeyPressed():
             return caller.key(rules, state, happened.digit)
+        case CallerJoined():
+            return _joined(state, happened.text)
         case CallerWaits():
             return Step(changed(state, waits=True))
         case WaitOver():
@@ -155,6 +158,13 @@ def _voicemail(state: TurnState) -> Step:
     state = changed(stopped.state, connected=True, start_ms=start, away_since_ms=None, words="", keys="", finals_due=0)
     leaving = changed(about_to_say(state, Saying.GOODBYE), goodbye_said=True, ending=EndReason.VOICEMAIL)
     return Step(leaving, (*stopped.commands, SayGoodbye(EndReason.VOICEMAIL)))
+
+
+def _joined(state: TurnState, text: str) -> Step:
+    dropped = draft_dropped(speech_forgotten(state))
+    stopped = then(dropped, cut) if state.reply_due else dropped
+    state = changed(about_to_say(stopped.state, Saying.REPLY), words=text, keys="", finals_due=0)
+    return Step(state, (*stopped.commands, Answer(text)))
 
 
 def _wait_over(rules: TurnRules, state: TurnState) -> Step:

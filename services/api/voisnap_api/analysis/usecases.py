@@ -78,7 +78,7 @@ async def keep(work: Work, job: Job, analysed: Analysed) -> bool:
         summary=findings.summary,
         custom_fields=findings.custom_fields,
     )
-    outcome = outcome_of(findings, job.task.config)
+    outcome = outcome_of(findings, job.task.config, job.dialogue.end_reason)
     await conversations.store_analysis(work, job.conversation_id, summary, outcome)
     result = AnalysisResult(
         findings=findings,

@@ -9,6 +9,7 @@ from voisnap_domain.agents import FirstMessageMode, VoicemailAction, VoicemailDe
 from voisnap_domain.calls import AnsweredBy
 from voisnap_domain.conversations import Speaker
 from voisnap_domain.sessions import Channel, Direction, EndReason
+from voisnap_media.dtmf import DtmfDetector
 from voisnap_media.pcm import Pcm
 from voisnap_media.resample import resample
 from voisnap_media.vad import VadModel
@@ -94,20 +95,30 @@ async def test_an_agent_that_waits_for_its_caller_answers_what_was_said(dialled)
 SCREENING = "Hi, if you record your name and reason for calling, I'll see if this person is available."
 
 
+FRIDAY = "Hello, this is Aria. I'm calling about your appointment on Friday."
+
+
 @pytest.mark.parametrize(
-    ("language", "purpose", "introduction"),
+    ("language", "role", "metadata", "introduction"),
     [
-        ("en-US", "your appointment on Friday.", "Hello, this is Aria. I'm calling about your appointment on Friday."),
-        ("de", "Ihren Termin", "Guten Tag, hier ist Aria. Es geht um Folgendes: Ihren Termin."),
-        ("pl", None, "Hello, this is Aria. I'd like to speak with you, please put me through."),
+        ("en-US", None, {"callPurpose": "your appointment on Friday."}, FRIDAY),
+        (
+            "en-US",
+            "receptionist",
+            {"callPurpose": " your\nappointment ", "onBehalfOf": "Bright Smile Dental."},
+            "Hello, this is Aria, receptionist. I'm calling for Bright Smile Dental. I'm calling about your appointment.",
+        ),
+        ("de", None, {"callPurpose": "Ihren Termin"}, "Guten Tag, hier ist Aria. Es geht um Folgendes: Ihren Termin."),
+        ("pl", None, {"callPurpose": 7}, "Hello, this is Aria. I'd like to speak with you, please put me through."),
     ],
 )
 async def test_call_screening_is_told_who_calls_and_why_and_then_whoever_joins_is_talked_to(
-    dialled, agent, language, purpose, introduction
+    dialled, agent, language, role, metadata, introduction
 ):
     config = agent()
     transcription = msgspec.structs.replace(config.transcription, language=language)
-    line = await dialled(metadata={"callPurpose": purpose}, transcription=transcription)
+    persona = msgspec.structs.replace(config.persona, role=role)
+    line = await dialled(metadata=metadata, transcription=transcription, persona=persona)
     await line.wait(0.7)
     line.says(SCREENING)
     await line.until_turns(2)
@@ -117,6 +128,47 @@ async def test_call_screening_is_told_who_calls_and_why_and_then_whoever_joins_i
     await line.until_turns(4)
     assert line.turns[3].text == "We are open from nine to five."
     assert SCREENED in line.call._conversation._script.system
+
+
+async def test_behind_a_call_screening_nothing_is_said_until_somebody_comes_and_he_is_greeted(dialled):
+    line = await dialled(metadata={"callPurpose": "your appointment on Friday"})
+    await line.wait(0.7)
+    line.says(SCREENING)
+    await line.until_turns(2)
+    line.says("Thanks. Stay on the line.")
+    await line.wait(25.0)
+    assert [text for speaker, text in line.spoken_turns if speaker is AGENT] == [FRIDAY]
+    spoken = len(sounded(line))
+    await line.wait(1.0)
+    assert len(sounded(line)) == spoken
+    line.says("Hello?")
+    await line.until(lambda: any(turn.text == OPENING for turn in line.turns))
+    line.says("what are your hours")
+    await line.until(lambda: line.turns[-1].text == "We are open from nine to five.")
+    assert not any(turn.interrupted for turn in line.turns)
+
+
+async def test_a_call_screening_that_asks_again_is_told_the_same_again(dialled):
+    line = await dialled(metadata={"callPurpose": "your appointment on Friday"})
+    await line.wait(0.7)
+    line.says(SCREENING)
+    await line.until_turns(2)
+    await line.wait(1.0)
+    line.says("Sorry, I didn't catch that. What is this regarding?")
+    await line.until_turns(4)
+    assert [text for speaker, text in line.spoken_turns if speaker is AGENT] == [FRIDAY, FRIDAY]
+
+
+async def test_the_key_that_connects_is_pressed_once_and_whoever_answers_is_greeted(dialled):
+    line = await dialled()
+    await line.wait(0.7)
+    line.says("To be connected, please press 5.")
+    await line.wait(6.0)
+    heard = Pcm.concat([frame or Pcm.silence(24000, 20) for frame in line.frames])
+    assert DtmfDetector(8000).feed(resample(heard, 8000).samples) == "5"
+    assert line.spoken_turns == []
+    line.says("Hello?")
+    await line.until(lambda: any(turn.text == OPENING for turn in line.turns))
 
 
 async def test_somebody_who_says_nothing_is_greeted_in_the_end(dialled):

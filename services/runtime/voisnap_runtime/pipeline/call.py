@@ -1,6 +1,7 @@
 """One call: the list that wires ear, conversation, mouth and recorder."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
@@ -13,8 +14,9 @@ from voisnap_domain.costs import Usage
 from voisnap_domain.resumption import CallSnapshot, Resumption
 from voisnap_domain.sessions import EndReason, SessionPlan
 from voisnap_domain.turntaking import KeyPressed, SpeechStarted, TurnInput, TurnRules, has_content
-from voisnap_domain.voicemail import screens
+from voisnap_domain.voicemail import Answerer, answerer_of, screens
 from voisnap_kit import memory
+from voisnap_media.key_tones import key_tones
 from voisnap_media.pcm import Pcm
 from voisnap_media.recorder import Recorder
 from voisnap_providers.errors import ProviderError
@@ -34,6 +36,7 @@ from .hearing import Deaf, Hearing
 from .judging import Judging
 from .keypad import Keypad
 from .meter import Meter
+from .mouth import RATE as SPOKEN_RATE
 from .mouth import Playout
 from .near_speech import NearSpeech
 from .prompt import SCREENED, script_of
@@ -63,6 +66,8 @@ LINGERING = frozenset(
         EndReason.SPEND_LIMIT,
     }
 )
+
+_FRAME = SPOKEN_RATE // 50
 
 log = structlog.get_logger()
 
@@ -129,6 +134,7 @@ class Call:
         judges = turn_end is not None and rules.end_of_turn.wants_judgement
         self._judging = Judging(turn_end, self._judged) if turn_end is not None and judges else None
         self._keypad = Keypad(self._pressed)
+        self._keys: deque[Pcm] = deque()
         self._guard = EchoGuard(self._echo_found)
         self._near = NearSpeech()
         self._language = config.transcription.language
@@ -196,7 +202,7 @@ class Call:
         """The agent's next 20 ms at 24 kHz, or None when it says nothing. Called every 20 ms."""
         if self._began is None or (self._ended.done() and not self._lingers):
             return None
-        frame = self._conversation.mouth.pull()
+        frame = self._keys.popleft() if self._keys else self._conversation.mouth.pull()
         if frame is not None or self._guard.is_audible:
             self._guard.played(frame, self._loop.time())
         if self._sides is not None:
@@ -213,6 +219,10 @@ class Call:
             self._sides.playout = playout
             playout = self._sides
         self._conversation.mouth.playout = playout
+
+    def hear_through(self, *, narrow: bool) -> None:
+        """What line the caller's audio comes over from now on: `narrow` when nothing above 4 kHz passes it."""
+        self._ear.narrow(narrow)
 
     # --- life
 
@@ -321,18 +331,43 @@ class Call:
         self._ear.flush()
 
     def converse(self, text: str) -> None:
-        """Begin the conversation with whoever answered and said `text`."""
+        """Begin the conversation with whoever answered and said `text`, or go on with whoever has come behind a call screening."""
+        if self._conversation.has_begun:
+            self._conversation.wait_over()
+            if self._greets_again(text):
+                self._conversation.overheard(text)
+                self._conversation.tell(self._script.opening, _nothing)
+            else:
+                self._conversation.answer(text)
+            return
         self._conversation.overheard(text)
         if text and self._waits_for_words:
             self._conversation.resume(Restart(words=text), CallSnapshot())
         else:
             self._conversation.begin()
 
-    def introduce(self, text: str) -> None:
-        """Say who calls and why to a call screening that said `text`; whoever it is for may join then."""
+    def introduce(self, text: str, *, again: bool) -> None:
+        """Say who calls, for whom and why to a call screening that said `text`; whoever it is for may come then."""
         self._conversation.overheard(text)
+        if again and self._conversation.has_begun:
+            self._conversation.tell(self._script.introduction, _nothing)
+            return
         self._conversation.advise(SCREENED)
         self._conversation.resume(Restart(says=self._script.introduction), CallSnapshot())
+        self._conversation.keep_company(_silence)
+
+    def press(self, key: str, text: str) -> None:
+        """Press a key of the telephone, by its tones, for whoever said `text`."""
+        self._conversation.overheard(text)
+        tones = key_tones(key, SPOKEN_RATE)
+        self._keys.extend(
+            Pcm(tones.samples[at : at + _FRAME], SPOKEN_RATE) for at in range(0, len(tones.samples), _FRAME)
+        )
+
+    def _greets_again(self, text: str) -> bool:
+        """Whether somebody who came behind a call screening has only said that he is there."""
+        says_nothing = not text or answerer_of(text) is Answerer.PERSON
+        return says_nothing and not self._waits_for_words and bool(self._script.opening)
 
     def fall_silent(self) -> None:
         """Stop speaking: it is a machine after all."""
@@ -502,3 +537,12 @@ class Call:
         elif reason is not EndReason.ERROR:
             await self._conversation.hear_last_words(LAST_WORDS_SECONDS)
         self._lingers = False
+
+
+def _nothing() -> None:
+    """Nobody waits for a notice to be heard."""
+
+
+def _silence() -> str:
+    """Whoever waits behind a call screening is not spoken to."""
+    return ""

@@ -23,6 +23,7 @@ from voisnap_domain.turntaking import (
     CallerAway,
     CallerBack,
     CallerConnected,
+    CallerJoined,
     CallerWaits,
     CallResumed,
     Cut,
@@ -196,6 +197,15 @@ class Conversation:
                 goodbye_said=was.goodbye_said,
             )
         )
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anybody was spoken to."""
+        return self.turns.state.connected
+
+    def answer(self, text: str) -> None:
+        """Answer somebody who was listened to by others until now."""
+        self.turns.happen(CallerJoined(self._now(), text))
 
     def leave_message(self) -> None:
         """An answering machine records: tell it the message, then the call is over."""

@@ -6,7 +6,7 @@ import msgspec
 class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     """One language's sentences. Gaps: `cut_off`, then `go_on` or `say_again`. Failures: `unheard`, `broken`. Ends: `goodbye_idle`,
     `goodbye_long`, `goodbye_unpaid`, and before them `minute_left`, `half_minute_left`, `seconds_left`. Waiting: `fillers`. To a call screening, which asks who
-    calls and why: `introduction` and `purpose`, or `no_purpose`."""
+    calls and why: `introduction`, `behalf`, and `purpose` or `no_purpose`."""
 
     cut_off: str
     go_on: str
@@ -21,13 +21,16 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     seconds_left: str
     fillers: tuple[str, ...]
     introduction: str
+    behalf: str
     purpose: str
     no_purpose: str
 
-    def introduced(self, name: str, purpose: str) -> str:
-        """Who calls, and why; without a `purpose` that somebody would like to be put through."""
-        why = self.purpose.format(purpose=purpose.rstrip(" .!?")) if purpose.strip() else self.no_purpose
-        return f"{self.introduction.format(name=name)} {why}"
+    def introduced(self, name: str, *, role: str = "", behalf: str = "", purpose: str = "") -> str:
+        """Who calls, for whom, and why; without a `purpose` that somebody would like to be put through."""
+        who = ", ".join(part for part in (name, role) if part)
+        for_whom = self.behalf.format(behalf=behalf) if behalf else ""
+        why = self.purpose.format(purpose=purpose) if purpose else self.no_purpose
+        return " ".join(part for part in (self.introduction.format(name=who), for_whom, why) if part)
 
     def time_left(self, seconds: float) -> str:
         """That the time of the call is running out."""
@@ -50,6 +53,7 @@ ENGLISH = Phrases(
     seconds_left="We have only a few seconds left.",
     fillers=("One moment, please.", "Let me see.", "Just a second."),
     introduction="Hello, this is {name}.",
+    behalf="I'm calling for {behalf}.",
     purpose="I'm calling about {purpose}.",
     no_purpose="I'd like to speak with you, please put me through.",
 )
@@ -70,6 +74,7 @@ _PHRASES = {
         seconds_left="Nos quedan solo unos segundos.",
         fillers=("Un momento, por favor.", "Déjeme ver.", "Un segundo."),
         introduction="Hola, soy {name}.",
+        behalf="Llamo de parte de {behalf}.",
         purpose="Llamo por lo siguiente: {purpose}.",
         no_purpose="Me gustaría hablar con usted, páseme la llamada, por favor.",
     ),
@@ -87,6 +92,7 @@ _PHRASES = {
         seconds_left="Il ne nous reste que quelques secondes.",
         fillers=("Un instant, s'il vous plaît.", "Voyons voir.", "Juste une seconde."),
         introduction="Bonjour, ici {name}.",
+        behalf="J'appelle de la part de {behalf}.",
         purpose="Je vous appelle au sujet suivant : {purpose}.",
         no_purpose="Je souhaite vous parler, merci de prendre l'appel.",
     ),
@@ -104,6 +110,7 @@ _PHRASES = {
         seconds_left="Wir haben nur noch wenige Sekunden.",
         fillers=("Einen Moment, bitte.", "Mal sehen.", "Eine Sekunde."),
         introduction="Guten Tag, hier ist {name}.",
+        behalf="Ich rufe im Auftrag von {behalf} an.",
         purpose="Es geht um Folgendes: {purpose}.",
         no_purpose="Ich möchte gern mit Ihnen sprechen, bitte nehmen Sie den Anruf an.",
     ),
@@ -121,6 +128,7 @@ _PHRASES = {
         seconds_left="Temos só alguns segundos.",
         fillers=("Um momento, por favor.", "Deixe-me ver.", "Só um segundo."),
         introduction="Olá, aqui é {name}.",
+        behalf="Estou ligando em nome de {behalf}.",
         purpose="Estou ligando sobre o seguinte: {purpose}.",
         no_purpose="Gostaria de falar com você, por favor atenda a ligação.",
     ),
@@ -138,6 +146,7 @@ _PHRASES = {
         seconds_left="Abbiamo solo pochi secondi.",
         fillers=("Un momento, per favore.", "Vediamo.", "Solo un secondo."),
         introduction="Buongiorno, sono {name}.",
+        behalf="Chiamo per conto di {behalf}.",
         purpose="La chiamo per questo motivo: {purpose}.",
         no_purpose="Vorrei parlare con lei, per favore accetti la chiamata.",
     ),
@@ -155,6 +164,7 @@ _PHRASES = {
         seconds_left="We hebben nog maar een paar seconden.",
         fillers=("Een moment, alstublieft.", "Even kijken.", "Een seconde."),
         introduction="Hallo, u spreekt met {name}.",
+        behalf="Ik bel namens {behalf}.",
         purpose="Ik bel over het volgende: {purpose}.",
         no_purpose="Ik wil u graag spreken, neemt u alstublieft op.",
     ),

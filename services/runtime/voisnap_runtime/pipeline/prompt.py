@@ -13,10 +13,12 @@ MAX_HISTORY_TURNS = 60
 MAX_HISTORY_CHARS = 24_000
 CALL_PURPOSE = "callPurpose"
 """The session's metadata that say in a few words why the agent calls: `your appointment on Friday`."""
+ON_BEHALF_OF = "onBehalfOf"
+"""The session's metadata that say for whom: `Bright Smile Dental`."""
 MAX_PURPOSE = 200
 SCREENED = (
-    "You have called this number. A call screening has asked who you are and why you call, and you have told it. While it asks you to wait, "
-    "only thank it. Once somebody answers, greet that person and say again why you call."
+    "You have called this number. A call screening has asked who you are and why you call, and you have told it. Now the person that you "
+    "have called is on the line: greet that person and say again why you call."
 )
 VOICEMAIL = "Hello, this is {name}. Sorry that we missed you. We will try again later. Goodbye."
 
@@ -98,10 +100,20 @@ def _voicemail(config: AgentConfig) -> str:
 
 
 def _introduction(plan: SessionPlan) -> str:
-    """Who calls and why, in the agent's language; the reason is the session's `callPurpose`."""
-    config, purpose = plan.agent.config, plan.metadata.get(CALL_PURPOSE)
-    why = " ".join(purpose.split())[:MAX_PURPOSE] if isinstance(purpose, str) else ""
-    return phrases_of(config.transcription.language).introduced(config.persona.name, why)
+    """Who calls, for whom and why, in the agent's language: its persona, and the session's `onBehalfOf` and `callPurpose`. No model is asked: a
+    machine that listens wants it short, and the same every time."""
+    config = plan.agent.config
+    return phrases_of(config.transcription.language).introduced(
+        config.persona.name,
+        role=_spoken(config.persona.role),
+        behalf=_spoken(plan.metadata.get(ON_BEHALF_OF)),
+        purpose=_spoken(plan.metadata.get(CALL_PURPOSE)),
+    )
+
+
+def _spoken(text: object) -> str:
+    """A few words for the middle of a sentence."""
+    return " ".join(text.split())[:MAX_PURPOSE].rstrip(" .!?") if isinstance(text, str) else ""
 
 
 def _fillers(config: AgentConfig) -> tuple[str, ...]:

@@ -21,9 +21,11 @@ from voisnap_domain.voicemail import (
     Converse,
     FallSilent,
     HangUp,
+    Introduce,
     LeaveMessage,
     LineSignal,
     Phase,
+    PressKey,
     ScreenCommand,
     ScreenInput,
     ScreenState,
@@ -48,11 +50,15 @@ class Answering(Protocol):
         ...
 
     def converse(self, text: str) -> None:
-        """Begin the conversation with somebody who has said `text`."""
+        """Hold the conversation with somebody who has said `text`: from its beginning, or behind a call screening."""
         ...
 
-    def introduce(self, text: str) -> None:
-        """Begin the conversation by saying who calls and why, to a call screening that said `text`."""
+    def introduce(self, text: str, *, again: bool) -> None:
+        """Say who calls, for whom and why, to a call screening that said `text`, and wait for whoever comes."""
+        ...
+
+    def press(self, key: str, text: str) -> None:
+        """Press a key of the telephone, for whoever said `text`, and wait for whoever comes."""
         ...
 
     def fall_silent(self) -> None:
@@ -91,7 +97,7 @@ class VoicemailScreen:
     @property
     def holds_back(self) -> bool:
         """Whether the conversation must not hear what is said: it has not begun, or talks to a machine."""
-        return self._state.phase in {Phase.LISTENING, Phase.WAITING}
+        return self._state.phase in {Phase.LISTENING, Phase.SCREENED, Phase.WAITING}
 
     @property
     def is_over(self) -> bool:
@@ -150,8 +156,13 @@ class VoicemailScreen:
                 self._call.ask_words()
             case Converse():
                 log.info("answerer.found", answerer=command.answerer.value)
-                screened = command.answerer is Answerer.SCREENING
-                (self._call.introduce if screened else self._call.converse)(command.text)
+                self._call.converse(command.text)
+            case Introduce():
+                log.info("answerer.found", answerer=Answerer.SCREENING.value)
+                self._call.introduce(command.text, again=command.again)
+            case PressKey():
+                log.info("answerer.wants_key", key=command.key)
+                self._call.press(command.key, command.text)
             case FallSilent():
                 self._call.fall_silent()
             case LeaveMessage():

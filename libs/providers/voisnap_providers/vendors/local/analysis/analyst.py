@@ -33,6 +33,7 @@ _SERVICE = {
     Outcome.CALLBACK_SCHEDULED: "Agent arranged a call back.",
     Outcome.UNRESOLVED: "Agent could not settle the customer's request.",
     Outcome.ABANDONED: "The conversation ended before the agent could help.",
+    Outcome.VOICEMAIL: "Agent reached an answering machine.",
 }
 
 

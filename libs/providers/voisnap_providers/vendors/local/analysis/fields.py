@@ -23,6 +23,7 @@ _OUTCOME_WORDS: dict[Outcome, frozenset[str]] = {
     Outcome.CALLBACK_SCHEDULED: frozenset(["callback", "scheduled", "followup", "follow", "pending", "rückruf", "rappel"]),
     Outcome.UNRESOLVED: frozenset(["unresolved", "unsolved", "open", "failed", "failure", "unsuccessful", "unsatisfied", "incomplete", "pendiente", "offen"]),
     Outcome.ABANDONED: frozenset(["abandoned", "dropped", "disconnected", "hangup", "hung", "abandonado", "abgebrochen"]),
+    Outcome.VOICEMAIL: frozenset(["voicemail", "machine", "mailbox", "unreached", "answerphone", "anrufbeantworter", "buzón"]),
 }  # fmt: skip
 _INSTEAD: dict[Outcome, tuple[Outcome, ...]] = {
     Outcome.RESOLVED: (),
@@ -30,6 +31,7 @@ _INSTEAD: dict[Outcome, tuple[Outcome, ...]] = {
     Outcome.CALLBACK_SCHEDULED: (Outcome.UNRESOLVED, Outcome.ESCALATED),
     Outcome.UNRESOLVED: (Outcome.CALLBACK_SCHEDULED, Outcome.ABANDONED),
     Outcome.ABANDONED: (Outcome.UNRESOLVED,),
+    Outcome.VOICEMAIL: (Outcome.ABANDONED, Outcome.UNRESOLVED),
 }
 _OUTCOME_FIELD = re.compile(r"\b(?:resolution|resolved|outcome|status|result|disposition|ergebnis|resultado)\b")
 _MOOD_WORDS: dict[Sentiment, frozenset[str]] = {

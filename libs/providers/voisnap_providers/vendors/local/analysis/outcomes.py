@@ -1,4 +1,4 @@
-"""How a conversation turned out: resolved, escalated, callback scheduled, unresolved or abandoned."""
+"""How a conversation turned out: resolved, escalated, callback scheduled, unresolved, abandoned, or left to a machine."""
 
 import re
 
@@ -69,7 +69,9 @@ _GREETING_ONLY = re.compile(
 
 
 def outcome(reading: Reading, *, status: ConversationStatus, end_reason: EndReason | None) -> Outcome:
-    """One of the five, by how it ended, by what the agent did and by what the user said last."""
+    """One of them, by how it ended, by what the agent did and by what the user said last."""
+    if end_reason is EndReason.VOICEMAIL:
+        return Outcome.VOICEMAIL
     if end_reason is EndReason.TRANSFER_COMPLETE:
         return Outcome.ESCALATED
     user = reading.user

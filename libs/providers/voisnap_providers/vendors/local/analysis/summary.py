@@ -110,11 +110,11 @@ _QUOTES = {
     "pt": ("O cliente disse: «{user}»", "O agente respondeu: «{agent}»"),
 }
 _ENDINGS: dict[str, dict[Outcome, str]] = {
-    "es": {Outcome.RESOLVED: "La solicitud quedó resuelta.", Outcome.ESCALATED: "La conversación se pasó a una persona.", Outcome.CALLBACK_SCHEDULED: "Se acordó una llamada de vuelta.", Outcome.UNRESOLVED: "La solicitud quedó pendiente.", Outcome.ABANDONED: "La conversación terminó antes de tiempo."},
-    "de": {Outcome.RESOLVED: "Das Anliegen wurde geklärt.", Outcome.ESCALATED: "Das Gespräch wurde an einen Menschen weitergegeben.", Outcome.CALLBACK_SCHEDULED: "Ein Rückruf wurde vereinbart.", Outcome.UNRESOLVED: "Das Anliegen blieb offen.", Outcome.ABANDONED: "Das Gespräch endete vorzeitig."},
-    "fr": {Outcome.RESOLVED: "La demande a été traitée.", Outcome.ESCALATED: "La conversation a été transférée à une personne.", Outcome.CALLBACK_SCHEDULED: "Un rappel a été convenu.", Outcome.UNRESOLVED: "La demande est restée ouverte.", Outcome.ABANDONED: "La conversation s'est terminée prématurément."},
-    "it": {Outcome.RESOLVED: "La richiesta è stata risolta.", Outcome.ESCALATED: "La conversazione è stata passata a una persona.", Outcome.CALLBACK_SCHEDULED: "È stata concordata una richiamata.", Outcome.UNRESOLVED: "La richiesta è rimasta aperta.", Outcome.ABANDONED: "La conversazione è terminata in anticipo."},
-    "pt": {Outcome.RESOLVED: "O pedido foi resolvido.", Outcome.ESCALATED: "A conversa foi passada a uma pessoa.", Outcome.CALLBACK_SCHEDULED: "Foi combinado um retorno.", Outcome.UNRESOLVED: "O pedido ficou em aberto.", Outcome.ABANDONED: "A conversa terminou antes do fim."},
+    "es": {Outcome.RESOLVED: "La solicitud quedó resuelta.", Outcome.ESCALATED: "La conversación se pasó a una persona.", Outcome.CALLBACK_SCHEDULED: "Se acordó una llamada de vuelta.", Outcome.UNRESOLVED: "La solicitud quedó pendiente.", Outcome.ABANDONED: "La conversación terminó antes de tiempo.", Outcome.VOICEMAIL: "Respondió un contestador."},
+    "de": {Outcome.RESOLVED: "Das Anliegen wurde geklärt.", Outcome.ESCALATED: "Das Gespräch wurde an einen Menschen weitergegeben.", Outcome.CALLBACK_SCHEDULED: "Ein Rückruf wurde vereinbart.", Outcome.UNRESOLVED: "Das Anliegen blieb offen.", Outcome.ABANDONED: "Das Gespräch endete vorzeitig.", Outcome.VOICEMAIL: "Es antwortete ein Anrufbeantworter."},
+    "fr": {Outcome.RESOLVED: "La demande a été traitée.", Outcome.ESCALATED: "La conversation a été transférée à une personne.", Outcome.CALLBACK_SCHEDULED: "Un rappel a été convenu.", Outcome.UNRESOLVED: "La demande est restée ouverte.", Outcome.ABANDONED: "La conversation s'est terminée prématurément.", Outcome.VOICEMAIL: "Un répondeur a répondu."},
+    "it": {Outcome.RESOLVED: "La richiesta è stata risolta.", Outcome.ESCALATED: "La conversazione è stata passata a una persona.", Outcome.CALLBACK_SCHEDULED: "È stata concordata una richiamata.", Outcome.UNRESOLVED: "La richiesta è rimasta aperta.", Outcome.ABANDONED: "La conversazione è terminata in anticipo.", Outcome.VOICEMAIL: "Ha risposto una segreteria telefonica."},
+    "pt": {Outcome.RESOLVED: "O pedido foi resolvido.", Outcome.ESCALATED: "A conversa foi passada a uma pessoa.", Outcome.CALLBACK_SCHEDULED: "Foi combinado um retorno.", Outcome.UNRESOLVED: "O pedido ficou em aberto.", Outcome.ABANDONED: "A conversa terminou antes do fim.", Outcome.VOICEMAIL: "Atendeu um correio de voz."},
 }  # fmt: skip
 
 
@@ -188,6 +188,8 @@ def _end(reading: Reading, outcome: Outcome, sentiment: Sentiment) -> str:
             return f"The request remained open. {mood if sentiment is Sentiment.NEGATIVE else ''}".strip()
         case Outcome.ABANDONED:
             return "The conversation ended before the request could be dealt with."
+        case Outcome.VOICEMAIL:
+            return "The call was answered by a voicemail."
 
 
 def _voicemail(reading: Reading) -> str:
