@@ -582,7 +582,9 @@ class Conversation(Result):
     @classmethod
     def _prepared(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Before there is an analysis its members are None; `outcome` is found in it as well."""
-        return data | {"analysis": (data.get("analysis") or {}) | {"outcome": data.get("outcome")}}
+        return data | {
+            "analysis": (data.get("analysis") or {}) | {"outcome": data.get("outcome")}
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -1184,7 +1186,7 @@ class ReopenTemplate(Result):
 
     language: str
     name: str
-    values: tuple[Any, ...]
+    values: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,6 +65,13 @@ def test_every_operation_says_what_it_needs_and_how_it_is_refused():
             assert "X-RateLimit-Remaining" in success["headers"], name
 
 
+def test_items_of_a_request_are_of_one_kind():
+    schemas = json.loads(openapi_document())["components"]["schemas"]
+    assert schemas["OutboundBatchBody"]["properties"]["calls"]["items"] == {"$ref": "#/components/schemas/BatchCall"}
+    assert schemas["DoNotCallImport"]["properties"]["phoneNumbers"]["items"] == {"type": "string"}
+    assert '"items":{"oneOf":[' not in json.dumps(schemas, separators=(",", ":"))
+
+
 def test_the_limits_of_agents_are_in_the_document():
     schemas = json.loads(openapi_document())["components"]["schemas"]
     fields = schemas["AgentBody"]["properties"]

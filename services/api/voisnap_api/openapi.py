@@ -126,6 +126,7 @@ def completed(app: Litestar) -> dict[str, Any]:
     _, problems = msgspec.json.schema_components([Problem], ref_template="#/components/schemas/{name}")
     schemas = {**document["components"]["schemas"], **problems}
     _set_limits(schemas)
+    _name_items(schemas)
     document["components"] = {
         **document["components"],
         "schemas": schemas,
@@ -241,6 +242,17 @@ def _set_limits(schemas: dict[str, Any]) -> None:
         _property(schemas, path).update({"minimum": least, "maximum": most})
     for path, shortest, longest in length_rules():
         _property(schemas, path).update({"minLength": shortest, "maxLength": longest})
+
+
+def _name_items(schemas: dict[str, Any]) -> None:
+    """Of arrays with a length: Litestar takes the dots of `tuple[Item, ...]` for another type that their items may have, "anything", and what
+    is an item would be two of `oneOf`, hence neither."""
+    for schema in schemas.values():
+        for field in schema.get("properties", {}).values():
+            for array in (field, *field.get("oneOf", ())):
+                match array.get("items"):
+                    case {"oneOf": [item, {**nothing}]} if not nothing:
+                        array["items"] = item
 
 
 def _property(schemas: dict[str, Any], path: str) -> dict[str, Any]:

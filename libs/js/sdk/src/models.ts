@@ -150,7 +150,7 @@ export interface AgentTestRequest {
   channel: Channel;
   metadata?: Record<string, unknown> | undefined;
   phoneNumber?: string | null | undefined;
-  script?: unknown[] | undefined;
+  script?: string[] | undefined;
   version?: number | string | null | undefined;
 }
 
@@ -528,7 +528,7 @@ export interface CallingHours {
 }
 
 export interface CallingHoursSettings {
-  days: unknown[];
+  days: CallingDay[];
   timezone: string;
 }
 
@@ -922,12 +922,12 @@ export interface CreateTelephonyNumberRequest {
 /** What `telephony.trunks.create` takes. */
 export interface CreateTelephonyTrunkRequest {
   /** IPv4 addresses and networks whose calls out are let in, such as 198.51.100.0/28 */
-  allowedIps?: unknown[] | undefined;
+  allowedIps?: string[] | undefined;
   credentials?: TrunkCredentialsSettings | null | undefined;
   name: string;
   /** Ids of your numbers whose calls go over the trunk; no agent answers them */
-  numbers?: unknown[] | undefined;
-  origination?: unknown[] | undefined;
+  numbers?: string[] | undefined;
+  origination?: OriginationSettings[] | undefined;
   provider: CarrierName;
 }
 
@@ -969,7 +969,7 @@ export interface DoNotCall {
 
 /** What `doNotCall.importNumbers` takes. */
 export interface DoNotCallImportNumbersRequest {
-  phoneNumbers: unknown[];
+  phoneNumbers: string[];
   reason?: string | null | undefined;
   /** Where it comes from, such as `manual` or `crm` */
   source?: string | undefined;
@@ -1229,7 +1229,7 @@ export interface MessageTemplate {
 export interface MessageTemplateSettings {
   language: string;
   name: string;
-  values?: unknown[];
+  values?: string[];
 }
 
 export interface Messages {
@@ -1374,7 +1374,7 @@ export interface OutboundCall {
 /** What `outboundCalls.batch` takes. */
 export interface OutboundCallBatchRequest {
   agentId: string;
-  calls: unknown[];
+  calls: BatchCall[];
   /** In E.164 form */
   fromNumber?: string | null | undefined;
   /** How often somebody who does not answer is called again */
@@ -1573,7 +1573,7 @@ export interface RecoveryCodes {
 export interface ReopenTemplate {
   language: string;
   name: string;
-  values?: unknown[];
+  values?: string[];
 }
 
 /** What `settings.cors.replace` takes. */
