@@ -170,22 +170,14 @@ class AuthMfaResource:
                 operation="auth.mfa.add_passkey",
                 method="POST",
                 path="/api/v1/auth/mfa/passkeys",
-                body=given(
-                    {
-                        "credential": credential,
-                        "enrolmentToken": enrolment_token,
-                        "name": name,
-                    }
-                ),
+                body=given({"credential": credential, "enrolmentToken": enrolment_token, "name": name}),
                 opaque=frozenset(["credential"]),
                 idempotency_key=idempotency_key,
                 answer=models.NewPasskey,
             )
         )
 
-    def ask_passkey(
-        self, *, mfa_token: str, idempotency_key: str | None = None
-    ) -> models.AssertionOptions:
+    def ask_passkey(self, *, mfa_token: str, idempotency_key: str | None = None) -> models.AssertionOptions:
         """During a log-in: what to hand to `navigator.credentials.get`."""
         return self._send(
             Call(
@@ -198,9 +190,7 @@ class AuthMfaResource:
             )
         )
 
-    def begin_passkey(
-        self, *, password: str, idempotency_key: str | None = None
-    ) -> models.PasskeyOptions:
+    def begin_passkey(self, *, password: str, idempotency_key: str | None = None) -> models.PasskeyOptions:
         """Begin with a passkey: what to hand to `navigator.credentials.create`."""
         return self._send(
             Call(
@@ -213,9 +203,7 @@ class AuthMfaResource:
             )
         )
 
-    def begin_totp(
-        self, *, password: str, idempotency_key: str | None = None
-    ) -> models.Totp:
+    def begin_totp(self, *, password: str, idempotency_key: str | None = None) -> models.Totp:
         """Begin with an authenticator app: scan the code, then confirm with the first code the app shows."""
         return self._send(
             Call(
@@ -228,9 +216,7 @@ class AuthMfaResource:
             )
         )
 
-    def confirm_totp(
-        self, *, code: str, idempotency_key: str | None = None
-    ) -> models.RecoveryCodes:
+    def confirm_totp(self, *, code: str, idempotency_key: str | None = None) -> models.RecoveryCodes:
         """Switch the app on with its first code. Keep the recovery codes: they are shown this once."""
         return self._send(
             Call(
@@ -243,9 +229,7 @@ class AuthMfaResource:
             )
         )
 
-    def remove_passkey(
-        self, passkey_id: str, *, password: str, idempotency_key: str | None = None
-    ) -> None:
+    def remove_passkey(self, passkey_id: str, *, password: str, idempotency_key: str | None = None) -> None:
         """Take a passkey away."""
         self._send(
             Call(
@@ -270,9 +254,7 @@ class AuthMfaResource:
             )
         )
 
-    def renew_recovery_codes(
-        self, *, password: str, idempotency_key: str | None = None
-    ) -> models.RecoveryCodes:
+    def renew_recovery_codes(self, *, password: str, idempotency_key: str | None = None) -> models.RecoveryCodes:
         """Get new recovery codes; the old ones are no good any more."""
         return self._send(
             Call(
@@ -287,14 +269,7 @@ class AuthMfaResource:
 
     def show(self) -> models.Factors:
         """What you have set up."""
-        return self._send(
-            Call(
-                operation="auth.mfa.show",
-                method="GET",
-                path="/api/v1/auth/mfa",
-                answer=models.Factors,
-            )
-        )
+        return self._send(Call(operation="auth.mfa.show", method="GET", path="/api/v1/auth/mfa", answer=models.Factors))
 
     def verify(
         self,
@@ -313,14 +288,7 @@ class AuthMfaResource:
                 operation="auth.mfa.verify",
                 method="POST",
                 path="/api/v1/auth/mfa/verify",
-                body=given(
-                    {
-                        "code": code,
-                        "credential": credential,
-                        "method": method,
-                        "mfaToken": mfa_token,
-                    }
-                ),
+                body=given({"code": code, "credential": credential, "method": method, "mfaToken": mfa_token}),
                 opaque=frozenset(["credential"]),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
@@ -339,17 +307,10 @@ class SettingsCorsResource:
         Needs the scope `keys:read`.
         """
         return self._send(
-            Call(
-                operation="settings.cors.get",
-                method="GET",
-                path="/api/v1/settings/cors",
-                answer=models.Cors,
-            )
+            Call(operation="settings.cors.get", method="GET", path="/api/v1/settings/cors", answer=models.Cors)
         )
 
-    def replace(
-        self, *, allowed_origins: Sequence[str], if_match: str | None = None
-    ) -> models.Cors:
+    def replace(self, *, allowed_origins: Sequence[str], if_match: str | None = None) -> models.Cors:
         """Replace the allowed origins; takes effect within ten seconds. Pages of the console are always allowed. Needs
         the scope `keys:write`.
 
@@ -374,9 +335,7 @@ class TelephonyNumbersResource:
     def __init__(self, send: Sender) -> None:
         self._send = send
 
-    def configure(
-        self, number_id: str, *, idempotency_key: str | None = None
-    ) -> models.TelephonyNumber:
+    def configure(self, number_id: str, *, idempotency_key: str | None = None) -> models.TelephonyNumber:
         """Have the carrier tell us of a number's calls and texts, as when it was bought. Needs the scope
         `telephony:write`.
         """
@@ -468,8 +427,7 @@ class TelephonyNumbersResource:
         provider: Literal["twilio", "vonage", "telnyx"] | None = None,
         agent_id: str | None = None,
         capability: Literal["voice", "sms", "mms"] | None = None,
-        status: Literal["provisioning", "active", "releasing", "failed", "released"]
-        | None = None,
+        status: Literal["provisioning", "active", "releasing", "failed", "released"] | None = None,
         phone_number: str | None = None,
     ) -> PagedList[models.TelephonyNumber]:
         """List your numbers, newest first. Those that failed or were given back are listed by `status` only. Needs the
@@ -564,20 +522,12 @@ class TelephonyNumbersResource:
                 method="PATCH",
                 path="/api/v1/telephony/numbers/{numberId}",
                 path_values={"numberId": number_id},
-                body=given(
-                    {
-                        "agentId": agent_id,
-                        "friendlyName": friendly_name,
-                        "smsAgentId": sms_agent_id,
-                    }
-                ),
+                body=given({"agentId": agent_id, "friendlyName": friendly_name, "smsAgentId": sms_agent_id}),
                 answer=models.TelephonyNumber,
             )
         )
 
-    def verify(
-        self, number_id: str, *, idempotency_key: str | None = None
-    ) -> models.NumberVerification:
+    def verify(self, number_id: str, *, idempotency_key: str | None = None) -> models.NumberVerification:
         """Read at the carrier where it tells of a number's calls and texts, and say what differs from where it should.
         Needs the scope `telephony:write`.
         """
@@ -684,21 +634,14 @@ class TelephonyTrunksResource:
                 operation="telephony.trunks.list",
                 method="GET",
                 path="/api/v1/telephony/trunks",
-                query={
-                    "page": page,
-                    "pageSize": page_size,
-                    "cursor": cursor,
-                    "provider": provider,
-                },
+                query={"page": page, "pageSize": page_size, "cursor": cursor, "provider": provider},
                 answer=Any,
             ),
             models.SipTrunk,
             self._send,
         )
 
-    def test(
-        self, trunk_id: str, *, idempotency_key: str | None = None
-    ) -> models.SipTrunk:
+    def test(self, trunk_id: str, *, idempotency_key: str | None = None) -> models.SipTrunk:
         """Read at the carrier what it has of each part of a trunk; `lastTest` of the answer says what is missing. No
         call is placed. Needs the scope `telephony:write`.
         """
@@ -757,10 +700,7 @@ class TelephonyUsageResource:
         self._send = send
 
     def get(
-        self,
-        *,
-        date_from: str | date | datetime | None = None,
-        date_to: str | date | datetime | None = None,
+        self, *, date_from: str | date | datetime | None = None, date_to: str | date | datetime | None = None
     ) -> models.TelephonyUsage:
         """Calls, minutes, messages and their cost by number, carrier and direction, of conversations that have ended.
         Without `dateFrom` of the last 30 days. Needs the scope `telephony:read`.
@@ -787,11 +727,7 @@ class WebrtcSessionsResource:
         self._send = send
 
     def create(
-        self,
-        *,
-        agent_id: str,
-        metadata: Mapping[str, Any] | Unset = UNSET,
-        idempotency_key: str | None = None,
+        self, *, agent_id: str, metadata: Mapping[str, Any] | Unset = UNSET, idempotency_key: str | None = None
     ) -> models.WebRtcSession:
         """Make a call ready. Connect to WebRtcHub with the session token before it expires, and use the ICE servers as
         they are. Needs the scope `webrtc:write`.
@@ -816,11 +752,7 @@ class AgentsResource:
         self._send = send
 
     def activate(
-        self,
-        agent_id: str,
-        *,
-        if_match: str | None = None,
-        idempotency_key: str | None = None,
+        self, agent_id: str, *, if_match: str | None = None, idempotency_key: str | None = None
     ) -> models.Agent:
         """Let an agent take calls. Needs the scope `agents:write`.
 
@@ -864,8 +796,7 @@ class AgentsResource:
         voice: Mapping[str, Any],
         ai_disclosure_message: str | Unset | None = UNSET,
         analysis_config: Mapping[str, Any] | Unset = UNSET,
-        background_sound: Literal["none", "office", "cafe", "call_center"]
-        | Unset = UNSET,
+        background_sound: Literal["none", "office", "cafe", "call_center"] | Unset = UNSET,
         channels: Mapping[str, Any] | Unset = UNSET,
         cost_tracking: Mapping[str, Any] | Unset = UNSET,
         description: str | Unset | None = UNSET,
@@ -875,8 +806,7 @@ class AgentsResource:
         fallbacks: Mapping[str, Any] | Unset = UNSET,
         fillers: Mapping[str, Any] | Unset = UNSET,
         first_message: str | Unset | None = UNSET,
-        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"]
-        | Unset = UNSET,
+        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"] | Unset = UNSET,
         hipaa_compliant: bool | Unset = UNSET,
         interruption: Mapping[str, Any] | Unset = UNSET,
         knowledge_base_ids: Sequence[str] | Unset = UNSET,
@@ -939,20 +869,14 @@ class AgentsResource:
                         "widget": widget,
                     }
                 ),
-                opaque=frozenset(
-                    ["config", "responseMapping", "theme", "uiConfig", "variables"]
-                ),
+                opaque=frozenset(["config", "responseMapping", "theme", "uiConfig", "variables"]),
                 idempotency_key=idempotency_key,
                 answer=models.Agent,
             )
         )
 
     def deactivate(
-        self,
-        agent_id: str,
-        *,
-        if_match: str | None = None,
-        idempotency_key: str | None = None,
+        self, agent_id: str, *, if_match: str | None = None, idempotency_key: str | None = None
     ) -> models.Agent:
         """Refuse an agent new calls; those in progress go on. Needs the scope `agents:write`.
 
@@ -989,11 +913,7 @@ class AgentsResource:
         )
 
     def duplicate(
-        self,
-        agent_id: str,
-        *,
-        name: str | Unset | None = UNSET,
-        idempotency_key: str | None = None,
+        self, agent_id: str, *, name: str | Unset | None = UNSET, idempotency_key: str | None = None
     ) -> models.Agent:
         """Copy an agent with all its settings; the copy is inactive. Needs the scope `agents:write`."""
         return self._send(
@@ -1105,12 +1025,7 @@ class AgentsResource:
         )
 
     def restore(
-        self,
-        agent_id: str,
-        number: int,
-        *,
-        if_match: str | None = None,
-        idempotency_key: str | None = None,
+        self, agent_id: str, number: int, *, if_match: str | None = None, idempotency_key: str | None = None
     ) -> models.Agent:
         """Go back to the configuration of an earlier version, as the agent's next version. What is published stays
         published. Needs the scope `agents:write`.
@@ -1196,12 +1111,7 @@ class AgentsResource:
         )
 
     def tests(
-        self,
-        agent_id: str,
-        *,
-        page: int | None = None,
-        page_size: int | None = None,
-        cursor: str | None = None,
+        self, agent_id: str, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
     ) -> PagedList[models.Test]:
         """List an agent's tests, newest first. Needs the scope `agents:read`.
 
@@ -1229,8 +1139,7 @@ class AgentsResource:
         *,
         ai_disclosure_message: str | Unset | None = UNSET,
         analysis_config: Mapping[str, Any] | Unset = UNSET,
-        background_sound: Literal["none", "office", "cafe", "call_center"]
-        | Unset = UNSET,
+        background_sound: Literal["none", "office", "cafe", "call_center"] | Unset = UNSET,
         channels: Mapping[str, Any] | Unset = UNSET,
         cost_tracking: Mapping[str, Any] | Unset = UNSET,
         description: str | Unset | None = UNSET,
@@ -1240,8 +1149,7 @@ class AgentsResource:
         fallbacks: Mapping[str, Any] | Unset = UNSET,
         fillers: Mapping[str, Any] | Unset = UNSET,
         first_message: str | Unset | None = UNSET,
-        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"]
-        | Unset = UNSET,
+        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"] | Unset = UNSET,
         hipaa_compliant: bool | Unset = UNSET,
         interruption: Mapping[str, Any] | Unset = UNSET,
         knowledge_base_ids: Sequence[str] | Unset = UNSET,
@@ -1313,9 +1221,7 @@ class AgentsResource:
                         "widget": widget,
                     }
                 ),
-                opaque=frozenset(
-                    ["config", "responseMapping", "theme", "uiConfig", "variables"]
-                ),
+                opaque=frozenset(["config", "responseMapping", "theme", "uiConfig", "variables"]),
                 headers={"If-Match": if_match},
                 answer=models.Agent,
             )
@@ -1353,11 +1259,7 @@ class AnalysisResource:
         self._send = send
 
     def failures(
-        self,
-        *,
-        page: int | None = None,
-        page_size: int | None = None,
-        cursor: str | None = None,
+        self, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
     ) -> PagedList[models.Failure]:
         """List the analyses that were given up, the latest first. Needs the scope `conversations:read`.
 
@@ -1487,11 +1389,7 @@ class ApiKeysResource:
         )
 
     def rotate(
-        self,
-        key_id: str,
-        *,
-        overlap_seconds: int | Unset = UNSET,
-        idempotency_key: str | None = None,
+        self, key_id: str, *, overlap_seconds: int | Unset = UNSET, idempotency_key: str | None = None
     ) -> models.NewApiKey:
         """Get a new key with the same name and scopes. The old one stays good for the overlap, a day unless you say
         otherwise. Needs the scope `keys:write`.
@@ -1586,14 +1484,7 @@ class AuthResource:
                 operation="auth.accept_invitation",
                 method="POST",
                 path="/api/v1/auth/invitations/accept",
-                body=given(
-                    {
-                        "firstName": first_name,
-                        "lastName": last_name,
-                        "password": password,
-                        "token": token,
-                    }
-                ),
+                body=given({"firstName": first_name, "lastName": last_name, "password": password, "token": token}),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
             )
@@ -1633,11 +1524,7 @@ class AuthResource:
         )
 
     def change_password(
-        self,
-        *,
-        current_password: str,
-        new_password: str,
-        idempotency_key: str | None = None,
+        self, *, current_password: str, new_password: str, idempotency_key: str | None = None
     ) -> models.Login:
         """Change your password. All log-ins end, and you get a new one."""
         return self._send(
@@ -1645,17 +1532,13 @@ class AuthResource:
                 operation="auth.change_password",
                 method="POST",
                 path="/api/v1/auth/password",
-                body=given(
-                    {"currentPassword": current_password, "newPassword": new_password}
-                ),
+                body=given({"currentPassword": current_password, "newPassword": new_password}),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
             )
         )
 
-    def confirm_registration(
-        self, *, token: str, idempotency_key: str | None = None
-    ) -> models.Login:
+    def confirm_registration(self, *, token: str, idempotency_key: str | None = None) -> models.Login:
         """Confirm the address with the link from the mail: the tenant is made, and you are logged in."""
         return self._send(
             Call(
@@ -1694,13 +1577,7 @@ class AuthResource:
                 operation="auth.hub_token",
                 method="POST",
                 path="/api/v1/auth/hub-token",
-                body=given(
-                    {
-                        "agentId": agent_id,
-                        "sessionId": session_id,
-                        "ttlSeconds": ttl_seconds,
-                    }
-                ),
+                body=given({"agentId": agent_id, "sessionId": session_id, "ttlSeconds": ttl_seconds}),
                 idempotency_key=idempotency_key,
                 answer=models.HubToken,
             )
@@ -1722,9 +1599,7 @@ class AuthResource:
                 operation="auth.login",
                 method="POST",
                 path="/api/v1/auth/login",
-                body=given(
-                    {"email": email, "environment": environment, "password": password}
-                ),
+                body=given({"email": email, "environment": environment, "password": password}),
                 idempotency_key=idempotency_key,
                 answer=models.Login | models.MfaRequired,
             )
@@ -1753,9 +1628,7 @@ class AuthResource:
             )
         )
 
-    def look_at_invitation(
-        self, *, token: str, idempotency_key: str | None = None
-    ) -> models.Invitation:
+    def look_at_invitation(self, *, token: str, idempotency_key: str | None = None) -> models.Invitation:
         """What an invitation is for. It stays good."""
         return self._send(
             Call(
@@ -1770,18 +1643,9 @@ class AuthResource:
 
     def me(self) -> models.User:
         """Who is logged in."""
-        return self._send(
-            Call(
-                operation="auth.me",
-                method="GET",
-                path="/api/v1/auth/me",
-                answer=models.User,
-            )
-        )
+        return self._send(Call(operation="auth.me", method="GET", path="/api/v1/auth/me", answer=models.User))
 
-    def refresh(
-        self, *, refresh_token: str, idempotency_key: str | None = None
-    ) -> models.Login:
+    def refresh(self, *, refresh_token: str, idempotency_key: str | None = None) -> models.Login:
         """Exchange a refresh token for a new pair. Each is good once; using one a second time ends the log-in."""
         return self._send(
             Call(
@@ -1825,9 +1689,7 @@ class AuthResource:
             )
         )
 
-    def rename(
-        self, *, first_name: str | Unset = UNSET, last_name: str | Unset = UNSET
-    ) -> models.User:
+    def rename(self, *, first_name: str | Unset = UNSET, last_name: str | Unset = UNSET) -> models.User:
         """Change your own names."""
         return self._send(
             Call(
@@ -1839,9 +1701,7 @@ class AuthResource:
             )
         )
 
-    def reset(
-        self, *, password: str, token: str, idempotency_key: str | None = None
-    ) -> None:
+    def reset(self, *, password: str, token: str, idempotency_key: str | None = None) -> None:
         """Choose a new password with the link from the mail. All log-ins end; a second factor is asked for as before."""
         self._send(
             Call(
@@ -1892,12 +1752,7 @@ class ChannelsResource:
                 method="POST",
                 path="/api/v1/channels",
                 body=given(
-                    {
-                        "agentId": agent_id,
-                        "channel": channel,
-                        "credentialId": credential_id,
-                        "settings": settings,
-                    }
+                    {"agentId": agent_id, "channel": channel, "credentialId": credential_id, "settings": settings}
                 ),
                 idempotency_key=idempotency_key,
                 answer=models.Channel,
@@ -1950,13 +1805,7 @@ class ChannelsResource:
                 operation="channels.list",
                 method="GET",
                 path="/api/v1/channels",
-                query={
-                    "page": page,
-                    "pageSize": page_size,
-                    "cursor": cursor,
-                    "channel": channel,
-                    "agentId": agent_id,
-                },
+                query={"page": page, "pageSize": page_size, "cursor": cursor, "channel": channel, "agentId": agent_id},
                 answer=Any,
             ),
             models.Channel,
@@ -1964,11 +1813,7 @@ class ChannelsResource:
         )
 
     def update(
-        self,
-        channel_id: str,
-        *,
-        agent_id: str | Unset = UNSET,
-        settings: Mapping[str, Any] | Unset = UNSET,
+        self, channel_id: str, *, agent_id: str | Unset = UNSET, settings: Mapping[str, Any] | Unset = UNSET
     ) -> models.Channel:
         """Let another agent answer, which ends running conversations with the next message, or change the settings.
         Needs the scope `telephony:write`.
@@ -1984,9 +1829,7 @@ class ChannelsResource:
             )
         )
 
-    def verify(
-        self, channel_id: str, *, idempotency_key: str | None = None
-    ) -> models.Channel:
+    def verify(self, channel_id: str, *, idempotency_key: str | None = None) -> models.Channel:
         """Ask the network where it posts messages; if not here, it is told to. Needs the scope `telephony:write`."""
         return self._send(
             Call(
@@ -2086,14 +1929,7 @@ class ContactsResource:
                 method="PATCH",
                 path="/api/v1/contacts/{contactId}",
                 path_values={"contactId": contact_id},
-                body=given(
-                    {
-                        "language": language,
-                        "name": name,
-                        "notes": notes,
-                        "optedOut": opted_out,
-                    }
-                ),
+                body=given({"language": language, "name": name, "notes": notes, "optedOut": opted_out}),
                 answer=models.Contact,
             )
         )
@@ -2106,11 +1942,7 @@ class ConversationsResource:
         self._send = send
 
     def add_tags(
-        self,
-        conversation_id: str,
-        *,
-        tags: Sequence[str],
-        idempotency_key: str | None = None,
+        self, conversation_id: str, *, tags: Sequence[str], idempotency_key: str | None = None
     ) -> models.Conversation:
         """Add tags; those that are there stay. Needs the scope `conversations:write`."""
         return self._send(
@@ -2139,9 +1971,7 @@ class ConversationsResource:
             )
         )
 
-    def archive(
-        self, conversation_id: str, *, idempotency_key: str | None = None
-    ) -> models.Conversation:
+    def archive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
         """Take a conversation out of the lists; it stays as it is and can be read by its id. Needs the scope
         `conversations:write`.
         """
@@ -2200,10 +2030,8 @@ class ConversationsResource:
         page_size: int | None = None,
         cursor: str | None = None,
         agent_id: str | None = None,
-        channel: Literal["phone", "webrtc", "webchat", "sms", "whatsapp", "telegram"]
-        | None = None,
-        status: Literal["in_progress", "completed", "failed", "abandoned"]
-        | None = None,
+        channel: Literal["phone", "webrtc", "webchat", "sms", "whatsapp", "telegram"] | None = None,
+        status: Literal["in_progress", "completed", "failed", "abandoned"] | None = None,
         direction: Literal["inbound", "outbound"] | None = None,
         date_from: str | date | datetime | None = None,
         date_to: str | date | datetime | None = None,
@@ -2302,9 +2130,7 @@ class ConversationsResource:
             )
         )
 
-    def retry_analysis(
-        self, conversation_id: str, *, idempotency_key: str | None = None
-    ) -> models.AnalysisState:
+    def retry_analysis(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.AnalysisState:
         """Analyse the conversation once more, after a failure or to replace what was found. Needs the scope
         `conversations:write`.
         """
@@ -2396,9 +2222,7 @@ class ConversationsResource:
             )
         )
 
-    def unarchive(
-        self, conversation_id: str, *, idempotency_key: str | None = None
-    ) -> models.Conversation:
+    def unarchive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
         """Put an archived conversation back into the lists. Needs the scope `conversations:write`."""
         return self._send(
             Call(
@@ -2438,9 +2262,7 @@ class DoNotCallResource:
                 operation="do_not_call.create",
                 method="POST",
                 path="/api/v1/do-not-call",
-                body=given(
-                    {"phoneNumber": phone_number, "reason": reason, "source": source}
-                ),
+                body=given({"phoneNumber": phone_number, "reason": reason, "source": source}),
                 idempotency_key=idempotency_key,
                 answer=models.DoNotCall,
             )
@@ -2490,9 +2312,7 @@ class DoNotCallResource:
                 operation="do_not_call.import_numbers",
                 method="POST",
                 path="/api/v1/do-not-call/import",
-                body=given(
-                    {"phoneNumbers": phone_numbers, "reason": reason, "source": source}
-                ),
+                body=given({"phoneNumbers": phone_numbers, "reason": reason, "source": source}),
                 idempotency_key=idempotency_key,
                 answer=models.DoNotCallImported,
             )
@@ -2521,13 +2341,7 @@ class DoNotCallResource:
                 operation="do_not_call.list",
                 method="GET",
                 path="/api/v1/do-not-call",
-                query={
-                    "page": page,
-                    "pageSize": page_size,
-                    "cursor": cursor,
-                    "search": search,
-                    "source": source,
-                },
+                query={"page": page, "pageSize": page_size, "cursor": cursor, "search": search, "source": source},
                 answer=Any,
             ),
             models.DoNotCall,
@@ -2805,9 +2619,7 @@ class OutboundCallsResource:
             )
         )
 
-    def cancel(
-        self, call_id: str, *, idempotency_key: str | None = None
-    ) -> models.OutboundCall:
+    def cancel(self, call_id: str, *, idempotency_key: str | None = None) -> models.OutboundCall:
         """Cancel a call that nobody has answered; one that rings stops ringing. 409 once somebody has, or when it is
         over. Needs the scope `calls:write`.
         """
@@ -3122,21 +2934,14 @@ class ProviderCredentialsResource:
                 operation="provider_credentials.list",
                 method="GET",
                 path="/api/v1/provider-credentials",
-                query={
-                    "page": page,
-                    "pageSize": page_size,
-                    "cursor": cursor,
-                    "provider": provider,
-                },
+                query={"page": page, "pageSize": page_size, "cursor": cursor, "provider": provider},
                 answer=Any,
             ),
             models.ProviderCredential,
             self._send,
         )
 
-    def test(
-        self, credential_id: str, *, idempotency_key: str | None = None
-    ) -> models.ProviderCredential:
+    def test(self, credential_id: str, *, idempotency_key: str | None = None) -> models.ProviderCredential:
         """Ask the provider something small with a credential: one word of a model, one word of a voice, a moment of
         silence to a recogniser, of a carrier or a messaging network the account itself. `lastTest` of the answer
         says what came of it. Costs a fraction of a cent. Needs the scope `provider-credentials:write`.
@@ -3175,14 +2980,7 @@ class ProviderCredentialsResource:
                 method="PATCH",
                 path="/api/v1/provider-credentials/{credentialId}",
                 path_values={"credentialId": credential_id},
-                body=given(
-                    {
-                        "isDefault": is_default,
-                        "name": name,
-                        "options": options,
-                        "secrets": secrets,
-                    }
-                ),
+                body=given({"isDefault": is_default, "name": name, "options": options, "secrets": secrets}),
                 opaque=frozenset(["options", "secrets"]),
                 answer=models.ProviderCredential,
             )
@@ -3213,9 +3011,7 @@ class UsersResource:
     def __init__(self, send: Sender) -> None:
         self._send = send
 
-    def deactivate(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    def deactivate(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """Let a person in no more: log-ins end at once, access tokens within seconds. Needs the scope `users:write`."""
         return self._send(
             Call(
@@ -3343,9 +3139,7 @@ class UsersResource:
             self._send,
         )
 
-    def reactivate(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    def reactivate(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """Let a deactivated person in again, with the password of before. Needs the scope `users:write`."""
         return self._send(
             Call(
@@ -3358,9 +3152,7 @@ class UsersResource:
             )
         )
 
-    def resend_invitation(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    def resend_invitation(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """Send the invitation again, with a new link; the earlier one is no good any more. Needs the scope
         `users:write`.
         """
@@ -3375,9 +3167,7 @@ class UsersResource:
             )
         )
 
-    def reset_mfa(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    def reset_mfa(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """Take all second factors of a person away, for somebody who lost them. Needs the scope `users:write`."""
         return self._send(
             Call(
@@ -3401,9 +3191,7 @@ class UsersResource:
             )
         )
 
-    def unlock(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    def unlock(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """End the lock that follows wrong passwords. Needs the scope `users:write`."""
         return self._send(
             Call(
@@ -3448,14 +3236,7 @@ class UsersResource:
                 method="PATCH",
                 path="/api/v1/users/{userId}",
                 path_values={"userId": user_id},
-                body=given(
-                    {
-                        "firstName": first_name,
-                        "lastName": last_name,
-                        "permissions": permissions,
-                        "role": role,
-                    }
-                ),
+                body=given({"firstName": first_name, "lastName": last_name, "permissions": permissions, "role": role}),
                 headers={"If-Match": if_match},
                 answer=models.User,
             )
@@ -3567,22 +3348,14 @@ class AsyncAuthMfaResource:
                 operation="auth.mfa.add_passkey",
                 method="POST",
                 path="/api/v1/auth/mfa/passkeys",
-                body=given(
-                    {
-                        "credential": credential,
-                        "enrolmentToken": enrolment_token,
-                        "name": name,
-                    }
-                ),
+                body=given({"credential": credential, "enrolmentToken": enrolment_token, "name": name}),
                 opaque=frozenset(["credential"]),
                 idempotency_key=idempotency_key,
                 answer=models.NewPasskey,
             )
         )
 
-    async def ask_passkey(
-        self, *, mfa_token: str, idempotency_key: str | None = None
-    ) -> models.AssertionOptions:
+    async def ask_passkey(self, *, mfa_token: str, idempotency_key: str | None = None) -> models.AssertionOptions:
         """During a log-in: what to hand to `navigator.credentials.get`."""
         return await self._send(
             Call(
@@ -3595,9 +3368,7 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def begin_passkey(
-        self, *, password: str, idempotency_key: str | None = None
-    ) -> models.PasskeyOptions:
+    async def begin_passkey(self, *, password: str, idempotency_key: str | None = None) -> models.PasskeyOptions:
         """Begin with a passkey: what to hand to `navigator.credentials.create`."""
         return await self._send(
             Call(
@@ -3610,9 +3381,7 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def begin_totp(
-        self, *, password: str, idempotency_key: str | None = None
-    ) -> models.Totp:
+    async def begin_totp(self, *, password: str, idempotency_key: str | None = None) -> models.Totp:
         """Begin with an authenticator app: scan the code, then confirm with the first code the app shows."""
         return await self._send(
             Call(
@@ -3625,9 +3394,7 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def confirm_totp(
-        self, *, code: str, idempotency_key: str | None = None
-    ) -> models.RecoveryCodes:
+    async def confirm_totp(self, *, code: str, idempotency_key: str | None = None) -> models.RecoveryCodes:
         """Switch the app on with its first code. Keep the recovery codes: they are shown this once."""
         return await self._send(
             Call(
@@ -3640,9 +3407,7 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def remove_passkey(
-        self, passkey_id: str, *, password: str, idempotency_key: str | None = None
-    ) -> None:
+    async def remove_passkey(self, passkey_id: str, *, password: str, idempotency_key: str | None = None) -> None:
         """Take a passkey away."""
         await self._send(
             Call(
@@ -3655,9 +3420,7 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def remove_totp(
-        self, *, password: str, idempotency_key: str | None = None
-    ) -> None:
+    async def remove_totp(self, *, password: str, idempotency_key: str | None = None) -> None:
         """Take the authenticator app away."""
         await self._send(
             Call(
@@ -3669,9 +3432,7 @@ class AsyncAuthMfaResource:
             )
         )
 
-    async def renew_recovery_codes(
-        self, *, password: str, idempotency_key: str | None = None
-    ) -> models.RecoveryCodes:
+    async def renew_recovery_codes(self, *, password: str, idempotency_key: str | None = None) -> models.RecoveryCodes:
         """Get new recovery codes; the old ones are no good any more."""
         return await self._send(
             Call(
@@ -3687,12 +3448,7 @@ class AsyncAuthMfaResource:
     async def show(self) -> models.Factors:
         """What you have set up."""
         return await self._send(
-            Call(
-                operation="auth.mfa.show",
-                method="GET",
-                path="/api/v1/auth/mfa",
-                answer=models.Factors,
-            )
+            Call(operation="auth.mfa.show", method="GET", path="/api/v1/auth/mfa", answer=models.Factors)
         )
 
     async def verify(
@@ -3712,14 +3468,7 @@ class AsyncAuthMfaResource:
                 operation="auth.mfa.verify",
                 method="POST",
                 path="/api/v1/auth/mfa/verify",
-                body=given(
-                    {
-                        "code": code,
-                        "credential": credential,
-                        "method": method,
-                        "mfaToken": mfa_token,
-                    }
-                ),
+                body=given({"code": code, "credential": credential, "method": method, "mfaToken": mfa_token}),
                 opaque=frozenset(["credential"]),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
@@ -3738,17 +3487,10 @@ class AsyncSettingsCorsResource:
         Needs the scope `keys:read`.
         """
         return await self._send(
-            Call(
-                operation="settings.cors.get",
-                method="GET",
-                path="/api/v1/settings/cors",
-                answer=models.Cors,
-            )
+            Call(operation="settings.cors.get", method="GET", path="/api/v1/settings/cors", answer=models.Cors)
         )
 
-    async def replace(
-        self, *, allowed_origins: Sequence[str], if_match: str | None = None
-    ) -> models.Cors:
+    async def replace(self, *, allowed_origins: Sequence[str], if_match: str | None = None) -> models.Cors:
         """Replace the allowed origins; takes effect within ten seconds. Pages of the console are always allowed. Needs
         the scope `keys:write`.
 
@@ -3773,9 +3515,7 @@ class AsyncTelephonyNumbersResource:
     def __init__(self, send: AsyncSender) -> None:
         self._send = send
 
-    async def configure(
-        self, number_id: str, *, idempotency_key: str | None = None
-    ) -> models.TelephonyNumber:
+    async def configure(self, number_id: str, *, idempotency_key: str | None = None) -> models.TelephonyNumber:
         """Have the carrier tell us of a number's calls and texts, as when it was bought. Needs the scope
         `telephony:write`.
         """
@@ -3867,8 +3607,7 @@ class AsyncTelephonyNumbersResource:
         provider: Literal["twilio", "vonage", "telnyx"] | None = None,
         agent_id: str | None = None,
         capability: Literal["voice", "sms", "mms"] | None = None,
-        status: Literal["provisioning", "active", "releasing", "failed", "released"]
-        | None = None,
+        status: Literal["provisioning", "active", "releasing", "failed", "released"] | None = None,
         phone_number: str | None = None,
     ) -> AsyncPagedList[models.TelephonyNumber]:
         """List your numbers, newest first. Those that failed or were given back are listed by `status` only. Needs the
@@ -3963,20 +3702,12 @@ class AsyncTelephonyNumbersResource:
                 method="PATCH",
                 path="/api/v1/telephony/numbers/{numberId}",
                 path_values={"numberId": number_id},
-                body=given(
-                    {
-                        "agentId": agent_id,
-                        "friendlyName": friendly_name,
-                        "smsAgentId": sms_agent_id,
-                    }
-                ),
+                body=given({"agentId": agent_id, "friendlyName": friendly_name, "smsAgentId": sms_agent_id}),
                 answer=models.TelephonyNumber,
             )
         )
 
-    async def verify(
-        self, number_id: str, *, idempotency_key: str | None = None
-    ) -> models.NumberVerification:
+    async def verify(self, number_id: str, *, idempotency_key: str | None = None) -> models.NumberVerification:
         """Read at the carrier where it tells of a number's calls and texts, and say what differs from where it should.
         Needs the scope `telephony:write`.
         """
@@ -4083,21 +3814,14 @@ class AsyncTelephonyTrunksResource:
                 operation="telephony.trunks.list",
                 method="GET",
                 path="/api/v1/telephony/trunks",
-                query={
-                    "page": page,
-                    "pageSize": page_size,
-                    "cursor": cursor,
-                    "provider": provider,
-                },
+                query={"page": page, "pageSize": page_size, "cursor": cursor, "provider": provider},
                 answer=Any,
             ),
             models.SipTrunk,
             self._send,
         )
 
-    async def test(
-        self, trunk_id: str, *, idempotency_key: str | None = None
-    ) -> models.SipTrunk:
+    async def test(self, trunk_id: str, *, idempotency_key: str | None = None) -> models.SipTrunk:
         """Read at the carrier what it has of each part of a trunk; `lastTest` of the answer says what is missing. No
         call is placed. Needs the scope `telephony:write`.
         """
@@ -4156,10 +3880,7 @@ class AsyncTelephonyUsageResource:
         self._send = send
 
     async def get(
-        self,
-        *,
-        date_from: str | date | datetime | None = None,
-        date_to: str | date | datetime | None = None,
+        self, *, date_from: str | date | datetime | None = None, date_to: str | date | datetime | None = None
     ) -> models.TelephonyUsage:
         """Calls, minutes, messages and their cost by number, carrier and direction, of conversations that have ended.
         Without `dateFrom` of the last 30 days. Needs the scope `telephony:read`.
@@ -4186,11 +3907,7 @@ class AsyncWebrtcSessionsResource:
         self._send = send
 
     async def create(
-        self,
-        *,
-        agent_id: str,
-        metadata: Mapping[str, Any] | Unset = UNSET,
-        idempotency_key: str | None = None,
+        self, *, agent_id: str, metadata: Mapping[str, Any] | Unset = UNSET, idempotency_key: str | None = None
     ) -> models.WebRtcSession:
         """Make a call ready. Connect to WebRtcHub with the session token before it expires, and use the ICE servers as
         they are. Needs the scope `webrtc:write`.
@@ -4215,11 +3932,7 @@ class AsyncAgentsResource:
         self._send = send
 
     async def activate(
-        self,
-        agent_id: str,
-        *,
-        if_match: str | None = None,
-        idempotency_key: str | None = None,
+        self, agent_id: str, *, if_match: str | None = None, idempotency_key: str | None = None
     ) -> models.Agent:
         """Let an agent take calls. Needs the scope `agents:write`.
 
@@ -4238,9 +3951,7 @@ class AsyncAgentsResource:
             )
         )
 
-    async def compare(
-        self, agent_id: str, first: int, second: int
-    ) -> models.Comparison:
+    async def compare(self, agent_id: str, first: int, second: int) -> models.Comparison:
         """Compare two versions of an agent: which members differ, with the value in the first and in the second. Needs
         the scope `agents:read`.
         """
@@ -4265,8 +3976,7 @@ class AsyncAgentsResource:
         voice: Mapping[str, Any],
         ai_disclosure_message: str | Unset | None = UNSET,
         analysis_config: Mapping[str, Any] | Unset = UNSET,
-        background_sound: Literal["none", "office", "cafe", "call_center"]
-        | Unset = UNSET,
+        background_sound: Literal["none", "office", "cafe", "call_center"] | Unset = UNSET,
         channels: Mapping[str, Any] | Unset = UNSET,
         cost_tracking: Mapping[str, Any] | Unset = UNSET,
         description: str | Unset | None = UNSET,
@@ -4276,8 +3986,7 @@ class AsyncAgentsResource:
         fallbacks: Mapping[str, Any] | Unset = UNSET,
         fillers: Mapping[str, Any] | Unset = UNSET,
         first_message: str | Unset | None = UNSET,
-        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"]
-        | Unset = UNSET,
+        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"] | Unset = UNSET,
         hipaa_compliant: bool | Unset = UNSET,
         interruption: Mapping[str, Any] | Unset = UNSET,
         knowledge_base_ids: Sequence[str] | Unset = UNSET,
@@ -4340,20 +4049,14 @@ class AsyncAgentsResource:
                         "widget": widget,
                     }
                 ),
-                opaque=frozenset(
-                    ["config", "responseMapping", "theme", "uiConfig", "variables"]
-                ),
+                opaque=frozenset(["config", "responseMapping", "theme", "uiConfig", "variables"]),
                 idempotency_key=idempotency_key,
                 answer=models.Agent,
             )
         )
 
     async def deactivate(
-        self,
-        agent_id: str,
-        *,
-        if_match: str | None = None,
-        idempotency_key: str | None = None,
+        self, agent_id: str, *, if_match: str | None = None, idempotency_key: str | None = None
     ) -> models.Agent:
         """Refuse an agent new calls; those in progress go on. Needs the scope `agents:write`.
 
@@ -4390,11 +4093,7 @@ class AsyncAgentsResource:
         )
 
     async def duplicate(
-        self,
-        agent_id: str,
-        *,
-        name: str | Unset | None = UNSET,
-        idempotency_key: str | None = None,
+        self, agent_id: str, *, name: str | Unset | None = UNSET, idempotency_key: str | None = None
     ) -> models.Agent:
         """Copy an agent with all its settings; the copy is inactive. Needs the scope `agents:write`."""
         return await self._send(
@@ -4506,12 +4205,7 @@ class AsyncAgentsResource:
         )
 
     async def restore(
-        self,
-        agent_id: str,
-        number: int,
-        *,
-        if_match: str | None = None,
-        idempotency_key: str | None = None,
+        self, agent_id: str, number: int, *, if_match: str | None = None, idempotency_key: str | None = None
     ) -> models.Agent:
         """Go back to the configuration of an earlier version, as the agent's next version. What is published stays
         published. Needs the scope `agents:write`.
@@ -4597,12 +4291,7 @@ class AsyncAgentsResource:
         )
 
     def tests(
-        self,
-        agent_id: str,
-        *,
-        page: int | None = None,
-        page_size: int | None = None,
-        cursor: str | None = None,
+        self, agent_id: str, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
     ) -> AsyncPagedList[models.Test]:
         """List an agent's tests, newest first. Needs the scope `agents:read`.
 
@@ -4630,8 +4319,7 @@ class AsyncAgentsResource:
         *,
         ai_disclosure_message: str | Unset | None = UNSET,
         analysis_config: Mapping[str, Any] | Unset = UNSET,
-        background_sound: Literal["none", "office", "cafe", "call_center"]
-        | Unset = UNSET,
+        background_sound: Literal["none", "office", "cafe", "call_center"] | Unset = UNSET,
         channels: Mapping[str, Any] | Unset = UNSET,
         cost_tracking: Mapping[str, Any] | Unset = UNSET,
         description: str | Unset | None = UNSET,
@@ -4641,8 +4329,7 @@ class AsyncAgentsResource:
         fallbacks: Mapping[str, Any] | Unset = UNSET,
         fillers: Mapping[str, Any] | Unset = UNSET,
         first_message: str | Unset | None = UNSET,
-        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"]
-        | Unset = UNSET,
+        first_message_mode: Literal["assistant_speaks_first", "wait_for_user"] | Unset = UNSET,
         hipaa_compliant: bool | Unset = UNSET,
         interruption: Mapping[str, Any] | Unset = UNSET,
         knowledge_base_ids: Sequence[str] | Unset = UNSET,
@@ -4714,9 +4401,7 @@ class AsyncAgentsResource:
                         "widget": widget,
                     }
                 ),
-                opaque=frozenset(
-                    ["config", "responseMapping", "theme", "uiConfig", "variables"]
-                ),
+                opaque=frozenset(["config", "responseMapping", "theme", "uiConfig", "variables"]),
                 headers={"If-Match": if_match},
                 answer=models.Agent,
             )
@@ -4754,11 +4439,7 @@ class AsyncAnalysisResource:
         self._send = send
 
     def failures(
-        self,
-        *,
-        page: int | None = None,
-        page_size: int | None = None,
-        cursor: str | None = None,
+        self, *, page: int | None = None, page_size: int | None = None, cursor: str | None = None
     ) -> AsyncPagedList[models.Failure]:
         """List the analyses that were given up, the latest first. Needs the scope `conversations:read`.
 
@@ -4888,11 +4569,7 @@ class AsyncApiKeysResource:
         )
 
     async def rotate(
-        self,
-        key_id: str,
-        *,
-        overlap_seconds: int | Unset = UNSET,
-        idempotency_key: str | None = None,
+        self, key_id: str, *, overlap_seconds: int | Unset = UNSET, idempotency_key: str | None = None
     ) -> models.NewApiKey:
         """Get a new key with the same name and scopes. The old one stays good for the overlap, a day unless you say
         otherwise. Needs the scope `keys:write`.
@@ -4987,22 +4664,13 @@ class AsyncAuthResource:
                 operation="auth.accept_invitation",
                 method="POST",
                 path="/api/v1/auth/invitations/accept",
-                body=given(
-                    {
-                        "firstName": first_name,
-                        "lastName": last_name,
-                        "password": password,
-                        "token": token,
-                    }
-                ),
+                body=given({"firstName": first_name, "lastName": last_name, "password": password, "token": token}),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
             )
         )
 
-    async def ask_to_unlock(
-        self, *, email: str, idempotency_key: str | None = None
-    ) -> None:
+    async def ask_to_unlock(self, *, email: str, idempotency_key: str | None = None) -> None:
         """Get a link by mail that ends the lock after wrong passwords. The answer is always the same."""
         await self._send(
             Call(
@@ -5036,11 +4704,7 @@ class AsyncAuthResource:
         )
 
     async def change_password(
-        self,
-        *,
-        current_password: str,
-        new_password: str,
-        idempotency_key: str | None = None,
+        self, *, current_password: str, new_password: str, idempotency_key: str | None = None
     ) -> models.Login:
         """Change your password. All log-ins end, and you get a new one."""
         return await self._send(
@@ -5048,17 +4712,13 @@ class AsyncAuthResource:
                 operation="auth.change_password",
                 method="POST",
                 path="/api/v1/auth/password",
-                body=given(
-                    {"currentPassword": current_password, "newPassword": new_password}
-                ),
+                body=given({"currentPassword": current_password, "newPassword": new_password}),
                 idempotency_key=idempotency_key,
                 answer=models.Login,
             )
         )
 
-    async def confirm_registration(
-        self, *, token: str, idempotency_key: str | None = None
-    ) -> models.Login:
+    async def confirm_registration(self, *, token: str, idempotency_key: str | None = None) -> models.Login:
         """Confirm the address with the link from the mail: the tenant is made, and you are logged in."""
         return await self._send(
             Call(
@@ -5097,13 +4757,7 @@ class AsyncAuthResource:
                 operation="auth.hub_token",
                 method="POST",
                 path="/api/v1/auth/hub-token",
-                body=given(
-                    {
-                        "agentId": agent_id,
-                        "sessionId": session_id,
-                        "ttlSeconds": ttl_seconds,
-                    }
-                ),
+                body=given({"agentId": agent_id, "sessionId": session_id, "ttlSeconds": ttl_seconds}),
                 idempotency_key=idempotency_key,
                 answer=models.HubToken,
             )
@@ -5125,17 +4779,13 @@ class AsyncAuthResource:
                 operation="auth.login",
                 method="POST",
                 path="/api/v1/auth/login",
-                body=given(
-                    {"email": email, "environment": environment, "password": password}
-                ),
+                body=given({"email": email, "environment": environment, "password": password}),
                 idempotency_key=idempotency_key,
                 answer=models.Login | models.MfaRequired,
             )
         )
 
-    async def logout(
-        self, *, refresh_token: str, idempotency_key: str | None = None
-    ) -> None:
+    async def logout(self, *, refresh_token: str, idempotency_key: str | None = None) -> None:
         """End a log-in: its refresh tokens are no good any more. Access tokens run out by themselves."""
         await self._send(
             Call(
@@ -5158,9 +4808,7 @@ class AsyncAuthResource:
             )
         )
 
-    async def look_at_invitation(
-        self, *, token: str, idempotency_key: str | None = None
-    ) -> models.Invitation:
+    async def look_at_invitation(self, *, token: str, idempotency_key: str | None = None) -> models.Invitation:
         """What an invitation is for. It stays good."""
         return await self._send(
             Call(
@@ -5175,18 +4823,9 @@ class AsyncAuthResource:
 
     async def me(self) -> models.User:
         """Who is logged in."""
-        return await self._send(
-            Call(
-                operation="auth.me",
-                method="GET",
-                path="/api/v1/auth/me",
-                answer=models.User,
-            )
-        )
+        return await self._send(Call(operation="auth.me", method="GET", path="/api/v1/auth/me", answer=models.User))
 
-    async def refresh(
-        self, *, refresh_token: str, idempotency_key: str | None = None
-    ) -> models.Login:
+    async def refresh(self, *, refresh_token: str, idempotency_key: str | None = None) -> models.Login:
         """Exchange a refresh token for a new pair. Each is good once; using one a second time ends the log-in."""
         return await self._send(
             Call(
@@ -5230,9 +4869,7 @@ class AsyncAuthResource:
             )
         )
 
-    async def rename(
-        self, *, first_name: str | Unset = UNSET, last_name: str | Unset = UNSET
-    ) -> models.User:
+    async def rename(self, *, first_name: str | Unset = UNSET, last_name: str | Unset = UNSET) -> models.User:
         """Change your own names."""
         return await self._send(
             Call(
@@ -5244,9 +4881,7 @@ class AsyncAuthResource:
             )
         )
 
-    async def reset(
-        self, *, password: str, token: str, idempotency_key: str | None = None
-    ) -> None:
+    async def reset(self, *, password: str, token: str, idempotency_key: str | None = None) -> None:
         """Choose a new password with the link from the mail. All log-ins end; a second factor is asked for as before."""
         await self._send(
             Call(
@@ -5297,12 +4932,7 @@ class AsyncChannelsResource:
                 method="POST",
                 path="/api/v1/channels",
                 body=given(
-                    {
-                        "agentId": agent_id,
-                        "channel": channel,
-                        "credentialId": credential_id,
-                        "settings": settings,
-                    }
+                    {"agentId": agent_id, "channel": channel, "credentialId": credential_id, "settings": settings}
                 ),
                 idempotency_key=idempotency_key,
                 answer=models.Channel,
@@ -5355,13 +4985,7 @@ class AsyncChannelsResource:
                 operation="channels.list",
                 method="GET",
                 path="/api/v1/channels",
-                query={
-                    "page": page,
-                    "pageSize": page_size,
-                    "cursor": cursor,
-                    "channel": channel,
-                    "agentId": agent_id,
-                },
+                query={"page": page, "pageSize": page_size, "cursor": cursor, "channel": channel, "agentId": agent_id},
                 answer=Any,
             ),
             models.Channel,
@@ -5369,11 +4993,7 @@ class AsyncChannelsResource:
         )
 
     async def update(
-        self,
-        channel_id: str,
-        *,
-        agent_id: str | Unset = UNSET,
-        settings: Mapping[str, Any] | Unset = UNSET,
+        self, channel_id: str, *, agent_id: str | Unset = UNSET, settings: Mapping[str, Any] | Unset = UNSET
     ) -> models.Channel:
         """Let another agent answer, which ends running conversations with the next message, or change the settings.
         Needs the scope `telephony:write`.
@@ -5389,9 +5009,7 @@ class AsyncChannelsResource:
             )
         )
 
-    async def verify(
-        self, channel_id: str, *, idempotency_key: str | None = None
-    ) -> models.Channel:
+    async def verify(self, channel_id: str, *, idempotency_key: str | None = None) -> models.Channel:
         """Ask the network where it posts messages; if not here, it is told to. Needs the scope `telephony:write`."""
         return await self._send(
             Call(
@@ -5491,14 +5109,7 @@ class AsyncContactsResource:
                 method="PATCH",
                 path="/api/v1/contacts/{contactId}",
                 path_values={"contactId": contact_id},
-                body=given(
-                    {
-                        "language": language,
-                        "name": name,
-                        "notes": notes,
-                        "optedOut": opted_out,
-                    }
-                ),
+                body=given({"language": language, "name": name, "notes": notes, "optedOut": opted_out}),
                 answer=models.Contact,
             )
         )
@@ -5511,11 +5122,7 @@ class AsyncConversationsResource:
         self._send = send
 
     async def add_tags(
-        self,
-        conversation_id: str,
-        *,
-        tags: Sequence[str],
-        idempotency_key: str | None = None,
+        self, conversation_id: str, *, tags: Sequence[str], idempotency_key: str | None = None
     ) -> models.Conversation:
         """Add tags; those that are there stay. Needs the scope `conversations:write`."""
         return await self._send(
@@ -5544,9 +5151,7 @@ class AsyncConversationsResource:
             )
         )
 
-    async def archive(
-        self, conversation_id: str, *, idempotency_key: str | None = None
-    ) -> models.Conversation:
+    async def archive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
         """Take a conversation out of the lists; it stays as it is and can be read by its id. Needs the scope
         `conversations:write`.
         """
@@ -5605,10 +5210,8 @@ class AsyncConversationsResource:
         page_size: int | None = None,
         cursor: str | None = None,
         agent_id: str | None = None,
-        channel: Literal["phone", "webrtc", "webchat", "sms", "whatsapp", "telegram"]
-        | None = None,
-        status: Literal["in_progress", "completed", "failed", "abandoned"]
-        | None = None,
+        channel: Literal["phone", "webrtc", "webchat", "sms", "whatsapp", "telegram"] | None = None,
+        status: Literal["in_progress", "completed", "failed", "abandoned"] | None = None,
         direction: Literal["inbound", "outbound"] | None = None,
         date_from: str | date | datetime | None = None,
         date_to: str | date | datetime | None = None,
@@ -5707,9 +5310,7 @@ class AsyncConversationsResource:
             )
         )
 
-    async def retry_analysis(
-        self, conversation_id: str, *, idempotency_key: str | None = None
-    ) -> models.AnalysisState:
+    async def retry_analysis(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.AnalysisState:
         """Analyse the conversation once more, after a failure or to replace what was found. Needs the scope
         `conversations:write`.
         """
@@ -5801,9 +5402,7 @@ class AsyncConversationsResource:
             )
         )
 
-    async def unarchive(
-        self, conversation_id: str, *, idempotency_key: str | None = None
-    ) -> models.Conversation:
+    async def unarchive(self, conversation_id: str, *, idempotency_key: str | None = None) -> models.Conversation:
         """Put an archived conversation back into the lists. Needs the scope `conversations:write`."""
         return await self._send(
             Call(
@@ -5843,9 +5442,7 @@ class AsyncDoNotCallResource:
                 operation="do_not_call.create",
                 method="POST",
                 path="/api/v1/do-not-call",
-                body=given(
-                    {"phoneNumber": phone_number, "reason": reason, "source": source}
-                ),
+                body=given({"phoneNumber": phone_number, "reason": reason, "source": source}),
                 idempotency_key=idempotency_key,
                 answer=models.DoNotCall,
             )
@@ -5895,9 +5492,7 @@ class AsyncDoNotCallResource:
                 operation="do_not_call.import_numbers",
                 method="POST",
                 path="/api/v1/do-not-call/import",
-                body=given(
-                    {"phoneNumbers": phone_numbers, "reason": reason, "source": source}
-                ),
+                body=given({"phoneNumbers": phone_numbers, "reason": reason, "source": source}),
                 idempotency_key=idempotency_key,
                 answer=models.DoNotCallImported,
             )
@@ -5926,13 +5521,7 @@ class AsyncDoNotCallResource:
                 operation="do_not_call.list",
                 method="GET",
                 path="/api/v1/do-not-call",
-                query={
-                    "page": page,
-                    "pageSize": page_size,
-                    "cursor": cursor,
-                    "search": search,
-                    "source": source,
-                },
+                query={"page": page, "pageSize": page_size, "cursor": cursor, "search": search, "source": source},
                 answer=Any,
             ),
             models.DoNotCall,
@@ -6210,9 +5799,7 @@ class AsyncOutboundCallsResource:
             )
         )
 
-    async def cancel(
-        self, call_id: str, *, idempotency_key: str | None = None
-    ) -> models.OutboundCall:
+    async def cancel(self, call_id: str, *, idempotency_key: str | None = None) -> models.OutboundCall:
         """Cancel a call that nobody has answered; one that rings stops ringing. 409 once somebody has, or when it is
         over. Needs the scope `calls:write`.
         """
@@ -6527,21 +6114,14 @@ class AsyncProviderCredentialsResource:
                 operation="provider_credentials.list",
                 method="GET",
                 path="/api/v1/provider-credentials",
-                query={
-                    "page": page,
-                    "pageSize": page_size,
-                    "cursor": cursor,
-                    "provider": provider,
-                },
+                query={"page": page, "pageSize": page_size, "cursor": cursor, "provider": provider},
                 answer=Any,
             ),
             models.ProviderCredential,
             self._send,
         )
 
-    async def test(
-        self, credential_id: str, *, idempotency_key: str | None = None
-    ) -> models.ProviderCredential:
+    async def test(self, credential_id: str, *, idempotency_key: str | None = None) -> models.ProviderCredential:
         """Ask the provider something small with a credential: one word of a model, one word of a voice, a moment of
         silence to a recogniser, of a carrier or a messaging network the account itself. `lastTest` of the answer
         says what came of it. Costs a fraction of a cent. Needs the scope `provider-credentials:write`.
@@ -6580,14 +6160,7 @@ class AsyncProviderCredentialsResource:
                 method="PATCH",
                 path="/api/v1/provider-credentials/{credentialId}",
                 path_values={"credentialId": credential_id},
-                body=given(
-                    {
-                        "isDefault": is_default,
-                        "name": name,
-                        "options": options,
-                        "secrets": secrets,
-                    }
-                ),
+                body=given({"isDefault": is_default, "name": name, "options": options, "secrets": secrets}),
                 opaque=frozenset(["options", "secrets"]),
                 answer=models.ProviderCredential,
             )
@@ -6618,9 +6191,7 @@ class AsyncUsersResource:
     def __init__(self, send: AsyncSender) -> None:
         self._send = send
 
-    async def deactivate(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    async def deactivate(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """Let a person in no more: log-ins end at once, access tokens within seconds. Needs the scope `users:write`."""
         return await self._send(
             Call(
@@ -6748,9 +6319,7 @@ class AsyncUsersResource:
             self._send,
         )
 
-    async def reactivate(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    async def reactivate(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """Let a deactivated person in again, with the password of before. Needs the scope `users:write`."""
         return await self._send(
             Call(
@@ -6763,9 +6332,7 @@ class AsyncUsersResource:
             )
         )
 
-    async def resend_invitation(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    async def resend_invitation(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """Send the invitation again, with a new link; the earlier one is no good any more. Needs the scope
         `users:write`.
         """
@@ -6780,9 +6347,7 @@ class AsyncUsersResource:
             )
         )
 
-    async def reset_mfa(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    async def reset_mfa(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """Take all second factors of a person away, for somebody who lost them. Needs the scope `users:write`."""
         return await self._send(
             Call(
@@ -6806,9 +6371,7 @@ class AsyncUsersResource:
             )
         )
 
-    async def unlock(
-        self, user_id: str, *, idempotency_key: str | None = None
-    ) -> models.User:
+    async def unlock(self, user_id: str, *, idempotency_key: str | None = None) -> models.User:
         """End the lock that follows wrong passwords. Needs the scope `users:write`."""
         return await self._send(
             Call(
@@ -6853,14 +6416,7 @@ class AsyncUsersResource:
                 method="PATCH",
                 path="/api/v1/users/{userId}",
                 path_values={"userId": user_id},
-                body=given(
-                    {
-                        "firstName": first_name,
-                        "lastName": last_name,
-                        "permissions": permissions,
-                        "role": role,
-                    }
-                ),
+                body=given({"firstName": first_name, "lastName": last_name, "permissions": permissions, "role": role}),
                 headers={"If-Match": if_match},
                 answer=models.User,
             )

@@ -582,9 +582,7 @@ class Conversation(Result):
     @classmethod
     def _prepared(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Before there is an analysis its members are None; `outcome` is found in it as well."""
-        return data | {
-            "analysis": (data.get("analysis") or {}) | {"outcome": data.get("outcome")}
-        }
+        return data | {"analysis": (data.get("analysis") or {}) | {"outcome": data.get("outcome")}}
 
 
 @dataclass(frozen=True, kw_only=True)
