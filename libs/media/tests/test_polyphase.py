@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from voisnap_media.pcm import Pcm
-from voisnap_media.polyphase import Polyphase, is_simple
+from voisnap_media.polyphase import Polyphase, is_simple, process_together
 
 pytestmark = pytest.mark.unit
 
@@ -87,3 +87,30 @@ def test_other_rates_are_refused():
         Polyphase(24000, 22050)
     with pytest.raises(ValueError, match="takes 8000 Hz"):
         Polyphase(8000, 16000).process(Pcm(np.zeros(10, np.int16), 16000))
+
+
+@pytest.mark.parametrize(("old", "new"), RATES)
+def test_many_streams_together_give_what_each_gives_by_itself(old, new):
+    noise = np.random.default_rng(5)
+    sounds = [Pcm(noise.integers(-30000, 30000, old // 2).astype(np.int16), old) for _ in range(70)]
+    alone, together = ([Polyphase(old, new) for _ in sounds] for _ in range(2))
+    cut = [old // 50, old // 50, old // 50 + 7, old // 50, old // 100]
+    at = 0
+    for size in cut:
+        # Most get their usual 20 ms, some another stretch.
+        sizes = [size if place % 9 == 0 else old // 50 for place in range(len(sounds))]
+        pieces = [Pcm(sound.samples[at : at + some], old) for sound, some in zip(sounds, sizes, strict=True)]
+        expected = [stream.process(piece) for stream, piece in zip(alone, pieces, strict=True)]
+        made = process_together(together, pieces)
+        for one, other in zip(expected, made, strict=True):
+            assert one.rate == other.rate
+            assert len(one) == len(other)
+            assert np.abs(one.samples.astype(int) - other.samples).max(initial=0) <= 1
+        at += old // 50 + 7
+    assert process_together([], []) == []
+
+
+def test_streams_of_other_ratios_are_not_mixed_together():
+    streams = [Polyphase(8000, 16000), Polyphase(24000, 8000)]
+    with pytest.raises(ValueError, match="one ratio"):
+        process_together(streams, [tone(8000, 500, 0.02), tone(24000, 500, 0.02)])

@@ -9,7 +9,8 @@ from threadpoolctl import threadpool_info
 from voisnap_media import files
 from voisnap_media.endpointing import GateSettings, SpeechEnded, SpeechGate, SpeechStarted
 from voisnap_media.pcm import Pcm
-from voisnap_media.vad import WINDOW, VadModel, VadState
+from voisnap_media.resample import resample
+from voisnap_media.vad import NARROW_RATE, NARROW_WINDOW, WINDOW, VadModel, VadState
 from voisnap_media.vad_network import VadNetwork, read_weights
 
 pytestmark = pytest.mark.media
@@ -90,6 +91,35 @@ def test_the_network_says_what_its_makers_says(model: VadModel, weights: Path):
     heard = [float(model.probabilities(window[None], [state])[0]) for window in speech]
     np.testing.assert_allclose(heard, expected, atol=1e-5)
     assert max(heard) > 0.9
+
+
+@pytest.mark.parametrize("level", [0.01, 0.3, 1.0])
+def test_a_telephones_sound_is_judged_as_by_its_makers_network_for_8_khz(model: VadModel, weights: Path, level: float):
+    options = ort.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    theirs = ort.InferenceSession(weights.read_bytes(), options, providers=["CPUExecutionProvider"])
+    speech = resample(files.read(SPEECH, 16000), NARROW_RATE).as_float32()
+    noise = np.random.default_rng(3).standard_normal(len(speech)).astype(np.float32) * np.float32(0.1)
+    sounds = (np.stack([speech, noise, speech[::-1]]) * np.float32(level)).clip(-1, 1)
+    states = [VadState() for _ in sounds]
+    hidden, context, heard = np.zeros((2, 3, 128), np.float32), np.zeros((3, 32), np.float32), []
+    for start in range(0, sounds.shape[1] - NARROW_WINDOW, NARROW_WINDOW):
+        windows = np.ascontiguousarray(sounds[:, start : start + NARROW_WINDOW])
+        inputs = {"input": np.concatenate([context, windows], axis=1), "state": hidden, "sr": np.array(NARROW_RATE)}
+        expected, hidden = theirs.run(None, inputs)
+        context = windows[:, -32:]
+        heard.append(model.probabilities(windows, states))
+        np.testing.assert_allclose(heard[-1], expected[:, 0], atol=1e-4)
+    assert np.max(heard, axis=0)[0] > (0.9 if level > 0.1 else 0.1)
+
+
+def test_a_stream_does_not_change_its_rate_unless_it_begins_anew(model: VadModel):
+    state = VadState()
+    model.probabilities(np.zeros((1, WINDOW), np.float32), [state])
+    with pytest.raises(ValueError, match="another rate"):
+        model.probabilities(np.zeros((1, NARROW_WINDOW), np.float32), [state])
+    state.reset()
+    model.probabilities(np.zeros((1, NARROW_WINDOW), np.float32), [state])
 
 
 def test_a_reset_stream_starts_like_a_new_one(model: VadModel):

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from .vad_network import CONTEXT, MEMORY, VadNetwork, read_weights
+from .vad_network import MEMORY, VadNetwork, read_weights
 
 RATE = 16000
 WINDOW = 512
 """Samples in one window: the only length the network accepts at 16 kHz."""
+NARROW_RATE, NARROW_WINDOW = 8000, 256
+"""The same for a telephone's sound: another network, at three fifths of the cost."""
 WINDOW_MS = 32
-
-_REMEMBERED = MEMORY + CONTEXT
 
 
 class VadState:
@@ -27,19 +27,19 @@ class VadState:
     __slots__ = ("remembered",)
 
     def __init__(self) -> None:
-        self.remembered: NDArray[np.float32] = np.zeros(_REMEMBERED, np.float32)
-        """The network's memory, and the end of the window before."""
+        self.remembered: NDArray[np.float32] | None = None
+        """The network's memory, and the end of the window before; None at first."""
 
     def reset(self) -> None:
-        """Forget the stream, as after a reconnection."""
-        self.remembered = np.zeros(_REMEMBERED, np.float32)
+        """Forget the stream, as after a reconnection, or when its rate changes."""
+        self.remembered = None
 
 
 class VadModel:
-    """The network itself. One instance a process; calls from one thread."""
+    """The networks themselves, one for each of the two rates. One instance a process; calls from one thread."""
 
-    def __init__(self, network: VadNetwork) -> None:
-        self._network = network
+    def __init__(self, *networks: VadNetwork) -> None:
+        self._networks = {network.window: network for network in networks}
 
     @classmethod
     def load(cls, path: Path) -> "VadModel":
@@ -50,27 +50,35 @@ class VadModel:
         """
         weights = path.read_bytes()
         try:
-            model = cls(VadNetwork(read_weights(weights)))
+            model = cls(*(VadNetwork(read_weights(weights, rate=rate), rate=rate) for rate in (RATE, NARROW_RATE)))
         except ValueError as error:
             raise ValueError(f"{path} is not the voice-activity network: {error}") from error
         threadpool_limits(1, user_api="blas")
-        model.probabilities(np.zeros((1, WINDOW), np.float32), [VadState()])
+        for window in (WINDOW, NARROW_WINDOW):
+            model.probabilities(np.zeros((1, window), np.float32), [VadState()])
         return model
 
     def probabilities(self, windows: NDArray[np.float32], states: Sequence[VadState]) -> NDArray[np.float32]:
         """The chance of speech, 0 to 1, in one window of each stream; the states move on.
 
-        `windows` is [streams, 512] float32 at 16 kHz, 1.0 full scale. Raises `ValueError` for another shape.
+        `windows` is [streams, 512] float32 at 16 kHz, or [streams, 256] at 8 kHz, 1.0 full scale. Raises `ValueError` for another shape, and for
+        a stream that had another rate before.
         """
         count = len(states)
-        if windows.shape != (count, WINDOW):
+        network = self._networks.get(windows.shape[-1])
+        if network is None or windows.shape != (count, network.window):
             raise ValueError(f"expected windows of shape ({count}, {WINDOW}), got {windows.shape}")
         if not count:
             return np.zeros(0, np.float32)
-        before = np.concatenate([state.remembered for state in states]).reshape(count, _REMEMBERED)
+        size = MEMORY + network.context
+        fresh = np.zeros(size, np.float32)
+        before = np.concatenate([fresh if state.remembered is None else state.remembered for state in states])
+        if len(before) != count * size:
+            raise ValueError("a stream had another rate before")
+        before = before.reshape(count, size)
         samples = np.concatenate([before[:, MEMORY:], windows], axis=1)
-        chances, memory = self._network.run(samples, before[:, :MEMORY])
-        after = np.concatenate([memory, windows[:, -CONTEXT:]], axis=1)
+        chances, memory = network.run(samples, before[:, :MEMORY])
+        after = np.concatenate([memory, windows[:, -network.context :]], axis=1)
         # Copies: a view would keep what all streams of the batch remember for as long as one of them lives.
         for state, remembered in zip(states, after, strict=True):
             state.remembered = remembered.copy()

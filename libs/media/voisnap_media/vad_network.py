@@ -1,4 +1,4 @@
-"""Silero's voice-activity network (v5 and v6, 16 kHz) as a handful of matrix products over a whole batch.
+"""Silero's voice-activity network (v5 and v6, for 16 and 8 kHz) as a handful of matrix products over a whole batch.
 
 The weights are read out of the ONNX file. A general runtime convolves each stream of a batch by itself, four columns at a time; one product over
 all streams takes 40 % of that. What comes out is the same to the fifth decimal.
@@ -12,19 +12,15 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-CONTEXT, WINDOW, HIDDEN = 64, 512, 128
-"""Samples before a window that belong to it, samples of a window, and the width of the network's memory."""
+HIDDEN = 128
+"""The width of the network's memory."""
 MEMORY = 2 * HIDDEN
-_INPUT = CONTEXT + WINDOW
-_PAD = 64
-_FFT, _HOP, _FRAMES, _BINS = 256, 128, 4, 129
+_FRAMES = 4
 _GRAPH, _NODE, _OUTPUT, _ATTRIBUTE, _SUBGRAPH, _TENSOR = 7, 1, 2, 5, 6, 5
 """Field numbers of ONNX: ModelProto.graph, GraphProto.node, NodeProto.output and attribute, AttributeProto.g and t."""
 _DIMS, _KIND, _RAW, _FLOAT = 1, 2, 9, 1
 """TensorProto.dims, data_type and raw_data, and the data type of 32-bit floats."""
 _SHAPES = {
-    "stft.forward_basis_buffer": (2 * _BINS, 1, _FFT),
-    "encoder.0.reparam_conv.weight": (128, _BINS, 3),
     "encoder.0.reparam_conv.bias": (128,),
     "encoder.1.reparam_conv.weight": (64, 128, 3),
     "encoder.1.reparam_conv.bias": (64,),
@@ -42,11 +38,17 @@ _SHAPES = {
 
 
 class VadNetwork:
-    """The network with its weights. Calls from one thread."""
+    """One of the two networks with its weights: the one for `rate` Hz. Calls from one thread."""
 
-    def __init__(self, weights: Mapping[str, Floats]) -> None:
-        """`weights` by the names of `_SHAPES`. Raises `ValueError` when one is missing, has another shape or holds what is no number."""
-        for name, shape in _SHAPES.items():
+    def __init__(self, weights: Mapping[str, Floats], *, rate: int = 16000) -> None:
+        """`weights` by their names in the file. Raises `ValueError` when one is missing, has another shape or holds what is no number."""
+        self.window = rate * 32 // 1000
+        """Samples of a window."""
+        self.context = self.window // 8
+        """Samples before a window that belong to it."""
+        self._fft = self.window // 2
+        self._bins = self._fft // 2 + 1
+        for name, shape in _shapes(rate).items():
             if name not in weights or weights[name].shape != shape:
                 raise ValueError(f"the network has no {name} of shape {shape} in 32-bit floats")
             if not np.isfinite(weights[name]).all():
@@ -67,7 +69,7 @@ class VadNetwork:
     def run(self, samples: Floats, memory: Floats) -> tuple[Floats, Floats]:
         """Chances of speech [streams] of one window each, and the memory afterwards.
 
-        `samples` is [streams, 64 + 512]: the end of the window before and the window. `memory` is [streams, 256], zeros at first.
+        `samples` is [streams, context + window]: the end of the window before and the window. `memory` is [streams, 256], zeros at first.
         """
         count = len(samples)
         seen = self._encoded(self._spectrum(samples))
@@ -88,14 +90,15 @@ class VadNetwork:
 
     def _spectrum(self, samples: Floats) -> Floats:
         """Magnitudes [streams × frames, bins]; the end is mirrored."""
-        count = len(samples)
-        padded = np.empty((count, _INPUT + _PAD), np.float32)
-        padded[:, :_INPUT] = samples
-        padded[:, _INPUT:] = samples[:, _INPUT - 2 : _INPUT - 2 - _PAD : -1]
-        frames = sliding_window_view(padded, _FFT, axis=1)[:, ::_HOP].reshape(count * _FRAMES, _FFT)
+        count, size = samples.shape
+        mirrored, hop = self.context, self._fft // 2
+        padded = np.empty((count, size + mirrored), np.float32)
+        padded[:, :size] = samples
+        padded[:, size:] = samples[:, size - 2 : size - 2 - mirrored : -1]
+        frames = sliding_window_view(padded, self._fft, axis=1)[:, ::hop].reshape(count * _FRAMES, self._fft)
         waves = frames @ self._basis
         np.square(waves, out=waves)
-        power = waves[:, :_BINS] + waves[:, _BINS:]
+        power = waves[:, : self._bins] + waves[:, self._bins :]
         return np.sqrt(power, out=power)
 
     def _encoded(self, spectrum: Floats) -> Floats:
@@ -111,8 +114,14 @@ class VadNetwork:
         return seen
 
 
-def read_weights(model: bytes) -> dict[str, Floats]:
-    """The weights for 16 kHz in the bytes of `silero_vad.onnx`, by their names. Raises `ValueError` for what is no ONNX file."""
+def _shapes(rate: int) -> dict[str, tuple[int, ...]]:
+    fft = rate * 16 // 1000
+    bins = fft // 2 + 1
+    return {"stft.forward_basis_buffer": (2 * bins, 1, fft), "encoder.0.reparam_conv.weight": (128, bins, 3)} | _SHAPES
+
+
+def read_weights(model: bytes, *, rate: int = 16000) -> dict[str, Floats]:
+    """The weights for 16 or 8 kHz in the bytes of `silero_vad.onnx`, by their names. Raises `ValueError` for what is no ONNX file."""
     found: dict[str, Floats] = {}
     try:
         for number, value in _fields(memoryview(model)):
@@ -120,12 +129,13 @@ def read_weights(model: bytes) -> dict[str, Floats]:
                 _collect(value, found)
     except (IndexError, TypeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("this is no ONNX file") from error
-    # The file holds a network for 8 kHz too, whose weights have other shapes, under names that differ in their beginning.
+    # The file holds both networks. Some of their weights have the same shapes, and their names differ only in their beginning.
+    other = "then_branch" if rate == 8000 else "else_branch"
     return {
         name: tensor
         for full, tensor in found.items()
-        for name, shape in _SHAPES.items()
-        if full.endswith(name) and tensor.shape == shape and "else_branch" not in full
+        for name, shape in _shapes(rate).items()
+        if full.endswith(name) and tensor.shape == shape and other not in full
     }
 
 

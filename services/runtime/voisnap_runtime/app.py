@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -39,6 +39,7 @@ from . import metrics
 from .carriers.admission import Admission
 from .carriers.exchange import Exchange
 from .carriers.media_socket import MediaSockets
+from .carriers.rates import Rates
 from .carriers.switchboard import Switchboard
 from .hubs.auth import authenticator
 from .hubs.bounds import TenantBounds
@@ -79,7 +80,7 @@ from .transfers.store import RedisTransfers
 from .transfers.tool import tools_of
 from .transfers.transfer import Means
 from .transports.ice import MediaNetwork
-from .transports.pacing import HOOK_BEATS, Pacer
+from .transports.pacing import Pacer
 from .transports.webrtc import WebRtcTransport
 
 _log = log.get(__name__)
@@ -118,10 +119,15 @@ async def open_runtime(
             JwksClient.open(settings.jwks_url, patience=JWKS_PATIENCE_SECONDS),
         )
         stack.push_async_callback(jwks.close)
-        tickers = tuple(VadTicker(vad) for _ in range(HOOK_BEATS))
-        pacer = Pacer()
-        for ticker in tickers:  # each on a beat of its own: half the calls at a time
-            pacer.on_tick(ticker.tick)
+        ticker = VadTicker(vad)
+        pacer, rates = Pacer(), Rates()
+
+        def listen(now: float) -> None:
+            rates.heard.run()
+            ticker.tick(now)
+
+        pacer.on_tick(listen)
+        pacer.after_frames(rates.spoken.run)
         metrics.watch_pacer(pacer.stats)
         metrics.watch_tasks(asyncio.get_running_loop())
         lag = LoopLag()
@@ -185,7 +191,7 @@ async def open_runtime(
                 journal=journal,
                 pacer=pacer,
                 recordings=recordings,
-                make_call=_call_maker(providers, tickers, ledger, lambda: transfers, lambda: sessions),
+                make_call=_call_maker(providers, ticker, ledger, lambda: transfers, lambda: sessions),
                 make_transport=_transport_maker(settings),
                 now=_now,
                 neighbours=neighbours,
@@ -269,11 +275,11 @@ async def open_runtime(
             sessions=store,
             bus=bus,
             pacer=pacer,
-            make_call=_offer_maker(providers, tickers),
+            make_call=_offer_maker(providers, ticker),
             hang_up=exchange.hang_up,
             hear=transfers.leg_says,
         )
-        carriers = MediaSockets(admission, exchange, store, offers=offers)
+        carriers = MediaSockets(admission, exchange, store, offers=offers, rates=rates)
 
         # HTTP, hubs and media sockets.
         bounds = TenantBounds(redis, node_id)
@@ -374,7 +380,7 @@ async def open_runtime(
 
 def _call_maker(
     providers: Providers,
-    tickers: Sequence[VadTicker],
+    ticker: VadTicker,
     ledger: SpendLedger,
     transfers: Callable[[], Transfers],
     sessions: Callable[[], LiveSessions],
@@ -398,7 +404,7 @@ def _call_maker(
             stt=chosen.stt,
             tts=chosen.tts,
             llm=chosen.llm,
-            vad=min(tickers, key=len),
+            vad=ticker,
             recorder=recorder,
             notify=notify,
             resume=resume,
@@ -414,13 +420,12 @@ def _call_maker(
     return make
 
 
-def _offer_maker(providers: Providers, tickers: Sequence[VadTicker]) -> MakeOfferCall:
+def _offer_maker(providers: Providers, vad: VadTicker) -> MakeOfferCall:
     def make(plan: SessionPlan, brain: LanguageModel, notify: Callable[[CallEvent], None]) -> Call:
         meter = CallMeter()
         chosen = providers.of(plan, meter)
         if chosen.stt is None or chosen.tts is None:
             raise ProviderUnconfigured("Nobody can be asked without a voice and a recogniser.")
-        vad = min(tickers, key=len)
         return Call(plan, stt=chosen.stt, tts=chosen.tts, llm=brain, vad=vad, recorder=None, notify=notify, meter=meter)
 
     return make

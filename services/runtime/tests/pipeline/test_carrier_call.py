@@ -15,6 +15,7 @@ from voisnap_media.pcm import Pcm
 from voisnap_providers.carriers import media_wire
 from voisnap_providers.errors import DigitsUnsent
 from voisnap_runtime.carriers.line import CarrierLine
+from voisnap_runtime.carriers.rates import Rates
 from voisnap_runtime.pipeline.events import AudioCleared, KeyReceived
 from voisnap_testkit.twilio_carrier import STREAM
 
@@ -33,6 +34,7 @@ class PlayingCarrier:
         self._queue: deque[bytes | str] = deque()
         self._plays_from: float | None = None
         self.line: CarrierLine | None = None
+        self.rates = Rates()
         self._since = self._loop.time()
         self.began = 0.0
         """When the first sound was played, in seconds of the call."""
@@ -108,6 +110,7 @@ class Frames(list):
         super().append(frame)
         assert self._carrier.line is not None
         self._carrier.line.send(frame)
+        self._carrier.rates.spoken.run()
         self._carrier.tick()
 
 
@@ -155,6 +158,7 @@ async def phoned(lines, agent):
             clock=asyncio.get_running_loop().time,
             hang_up=hang_up,
             hangs_up_by_closing=False,
+            rates=carrier.rates,
         )
         line.frames = Frames(carrier)
         line.call.play_through(carrier.line)

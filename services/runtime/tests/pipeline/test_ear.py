@@ -128,6 +128,31 @@ class Lingering(Counting):
         return np.ones_like(chances) if self._after >= 0 else chances
 
 
+def test_ears_on_telephones_are_judged_by_every_second_sample_and_beside_the_others():
+    model = Counting()
+    ticker = VadTicker(model)
+    wide, narrow = Rig(ticker=ticker), Rig(ticker=ticker)
+    seen: list[tuple[int, int]] = []
+    model.probabilities = lambda windows, states: (  # type: ignore[method-assign]
+        seen.append(windows.shape),
+        (np.abs(windows).max(axis=1) > 0.05).astype(np.float32),
+    )[1]
+    narrow.ear.narrow(True)
+    for rig in (wide, narrow):
+        rig.ear.feed(Pcm(np.full(512, LOUD, np.int16), 16000), rig.now)
+    ticker.tick(100.032)
+    assert sorted(seen) == [(1, 256), (1, 512)]
+
+
+def test_a_line_that_becomes_a_telephone_is_judged_anew():
+    rig = Rig()
+    rig.ear.voice_state.remembered = np.ones(320, np.float32)
+    rig.ear.narrow(False)
+    assert rig.ear.voice_state.remembered is not None
+    rig.ear.narrow(True)
+    assert rig.ear.voice_state.remembered is None
+
+
 def test_a_detector_that_lingers_does_not_move_the_end_of_a_voice():
     rig = Rig(model=Lingering())
     rig.hear(640)

@@ -118,6 +118,23 @@ async def test_hooks_run_on_every_beat_and_a_failing_one_does_no_harm(pacer: Pac
     assert len(ticks) == count
 
 
+async def test_what_all_calls_do_together_comes_right_after_their_frames(pacer: Pacer):
+    order: list[str] = []
+
+    class Noting(Wire):
+        def send(self, audio: Pcm | None) -> None:
+            order.append("frame")
+            super().send(audio)
+
+    wire = Noting()
+    pacer.after_frames(lambda: order.append("after"))
+    pacer.on_tick(lambda now: order.append("hook"))
+    pacer.add(Talker(), wire)
+    await wire.until(5)
+    assert order.count("frame") == 5
+    assert {order[place + 1] for place, what in enumerate(order[:-1]) if what == "frame"} == {"after"}
+
+
 async def test_a_stopped_clock_is_still():
     pacer, wire = Pacer(), Wire()
     pacer.add(Talker(), wire)

@@ -16,6 +16,7 @@ from voisnap_media.key_tones import key_tones
 from voisnap_media.pcm import Pcm
 from voisnap_media.polyphase import Polyphase, is_simple
 from voisnap_media.resample import Resampler
+from voisnap_media.vad import NARROW_RATE
 from voisnap_providers.errors import DigitsUnsent
 from voisnap_providers.ports.carrier import (
     AudioHeard,
@@ -34,6 +35,7 @@ from voisnap_runtime import metrics
 from voisnap_runtime.transports.port import SINK_RATE, SOURCE_RATE, AudioSink, LinkQuality, TransportState
 
 from .playout import Marks
+from .rates import Rates
 
 MAX_AHEAD_SECONDS = 2.0
 """Audio that may come earlier than in real time: what a network held back comes at once. More is dropped."""
@@ -89,7 +91,8 @@ class HangUp(Protocol):
 
 
 class CarrierLine:
-    """One call's audio. `clock` is the event loop's; `hangs_up_by_closing`: the carrier has no other word for the end of a call."""
+    """One call's audio. `clock` is the event loop's; `hangs_up_by_closing`: the carrier has no other word for the end of a call. With `rates`
+    sound changes its rate together with that of other calls, on the process's next beat; without, at once and by itself."""
 
     def __init__(
         self,
@@ -104,6 +107,7 @@ class CarrierLine:
         clock: Callable[[], float],
         hang_up: HangUp,
         hangs_up_by_closing: bool,
+        rates: Rates | None = None,
     ) -> None:
         self.call_id = call_id
         """The carrier's."""
@@ -119,6 +123,7 @@ class CarrierLine:
         self._hangs_up_by_closing = hangs_up_by_closing
         self._state = TransportState.CONNECTED
         self._rate = started.heard.rate
+        self._rates = rates
         self._to_ear = _converter(self._rate, SINK_RATE)
         # What is said is given to the wire at its own rate, frame for frame; rates of no simple ratio are left to it.
         spoken = started.spoken.rate
@@ -177,8 +182,23 @@ class CarrierLine:
         self._frames_in += 1
         if self._faults:
             self._faults = max(0.0, self._faults - 1 / GOOD_FRAMES)
+        if self._state is not TransportState.CONNECTED:
+            return
+        to_ear = self._to_ear
+        if to_ear is None:
+            self._caller.feed(audio, now)
+        elif self._rates is None or type(to_ear) is not Polyphase:
+            self._caller.feed(to_ear.process(audio), now)
+        else:
+            self._rates.heard.add(to_ear, audio, now, self._feed, self._broke)
+
+    def _feed(self, audio: Pcm, at: float) -> None:
         if self._state is TransportState.CONNECTED:
-            self._caller.feed(audio if self._to_ear is None else self._to_ear(audio), now)
+            self._caller.feed(audio, at)
+
+    def _broke(self) -> None:
+        """A bug: the caller must not stay with somebody who hears or says nothing."""
+        self._caller.end(EndReason.ERROR)
 
     def _happen(self, event: MediaEvent, now: float) -> None:
         match event:
@@ -228,6 +248,11 @@ class CarrierLine:
     def state(self) -> TransportState:
         return self._state
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the carrier's sound is a telephone's, with nothing above 4 kHz."""
+        return self._rate == NARROW_RATE
+
     def send(self, audio: Pcm | None) -> None:
         """The agent's next 20 ms, as the shared pacer beats: in real time, so that little is ever under way."""
         if self._state is not TransportState.CONNECTED:
@@ -244,9 +269,18 @@ class CarrierLine:
                 return
             audio = self._tones.popleft()
         self._frames_out += 1
-        for frame in self._wire.audio(audio if self._to_carrier is None else self._to_carrier.process(audio)):
+        if self._to_carrier is None:
+            self._say(audio, now)
+        elif self._rates is None:
+            self._say(self._to_carrier.process(audio), now)
+        else:
+            self._rates.spoken.add(self._to_carrier, audio, now, self._say, self._broke)
+
+    def _say(self, audio: Pcm, at: float) -> None:
+        """What was pulled at `at`, at the carrier's rate if that is one of the simple ones."""
+        for frame in self._wire.audio(audio):
             self._write(frame)
-        name = self._marks.paced(now)
+        name = self._marks.paced(at)
         if name is not None:
             self._mark(name)
 
@@ -260,6 +294,8 @@ class CarrierLine:
         self._tones.clear()
         if self._to_carrier is not None:
             self._to_carrier.drop()
+            if self._rates is not None:
+                self._rates.spoken.drop(self._to_carrier)
         if self._state is TransportState.CONNECTED:
             metrics.CARRIER_CLEARS.labels(self.provider).inc()
             self._clear_is_due = not self._write_all(self._wire.clear())
@@ -357,9 +393,9 @@ def _is_worth_it(rate: int) -> bool:
     return rate != SOURCE_RATE and is_simple(SOURCE_RATE, rate)
 
 
-def _converter(from_rate: int, to_rate: int) -> Callable[[Pcm], Pcm] | None:
+def _converter(from_rate: int, to_rate: int) -> Polyphase | Resampler | None:
     """What changes the rate of sound that comes in; None where it is right already."""
     if from_rate == to_rate:
         return None
     kind = Polyphase if is_simple(from_rate, to_rate) else Resampler
-    return kind(from_rate, to_rate).process
+    return kind(from_rate, to_rate)

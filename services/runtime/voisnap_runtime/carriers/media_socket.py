@@ -26,6 +26,7 @@ from .admission import POLICY, TRY_AGAIN, Admission, Refused
 from .door import Door, PushedOut
 from .exchange import Exchange
 from .line import CarrierLine
+from .rates import Rates
 
 MAX_EARLY = 8
 """Frames before the start; carriers send one."""
@@ -46,13 +47,22 @@ _log = log.get(__name__)
 
 
 class MediaSockets:
-    """The ASGI application. `clock` is the event loop's."""
+    """The ASGI application. `rates` changes those of all calls together, where somebody beats its clock."""
 
-    def __init__(self, admission: Admission, exchange: Exchange, store: Store, *, offers: Offers | None = None) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        exchange: Exchange,
+        store: Store,
+        *,
+        offers: Offers | None = None,
+        rates: Rates | None = None,
+    ) -> None:
         self._admission = admission
         self._exchange = exchange
         self._store = store
         self._offers = offers
+        self._rates = rates
         self._door = Door()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -121,6 +131,7 @@ class MediaSockets:
             clock=asyncio.get_running_loop().time,
             hang_up=_nothing,  # his call is the transfer's
             hangs_up_by_closing=socket.provider in HANG_UP_BY_CLOSING,
+            rates=self._rates,
         )
         socket.listen(line)
         asking = asyncio.create_task(_asked(offered, line), name="offer")
@@ -163,6 +174,7 @@ class MediaSockets:
             clock=asyncio.get_running_loop().time,
             hang_up=partial(self._exchange.hang_up, live.plan, call_id),
             hangs_up_by_closing=socket.provider in HANG_UP_BY_CLOSING,
+            rates=self._rates,
         )
 
     async def _note(self, live: LiveSession, line: CarrierLine) -> None:

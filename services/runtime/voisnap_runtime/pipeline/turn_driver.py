@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable
 
 from voisnap_domain.turntaking import (
+    Floor,
+    SpeechContinued,
     TimePassed,
     TurnCommand,
     TurnInput,
@@ -41,6 +43,7 @@ class TurnDriver:
         self._moved = moved
         self._command = command
         self._waiting: deque[TurnInput] = deque()
+        self._continued: SpeechContinued | None = None
         self._busy = False
         self._stopped = False
         self._timer: asyncio.TimerHandle | None = None
@@ -50,6 +53,12 @@ class TurnDriver:
         """Take an input and do everything it leads to."""
         if self._stopped:
             return
+        if type(happened) is SpeechContinued and not self._busy and self._changes_nothing():
+            self._continued = happened
+            return
+        if self._continued is not None:
+            self._waiting.append(self._continued)
+            self._continued = None
         self._waiting.append(happened)
         if self._busy:
             return
@@ -65,9 +74,16 @@ class TurnDriver:
         """Take no more inputs and free the timer."""
         self._stopped = True
         self._waiting.clear()
+        self._continued = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _changes_nothing(self) -> bool:
+        """Whether more of the caller's voice only makes his burst longer: he has the floor, and no draft is dropped for it. Then the last word
+        of it is taken when something else happens."""
+        state = self.state
+        return state.caller_speaks and state.floor is Floor.LISTENING and not state.drafted
 
     def _take(self, happened: TurnInput) -> None:
         before = self.state

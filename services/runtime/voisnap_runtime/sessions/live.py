@@ -35,6 +35,7 @@ from .parts import (
     Delayed,
     LiveCall,
     LiveTransport,
+    Narrow,
     Parts,
     Patience,
     PeerTransport,
@@ -42,6 +43,7 @@ from .parts import (
     SessionGone,
     SessionInUse,
     Telephone,
+    Tunable,
 )
 from .presence import Presence
 from .record import Record
@@ -474,6 +476,8 @@ class LiveSession:
         if self.plan.channel not in WRITTEN_CHANNELS and self._transport is not None:
             if isinstance(self._transport, Playout) and isinstance(self._call, Delayed):
                 self._call.play_through(self._transport)
+            if isinstance(self._call, Tunable):
+                self._call.hear_through(narrow=isinstance(self._transport, Narrow) and self._transport.is_narrow)
             transport = Overheard(self._transport, self._taps) if self._taps else self._transport
             self._parts.pacer.add(self._call, transport, on_fault=self._faulted)
 

@@ -108,6 +108,23 @@ class Delayed(Protocol):
     def play_through(self, playout: Playout) -> None: ...
 
 
+@runtime_checkable
+class Narrow(Protocol):
+    """Media that may be a telephone's."""
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether nothing of the caller's above 4 kHz passes."""
+        ...
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A conversation that listens otherwise to a telephone."""
+
+    def hear_through(self, *, narrow: bool) -> None: ...
+
+
 class PeerTransport(LiveTransport, Protocol):
     """Media that are negotiated, as `transports.webrtc.WebRtcTransport` does."""
 

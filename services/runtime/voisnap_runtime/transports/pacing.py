@@ -73,6 +73,7 @@ class Pacer:
         self._beats = 0
         self._clocks: tuple[PacingClock, ...] = ()
         self._hooks: list[TickHook] = []
+        self._after_frames: Callable[[], None] = _nothing
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._next_beat = 0.0
@@ -125,6 +126,10 @@ class Pacer:
 
         return remove
 
+    def after_frames(self, hook: Callable[[], None]) -> None:
+        """Call `hook` whenever frames of audio were pulled and sent: for what all calls do together. It must not raise."""
+        self._after_frames = hook
+
     def stats(self) -> PacerStats:
         """How punctual the clock is."""
         late = sorted(self._late) or [0.0]
@@ -164,6 +169,7 @@ class Pacer:
             for _ in range(clock.due(now)):
                 for pair in tuple(pairs):
                     self._serve(pair)
+                self._after_frames()
 
     def _run_hook(self, hook: TickHook, now: float) -> None:
         try:
@@ -186,6 +192,7 @@ class Pacer:
         if self._timer is not None and not (pair.is_ahead or pair.is_gone):
             pair.is_ahead = True
             self._serve(pair)
+            self._after_frames()
 
     def _serve(self, pair: _Pair) -> None:
         try:
@@ -200,3 +207,6 @@ class Pacer:
             _log.exception("pacer.call_failed")
             if pair.on_fault is not None:
                 pair.on_fault(error)
+
+
+def _nothing() -> None: ...
