@@ -24,13 +24,16 @@ MAX_TEXT = 4000
 """Characters of one message to an agent; of a longer one the beginning."""
 
 
+MAX_NAME = 80
+"""Characters of a file's name that an agent reads."""
+
+
 class NetworkWords(msgspec.Struct, frozen=True, kw_only=True):
     """One language's sentences, `{name}` for the business."""
 
     stopped: str
     started: str
     help: str
-    media: str
     voice_failed: str
 
 
@@ -38,7 +41,6 @@ ENGLISH = NetworkWords(
     stopped="{name}: You are unsubscribed and will get no more messages. Reply START to get them again.",
     started="{name}: You will get messages again. Reply STOP to end them.",
     help="{name}: You are writing with an automated assistant. Reply STOP to get no more messages.",
-    media="I'm sorry, I can only read text here. Could you tell me in words?",
     voice_failed="I'm sorry, I couldn't understand that voice message. Could you write it instead?",
 )
 
@@ -48,42 +50,36 @@ _WORDS = {
         stopped="{name}: Sie sind abgemeldet und erhalten keine Nachrichten mehr. Antworten Sie START, um sie wieder zu erhalten.",
         started="{name}: Sie erhalten wieder Nachrichten. Antworten Sie STOP, um sie zu beenden.",
         help="{name}: Sie schreiben mit einem automatischen Assistenten. Antworten Sie STOP, um keine Nachrichten mehr zu erhalten.",
-        media="Entschuldigung, ich kann hier nur Text lesen. Können Sie es mir in Worten sagen?",
         voice_failed="Entschuldigung, diese Sprachnachricht habe ich nicht verstanden. Können Sie es bitte schreiben?",
     ),
     "es": NetworkWords(
         stopped="{name}: Se ha dado de baja y no recibirá más mensajes. Responda START para volver a recibirlos.",
         started="{name}: Volverá a recibir mensajes. Responda STOP para no recibirlos.",
         help="{name}: Está escribiendo con un asistente automático. Responda STOP para no recibir más mensajes.",
-        media="Lo siento, aquí solo puedo leer texto. ¿Me lo puede decir con palabras?",
         voice_failed="Lo siento, no he entendido el mensaje de voz. ¿Me lo puede escribir?",
     ),
     "fr": NetworkWords(
         stopped="{name} : vous êtes désabonné et ne recevrez plus de messages. Répondez START pour en recevoir à nouveau.",
         started="{name} : vous recevrez à nouveau des messages. Répondez STOP pour les arrêter.",
         help="{name} : vous écrivez à un assistant automatique. Répondez STOP pour ne plus recevoir de messages.",
-        media="Désolé, je ne peux lire que du texte ici. Pouvez-vous me le dire avec des mots ?",
         voice_failed="Désolé, je n'ai pas compris ce message vocal. Pouvez-vous l'écrire ?",
     ),
     "it": NetworkWords(
         stopped="{name}: non riceverà più messaggi. Risponda START per riceverli di nuovo.",
         started="{name}: riceverà di nuovo messaggi. Risponda STOP per non riceverli più.",
         help="{name}: sta scrivendo con un assistente automatico. Risponda STOP per non ricevere più messaggi.",
-        media="Mi dispiace, qui posso leggere solo testo. Può dirmelo a parole?",
         voice_failed="Mi dispiace, non ho capito il messaggio vocale. Può scriverlo?",
     ),
     "nl": NetworkWords(
         stopped="{name}: u bent afgemeld en krijgt geen berichten meer. Antwoord START om ze weer te krijgen.",
         started="{name}: u krijgt weer berichten. Antwoord STOP om ze te beëindigen.",
         help="{name}: u schrijft met een automatische assistent. Antwoord STOP om geen berichten meer te krijgen.",
-        media="Sorry, ik kan hier alleen tekst lezen. Kunt u het in woorden zeggen?",
         voice_failed="Sorry, dat spraakbericht heb ik niet verstaan. Kunt u het opschrijven?",
     ),
     "pt": NetworkWords(
         stopped="{name}: deixou de receber mensagens. Responda START para voltar a recebê-las.",
         started="{name}: voltará a receber mensagens. Responda STOP para deixar de as receber.",
         help="{name}: está a escrever com um assistente automático. Responda STOP para não receber mais mensagens.",
-        media="Desculpe, aqui só consigo ler texto. Pode dizer-me por palavras?",
         voice_failed="Desculpe, não percebi a mensagem de voz. Pode escrever?",
     ),
 }
@@ -154,9 +150,11 @@ def goes_on(last_at: datetime | None, idle: timedelta, *, now: datetime) -> bool
     return last_at is not None and now - last_at < idle
 
 
-def noted(media: MediaKind) -> str:
-    """What an agent reads where somebody sent something it can't read, beside a text."""
-    return f"[The person also sent {_MEDIA[media]}, which you cannot see.]"
+def noted(media: MediaKind, *, name: str = "") -> str:
+    """What an agent reads where somebody sent something it can't read."""
+    called = "".join(one for one in name if one.isprintable() and one not in '"[]')[:MAX_NAME].strip()
+    what = f'{_MEDIA[media]} named "{called}"' if called and media is MediaKind.DOCUMENT else _MEDIA[media]
+    return f"[The person sent {what}, which you cannot see.]"
 
 
 def already_said(text: str) -> str:

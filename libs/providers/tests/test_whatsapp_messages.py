@@ -190,6 +190,23 @@ def test_a_failed_status_says_why(code: int, failure: MessageFailure, state: Mes
     assert "Zoë" not in told.detail
 
 
+@pytest.mark.parametrize(
+    ("pricing", "tariff"),
+    [
+        ({"billable": True, "pricing_model": "PMP", "type": "regular", "category": "marketing"}, "marketing"),
+        ({"billable": True, "category": "AUTHENTICATION-INTERNATIONAL"}, "authentication_international"),
+        ({"billable": False, "type": "free_customer_service", "category": "service"}, "free"),
+        ({"category": "utility"}, "utility"),
+        ({"billable": True, "category": "Drop table; --"}, None),
+        (None, None),
+    ],
+)
+def test_a_status_says_what_the_message_is_priced_by(pricing: dict[str, Any] | None, tariff: str | None) -> None:
+    status = {"id": "wamid.1", "status": "delivered", "timestamp": "1"} | ({"pricing": pricing} if pricing else {})
+    (told,) = read({"statuses": [status]})
+    assert told.tariff == tariff
+
+
 def test_numberless_groups_and_other_products_are_left_out() -> None:
     elsewhere = {"metadata": {}, "contacts": [CONTACT], "messages": [message()]}
     grouped = {"contacts": [CONTACT], "messages": [message(group_id="G1")]}

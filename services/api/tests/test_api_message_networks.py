@@ -88,7 +88,7 @@ async def platform(start_api, tmp_path, monkeypatch):
             reached = Networks(
                 CarrierAccounts(TenantAccounts(opener(Keyring.parse("a:" + "cw" * 21 + "c=")), {}), {}, accounts)
             )
-            postman = Postman.of(api.database, api.bus, reached, None, CarrierUrls(networks.desk.url))  # type: ignore[arg-type]
+            postman = Postman.of(api.database, api.bus, api.blobs, reached, None, CarrierUrls(networks.desk.url))  # type: ignore[arg-type]
             sent = postman._outbox._sent
 
             async def tell(*of: Any) -> None:

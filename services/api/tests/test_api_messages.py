@@ -13,12 +13,15 @@ from voisnap_api.do_not_call import usecases as do_not_call
 from voisnap_api.messaging import exchanges, outbox_store, usecases
 from voisnap_api.messaging.exchanges import Exchanges
 from voisnap_api.messaging.inbound import take_down
+from voisnap_api.messaging.media import MediaKeeper
+from voisnap_api.messaging.reconcilers import expired_messages
 from voisnap_api.messaging.records import MessageFilter
 from voisnap_api.messaging.sending import Outbox
+from voisnap_api.messaging.voice_notes import Heard
 from voisnap_api.outbound_calls import store as outbound_calls_store
 from voisnap_api.outbound_calls.records import CallSettings
 from voisnap_api.prices.reconcilers import price_catalogue
-from voisnap_domain.costs import Usage
+from voisnap_domain.costs import LegKind, Usage, UsageLeg
 from voisnap_domain.errors import Conflict, Invalid, LimitReached
 from voisnap_domain.ids import TenantId
 from voisnap_domain.sessions import Caller as SessionCaller
@@ -52,6 +55,7 @@ OURS = "+14155550100"
 ADA = "+491701234567"
 TENANT = TenantId("ten_a")
 SYSTEM = Caller.system(TENANT, Environment.LIVE)
+PNG = b"\x89PNG\r\n\x1a\n and the rest"
 
 
 class Network:
@@ -65,7 +69,7 @@ class Network:
         self.faults: list[Exception] = []
         self.typed: list[str] = []
         self.typing_seen = asyncio.Event()
-        self.media: dict[str, bytes] = {}
+        self.media: dict[str, bytes | Exception] = {}
 
     async def send(self, message: OutgoingMessage) -> MessageSent:
         fault = self.faults.pop(0) if self.faults else None
@@ -81,7 +85,10 @@ class Network:
     async def mark_read(self, message: InboundMessage) -> None: ...
 
     async def fetch(self, media: MessageMedia) -> FetchedMedia:
-        return FetchedMedia(content=self.media[media.reference], content_type="audio/ogg")
+        found = self.media[media.reference]
+        if isinstance(found, Exception):
+            raise found
+        return FetchedMedia(content=found, content_type="audio/ogg")
 
     async def aclose(self) -> None: ...
 
@@ -116,10 +123,12 @@ class Ear:
     def __init__(self) -> None:
         self.hears: str | Exception = "I would like a table for two"
 
-    async def transcript(self, plan: Any, content: bytes, credentials: Any = ()) -> str:
+    async def transcript(self, plan: Any, content: bytes, credentials: Any = ()) -> Heard:
         if isinstance(self.hears, Exception):
             raise self.hears
-        return self.hears
+        return Heard(
+            text=self.hears, legs=(UsageLeg(kind=LegKind.STT, provider="deepgram", model="nova-2", audio_seconds=6.0),)
+        )
 
 
 class Runtime:
@@ -158,7 +167,35 @@ class Post:
         clock = lambda: self.now  # noqa: E731
         self.exchanges = Exchanges(api.database, api.bus, self.networks, self.ear, clock=clock)  # type: ignore[arg-type]
         self.outbox = Outbox(api.database, self.networks, CarrierUrls("https://voice.test"), clock=clock)  # type: ignore[arg-type]
+        self.keeper = MediaKeeper(api.database, api.blobs, self.networks, clock=clock)  # type: ignore[arg-type]
         self._written = 0
+
+    async def shows(
+        self, reference: str, content: bytes | Exception, *, kind: MediaKind = MediaKind.IMAGE, **changes: Any
+    ) -> None:
+        """Somebody sends something beside words, and all is done that there is to do."""
+        self.sms.media[reference] = content
+        await self.asks("Look", media=(MessageMedia(kind=kind, reference=reference),), **changes)
+        await self.keeper.keep_due()
+
+    async def listed(self) -> dict[str, Any]:
+        """The latest message that came, as it is listed."""
+        found = await self.api.client.get(
+            "/api/v1/messages", params={"direction": "inbound"}, headers=self.api.token("ten_a")
+        )
+        assert found.status_code == 200, found.text
+        return found.json()["data"][0]
+
+    async def ends(self) -> None:
+        """The conversation that was asked of last is over."""
+        call = Call(agent_id=self.agent["id"])
+        call.plan = self.runtime.asked[-1].plan
+        for event in (call.started, call.turn(AGENT_TURN), call.turn(USER_TURN), call.ended(usage=Usage())):
+            await self.api.tell(msgspec.structs.replace(event, conversation_id=call.plan.conversation_id))
+
+    async def costs(self) -> dict[str, Any]:
+        place = f"/api/v1/conversations/{self.runtime.asked[-1].plan.conversation_id}/costs"
+        return (await self.api.client.get(place, headers=self.api.token("ten_a"))).json()
 
     def wanted_in_a_call(self, number: str) -> TextRequested:
         """What an agent in a call wants sent."""
@@ -576,12 +613,172 @@ async def test_a_voice_message_that_nobody_understands_is_asked_for_in_writing(p
     assert "voice message" in post.networks.of["telegram"].texts[0]
 
 
-async def test_an_image_alone_is_answered_politely_and_beside_a_text_it_is_noted(post):
+async def test_the_agent_is_told_what_came_that_it_cannot_see(post):
     image = (MessageMedia(kind=MediaKind.IMAGE, reference="i1"),)
     await post.asks("", media=image)
     await post.asks("Is this broken?", media=image)
-    assert "only read text" in post.sms.texts[0]
-    assert post.runtime.texts == ["Is this broken?\n[The person also sent an image, which you cannot see.]"]
+    bill = MessageMedia(kind=MediaKind.DOCUMENT, reference="d1", name='bill "1"].pdf\n')
+    await post.asks("", media=(bill,))
+    assert post.runtime.texts == [
+        "[The person sent an image, which you cannot see.]",
+        "Is this broken?\n[The person sent an image, which you cannot see.]",
+        '[The person sent a document named "bill 1.pdf", which you cannot see.]',
+    ]
+    assert len(post.sms.texts) >= 3, "nobody is met with silence"
+
+
+async def test_what_came_is_kept_with_the_conversation_and_had_by_a_link(post):
+    await post.shows("i1", PNG)
+    (media,) = (await post.listed())["media"]
+    assert (media["status"], media["contentType"], media["sizeBytes"]) == ("kept", "image/png", len(PNG))
+    shown = await post.api.client.get(media["url"])
+    assert (shown.status_code, shown.content, shown.headers["content-type"]) == (200, PNG, "image/png")
+    assert shown.headers["content-disposition"].startswith("inline")
+    (key,) = post.api.blobs.objects
+    conversation_id = post.runtime.asked[0].plan.conversation_id
+    assert key.startswith(f"recordings/ten_a/{conversation_id}/media/"), "where a conversation's deletion finds it"
+    assert (await post.api.client.get(media["url"].replace(".png", ".jpg"))).status_code == 404
+    other = await post.api.client.get("/api/v1/messages", headers=post.api.token("ten_b"))
+    assert other.json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "status", "shown"),
+    [
+        (MediaKind.IMAGE, b"<html><script>alert(1)</script>", ("refused", "not-what-it-says"), None),
+        (MediaKind.DOCUMENT, b"<html><script>alert(1)</script>", ("kept", None), ("text/plain", "attachment")),
+        (MediaKind.DOCUMENT, b"MZ\x00\x01 program", ("kept", None), ("application/octet-stream", "attachment")),
+        (MediaKind.DOCUMENT, b"%PDF-1.7 ...", ("kept", None), ("application/pdf", "attachment")),
+        (MediaKind.IMAGE, b"", ("refused", "empty"), None),
+        (
+            MediaKind.VIDEO,
+            MessageRefused("too large", provider="twilio", failure=MessageFailure.CONTENT),
+            ("refused", "content"),
+            None,
+        ),
+    ],
+)
+async def test_nothing_is_shown_as_what_it_is_not(post, kind, content, status, shown):
+    await post.shows("f1", content, kind=kind)
+    (media,) = (await post.listed())["media"]
+    assert (media["status"], media["failure"]) == status
+    if shown is None:
+        assert media["url"] is None
+        assert post.api.blobs.objects == {}
+        return
+    answer = await post.api.client.get(media["url"])
+    assert answer.headers["content-type"].partition(";")[0] == shown[0]
+    assert answer.headers["content-disposition"].partition(";")[0] == shown[1]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_media_of_a_network_that_is_away_are_fetched_later_and_not_for_ever(post):
+    await post.shows("i1", ProviderError("away", provider="twilio", kind="messaging", retryable=True))
+    assert (await post.listed())["media"][0]["status"] == "waiting"
+    post.sms.media["i1"] = PNG
+    post.now += timedelta(minutes=1)
+    await post.keeper.keep_due()
+    assert (await post.listed())["media"][0]["status"] == "kept"
+    await post.shows("i2", RuntimeError("a bug"))
+    for _ in range(6):
+        post.now += timedelta(minutes=10)
+        await post.keeper.keep_due()
+    assert [one["failure"] for one in (await post.listed())["media"]] == ["not-fetched"]
+    assert await post.keeper.seconds_to_next() is None
+
+
+@pytest.mark.parametrize("changes", [{"hipaaCompliant": True}, {"recording": {"enabled": False}}])
+async def test_an_agent_that_records_nothing_keeps_no_media(post, changes):
+    place, headers = f"/api/v1/agents/{post.agent['id']}", post.api.token("ten_a")
+    assert (await post.api.client.patch(place, json=changes, headers=headers)).status_code == 200
+    assert (await post.api.client.post(f"{place}/publish", headers=headers)).status_code == 200
+    await post.shows("i1", PNG)
+    (media,) = (await post.listed())["media"]
+    assert (media["status"], media["url"]) == ("not_kept", None)
+    assert post.api.blobs.objects == {}
+
+
+async def test_media_go_with_their_message_and_at_the_end_of_their_retention(post):
+    await post.shows("i1", PNG)
+    await post.shows("i2", PNG, sender=Correspondent(address="+491709999999"))
+    assert len(post.api.blobs.objects) == 2
+    bea = next(one for one in await post.contacts() if one.identities[0].value == "+491709999999")
+    gone = await post.api.client.delete(f"/api/v1/contacts/{bea.contact.id}", headers=post.api.token("ten_a"))
+    assert gone.status_code == 204
+    assert await post.keeper.discard() == 1
+    assert len(post.api.blobs.objects) == 1
+    async with post.api.database.transaction_as_system() as tx:
+        await tx.exec("UPDATE message_media SET expires_at = now() - interval '1 minute'")
+    await expired_messages(post.api.database).run_once()
+    post.api.blobs.error = ConnectionError("away")
+    with pytest.raises(ConnectionError):
+        await post.keeper.discard()
+    post.api.blobs.error = None
+    assert await post.keeper.discard() == 1
+    assert post.api.blobs.objects == {}
+    assert (await post.listed())["media"][0]["status"] == "not_kept"
+
+
+async def test_media_of_a_conversation_that_is_deleted_while_they_are_fetched_are_not_left_behind(post, monkeypatch):
+    put = post.api.blobs.put
+
+    async def delete_meanwhile(key: str, data: bytes) -> None:
+        await put(key, data)
+        async with post.api.database.transaction_as_system() as tx:
+            await tx.exec("DELETE FROM messages")
+
+    monkeypatch.setattr(post.api.blobs, "put", delete_meanwhile)
+    await post.shows("i1", PNG)
+    assert post.api.blobs.objects == {}
+
+
+async def test_reading_a_voice_message_costs_once_however_often_its_answer_is_tried(post):
+    await price_catalogue(post.api.database).run_once()
+    await post.api.follow()
+    post.sms.media["v1"] = b"OggS"
+    post.runtime.answers = [LimitReached("full", code="node-full"), TextExchanged(replies=("A table for two!",))]
+    await post.asks("", media=(MessageMedia(kind=MediaKind.VOICE, reference="v1"),))
+    await post.works()
+    await post.ends()
+    costs = await post.costs()
+    (heard,) = [leg for leg in costs["legs"] if leg["kind"] == "stt"]
+    assert (heard["provider"], heard["model"], heard["audioSeconds"]) == ("deepgram", "nova-2", 6.0)
+    assert costs["breakdown"]["stt"]["cost"] == heard["cost"] > 0
+    for _ in range(10):
+        await post.told(
+            MessageProgress(network=Channel.SMS, message_id="net_1", state=MessageState.DELIVERED, event_id="d")
+        )
+    assert await post.costs() == costs
+
+
+async def test_whatsapp_costs_by_what_meta_calls_a_message_and_where_it_goes_once(post):
+    await price_catalogue(post.api.database).run_once()
+    await post.api.follow()
+    bia = Correspondent(address="", user_id="BR.77")
+    await post.asks("Oi", provider="whatsapp", sender=bia)
+    await post.ends()
+
+    async def told(state: MessageState, tariff: str | None) -> None:
+        event = MessageProgress(
+            network=Channel.WHATSAPP, message_id="net_1", state=state, event_id=f"{state}", tariff=tariff
+        )
+        await post.told(event, provider="whatsapp")
+
+    def priced(costs: dict[str, Any]) -> list[tuple[str, float, bool]]:
+        return [(leg["model"], leg["cost"], leg["estimated"]) for leg in costs["legs"]]
+
+    unknown = [("whatsapp_inbound", 0.0, False), ("whatsapp_outbound", 0.0, True)]
+    assert priced(await post.costs()) == unknown
+    await told(MessageState.READ, None)
+    await told(MessageState.DELIVERED, "marketing")
+    costs = await post.costs()
+    assert priced(costs) == [("whatsapp_inbound", 0.0, False), ("whatsapp_marketing_BR_outbound", 0.025, False)]
+    for _ in range(20):
+        await told(MessageState.READ, None)
+        await told(MessageState.DELIVERED, "marketing")
+    assert await post.costs() == costs
+    await told(MessageState.DELIVERED, "free")
+    assert priced(await post.costs())[1] == ("whatsapp_free_BR_outbound", 0.0, False)
 
 
 async def test_a_chat_that_begins_without_a_word_is_greeted(post):

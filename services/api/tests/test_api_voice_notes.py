@@ -94,7 +94,9 @@ async def test_a_long_message_is_cut_where_it_is_quiet_and_ends_where_patience_d
     monkeypatch.setattr(voice_notes, "MOST_SECONDS", 40.0)
     plan = Call(transcription=Transcription(provider=TranscriptionProvider.DEEPGRAM)).plan
     heard = await VoiceNotes(registry, TenantAccounts(None, {})).transcript(plan, sound(90))
-    assert heard == "12 s 12 s 12 s 4 s"
+    assert heard.text == f"12 s 12 s 12 s 4 s {voice_notes.CUT}"
+    (leg,) = heard.legs
+    assert (leg.kind, leg.provider, leg.audio_seconds) == ("stt", "local", pytest.approx(40.0, abs=0.1))
     assert registry.asked == ["deepgram", "local"], "the agent's own first"
     assert registry.local.streams[0].closed
 

@@ -73,7 +73,7 @@ async def main() -> None:
         dialler = _dialler(settings, database, bus, carriers)
         if dialler is not None:
             stack.push_async_callback(dialler.aclose)
-        postman = _postman(settings, database, bus, carriers, VoiceNotes(registry, accounts))
+        postman = _postman(settings, database, bus, blobs, carriers, VoiceNotes(registry, accounts))
         if postman is not None:
             stack.push_async_callback(postman.networks.aclose)
         provisioner = None
@@ -177,12 +177,18 @@ def _dialler(settings: WorkerSettings, database: Database, bus: Bus, carriers: C
 
 
 def _postman(
-    settings: WorkerSettings, database: Database, bus: Bus, carriers: CarrierAccounts, voice_notes: VoiceNotes
+    settings: WorkerSettings,
+    database: Database,
+    bus: Bus,
+    blobs: Blobs,
+    carriers: CarrierAccounts,
+    voice_notes: VoiceNotes,
 ) -> Postman | None:
     """Answers and sends messages, where it is known which address networks reach this installation under."""
     if settings.public_url is None:
         return None
-    return Postman.of(database, bus, Networks(carriers), voice_notes, CarrierUrls(settings.public_url.rstrip("/")))
+    urls = CarrierUrls(settings.public_url.rstrip("/"))
+    return Postman.of(database, bus, blobs, Networks(carriers), voice_notes, urls)
 
 
 def _sender(settings: WorkerSettings) -> EmailSender | None:

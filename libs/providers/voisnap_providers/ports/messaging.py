@@ -114,7 +114,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 class MessageProgress(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a message of ours. It may come twice (`event_id` repeats) and out of order (`voisnap_domain.texting.is_later`).
     `reference` is the `OutgoingMessage.id` where the network hands it back. `detail` is its own word for a failure, without the text and
-    without the address."""
+    without the address. `tariff` is the class that the network prices it by (`[a-z_]`), `free` where it charges nothing."""
 
     network: Channel
     message_id: str
@@ -126,6 +126,7 @@ class MessageProgress(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     segments: int | None = None
     price: Price | None = None
+    tariff: str | None = None
     at: float | None = None
 
 

@@ -35,6 +35,7 @@ from voisnap_api.tenants.usecases import limits_for_new_session
 
 from . import outbox_store, store
 from .inbound import queue
+from .media import have_kept
 from .networks import Networks
 from .records import Message, Source, State, Thread
 from .threads import running_plan
@@ -255,10 +256,8 @@ class Exchanges:
                         parts.append(transcribed(heard))
                     else:
                         notices.append(words.voice_failed)
-                elif message.text.strip():
-                    parts.append(noted(media.kind))
                 else:
-                    notices.append(words.media)
+                    parts.append(noted(media.kind, name=media.name))
         began = any(message.source is Source.BEGAN for message in batch.messages)
         text = "\n".join((*before, *parts))[:MAX_TEXT] if parts else "" if began else None
         return text, tuple(dict.fromkeys(notices))
@@ -276,8 +275,10 @@ class Exchanges:
             _log.warning("message.voice_not_heard", message_id=message.id, error=type(error).__name__)
             return ""
         async with self._begin(thread) as work:
-            await store.keep_transcript(work.tx, thread.tenant_id, thread.environment, message.id, heard)
-        return heard
+            await store.keep_transcript(
+                work.tx, thread.tenant_id, thread.environment, message.id, heard.text, heard=heard.legs
+            )
+        return heard.text
 
     # The agent
 
@@ -314,6 +315,7 @@ class Exchanges:
                 is_secret=is_secret,
                 at=work.now,
             )
+            await have_kept(work, batch.plan, batch.messages)
             said = tuple(message.id for message in batch.said)
             await store.take_into(work.tx, thread.tenant_id, thread.environment, said, conversation_id)
             ended = answer.ended is not None

@@ -255,7 +255,7 @@ async def _progress(work: Work, provider: str, account: str, event: MessageProgr
         _log.info("message.progress_unknown", provider=provider, account=account, state=event.state.value)
         return
     if not is_later(event.state, than=message.state.told):
-        await outbox_store.note_price(
+        is_news = await outbox_store.note_price(
             work.tx,
             message.tenant_id,
             message.environment,
@@ -263,7 +263,10 @@ async def _progress(work: Work, provider: str, account: str, event: MessageProgr
             network_id=event.message_id or None,
             segments=event.segments,
             price=event.price,
+            tariff=event.tariff,
         )
+        if is_news and message.conversation_id is not None:
+            await conversations.charge_messages(in_name_of(work, message), message.conversation_id)
         return
     await outbox_store.progress(
         work.tx,
@@ -277,6 +280,7 @@ async def _progress(work: Work, provider: str, account: str, event: MessageProgr
         detail=event.detail[:500],
         segments=event.segments,
         price=event.price,
+        tariff=event.tariff,
         told_at=work.now if event.at is None else datetime.fromtimestamp(event.at, UTC),
         at=work.now,
     )

@@ -299,6 +299,7 @@ async def progress(
     detail: str,
     segments: int | None,
     price: Price | None,
+    tariff: str | None,
     told_at: datetime,
     at: datetime,
 ) -> None:
@@ -308,7 +309,7 @@ async def progress(
         UPDATE messages
            SET state = %(state)s, network_id = coalesce(network_id, %(network_id)s), failure = %(failure)s, code = %(code)s,
                detail = %(detail)s, segments = coalesce(%(segments)s, segments), price = coalesce(%(price)s::jsonb, price),
-               due_at = NULL,
+               tariff = coalesce(%(tariff)s, tariff), due_at = NULL,
                sent_at = CASE WHEN %(state)s IN ('sent', 'delivered', 'read') THEN coalesce(sent_at, %(told_at)s) ELSE sent_at END,
                delivered_at = CASE WHEN %(state)s IN ('delivered', 'read') THEN coalesce(delivered_at, %(told_at)s) ELSE delivered_at END,
                read_at = CASE WHEN %(state)s = 'read' THEN coalesce(read_at, %(told_at)s) ELSE read_at END,
@@ -325,6 +326,7 @@ async def progress(
         detail=detail,
         segments=segments,
         price=price,
+        tariff=tariff,
         told_at=told_at,
         at=at,
     )
@@ -339,14 +341,18 @@ async def note_price(
     network_id: str | None,
     segments: int | None,
     price: Price | None,
-) -> None:
-    """What a network says beside a state that is known already."""
-    await tx.exec(
+    tariff: str | None,
+) -> bool:
+    """What a network says beside a state that is known already; False where that is no news."""
+    changed = await tx.exec(
         """
         UPDATE messages
            SET network_id = coalesce(network_id, %(network_id)s), segments = coalesce(%(segments)s, segments),
-               price = coalesce(%(price)s::jsonb, price)
+               price = coalesce(%(price)s::jsonb, price), tariff = coalesce(%(tariff)s, tariff)
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(message_id)s
+           AND (network_id, segments, price, tariff) IS DISTINCT FROM
+               (coalesce(network_id, %(network_id)s), coalesce(%(segments)s, segments), coalesce(%(price)s::jsonb, price),
+                coalesce(%(tariff)s, tariff))
         """,
         tenant_id=tenant_id,
         environment=environment,
@@ -354,4 +360,6 @@ async def note_price(
         network_id=network_id,
         segments=segments,
         price=price,
+        tariff=tariff,
     )
+    return changed == 1

@@ -1,4 +1,4 @@
-"""Looks after messages in a worker: answers what came, sends what goes out, each as soon as it is due."""
+"""Looks after messages in a worker: answers what came, sends what goes out, keeps what came with it, each as soon as it is due."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,8 +9,10 @@ from voisnap_kit.backoff import Backoff
 from voisnap_kit.bus import EventBus
 from voisnap_kit.postgres import Database
 from voisnap_providers.carriers import CarrierUrls
+from voisnap_providers.ports.blobs import Blobs
 
 from .exchanges import Exchanges
+from .media import MediaKeeper
 from .networks import Networks
 from .sending import Outbox
 from .voice_notes import VoiceNotes
@@ -32,8 +34,9 @@ _log = log.get(__name__)
 class Postman:
     """One a worker; safe to run in many."""
 
-    def __init__(self, exchanges: Exchanges, outbox: Outbox, networks: Networks) -> None:
+    def __init__(self, exchanges: Exchanges, outbox: Outbox, keeper: MediaKeeper, networks: Networks) -> None:
         self.networks = networks
+        self._keeper = keeper
         self._exchanges = exchanges
         self._outbox = outbox
         self._woken = asyncio.Event()
@@ -42,12 +45,18 @@ class Postman:
 
     @classmethod
     def of(
-        cls, database: Database, bus: EventBus, networks: Networks, voice_notes: VoiceNotes, urls: CarrierUrls
+        cls,
+        database: Database,
+        bus: EventBus,
+        blobs: Blobs,
+        networks: Networks,
+        voice_notes: VoiceNotes,
+        urls: CarrierUrls,
     ) -> Self:
         """A postman with these means."""
         outbox = Outbox(database, networks, urls)
         exchanges = Exchanges(database, bus, networks, voice_notes)
-        return cls(exchanges, outbox, networks)
+        return cls(exchanges, outbox, MediaKeeper(database, blobs, networks), networks)
 
     def wake(self) -> None:
         """Something was written."""
@@ -63,6 +72,7 @@ class Postman:
                 try:
                     if loop.time() - cleared_at > CLEAR_UP_SECONDS:
                         await self._outbox.clear_up()
+                        self._begin(self._keeper.discard())
                         cleared_at = loop.time()
                     pause = await self._look()
                     failures.reset()
@@ -81,6 +91,9 @@ class Postman:
 
     async def _look(self) -> float:
         """Begin what is due; the seconds until something may be due again."""
+        to_fetch = await self._keeper.seconds_to_next()
+        if to_fetch is not None and to_fetch <= 0 and len(self._under_way) < MOST_UNDER_WAY:
+            self._begin(self._keeper.keep_due())
         seconds = await self._outbox.seconds_to_next()
         if seconds is None or seconds > 0 or len(self._under_way) >= MOST_UNDER_WAY:
             return MOST_PAUSE if seconds is None or seconds <= 0 else min(MOST_PAUSE, max(LEAST_PAUSE, seconds))

@@ -1,4 +1,4 @@
-"""Deletes what belongs to no conversation at the end of its retention: a conversation's own messages go with it."""
+"""Deletes what is at the end of its retention and belongs to no conversation, with which its messages go, or is no word."""
 
 import msgspec
 from voisnap_domain.agents import Recording
@@ -8,7 +8,7 @@ from voisnap_kit.postgres import Database
 from voisnap_kit.reconcile import Reconciler
 from voisnap_kit.work import Caller, begin_as_system
 
-from . import store
+from . import media_store, store
 
 _EVERY = 3600.0
 _AT_ONCE = 1000
@@ -23,13 +23,20 @@ class Expired(msgspec.Struct, frozen=True, kw_only=True):
 
     messages: int
     threads: int
+    media: int
 
 
 def expired_messages(database: Database) -> Reconciler[Expired]:
-    """Deletes messages without a conversation, and threads without messages, when they are older than their agent's retention."""
+    """Deletes messages without a conversation, threads without messages, and what came with messages, at the end of their agent's retention."""
 
     async def task() -> Expired:
-        messages = threads = 0
+        messages = threads = media = 0
+        while media < _AT_MOST:
+            async with begin_as_system(database, Caller.system(TenantId(""), Environment.LIVE)) as work:
+                count = await media_store.delete_expired(work.tx, at=work.now, limit=_AT_ONCE)
+            media += count
+            if count < _AT_ONCE:
+                break
         while messages < _AT_MOST:
             async with begin_as_system(database, Caller.system(TenantId(""), Environment.LIVE)) as work:
                 count = await store.delete_expired(work.tx, at=work.now, default_days=DEFAULT_DAYS, limit=_AT_ONCE)
@@ -42,6 +49,6 @@ def expired_messages(database: Database) -> Reconciler[Expired]:
                 threads += await store.delete_threads(work.tx, tuple(found))
             if len(found) < _AT_ONCE:
                 break
-        return Expired(messages=messages, threads=threads)
+        return Expired(messages=messages, threads=threads, media=media)
 
     return Reconciler("expired-messages", _EVERY, task, timeout=240.0)

@@ -154,6 +154,40 @@ class ListedMessage(msgspec.Struct, frozen=True, kw_only=True):
     read_at: datetime | None
 
 
+class MediaState(StrEnum):
+    """Whether what came with a message is still to be fetched, kept, or will never be."""
+
+    WAITING = "waiting"
+    KEPT = "kept"
+    REFUSED = "refused"
+
+
+class KeptMedia(msgspec.Struct, frozen=True, kw_only=True):
+    """What came with a message in a place, under its key in object storage (while it waits: without the ending)."""
+
+    message_id: MessageId
+    place: int
+    state: MediaState
+    key: str
+    content_type: str | None = None
+    size_bytes: int | None = None
+    failure: str | None = None
+
+
+class WaitingMedia(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be fetched, and from which account of which network."""
+
+    message_id: MessageId
+    place: int
+    tenant_id: TenantId
+    environment: Environment
+    key: str
+    attempts: int
+    provider: str
+    account: str
+    media: MessageMedia
+
+
 class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which messages; None means all."""
 
@@ -167,12 +201,15 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageCount(msgspec.Struct, frozen=True, kw_only=True):
-    """How many segments of a kind a conversation had."""
+    """How many segments of a kind a conversation had with somebody; `tariff` where the network prices what has arrived by one."""
 
     channel: Channel
     direction: Direction
     provider: str
     account: str
+    their_address: str
+    their_user_id: str | None
+    tariff: str | None
     segments: int
 
 

@@ -7,14 +7,16 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from voisnap_domain.ids import AgentId, ContactId, MessageId
 from voisnap_domain.sessions import Channel, Direction
 from voisnap_kit.http import InjectedPageQuery, Page
-from voisnap_kit.work import begin, begin_reading
+from voisnap_kit.work import Work, begin, begin_reading
 
 from voisnap_api.channels.routes import InjectedNetworks
 from voisnap_api.gate import API_READ_HEAVY, OUTBOUND_CALLS, InjectedCaller, InjectedDatabase, requires
+from voisnap_api.recordings.links import RecordingLinks
+from voisnap_api.recordings.routes import InjectedLinks
 
 from . import usecases
 from .records import MessageFilter, State
-from .schemas import MessageBody, MessagingChannel, SentMessageView, SentView
+from .schemas import Link, MessageBody, MessagingChannel, SentMessageView, SentView
 
 
 class MessageController(Controller):
@@ -30,6 +32,7 @@ class MessageController(Controller):
         caller: InjectedCaller,
         database: InjectedDatabase,
         networks: InjectedNetworks,
+        links: InjectedLinks,
     ) -> SentView:
         """Have an agent write to somebody, by SMS from its number, by WhatsApp or Telegram from its connected account.
 
@@ -46,13 +49,14 @@ class MessageController(Controller):
         )
         async with begin(database, caller) as work:
             sent = await usecases.send(work, networks, wanted)
-        return SentView(messages=tuple(SentMessageView.of(message) for message in sent))
+        return SentView(messages=tuple(SentMessageView.of(message, (), _link(links, work)) for message in sent))
 
     @get("/", guards=[requires("conversations:read")], opt={"policy": API_READ_HEAVY})
     async def list_messages(
         self,
         caller: InjectedCaller,
         database: InjectedDatabase,
+        links: InjectedLinks,
         paging: InjectedPageQuery,
         conversation_id: Annotated[str | None, QueryParameter(name="conversationId", max_length=100)] = None,
         thread_id: Annotated[str | None, QueryParameter(name="threadId", max_length=100)] = None,
@@ -74,12 +78,19 @@ class MessageController(Controller):
         )
         async with begin_reading(database, caller) as work:
             found, total = await usecases.list_messages(work, wanted, limit=paging.page_size, offset=paging.offset)
-        return Page.of([SentMessageView.of(message) for message in found], paging, total)
+            kept = await usecases.kept_media(work, found)
+        views = [SentMessageView.of(message, kept, _link(links, work)) for message in found]
+        return Page.of(views, paging, total)
 
     @get("/{message_id:str}", guards=[requires("conversations:read")])
     async def read(
-        self, message_id: FromPath[str], caller: InjectedCaller, database: InjectedDatabase
+        self, message_id: FromPath[str], caller: InjectedCaller, database: InjectedDatabase, links: InjectedLinks
     ) -> SentMessageView:
         """One message, and what became of it."""
         async with begin_reading(database, caller) as work:
-            return SentMessageView.of(await usecases.get_message(work, MessageId(message_id)))
+            found = await usecases.get_message(work, MessageId(message_id))
+            return SentMessageView.of(found, await usecases.kept_media(work, [found]), _link(links, work))
+
+
+def _link(links: RecordingLinks, work: Work) -> Link:
+    return lambda key: links.link(key, at=work.now)

@@ -1,5 +1,7 @@
 """Messages on the wire."""
 
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
@@ -8,11 +10,14 @@ from msgspec import Meta
 from voisnap_domain.messaging import MAX_TEXT
 from voisnap_domain.sessions import Channel, Direction
 from voisnap_domain.texting import MediaKind
-from voisnap_providers.ports.messaging import Template
+from voisnap_providers.ports.messaging import MessageMedia, Template
 
 from voisnap_api.wire import Body, View, instant
 
-from .records import ListedMessage, Source, State
+from .records import KeptMedia, ListedMessage, MediaState, Source, State
+
+Link = Callable[[str], tuple[str, datetime]]
+"""A link to what lies under a key, and when it ends."""
 
 Id = Annotated[str, Meta(min_length=1, max_length=100)]
 
@@ -49,13 +54,42 @@ class MessageBody(Body, frozen=True, kw_only=True):
     template: MessageTemplateBody | None = None
 
 
+class MediaStatus(StrEnum):
+    """Whether what came with a message can be had here."""
+
+    WAITING = "waiting"
+    KEPT = "kept"
+    REFUSED = "refused"
+    NOT_KEPT = "not_kept"
+
+
 class MessageMediaView(View, frozen=True, kw_only=True):
-    """What came with a message. It is not kept here; of a voice message the transcript is."""
+    """What came with a message. It is kept with its conversation as a recording is: `status` is `waiting` until it is fetched from the network,
+    then `kept`, with a link that is good for an hour, or `refused` with the reason in `failure`. `not_kept`: the agent keeps no recordings,
+    nothing was answered, it has no content, or its retention is over."""
 
     kind: MediaKind
     content_type: str | None
     size_bytes: int | None
     seconds: float | None
+    status: MediaStatus
+    url: str | None
+    url_expires_at: str | None
+    failure: str | None
+
+    @classmethod
+    def of(cls, media: MessageMedia, kept: KeptMedia | None, link: Link) -> "MessageMediaView":
+        url, expires_at = link(kept.key) if kept is not None and kept.state is MediaState.KEPT else (None, None)
+        return cls(
+            kind=media.kind,
+            content_type=(kept.content_type if kept else None) or media.content_type or None,
+            size_bytes=(kept.size_bytes if kept else None) or media.size,
+            seconds=media.seconds,
+            status=MediaStatus.NOT_KEPT if kept is None else MediaStatus(kept.state.value),
+            url=url,
+            url_expires_at=instant(expires_at) if expires_at else None,
+            failure=kept.failure if kept else None,
+        )
 
 
 class MessageTemplateView(View, frozen=True, kw_only=True):
@@ -105,8 +139,10 @@ class SentMessageView(View, frozen=True, kw_only=True):
     read_at: str | None
 
     @classmethod
-    def of(cls, message: ListedMessage) -> "SentMessageView":
+    def of(cls, message: ListedMessage, kept: Sequence[KeptMedia], link: Link) -> "SentMessageView":
+        """`kept` is what is kept of any messages; `link` makes links to it."""
         template, price = message.template, message.price
+        of_this = {one.place: one for one in kept if one.message_id == message.id}
         return cls(
             id=message.id,
             thread_id=message.thread_id,
@@ -121,12 +157,7 @@ class SentMessageView(View, frozen=True, kw_only=True):
             source=message.source,
             text=message.text,
             transcript=message.transcript,
-            media=tuple(
-                MessageMediaView(
-                    kind=one.kind, content_type=one.content_type or None, size_bytes=one.size, seconds=one.seconds
-                )
-                for one in message.media
-            ),
+            media=tuple(MessageMediaView.of(one, of_this.get(place), link) for place, one in enumerate(message.media)),
             template=None
             if template is None
             else MessageTemplateView(name=template.name, language=template.language, values=template.values),

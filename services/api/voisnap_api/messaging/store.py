@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
+from voisnap_domain.costs import UsageLeg
 from voisnap_domain.ids import AgentId, ContactId, ConversationId, MessageId, MessageThreadId, TenantId
 from voisnap_domain.sessions import Channel, SessionPlan
 from voisnap_domain.tenants import Environment
@@ -497,18 +498,25 @@ async def join(
 
 
 async def keep_transcript(
-    tx: Tx, tenant_id: TenantId, environment: Environment, message_id: MessageId, transcript: str
+    tx: Tx,
+    tenant_id: TenantId,
+    environment: Environment,
+    message_id: MessageId,
+    transcript: str,
+    *,
+    heard: tuple[UsageLeg, ...],
 ) -> None:
-    """What was said in a voice message."""
+    """What was said in a voice message, and what reading it used."""
     await tx.exec(
         """
-        UPDATE messages SET transcript = %(transcript)s
+        UPDATE messages SET transcript = %(transcript)s, heard = %(heard)s::jsonb
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(message_id)s
         """,
         tenant_id=tenant_id,
         environment=environment,
         message_id=message_id,
         transcript=transcript,
+        heard=_json(heard),
     )
 
 
@@ -689,20 +697,41 @@ async def get(tx: Tx, tenant_id: TenantId, environment: Environment, message_id:
     )
 
 
+async def heard_in(
+    tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId
+) -> list[UsageLeg]:
+    """What reading a conversation's voice messages used, message by message."""
+    found = await tx.all(
+        str,
+        """
+        SELECT heard::text
+          FROM messages
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND conversation_id = %(conversation_id)s
+           AND direction = 'inbound' AND heard <> '[]'
+         ORDER BY created_at, id
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        conversation_id=conversation_id,
+    )
+    return [leg for legs in found for leg in msgspec.json.decode(legs, type=tuple[UsageLeg, ...])]
+
+
 async def counted(
     tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId
 ) -> list[MessageCount]:
-    """What a conversation's messages are billed by: segments that networks took, or brought."""
+    """What a conversation's messages are billed by: segments that networks took, or brought. A tariff is the one of what has arrived."""
     return await tx.all(
         MessageCount,
         """
-        SELECT t.channel, m.direction, t.provider, t.account, sum(coalesce(m.segments, 1))::int AS segments
+        SELECT t.channel, m.direction, t.provider, t.account, t.their_address, t.their_user_id,
+               CASE WHEN m.state IN ('delivered', 'read') THEN m.tariff END AS tariff, sum(coalesce(m.segments, 1))::int AS segments
           FROM messages m
           JOIN message_threads t ON t.id = m.thread_id
          WHERE m.tenant_id = %(tenant_id)s AND m.environment = %(environment)s AND m.conversation_id = %(conversation_id)s
            AND (m.direction = 'inbound' OR m.state IN ('sent', 'delivered', 'read', 'undeliverable'))
-         GROUP BY 1, 2, 3, 4
-         ORDER BY 1, 2, 3, 4
+         GROUP BY 1, 2, 3, 4, 5, 6, 7
+         ORDER BY 1, 2, 3, 4, 5, 6, 7
         """,
         tenant_id=tenant_id,
         environment=environment,

@@ -19,10 +19,10 @@ from voisnap_api.contacts.records import Identity, IdentityKind
 from voisnap_api.phone_numbers import usecases as phone_numbers
 
 from . import store
-from .records import Address, Thread
+from .records import Address, Message, Thread
 
 
-def in_name_of(work: Work, address: Address | Thread) -> Work:
+def in_name_of(work: Work, address: Address | Thread | Message) -> Work:
     """The system's work, done for the tenant of an address; what it tells leaves with the same transaction."""
     caller = Caller.system(address.tenant_id, address.environment)
     own = Work(tx=work.tx, caller=caller, now=work.now, new_id=work.new_id)

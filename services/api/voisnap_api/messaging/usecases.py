@@ -1,5 +1,7 @@
 """Messages that a tenant, or an agent in a call, wants sent; and what was written, to read."""
 
+from collections.abc import Sequence
+
 import msgspec
 from voisnap_domain.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
 from voisnap_domain.ids import AgentId, ContactId, MessageId
@@ -24,10 +26,10 @@ from voisnap_api.outbound_calls.usecases import destination_fault
 from voisnap_api.phone_numbers import usecases as phone_numbers
 from voisnap_api.tenants.usecases import limits_for_new_session
 
-from . import store
+from . import media_store, store
 from .inbound import queue
 from .networks import Networks
-from .records import Address, ListedMessage, MessageFilter, Source, Thread
+from .records import Address, KeptMedia, ListedMessage, MessageFilter, Source, Thread
 from .threads import is_secret, running_plan, thread_of
 
 _log = log.get(__name__)
@@ -165,6 +167,14 @@ async def get_message(work: Work, message_id: MessageId) -> ListedMessage:
     if found is None:
         raise NotFound("message", message_id)
     return found
+
+
+async def kept_media(work: Work, messages: Sequence[ListedMessage]) -> list[KeptMedia]:
+    """What is kept of what came with messages, or will be."""
+    ids = tuple(message.id for message in messages if message.media)
+    if not ids:
+        return []
+    return await media_store.of_messages(work.tx, work.caller.tenant_id, work.caller.environment, ids)
 
 
 async def list_messages(

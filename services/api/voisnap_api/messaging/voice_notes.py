@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from voisnap_domain.agents import AgentConfig, Transcription, TranscriptionProvider
+from voisnap_domain.costs import UsageLeg
 from voisnap_domain.provider_credentials import SealedCredential
 from voisnap_domain.sessions import SessionPlan
 from voisnap_kit import log
-from voisnap_providers.accounts import Account
+from voisnap_providers.accounts import PLATFORM, Account
 from voisnap_providers.errors import ProviderError, ProviderUnconfigured
+from voisnap_providers.metering import CallMeter
 from voisnap_providers.ports.stt import SpeechToText
 from voisnap_providers.tenant_accounts import TenantAccounts
 from voisnap_providers.vendors import factories
@@ -21,7 +23,9 @@ if TYPE_CHECKING:  # it comes with numpy, which only a process needs that gets a
     from voisnap_media.pcm import Pcm, Samples
 
 MOST_SECONDS = 300.0
-"""Of a longer message the beginning."""
+"""Of a longer message the beginning, and `CUT` behind it."""
+
+CUT = "[The rest of this message is too long to be read.]"
 
 PIECE_SECONDS = 15.0
 """Recognisers take utterances: a long message is cut where it is quietest near its end."""
@@ -40,6 +44,13 @@ class Recognisers(Protocol):
     def stt(self, name: str, own: dict[str, Account]) -> SpeechToText: ...
 
 
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said in a voice message, empty where nothing is, and what recognisers were used for it."""
+
+    text: str
+    legs: tuple[UsageLeg, ...] = ()
+
+
 class VoiceNotes:
     """Reads voice messages, one at a time."""
 
@@ -50,17 +61,21 @@ class VoiceNotes:
 
     async def transcript(
         self, plan: SessionPlan, content: bytes, credentials: tuple[SealedCredential, ...] = ()
-    ) -> str:
-        """What is said; empty where nothing is. Raises ValueError for what is no sound, ProviderError when nobody here can read it."""
+    ) -> Heard:
+        """What is said. Raises ValueError for what is no sound, ProviderError when nobody here can read it."""
         config = plan.agent.config
         local = msgspec.structs.replace(config.transcription, provider=TranscriptionProvider.LOCAL, model=None)
         own = self._accounts.opened(credentials, tenant_id=plan.tenant_id, environment=plan.environment)
+        meter = CallMeter()
         async with self._one:
             last: Exception | None = None
             for settings in (config.transcription, *config.fallbacks.transcription, local):
                 try:
                     await asyncio.to_thread(factories.load, [("stt", settings.provider.value)])
-                    return await _heard(self._registry.stt(settings.provider, own), settings, content)
+                    account = own[settings.provider].id if settings.provider in own else PLATFORM
+                    stt = meter.stt(self._registry.stt(settings.provider, own), account=account)
+                    text = await _heard(stt, settings, content)
+                    return Heard(text=text, legs=meter.usage.legs)
                 except (ProviderUnconfigured, ProviderError) as error:
                     last = error
                     _log.info("voice_note.recogniser_passed", provider=settings.provider.value, error=repr(error))
@@ -76,6 +91,7 @@ def recognisers_of(config: AgentConfig) -> tuple[str, ...]:
 
 async def _heard(stt: SpeechToText, settings: Transcription, content: bytes) -> str:
     sound = await asyncio.to_thread(_decoded, content, stt.capabilities.sample_rate)
+    is_cut = len(sound.samples) >= MOST_SECONDS * sound.rate
     stream = stt.open(settings)
     said: list[str] = []
     try:
@@ -93,7 +109,8 @@ async def _heard(stt: SpeechToText, settings: Transcription, content: bytes) -> 
         raise ProviderError("no result in time", provider=stt.provider, kind="stt", retryable=True) from None
     finally:
         await stream.aclose()
-    return " ".join(text for text in said if text)
+    text = " ".join(text for text in said if text)
+    return f"{text} {CUT}" if text and is_cut else text
 
 
 def _decoded(content: bytes, rate: int) -> "Pcm":

@@ -12,11 +12,13 @@ from voisnap_kit.work import utc_now
 from voisnap_providers.ports.blobs import Blobs
 
 from voisnap_api.gate import PUBLIC
+from voisnap_api.messaging.media_types import CONTENT_TYPES, UNKNOWN
 
 from .links import PATH, RecordingLinks
 from .ranges import Unsatisfiable, parse
 
-_CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "ogg": "audio/ogg"}
+_INLINE = frozenset({"audio", "image", "video"})
+"""What a page may show by itself; everything else is for saving, whoever sent it."""
 
 InjectedLinks = NamedDependency[SkipValidation[RecordingLinks]]
 InjectedBlobs = NamedDependency[SkipValidation[Blobs]]
@@ -60,11 +62,13 @@ async def _found(address: str, token: str, links: RecordingLinks, blobs: Blobs) 
     if info is None:
         raise NotFound("recording", address, detail="This recording has been deleted.", code="recording-not-available")
     name = PurePosixPath(key)
+    content_type = CONTENT_TYPES.get(name.suffix.lstrip("."), UNKNOWN.content_type)
+    shown = "inline" if content_type.partition("/")[0] in _INLINE else "attachment"
     headers = {
-        "Content-Type": _CONTENT_TYPES.get(name.suffix.lstrip("."), "application/octet-stream"),
+        "Content-Type": content_type,
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, max-age=3600",
-        "Content-Disposition": f'inline; filename="{name.name}"',
+        "Content-Disposition": f'{shown}; filename="{name.name}"',
         "X-Content-Type-Options": "nosniff",
     }
     return key, info.size_bytes, headers

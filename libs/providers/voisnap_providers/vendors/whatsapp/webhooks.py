@@ -61,6 +61,8 @@ _WORDLESS = {
     "unsupported": MediaKind.OTHER,
 }
 _MOVED = frozenset({"user_changed_number", "customer_changed_number", "user_changed_user_id"})
+_CATEGORY = re.compile(r"[a-z_]{1,40}", re.ASCII)
+FREE = "free"
 _DONE = AnswerDocument(body=b"", content_type="text/plain")
 _REFUSED = AnswerDocument(body=b"", content_type="text/plain", status=403)
 
@@ -260,8 +262,18 @@ def _progress(status: wire.Status) -> Iterator[MessagingEvent]:
         failure=failure,
         code=code,
         detail=f"error {code}" if code else "",
+        tariff=_tariff(status.pricing),
         at=_seconds(status.timestamp),
     )
+
+
+def _tariff(pricing: wire.Pricing | None) -> str | None:
+    if pricing is None:
+        return None
+    if pricing.billable is False:
+        return FREE
+    category = pricing.category.lower().replace("-", "_")
+    return category if _CATEGORY.fullmatch(category) else None
 
 
 def _seconds(stamp: str | int) -> float | None:

@@ -92,11 +92,17 @@ class Fault(msgspec.Struct):
     code: int | str = 0
 
 
+class Pricing(msgspec.Struct):
+    billable: bool | None = None
+    category: str = ""
+
+
 class Status(msgspec.Struct):
     id: str
     status: str
     timestamp: str | int = ""
     errors: list[Fault] | None = None
+    pricing: Pricing | None = None
     biz_opaque_callback_data: str | None = None
 
 
