@@ -901,9 +901,13 @@ class MessageMedia(Result):
     """`MessageMedia` of the API."""
 
     content_type: str | None
+    failure: str | None
     kind: str
     seconds: float | None
     size_bytes: int | None
+    status: str
+    url: str | None
+    url_expires_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1183,6 +1183,9 @@ export type MailStatus = "kept" | "waiting" | "sent" | "failed";
 /** What came with a message, or instead of a text. */
 export type MediaKind = "voice" | "audio" | "image" | "video" | "document" | "sticker" | "location" | "contact" | "reaction" | "other";
 
+/** Whether what came with a message can be had here. */
+export type MediaStatus = "waiting" | "kept" | "refused" | "not_kept";
+
 export interface Message {
   content: string;
   durationMs: number;
@@ -1210,9 +1213,13 @@ export interface MessageListQuery {
 
 export interface MessageMedia {
   contentType: string | null;
+  failure: string | null;
   kind: MediaKind;
   seconds: number | null;
   sizeBytes: number | null;
+  status: MediaStatus;
+  url: string | null;
+  urlExpiresAt: string | null;
 }
 
 export interface MessagePrice {
