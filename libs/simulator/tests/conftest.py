@@ -1,6 +1,7 @@
 """A platform in one process, made of our adapters alone: it answers webhooks, and talks in tones on the media socket."""
 
 import asyncio
+import json
 import socket
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -8,16 +9,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
 import pytest_asyncio
+from voisnap_domain.calls import CallPhase
 from voisnap_domain.tenants import Environment
 from voisnap_media.pcm import Pcm
 from voisnap_providers.carriers import SIMULATOR, Carrier, Carriers, CarrierUrls, media_wire
 from voisnap_providers.ports.carrier import (
+    AnswerDocument,
     AudioHeard,
+    CallProgress,
     CarrierEvent,
+    HandOverEnded,
     InboundCall,
     KeyPressed,
     MarkReached,
@@ -38,6 +44,7 @@ from voisnap_testkit.local_server import answer, read_request, served
 
 OURS = "+14155550199"
 TWENTY_TIMES = 0.001
+_REACHED = (CallPhase.INITIATED, CallPhase.RINGING, CallPhase.ANSWERED, CallPhase.COMPLETED)
 
 
 @dataclass
@@ -62,6 +69,12 @@ class Platform:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     fails: int = 0
     """So many webhooks are answered 503 first."""
+    documents: list[bytes] = field(default_factory=list)
+    """What requests for `/document` are answered, one after the other; then nothing."""
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    """The fields of those requests, forms and JSON."""
+    sound: bytes = b""
+    """What lies at `/sound`."""
 
     def carrier(self, provider: str) -> Carrier:
         return self.carriers.of(self.accounts[provider], Environment.SANDBOX)
@@ -87,6 +100,9 @@ class Platform:
         if scope["type"] == "websocket":
             await self._talk(request.path.split("/")[2], receive, send)
             return
+        if request.path.startswith(("/document", "/sound")):
+            await self._document(scope, request, send)
+            return
         *_, provider, _, what = request.path.split("/")
         if self.fails:
             self.fails -= 1
@@ -103,8 +119,16 @@ class Platform:
         self.events += [(what, event) for event in events]
         self.news.set()
         document = None
+        inbound = {event.call_id for _, event in self.events if isinstance(event, InboundCall)}
         for event in events:
-            if isinstance(event, InboundCall) or what == "resume" or isinstance(event, MediaLost):
+            is_leg = isinstance(event, CallProgress) and event.call_id not in inbound
+            if isinstance(event, HandOverEnded) or is_leg or getattr(event, "not_reached", False):
+                over = getattr(event, "phase", CallPhase.NO_ANSWER)
+                if what == "resume" or not isinstance(event, CallProgress):
+                    document = await self._after(carrier, event, is_reached=over in _REACHED)
+            elif isinstance(event, MediaLost) and event.stranded:
+                await carrier.control.hang_up(event.call_id)
+            elif isinstance(event, InboundCall) or what == "resume" or isinstance(event, MediaLost):
                 target = self.target(provider, event.call_id)
                 document = carrier.webhooks.connect(target)
                 if not document.body:
@@ -113,6 +137,29 @@ class Platform:
             await answer(scope, send, 200, b"", {"content-type": "text/plain"})
         else:
             await answer(scope, send, document.status, document.body, {"content-type": document.content_type})
+
+    async def _after(self, carrier: Carrier, event: Any, *, is_reached: bool) -> AnswerDocument:
+        """What comes next of a call that was handed over."""
+        if is_reached:
+            return carrier.webhooks.over()
+        document = carrier.webhooks.refuse("Nobody is there.", "en-US")
+        if not document.body:
+            await carrier.control.refuse(event.call_id, "Nobody is there.", "en-US")
+        return document
+
+    async def _document(self, scope: Any, request: Any, send: Any) -> None:
+        if request.path == "/sound":
+            await answer(scope, send, 200 if self.sound else 404, self.sound, {"content-type": "audio/wav"})
+            return
+        is_json = request.headers.get("content-type", "").startswith("application/json")
+        if request.path != "/document":
+            await answer(scope, send, 200, b"", {"content-type": "text/plain"})
+            return
+        self.asked.append(json.loads(request.body) if is_json else dict(parse_qsl(request.body.decode())))
+        self.news.set()
+        body = self.documents.pop(0) if self.documents else b""
+        kind = "application/json" if body.startswith(b"[") else "text/xml"
+        await answer(scope, send, 200, body, {"content-type": kind})
 
     async def _connect(self, carrier: Carrier, call_id: str, target: StreamTarget) -> None:
         await carrier.control.connect(call_id, target)

@@ -132,6 +132,19 @@ class Hooks:
         """A request that is signed already."""
         return await self._asked(call, method, url, body, lambda: headers, tries)
 
+    async def fetched(self, url: str, *, most: int) -> bytes | None:
+        """What lies at an address, such as a sound to play; None where it can't be had, or is larger."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS), self._http().stream("GET", url) as response:
+                content = bytearray()
+                async for piece in response.aiter_bytes():
+                    content += piece
+                    if len(content) > most:
+                        return None
+                return bytes(content) if response.status_code == 200 else None
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
+            return None
+
     def _telnyx_headers(self, body: bytes) -> dict[str, str]:
         if self._telnyx is None:
             # 8 MB with its library: not before the first event.
@@ -160,13 +173,16 @@ class Hooks:
                 break
         return answered
 
-    async def _once(self, call: Noted, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+    def _http(self) -> httpx.AsyncClient:
         if self._client is None:
             timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
             self._client = httpx.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False)
+        return self._client
+
+    async def _once(self, call: Noted, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answered:
         began = time.perf_counter()
         try:
-            response = await self._client.request(method, url, content=body, headers=headers)
+            response = await self._http().request(method, url, content=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             call.note("webhook", url=_shown(url), status=0, error=type(error).__name__)
             return Answered(status=0)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from litestar import Request, Response, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.types import ControllerRouterHandler
 from voisnap_providers.ports.carrier import AudioCodec, AudioFormat
 
@@ -23,10 +23,15 @@ from voisnap_simulator.world import OwnedNumber, World
 
 from .calls import Announcement, Call, Nature, Picked, Room, Seat
 from .exchange import Busy, Exchange, exchange_of, iso
+from .listening import Heard, Listener
+from .played import Unplayable, sound_of
+from .tapes import Tape, shelf_of
 from .twilio import faults_once
 from .wires import TelnyxWire
 
 if TYPE_CHECKING:
+    from voisnap_media.pcm import Samples
+
     from .media import Stream
 
 PROVIDER = "telnyx"
@@ -85,6 +90,38 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
                 line.done.add(f"{action}:{command}")
         return json_answer({"data": {"result": "ok"}})
 
+    @get(f"{ROOT}/recordings")
+    async def recordings(request: Request[Any, Any, Any]) -> Response[bytes]:
+        check_key(world, request)
+        leg = request.query_params.get("filter[call_leg_id]")
+        found = [tape for tape in shelf_of(world).all(PROVIDER) if tape.over.is_set()]
+        shown = [_recording(world, tape) for tape in found if leg in (None, tape.more["leg"])]
+        return json_answer({"data": shown, "meta": {"total_results": len(shown), "page_number": 1}})
+
+    @get(f"{ROOT}/recordings/{{name:str}}")
+    async def recording(request: Request[Any, Any, Any], name: str) -> Response[bytes]:
+        """A recording, or with the signature of its address its sound."""
+        id, _, format = name.partition(".")
+        tape = shelf_of(world).find(PROVIDER, id)
+        if format:  # whoever has the address has the sound, for ten minutes
+            if tape is None or request.query_params.get("signature") != tape.more["signature"]:
+                raise error(403, "10010", "Forbidden")
+            content = await asyncio.to_thread(tape.encoded, format)
+            return Response(content, media_type="audio/mpeg" if format == "mp3" else "audio/wav")
+        check_key(world, request)
+        if tape is None or not tape.over.is_set():
+            raise error(404, "10005", "Resource not found")
+        return json_answer({"data": _recording(world, tape)})
+
+    @delete(f"{ROOT}/recordings/{{name:str}}", status_code=200)
+    async def forget(request: Request[Any, Any, Any], name: str) -> Response[bytes]:
+        check_key(world, request)
+        tape = shelf_of(world).find(PROVIDER, name)
+        if tape is None:
+            raise error(404, "10005", "Resource not found")
+        shelf_of(world).delete(tape)
+        return json_answer({"data": _recording(world, tape)})
+
     @post(f"{ROOT}/conferences", status_code=200)
     async def confer(request: Request[Any, Any, Any]) -> Response[bytes]:
         check_key(world, request)
@@ -106,7 +143,7 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
         _act_in_room(exchange, room_id, action, await _body(request))
         return json_answer({"data": {"result": "ok"}})
 
-    return dial, call, act, confer, act_in_room
+    return dial, call, act, recordings, recording, forget, confer, act_in_room
 
 
 def error(status: int, code: str, title: str, detail: str = "") -> Refused:
@@ -161,8 +198,12 @@ class TelnyxLine:
         self.client_state: str | None = None
         self.partner: TelnyxLine | None = None
         self.done: set[str] = set()
+        self.more: Mapping[str, Any] = {}
+        """What is asked of a call that takes another one over."""
         self._stream: Stream | None = None
         self._speaking: Announcement | None = None
+        self._gathering: asyncio.Task[None] | None = None
+        self._gather_ends = "cancelled"
         self._posting: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(maxsize=200)
         call.more["line"] = self
         call.on_end = self._over
@@ -224,9 +265,18 @@ class TelnyxLine:
             raise error(
                 422, "90018", "Call has already ended", "This call is no longer active and can't receive commands."
             )
+        before = self.client_state
         if isinstance(state := body.get("client_state"), str) and action != "transfer":
             self.client_state = _base64(state)
         call.note("command", action=action)
+        try:
+            self._do(action, body)
+        except Refused:
+            self.client_state = before  # of a command that was not done nothing stays
+            raise
+
+    def _do(self, action: str, body: Mapping[str, Any]) -> None:
+        call = self.call
         match action:
             case "answer":
                 if self.direction != "incoming" or call.answered_at is not None:
@@ -253,9 +303,31 @@ class TelnyxLine:
                 call.spawn(self._speak(str(body.get("payload", ""))))
             case "playback_start":
                 self.check_answered()
-                self.tell("call.playback.started", media_url=body.get("audio_url"))
+                url = body.get("audio_url")
+                if not isinstance(url, str) or not url:
+                    raise error(422, "10015", "Invalid value for audio_url")
+                call.spawn(self._playback(url, body.get("loop", 1)))
             case "playback_stop":
                 self._fall_silent()
+            case "gather" | "gather_using_speak" | "gather_using_audio":
+                self.check_answered()
+                self._stop_gathering("cancelled")
+                self._gathering = call.spawn(self._gather(action, body))
+            case "gather_stop":
+                self.check_answered()
+                self._stop_gathering("cancelled")
+            case "record_start":
+                self.check_answered()
+                if body.get("format") not in ("mp3", "wav") or body.get("channels") not in ("single", "dual"):
+                    raise error(422, "10015", "Invalid value for format or channels")
+                self.records(str(body["format"]), str(body["channels"]))
+            case "record_stop" | "record_pause" | "record_resume":
+                self.check_answered()
+                for tape in self._tapes(body):
+                    if action == "record_stop":
+                        tape.stop()
+                    else:
+                        tape.paused = "skip" if action == "record_pause" else None
             case "send_dtmf":
                 self.check_answered()
                 digits = str(body.get("digits", ""))
@@ -270,9 +342,8 @@ class TelnyxLine:
                 other = _line(self.exchange, str(body.get("call_control_id", "")))
                 other.check_answered()
                 self.join(other)
-            case "record_start" | "record_stop" | "record_pause" | "record_resume" | "client_state_update":
-                self.check_answered()
-            case "suppression_start" | "suppression_stop" | "gather_stop" | "refer":
+                self._record_as_asked(body)
+            case "client_state_update" | "suppression_start" | "suppression_stop" | "refer":
                 self.check_answered()
             case _:
                 raise error(404, "10005", "Resource not found", "This command is not simulated.")
@@ -355,6 +426,7 @@ class TelnyxLine:
             self.tell(f"{kind}.greeting.ended", result=ended)
 
     def _answered(self) -> None:
+        self.call.attach(Keys(self))
         self.call.answer()
         self.tell("call.answered", state="answered", start_time=iso(self.call.began_at, 6))
 
@@ -439,6 +511,111 @@ class TelnyxLine:
         if self._speaking is not None:
             self._speaking.done.set()
 
+    async def _playback(self, url: str, loop: object) -> None:
+        self.call.note("carrier_plays", url=url[:200])
+        try:
+            sound = await sound_of(self.exchange.hooks, url)
+        except Unplayable:
+            self.tell("call.playback.ended", media_url=url, status="file_not_found", status_detail="file-not-found")
+            return
+        self._fall_silent()
+        loops = 50 if loop == "infinity" else max(1, loop) if isinstance(loop, int) else 1
+        self._speaking = playing = Announcement(sound, loops)
+        self.tell("call.playback.started", media_url=url)
+        self.call.attach(playing)
+        try:
+            await playing.done.wait()
+        finally:
+            self.call.detach(playing)
+        self.tell("call.playback.ended", media_url=url, status="completed", status_detail="")
+
+    # Recording and asking -----------------------------------------------------------------------------------------
+
+    def records(self, format: str, channels: str) -> None:
+        """Record the call from now on; it is told when that is there."""
+        shelf = shelf_of(self.world)
+        tape = shelf.begin(
+            self.call,
+            str(uuid.uuid4()),
+            is_stereo=channels == "dual",
+            format=format,
+            leg=self.leg,
+            session=self.session,
+            signature=secrets.token_hex(16),
+        )
+        self.call.spawn(self._tell_recorded(tape, channels), outlives=True)
+
+    def _record_as_asked(self, body: Mapping[str, Any]) -> None:
+        if body.get("record") == "record-from-answer":
+            self.records(str(body.get("record_format", "mp3")), str(body.get("record_channels", "dual")))
+
+    async def _tell_recorded(self, tape: Tape, channels: str) -> None:
+        await tape.over.wait()
+        if not tape.seconds:
+            return
+        saved = self.event(
+            "call.recording.saved",
+            channels=channels,
+            format=tape.format,
+            recording_id=tape.id,
+            recording_started_at=iso(tape.began_at, 6),
+            recording_ended_at=iso(tape.ended_at, 6),
+            recording_urls=_addresses(self.world, tape),
+            public_recording_urls={},
+        )
+        if url := self._url():
+            await self.exchange.hooks.telnyx(self.call, url, saved)
+
+    def _tapes(self, body: Mapping[str, Any]) -> list[Tape]:
+        wanted = body.get("recording_id")
+        running = [tape for tape in shelf_of(self.world).of(self.call) if not tape.over.is_set()]
+        return [tape for tape in running if wanted in (None, tape.id)]
+
+    async def _gather(self, action: str, body: Mapping[str, Any]) -> None:
+        """Keys, also into what is said or played meanwhile."""
+        listener = Listener(
+            most_keys=_within(body, "maximum_digits", 128, 1, 128),
+            finish_on=str(body.get("terminating_digit", "#")),
+            wait=_within(body, "timeout_millis", 60000, 1, 600000) / 1000,
+            key_wait=_within(body, "inter_digit_timeout_millis", 5000, 1, 600000) / 1000,
+        )
+        least = _within(body, "minimum_digits", 1, 1, 128)
+        valid = str(body.get("valid_digits", "0123456789#*"))
+        self.call.attach(listener)
+        status = "cancelled"
+        try:
+            prompt: asyncio.Future[None] | None = None
+            if action == "gather_using_speak":
+                prompt = asyncio.ensure_future(self._speak(str(body.get("payload", ""))))
+            elif action == "gather_using_audio":
+                prompt = asyncio.ensure_future(self._playback(str(body.get("audio_url", "")), 1))
+            if prompt is not None:
+                barges = asyncio.ensure_future(listener.began.wait())
+                try:
+                    await asyncio.wait({prompt, barges}, return_when=asyncio.FIRST_COMPLETED)
+                    self._fall_silent()
+                    await prompt
+                finally:
+                    prompt.cancel()
+                    barges.cancel()
+            listener.arm()
+            await listener.done.wait()
+            is_valid = len(listener.digits) >= least and set(listener.digits) <= set(valid)
+            status = "valid" if is_valid else "invalid" if listener.digits or listener.why is Heard.KEY else "timeout"
+        except asyncio.CancelledError:
+            status = "call_hangup" if self.call.ended.is_set() else self._gather_ends
+            raise
+        finally:
+            self.call.detach(listener)
+            self._gathering = None
+            self.tell("call.gather.ended", digits=listener.digits, status=status)
+
+    def _stop_gathering(self, status: str) -> None:
+        if self._gathering is not None:
+            self._gather_ends = status
+            self._gathering.cancel()
+            self._gathering = None
+
     # Other calls --------------------------------------------------------------------------------------------------
 
     def join(self, other: "TelnyxLine") -> None:
@@ -473,6 +650,7 @@ class TelnyxLine:
             session=self.session,
         )
         line.client_state = body.get("target_leg_client_state")
+        line.more = {"record": body.get("record"), **{n: v for n, v in body.items() if n.startswith("record_")}}
         self.call.note("dials", callee=to, call=other.id)
         other.spawn(line._hand_over(self, _within(body, "timeout_secs", 30, 5, 600)))
 
@@ -493,13 +671,20 @@ class TelnyxLine:
             self.call.end("completed")
         else:
             first.join(self)
+            first._record_as_asked(self.more)
 
     # Events -------------------------------------------------------------------------------------------------------
 
     def tell(self, kind: str, **payload: Any) -> None:
         """Post an event of this call."""
+        with suppress(asyncio.QueueFull):
+            self._posting.put_nowait(self.event(kind, **payload))
+
+    def event(self, kind: str, **payload: Any) -> dict[str, Any]:
+        """An event of this call."""
         call = self.call
-        data = {
+        call.note("event", event=kind)
+        return {
             "record_type": "event",
             "event_type": kind,
             "id": str(uuid.uuid4()),
@@ -515,9 +700,6 @@ class TelnyxLine:
                 **payload,
             },
         }
-        call.note("event", event=kind)
-        with suppress(asyncio.QueueFull):
-            self._posting.put_nowait(data)
 
     async def _post_events(self) -> None:
         """In order here; Telnyx itself promises none, which faults of the line bring (`webhook_delay`, `webhook_copies`)."""
@@ -570,6 +752,46 @@ class TelnyxLine:
             partner.call.end("completed")
         with suppress(asyncio.QueueFull):
             self._posting.put_nowait(None)  # wakes who waits for one more
+
+
+def _recording(world: World, tape: Tape) -> dict[str, Any]:
+    return {
+        "record_type": "recording",
+        "id": tape.id,
+        "call_control_id": tape.call.id,
+        "call_leg_id": tape.more["leg"],
+        "call_session_id": tape.more["session"],
+        "channels": "dual" if tape.is_stereo else "single",
+        "duration_millis": round(tape.seconds * 1000),
+        "recording_started_at": iso(tape.began_at, 6),
+        "recording_ended_at": iso(tape.ended_at, 6),
+        "created_at": iso(tape.began_at, 6),
+        "source": "call",
+        "status": "completed",
+        "download_urls": _addresses(world, tape),
+    }
+
+
+def _addresses(world: World, tape: Tape) -> dict[str, str]:
+    """Where the sound is to be had, by whoever knows."""
+    base = world.account(PROVIDER).option("base_url").rstrip("/")
+    return {tape.format: f"{base}/recordings/{tape.id}.{tape.format}?signature={tape.more['signature']}"}
+
+
+class Keys:
+    """Attached to every call: Telnyx tells each key that is pressed."""
+
+    def __init__(self, line: TelnyxLine) -> None:
+        self._line = line
+
+    def exchange(self, frame: "Samples") -> "Samples | None":
+        """Nothing is said."""
+        del frame
+        return None
+
+    def key(self, digit: str) -> None:
+        """A key was pressed."""
+        self._line.tell("call.dtmf.received", digit=digit)
 
 
 def _act_in_room(exchange: Exchange, room_id: str, action: str, body: Mapping[str, Any]) -> None:

@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 from xml.etree import ElementTree
 
-from litestar import Request, Response, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.types import ControllerRouterHandler
 from voisnap_providers.ports.carrier import AudioCodec, AudioFormat
 
-from voisnap_simulator.answers import Form, Refused, json_answer, read_form
+from voisnap_simulator.answers import Form, Refused, empty_answer, json_answer, read_form
 from voisnap_simulator.world import OwnedNumber, World
 
 from .calls import Announcement, Call, Nature, Picked, Room, Seat
 from .exchange import Busy, Exchange, exchange_of, rfc2822
 from .hooks import twilio_signature
+from .listening import Heard, Listener, words_since
+from .played import Unplayable, sound_of
+from .tapes import Shelf, Tape, shelf_of
 from .wires import TwilioWire
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ PROVIDER = "twilio"
 ROOT = "/twilio/2010-04-01/Accounts/{account:str}"
 MAX_TWIML = 4000
 MAX_REDIRECTS = 50
+SPEECH_CONFIDENCE = "0.9234"
 MAX_NESTED = 64 * 1024
 QUEUE_SECONDS = 0.05
 """From `queued` to `initiated`."""
@@ -91,18 +95,69 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
         line = _line(exchange, name)
         if line.status != "in-progress":
             raise error(400, 21220, "Requested resource is not eligible for recording")
-        return json_answer(
-            {
-                "sid": f"RE{world.new_hex()}",
-                "account_sid": account,
-                "call_sid": line.call.id,
-                "status": "in-progress",
-                "channels": 2 if first(await read_form(request), "RecordingChannels") == "dual" else 1,
-                "source": "StartCallRecordingAPI",
-                "start_time": rfc2822(world.clock()),
-            },
-            201,
+        form = await read_form(request)
+        _check_url(first(form, "RecordingStatusCallback"), "RecordingStatusCallback")
+        tape = line.records(
+            "StartCallRecordingAPI",
+            callback=first(form, "RecordingStatusCallback") or "",
+            method=first(form, "RecordingStatusCallbackMethod") or "POST",
+            is_stereo=first(form, "RecordingChannels") == "dual",
         )
+        return json_answer(_recording(world, tape), 201)
+
+    @get(f"{ROOT}/Calls/{{name:str}}/Recordings.json")
+    async def recordings_of(request: Request[Any, Any, Any], account: str, name: str) -> Response[bytes]:
+        check_account(world, request, account)
+        tapes = shelf_of(world).of(_line(exchange, name).call)
+        return json_answer(_page([_recording(world, tape) for tape in tapes], "recordings"))
+
+    @post(f"{ROOT}/Calls/{{name:str}}/Recordings/{{recording:str}}", status_code=200)
+    async def change_recording(
+        request: Request[Any, Any, Any], account: str, name: str, recording: str
+    ) -> Response[bytes]:
+        check_account(world, request, account)
+        tape = _tape_of(shelf_of(world), _line(exchange, name).call, recording)
+        form = await read_form(request)
+        match first(form, "Status"):
+            case "paused":
+                tape.paused = first(form, "PauseBehavior") or "silence"
+            case "in-progress":
+                tape.paused = None
+            case "stopped":
+                tape.stop()
+            case status:
+                raise error(400, 21218, f"Status '{status}' is not valid")
+        return json_answer(_recording(world, tape))
+
+    @get(f"{ROOT}/Recordings.json")
+    async def recordings(request: Request[Any, Any, Any], account: str) -> Response[bytes]:
+        check_account(world, request, account)
+        tapes = shelf_of(world).all(PROVIDER)
+        wanted = request.query_params.get("CallSid")
+        shown = [_recording(world, tape) for tape in tapes if wanted in (None, tape.call.id)]
+        return json_answer(_page(shown, "recordings"))
+
+    @get(f"{ROOT}/Recordings/{{recording:str}}")
+    async def recording(request: Request[Any, Any, Any], account: str, recording: str) -> Response[bytes]:
+        check_account(world, request, account)
+        name, _, format = recording.partition(".")
+        tape = shelf_of(world).find(PROVIDER, name)
+        if tape is None or (format in ("mp3", "wav", "") and not tape.over.is_set()):
+            raise error(404, 20404, f"The requested resource /Recordings/{recording} was not found")
+        if format == "json":
+            return json_answer(_recording(world, tape))
+        content = await asyncio.to_thread(tape.encoded, format or "wav")
+        return Response(content, media_type="audio/mpeg" if format == "mp3" else "audio/x-wav")
+
+    @delete(f"{ROOT}/Recordings/{{recording:str}}", status_code=204)
+    async def forget(request: Request[Any, Any, Any], account: str, recording: str) -> Response[None]:
+        check_account(world, request, account)
+        shelf = shelf_of(world)
+        tape = shelf.find(PROVIDER, recording.removesuffix(".json"))
+        if tape is None:
+            raise error(404, 20404, f"The requested resource /Recordings/{recording} was not found")
+        shelf.delete(tape)
+        return empty_answer()
 
     @get(f"{ROOT}/Conferences.json")
     async def conferences(request: Request[Any, Any, Any], account: str) -> Response[bytes]:
@@ -125,6 +180,49 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
         room = _room(exchange, name)
         return json_answer({"participants": [_participant(room, seat) for seat in room.seats]})
 
+    @post(f"{ROOT}/Conferences/{{name:str}}/Participants.json", status_code=201)
+    async def add_participant(request: Request[Any, Any, Any], account: str, name: str) -> Response[bytes]:
+        check_account(world, request, account)
+        form = await read_form(request)
+        there = next((room for room in _rooms(exchange) if name in (room.id, room.name)), None)
+        document = _into_conference(there.name if there is not None else name, form)
+        line = TwilioLine.dialled(exchange, {**form, "Twiml": [document]})
+        return json_answer(
+            {
+                "call_sid": line.call.id,
+                "conference_sid": there.id if there is not None else None,
+                "account_sid": account,
+                "label": first(form, "Label"),
+                "muted": first(form, "Muted") == "true",
+                "hold": False,
+                "status": "queued",
+                "end_conference_on_exit": first(form, "EndConferenceOnExit") == "true",
+                "start_conference_on_enter": first(form, "StartConferenceOnEnter") != "false",
+                "coaching": False,
+            },
+            201,
+        )
+
+    @delete(f"{ROOT}/Conferences/{{name:str}}/Participants/{{call_name:str}}", status_code=204)
+    async def remove_participant(
+        request: Request[Any, Any, Any], account: str, name: str, call_name: str
+    ) -> Response[None]:
+        check_account(world, request, account)
+        call = _line(exchange, call_name).call
+        if _room(exchange, name).seat_of(call) is None:
+            raise error(404, 20404, "The requested resource was not found")
+        call.end("completed")
+        return empty_answer()
+
+    @get(f"{ROOT}/Conferences/{{name:str}}/Participants/{{call_name:str}}")
+    async def participant(request: Request[Any, Any, Any], account: str, name: str, call_name: str) -> Response[bytes]:
+        check_account(world, request, account)
+        room = _room(exchange, name)
+        seat = room.seat_of(_line(exchange, call_name).call)
+        if seat is None:
+            raise error(404, 20404, "The requested resource was not found")
+        return json_answer(_participant(room, seat))
+
     @post(f"{ROOT}/Conferences/{{name:str}}/Participants/{{call_name:str}}", status_code=200)
     async def change_participant(
         request: Request[Any, Any, Any], account: str, name: str, call_name: str
@@ -142,7 +240,8 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
         return json_answer(_participant(room, seat))
 
     return (
-        dial, calls, call, change, record, conferences, change_conference, participants, change_participant,
+        dial, calls, call, change, record, recordings_of, change_recording, recordings, recording, forget, conferences,
+        change_conference, participants, add_participant, participant, change_participant, remove_participant,
     )  # fmt: skip
 
 
@@ -350,6 +449,13 @@ class TwilioLine:
             self.call.end(outcomes[picked])
             return
         self._answered()
+        if (first(form, "Record") or "").lower() == "true":
+            self.records(
+                "OutboundAPI",
+                callback=first(form, "RecordingStatusCallback") or "",
+                method=first(form, "RecordingStatusCallbackMethod") or "POST",
+                is_stereo=first(form, "RecordingChannels") == "dual",
+            )
         self.call.spawn(self._limit(longest))
         if (digits := first(form, "SendDigits")) is not None:
             await asyncio.sleep(0.5 * digits.count("w"))
@@ -557,6 +663,10 @@ class TwilioLine:
                 await self._play(await self.exchange.voice.spoken(text), int(verb.get("loop", "1") or 1))
             case "Play":
                 await self._play_verb(verb)
+            case "Gather":
+                return await self._gather(verb, base)
+            case "Record":
+                return await self._record_verb(verb, base)
             case "Pause":
                 await asyncio.sleep(min(float(verb.get("length", "1")), 600.0))
             case "Redirect":
@@ -587,8 +697,143 @@ class TwilioLine:
                 await asyncio.sleep(0.5 if digit in "wW" else 0.2)
                 if digit not in "wW":
                     self.call.telephone.hear_keys(digit)
-        else:
-            self.call.note("carrier_plays", url=(verb.text or "").strip()[:200])
+            return
+        url = (verb.text or "").strip()
+        self.call.note("carrier_plays", url=url[:200])
+        try:
+            sound = await sound_of(self.exchange.hooks, url)
+        except Unplayable as unplayable:
+            code = "11200: HTTP retrieval failure" if str(unplayable) == "fetch" else "12300: Invalid Content-Type"
+            self.call.note("fault", error=code)
+            return
+        await self._play(sound, int(verb.get("loop", "1") or 1) or 50)
+
+    # Recording ----------------------------------------------------------------------------------------------------
+
+    def records(
+        self, source: str, *, callback: str, method: str = "POST", is_stereo: bool = False, **more: str
+    ) -> Tape:
+        """Record the call from now on; who asked for it is told when the recording is there."""
+        tape = shelf_of(self.world).begin(
+            self.call, f"RE{self.world.new_hex()}", is_stereo=is_stereo, source=source, fields=more
+        )
+        if callback:
+            self.call.spawn(self._tell_recorded(tape, callback, method), outlives=True)
+        return tape
+
+    async def _tell_recorded(self, tape: Tape, url: str, method: str) -> None:
+        await tape.over.wait()
+        fields = {
+            "AccountSid": self.account,
+            **({} if "ConferenceSid" in tape.more["fields"] else {"CallSid": self.call.id}),
+            **tape.more["fields"],
+            **self._recorded(tape),
+            "RecordingStatus": "completed" if tape.seconds else "absent",
+            "RecordingChannels": "2" if tape.is_stereo else "1",
+            "RecordingSource": tape.more["source"],
+            "RecordingTrack": "both",
+            "RecordingStartTime": rfc2822(tape.began_at) or "",
+            "ErrorCode": "0",
+        }
+        await self.exchange.hooks.twilio(self.call, url, fields, method=method)
+
+    def _recorded(self, tape: Tape) -> dict[str, str]:
+        base = self.world.account(PROVIDER).option("base_url").rstrip("/")
+        return {
+            "RecordingSid": tape.id,
+            "RecordingUrl": f"{base}/2010-04-01/Accounts/{self.account}/Recordings/{tape.id}",
+            "RecordingDuration": str(math.ceil(tape.seconds)),
+        }
+
+    async def _record_verb(self, verb: ElementTree.Element, base: str) -> tuple[str, str] | None:
+        """`<Record>`: what the person says, until silence, a key, the longest time or the hang-up."""
+        from .sound import tone  # noqa: PLC0415 - sound, when it is wanted
+
+        if verb.get("playBeep", "true") != "false":
+            await self._play(tone((1000.0,), 0.4))
+        tape = self.records(
+            "RecordVerb",
+            callback=verb.get("recordingStatusCallback", ""),
+            method=verb.get("recordingStatusCallbackMethod", "POST"),
+        )
+        wait = float(verb.get("timeout", "5") or 5)
+        listener = Listener(
+            speech=True,
+            most_keys=1,
+            finish_on="",
+            wait=wait,
+            hush=wait,
+            longest=min(float(verb.get("maxLength", "3600") or 3600), 14400.0),
+        )
+        finish_on = verb.get("finishOnKey", "1234567890*#")
+        began = len(self.call.events)
+        self.call.attach(listener)
+        listener.arm()
+        try:
+            await listener.done.wait()
+        finally:
+            self.call.detach(listener)
+            tape.stop()
+        said = words_since(self.call, began)
+        if listener.why is Heard.NOTHING and not said:
+            return None  # silence is not recorded, and the document goes on
+        url = urljoin(base, verb.get("action", "") or base)
+        more = {**self._recorded(tape), "Digits": listener.digits if listener.digits in finish_on else ""}
+        return await self._ask(url, verb.get("method", "POST"), more), url
+
+    # Asking -------------------------------------------------------------------------------------------------------
+
+    async def _gather(self, verb: ElementTree.Element, base: str) -> tuple[str, str] | None:
+        """`<Gather>`: keys and speech, also into what it says meanwhile."""
+        kinds = verb.get("input", "dtmf").split()
+        wait = float(verb.get("timeout", "5") or 5)
+        hush = verb.get("speechTimeout", "auto")
+        listener = Listener(
+            keys="dtmf" in kinds,
+            speech="speech" in kinds,
+            most_keys=int(verb.get("numDigits", "0") or 0),
+            finish_on=verb.get("finishOnKey", "#"),
+            wait=wait,
+            hush=1.0 if hush == "auto" else float(hush),
+        )
+        began = len(self.call.events)
+        self.call.attach(listener)
+        try:
+            prompt = asyncio.ensure_future(self._prompt(verb, base))
+            barges = asyncio.ensure_future(listener.began.wait())
+            try:
+                await asyncio.wait({prompt, barges}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                prompt.cancel()
+                barges.cancel()
+                await asyncio.wait({prompt, barges})
+            listener.arm()
+            await listener.done.wait()
+        finally:
+            self.call.detach(listener)
+        more: dict[str, str] = {}
+        if listener.digits:
+            more["Digits"] = listener.digits
+        elif listener.why is Heard.SPEECH:
+            more["SpeechResult"] = words_since(self.call, began)
+            more["Confidence"] = SPEECH_CONFIDENCE
+            more["Language"] = verb.get("language", "en-US")
+        elif listener.why is Heard.KEY:
+            more["FinishedOnKey"] = verb.get("finishOnKey", "#")
+        self.call.note("gathered", **{name.lower(): value for name, value in more.items()})
+        if not more and verb.get("actionOnEmptyResult", "false") != "true":
+            return None
+        url = urljoin(base, verb.get("action", "") or base)
+        return await self._ask(
+            url, verb.get("method", "POST"), {"Digits": "", **more} if "dtmf" in kinds else more
+        ), url
+
+    async def _prompt(self, verb: ElementTree.Element, base: str) -> None:
+        for nested in verb:
+            if nested.tag in ("Say", "Play", "Pause"):
+                await self._verb(nested, base)
+            else:
+                self.call.note("fault", error=f"12200: <{nested.tag}> is not one that <Gather> holds")
 
     # Streams ------------------------------------------------------------------------------------------------------
 
@@ -714,9 +959,11 @@ class TwilioLine:
         line = TwilioLine(self.exchange, other, direction="outbound-dial", parent=self.call.id)
         if target is not None:
             line.status_url = target.get("statusCallback", "")
+            line.status_method = target.get("statusCallbackMethod", "POST")
             line.status_events = frozenset(target.get("statusCallbackEvent", "completed").split())
         self.call.note("dials", callee=callee, call=other.id)
         try:
+            line._is("initiated")
             await other.telephone.prepare()
             line._is("ringing")
             try:
@@ -732,14 +979,26 @@ class TwilioLine:
             room = Room(self.world.new_hex())
             seat, _ = room.join(self.call), room.join(other)
             self.call.note("joined", call=other.id)
+            tape = self._tape_of(verb, "DialVerb") if verb.get("record", "").startswith("record-from") else None
             try:
                 await other.ended.wait()
             finally:
                 room.leave(seat)
+                if tape is not None:
+                    tape.stop()
             seconds = str(round(other.seconds))
             return "completed", {"DialCallSid": other.id, "DialCallDuration": seconds}
         finally:
             other.end("completed" if other.answered_at else "canceled")
+
+    def _tape_of(self, verb: ElementTree.Element, source: str, **more: str) -> Tape:
+        return self.records(
+            source,
+            callback=verb.get("recordingStatusCallback", ""),
+            method=verb.get("recordingStatusCallbackMethod", "POST"),
+            is_stereo=verb.get("record", "").endswith("dual"),
+            **more,
+        )
 
     async def _confer(self, verb: ElementTree.Element) -> None:
         name = (verb.text or "").strip()
@@ -757,10 +1016,16 @@ class TwilioLine:
         seat.label = verb.get("participantLabel", "")
         room.is_started |= verb.get("startConferenceOnEnter", "true") == "true"
         self.call.note("joined", room=name)
+        tape = None
+        if verb.get("record") == "record-from-start" and "is_recorded" not in room.more:
+            room.more["is_recorded"] = True  # once, whoever else orders it
+            tape = self._tape_of(verb, "Conference", ConferenceSid=room.id)
         try:
             await room.ended.wait()
         finally:
             room.leave(seat)
+            if tape is not None:
+                tape.stop()
             if not room.seats:
                 room.ended.set()
             if room.ended.is_set() and self.exchange.rooms.get(key) is room:
@@ -831,6 +1096,56 @@ def _room(exchange: Exchange, name: str) -> Room:
         if wanted in (room.id, room.name):
             return room
     raise error(404, 20404, "The requested resource was not found")
+
+
+def _into_conference(name: str, form: Form) -> str:
+    """The document of somebody who is called into a conference."""
+    response = ElementTree.Element("Response")
+    conference = ElementTree.SubElement(ElementTree.SubElement(response, "Dial"), "Conference")
+    for field, attribute in (
+        ("Muted", "muted"),
+        ("StartConferenceOnEnter", "startConferenceOnEnter"),
+        ("EndConferenceOnExit", "endConferenceOnExit"),
+        ("Label", "participantLabel"),
+    ):
+        if (value := first(form, field)) is not None:
+            conference.set(attribute, value.lower() if field != "Label" else value)
+    conference.text = name
+    return ElementTree.tostring(response, encoding="unicode")
+
+
+def _tape_of(shelf: Shelf, call: Call, name: str) -> Tape:
+    wanted = name.removesuffix(".json")
+    for tape in shelf.of(call):
+        if wanted == tape.id or (wanted == "Twilio.CURRENT" and not tape.over.is_set()):
+            return tape
+    raise error(404, 20404, f"The requested resource /Recordings/{name} was not found")
+
+
+def _page(shown: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    return {name: shown, "page": 0, "page_size": 50, "next_page_uri": None}
+
+
+def _recording(world: World, tape: Tape) -> dict[str, Any]:
+    account = world.account(PROVIDER).option("account_sid")
+    is_over = tape.over.is_set()
+    return {
+        "sid": tape.id,
+        "account_sid": account,
+        "call_sid": tape.call.id,
+        "conference_sid": tape.more["fields"].get("ConferenceSid"),
+        "status": tape.status,
+        "channels": 2 if tape.is_stereo else 1,
+        "source": tape.more["source"],
+        "duration": str(math.ceil(tape.seconds)) if is_over else None,
+        "price": f"-{math.ceil(tape.seconds / 60) * 0.0025:.5f}" if is_over else None,
+        "price_unit": "USD",
+        "start_time": rfc2822(tape.began_at),
+        "date_created": rfc2822(tape.began_at),
+        "date_updated": rfc2822(tape.ended_at or tape.began_at),
+        "error_code": None,
+        "uri": f"/2010-04-01/Accounts/{account}/Recordings/{tape.id}.json",
+    }
 
 
 def _conference(world: World, room: Room) -> dict[str, Any]:

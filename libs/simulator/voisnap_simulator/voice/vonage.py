@@ -22,6 +22,9 @@ from voisnap_simulator.world import Application, OwnedNumber, World
 from .calls import Announcement, Call, Nature, Picked, Room, Seat
 from .exchange import Busy, Exchange, exchange_of, iso
 from .hooks import Answered
+from .listening import Heard, Listener, words_since
+from .played import Unplayable, sound_of
+from .tapes import Tape, shelf_of
 from .twilio import faults_once
 from .wires import VonageWire
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 PROVIDER = "vonage"
 ROOT = "/vonage/v1/calls"
+FILES = "/vonage/v1/files"
 MAX_HEADERS = 512
 DETECTION = {Nature.HUMAN: 2.0, Nature.MACHINE: 3.0, Nature.FAX: 3.0, Nature.SCREENING: 3.0}
 BEEP_SECONDS = 45.0
@@ -39,6 +43,7 @@ _RATES = frozenset({8000, 16000, 24000})
 _CONTENT = re.compile(r"audio/l16\s*;\s*rate\s*=\s*(\d+)", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{7,15}", re.ASCII)
 _ENDED = frozenset({"completed", "busy", "cancelled", "failed", "rejected", "timeout", "unanswered"})
+_UNREACHED = frozenset({"timeout", "failed", "rejected", "unanswered", "busy"})
 _CAUSES = {
     "hung_up": "completed",
     "completed": "completed",
@@ -117,13 +122,39 @@ def handlers(world: World) -> Sequence[ControllerRouterHandler]:
         line.call.spawn(line.talks(str((await _body(request)).get("text", ""))))
         return json_answer({"message": "Talk started", "uuid": call_id})
 
+    @put(f"{ROOT}/{{call_id:str}}/stream", status_code=200)
+    async def stream(request: Request[Any, Any, Any], call_id: str) -> Response[bytes]:
+        check_token(world, request)
+        line = _live(exchange, call_id)
+        match await _body(request):
+            case {"stream_url": [str(url), *_], **more}:
+                line.call.spawn(line.streams(url, int(more.get("loop", 1) or 0)))
+            case _:
+                raise fault(400, "Bad Request", "stream_url is a list of one address")
+        return json_answer({"message": "Stream started", "uuid": call_id})
+
+    @delete(f"{ROOT}/{{call_id:str}}/stream", status_code=200)
+    async def streamless(request: Request[Any, Any, Any], call_id: str) -> Response[bytes]:
+        check_token(world, request)
+        _live(exchange, call_id).falls_silent()
+        return json_answer({"message": "Stream stopped", "uuid": call_id})
+
+    @get(f"{FILES}/{{file_id:str}}")
+    async def file(request: Request[Any, Any, Any], file_id: str) -> Response[bytes]:
+        check_token(world, request)
+        tape = shelf_of(world).find(PROVIDER, file_id)
+        if tape is None or not tape.over.is_set():
+            raise fault(404, "Not Found", "The file does not exist, or you do not have access.", "not-found")
+        content = await asyncio.to_thread(tape.encoded, tape.format)
+        return Response(content, media_type="audio/mpeg" if tape.format == "mp3" else "audio/wav")
+
     @delete(f"{ROOT}/{{call_id:str}}/talk", status_code=200)
     async def quiet(request: Request[Any, Any, Any], call_id: str) -> Response[bytes]:
         check_token(world, request)
         _live(exchange, call_id).falls_silent()
         return json_answer({"message": "Talk stopped", "uuid": call_id})
 
-    return dial, calls, call, change, press, talk, quiet
+    return dial, calls, call, change, press, talk, quiet, stream, streamless, file
 
 
 def fault(status: int, title: str, detail: str, kind: str = "bad-request") -> Refused:
@@ -188,6 +219,8 @@ class VonageLine:
         self._program: asyncio.Task[None] | None = None
         self._stream: Stream | None = None
         self._talking: Announcement | None = None
+        self.answers: asyncio.Future[Answered] | None = None
+        """What was answered to the event that nobody was reached, where that may be a document."""
         self._posting: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(maxsize=100)
         call.more["line"] = self
         call.on_end = self._over
@@ -278,6 +311,22 @@ class VonageLine:
             await talking.done.wait()
         finally:
             self.call.detach(talking)
+
+    async def streams(self, url: str, loops: int = 1) -> None:
+        """Plays a sound into the leg, beside whatever it does; `loops` of 0 goes on and on."""
+        self.call.note("carrier_plays", url=url[:200])
+        try:
+            sound = await sound_of(self.exchange.hooks, url)
+        except Unplayable as unplayable:
+            self.call.note("fault", error=f"the stream can't be played: {unplayable}")
+            return
+        self.falls_silent()
+        self._talking = playing = Announcement(sound, loops or 50)
+        self.call.attach(playing)
+        try:
+            await playing.done.wait()
+        finally:
+            self.call.detach(playing)
 
     def falls_silent(self) -> None:
         """Stops saying it."""
@@ -424,7 +473,9 @@ class VonageLine:
         while not (self.status in _ENDED and self._posting.empty()):
             event = await self._posting.get()
             if event is not None and self.event_url:
-                await self.exchange.hooks.vonage(self.call, self.event_url, event, method=self.event_method)
+                answered = await self.exchange.hooks.vonage(self.call, self.event_url, event, method=self.event_method)
+                if self.answers is not None and event.get("status") in _UNREACHED and not self.answers.done():
+                    self.answers.set_result(answered)
 
     def _over(self, cause: str) -> None:
         if self._stream is not None:
@@ -494,21 +545,144 @@ class VonageLine:
                 return await self._connect(action)
             case "conversation":
                 await self._converse(action)
-            case "stream" | "record" | "input" | "notify":
-                self.call.note("carrier_does", action=action.get("action"))
+            case "stream":
+                match action.get("streamUrl"):
+                    case [str(url), *_]:
+                        await self.streams(url, int(action.get("loop", 1) or 0))
+                    case _:
+                        self._refuse(action)
+            case "record":
+                return await self._record(action)
+            case "input":
+                return await self._input(action)
+            case "notify":
+                asked = await self._ask(action, {"payload": action.get("payload"), **self._whose()})
+                return _ncco(asked) if asked is not None else None
             case _:
-                self.call.note("fault", error=f"{str(action.get('action'))[:40]} is not simulated")
-                self.call.end("failed")
+                self._refuse(action)
         return None
+
+    def _refuse(self, action: Mapping[str, Any]) -> None:
+        """As Vonage answers a document that it does not understand: an event with the reason, and the call ends."""
+        self.call.note("fault", error=f"{str(action.get('action'))[:40]} is no action that is known")
+        event = {
+            "reason": "Syntax error in NCCO. Invalid value type or action.",
+            "conversation_uuid": self.conversation,
+            "timestamp": iso(self.world.clock()),
+        }
+        with suppress(asyncio.QueueFull):
+            self._posting.put_nowait(event)
+        self.call.end("failed")
+
+    def _whose(self) -> dict[str, Any]:
+        return {"conversation_uuid": self.conversation, "timestamp": iso(self.world.clock())}
+
+    async def _ask(self, action: Mapping[str, Any], event: Mapping[str, Any]) -> Answered | None:
+        """Post what came of an action to its own address, else to the call's."""
+        urls = action.get("eventUrl")
+        url = urls[0] if isinstance(urls, list) and urls else self.event_url
+        if not url:
+            return None
+        method = str(action.get("eventMethod", "POST"))
+        return await self.exchange.hooks.vonage(self.call, url, event, method=method)
+
+    # Recording and asking -----------------------------------------------------------------------------------------
+
+    def _taped(self, action: Mapping[str, Any]) -> Tape:
+        is_stereo = action.get("split") == "conversation" and int(action.get("channels", 1) or 1) > 1
+        format = str(action.get("format", "mp3"))
+        return shelf_of(self.world).begin(
+            self.call, str(uuid.uuid4()), is_stereo=is_stereo, format=format if format in ("mp3", "wav") else "mp3"
+        )
+
+    async def _tell_recorded(self, action: Mapping[str, Any], tape: Tape) -> Answered | None:
+        await tape.over.wait()
+        if not tape.seconds:
+            return None
+        content = await asyncio.to_thread(tape.encoded, tape.format)
+        base = self.world.account(PROVIDER).option("base_url").rstrip("/")
+        event = {
+            "start_time": iso(tape.began_at),
+            "recording_url": f"{base}/v1/files/{tape.id}",
+            "size": len(content),
+            "recording_uuid": str(uuid.uuid4()),
+            "end_time": iso(tape.ended_at),
+            **self._whose(),
+        }
+        return await self._ask(action, event)
+
+    async def _record(self, action: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """With an end of its own the document waits for it; without one it goes on, and all of the call is recorded."""
+        tape = self._taped(action)
+        if not {"endOnSilence", "endOnKey", "timeOut"} & action.keys():
+            self.call.spawn(self._tell_recorded(action, tape), outlives=True)
+            return None
+        hush = float(action.get("endOnSilence", 3600) or 3600)
+        key = str(action.get("endOnKey", ""))
+        listener = Listener(
+            keys=bool(key), speech=True, finish_on=key, wait=hush, hush=hush, longest=float(action.get("timeOut", 7200))
+        )
+        self.call.attach(listener)
+        listener.arm()
+        try:
+            await listener.done.wait()
+        finally:
+            self.call.detach(listener)
+            tape.stop()
+        answered = await self._tell_recorded(action, tape)
+        return _ncco(answered) if answered is not None else None
+
+    async def _input(self, action: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """Keys, speech, or whichever comes first."""
+        kinds = action.get("type")
+        dtmf, speech = action.get("dtmf") or {}, action.get("speech") or {}
+        if not isinstance(kinds, list) or not kinds or not set(kinds) <= {"dtmf", "speech"}:
+            self._refuse(action)
+            return None
+        waits = [float(dtmf.get("timeOut", 3))] if "dtmf" in kinds else []
+        waits += [float(speech.get("startTimeout", 10))] if "speech" in kinds else []
+        listener = Listener(
+            keys="dtmf" in kinds,
+            speech="speech" in kinds,
+            most_keys=int(dtmf.get("maxDigits", 4)),
+            finish_on="#" if dtmf.get("submitOnHash") else "",
+            wait=max(waits),
+            key_wait=float(dtmf.get("timeOut", 3)),
+            hush=float(speech.get("endOnSilence", 2)),
+            longest=float(speech.get("maxDuration", 60)) + max(waits),
+        )
+        began = len(self.call.events)
+        self.call.attach(listener)
+        listener.arm()
+        try:
+            await listener.done.wait()
+        finally:
+            self.call.detach(listener)
+        said = words_since(self.call, began)
+        event: dict[str, Any] = {
+            "from": self.call.caller.removeprefix("+"),
+            "to": self.call.callee.removeprefix("+"),
+            "uuid": self.call.id,
+            **self._whose(),
+            "dtmf": {"digits": listener.digits, "timed_out": listener.why in (Heard.KEYS, Heard.NOTHING)},
+        }
+        if "speech" in kinds:
+            spoke = listener.why is Heard.SPEECH and bool(said)
+            reason = "end_on_silence_timeout" if spoke else "start_timeout"
+            results = [{"confidence": "0.9234", "text": said}] if spoke else []
+            event["speech"] = {"timeout_reason": reason, "results": results}
+        self.call.note("gathered", digits=listener.digits, speech=said if "speech" in kinds else "")
+        answered = await self._ask(action, event)
+        return _ncco(answered) if answered is not None else None
 
     async def _connect(self, action: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         match action.get("endpoint"):
             case [{"type": "websocket", "uri": str(uri), **endpoint}]:
                 return await self._to_socket(action, uri, endpoint)
             case [{"type": "phone", "number": str(number)}]:
-                await self._put_through(action, f"+{number}")
+                return await self._put_through(action, f"+{number}")
             case [{"type": "sip", "uri": str(uri)}]:
-                await self._put_through(action, uri)
+                return await self._put_through(action, uri)
             case _:
                 self.call.note("fault", error="no endpoint to connect to")
                 self.call.end("failed")
@@ -572,13 +746,25 @@ class VonageLine:
         self.call.note("stream.ended", stream=leg, how=end.how, code=end.code, reason=end.reason)
         return end
 
-    async def _put_through(self, action: Mapping[str, Any], callee: str) -> None:
+    async def _put_through(self, action: Mapping[str, Any], callee: str) -> list[dict[str, Any]] | None:
+        """The other side's events go to the action's own address; where it is synchronous, the answer to one that says that nobody was
+        reached may be a new document."""
         caller = f"+{action['from']}" if action.get("from") else self.call.caller
         try:
             other = self.exchange.call_to(PROVIDER, new_id(self.world), caller=caller, callee=callee)
         except Busy:
-            return
-        line = VonageLine(self.exchange, other, direction="outbound", event_url=self.event_url)
+            return None
+        urls = action.get("eventUrl")
+        line = VonageLine(
+            self.exchange,
+            other,
+            direction="outbound",
+            event_url=urls[0] if isinstance(urls, list) and urls else self.event_url,
+        )
+        line.event_method = str(action.get("eventMethod", "POST"))
+        following: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        if action.get("eventType") == "synchronous":
+            line.answers = following
         line.conversation = self.conversation
         self.call.note("dials", callee=callee, call=other.id)
         try:
@@ -593,7 +779,7 @@ class VonageLine:
             if picked is not Picked.UP:
                 outcome = {Picked.NEVER: "timeout", Picked.NOT_FOUND: "failed", Picked.REJECTED: "rejected"}
                 other.end(outcome.get(picked, "busy"))
-                return
+                return _ncco(await following) if line.answers is not None else None
             line._answered()
             room = Room(uuid.uuid4().hex)
             seat, _ = room.join(self.call), room.join(other)
@@ -604,6 +790,7 @@ class VonageLine:
                 room.leave(seat)
         finally:
             other.end("completed" if other.answered_at else "cancelled")
+        return None
 
     async def _converse(self, action: Mapping[str, Any]) -> None:
         name = str(action.get("name", ""))
@@ -614,6 +801,9 @@ class VonageLine:
             room.is_started = False
         seat = room.join(self.call, is_muted=action.get("mute") is True)
         seat.ends_room = action.get("endOnExit") is True
+        if action.get("record") is True and "is_recorded" not in room.more:
+            room.more["is_recorded"] = True
+            self.call.spawn(self._tell_recorded(action, self._taped(action)), outlives=True)
         room.is_started |= action.get("startOnEnter", True) is not False
         self.call.note("joined", room=name)
         try:

@@ -67,7 +67,7 @@ _OTHER_EVENTS = frozenset(
 """A field of each event without a status: recordings, input, transfers, notifications, errors."""
 
 
-_FILE = re.compile(r"/v[0-9]/files/([0-9A-Za-z][0-9A-Za-z-]{0,63})", re.ASCII)
+_FILE = re.compile(r"/v[0-9]/files/([0-9A-Za-z][0-9A-Za-z-]{0,63})\Z", re.ASCII)
 _jws = jwt.PyJWS(algorithms=["HS256"])
 _claims = msgspec.json.Decoder(dict[str, Any]).decode
 _fields = msgspec.json.Decoder(dict[str, Any]).decode
@@ -241,7 +241,7 @@ def _inbound(fields: Mapping[str, Any]) -> tuple[CarrierEvent, ...]:
 def _recorded(fields: Mapping[str, Any]) -> tuple[CarrierEvent, ...]:
     """A recording that can be fetched. No call is named, only the conversation; where it lies is in the address alone."""
     address = urlsplit(_text(fields, "recording_url") or "")
-    found = _FILE.fullmatch(address.path)
+    found = _FILE.search(address.path)
     if found is None:
         return ()
     host = address.hostname or ""
