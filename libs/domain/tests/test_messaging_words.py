@@ -34,6 +34,46 @@ def test_only_a_whole_message_is_a_keyword(text, consent):
     assert consent_of(text, Channel.WHATSAPP) is consent
 
 
+@pytest.mark.parametrize(
+    ("text", "language", "consent"),
+    [
+        ("Стоп!", "en", Consent.STOP),
+        ("отписаться", "ru-RU", Consent.STOP),
+        ("停止", "ja", Consent.STOP),
+        ("ストップ。", "ja-JP", Consent.STOP),
+        ("수신거부", "ko", Consent.STOP),
+        ("توقّف", "ar", Consent.STOP),
+        ("İPTAL", "tr", None),
+        ("ÁLTO", "es-MX", Consent.STOP),
+        ("alto", "it-IT", None),
+        ("¡Baja!", "es", Consent.STOP),
+        ("Baja", "en-US", None),
+        ("Désinscription", "fr", Consent.STOP),
+        ("*STOP*", "de", Consent.STOP),
+        ("S\u200btop", "de", Consent.STOP),
+        ("ＳＴＯＰ", "ja", Consent.STOP),
+        ("«Стоп»", "uk", Consent.STOP),
+        ("помощь", "ru", Consent.HELP),
+        ("Hjälp", "sv", Consent.HELP),
+        ("Anmelden", "de", Consent.START),
+        ("STOP 🛑", "en", Consent.STOP),
+        ("Stop! Stop the music", "en", None),
+        ("non-stop", "en", None),
+        ("stop " * 20, "en", None),
+    ],
+)
+def test_keywords_are_known_in_the_agents_language_however_they_are_written(text, language, consent):
+    assert consent_of(text, Channel.SMS, language) is consent
+    assert consent_of(text, Channel.WHATSAPP, language) is consent
+
+
+def test_words_that_carriers_alone_take_for_stop_are_answers_elsewhere():
+    for word in ("Cancel", "END", "quit", "cancelar"):
+        assert consent_of(word, Channel.SMS, "en-US") is Consent.STOP
+        assert consent_of(word, Channel.WHATSAPP, "en-US") is None
+    assert consent_of("info", Channel.SMS, "en") is Consent.HELP
+
+
 def test_telegram_has_commands_and_no_bare_words():
     assert consent_of("stop", Channel.TELEGRAM) is None
     assert consent_of("/stop", Channel.TELEGRAM) is Consent.STOP
@@ -44,7 +84,26 @@ def test_telegram_has_commands_and_no_bare_words():
 
 
 def test_every_language_has_all_sentences_and_names_the_business():
-    for language in ("en-US", "de", "es-MX", "fr", "it", "nl", "pt-BR", "xx"):
+    for language in (
+        "en-US",
+        "de",
+        "es-MX",
+        "fr",
+        "it",
+        "nl",
+        "pt-BR",
+        "pl",
+        "sv",
+        "da",
+        "tr",
+        "ru",
+        "uk",
+        "ja",
+        "zh-CN",
+        "ko",
+        "ar",
+        "xx",
+    ):
         words = words_of(language)
         for text in (words.stopped, words.started, words.help):
             assert text.format(name="Acme").startswith("Acme")

@@ -83,7 +83,7 @@ async def _receive(work: Work, address: Address, event: InboundMessage) -> None:
         work.tx, thread.tenant_id, thread.environment, thread.id, event.message_id, event.text[:MAX_TEXT]
     ):
         return
-    consent = event.consent or (None if event.is_edit or event.media else consent_of(event.text, address.channel))
+    consent = event.consent or await _said_of_consent(work, thread, event)
     is_out = await contacts.is_opted_out(work, address.channel, addresses_of(event.sender))
     if consent is Consent.START and not is_out and event.consent is None:
         consent = None  # it says nothing new, so that it says something else
@@ -176,6 +176,13 @@ async def _heed(work: Work, thread: Thread, event: InboundMessage, consent: Cons
     text = {Consent.STOP: words.stopped, Consent.START: words.started, Consent.HELP: words.help}[consent]
     of_none = msgspec.structs.replace(thread, conversation_id=None)
     await queue(work, of_none, (text.format(name=name),), source=Source.NOTICE, is_secret=await is_secret(work, thread))
+
+
+async def _said_of_consent(work: Work, thread: Thread, event: InboundMessage) -> Consent | None:
+    """What a keyword asks; one that is a word like others elsewhere counts in the agent's language."""
+    if event.is_edit or event.media or consent_of(event.text, thread.channel) is None:
+        return None
+    return consent_of(event.text, thread.channel, (await _who(work, thread))[1])
 
 
 async def _who(work: Work, thread: Thread) -> tuple[str, str]:
