@@ -197,6 +197,16 @@ class TextRequested(msgspec.Struct, frozen=True, kw_only=True, tag="text.request
     at: datetime
 
 
+class CallsDeclined(msgspec.Struct, frozen=True, kw_only=True, tag="calls.declined.v1"):
+    """Somebody has said in a call that he wants no more calls: his number is not called any more."""
+
+    tenant_id: TenantId
+    environment: Environment
+    session_id: SessionId
+    conversation_id: ConversationId
+    phone_number: str
+
+
 Event = (
     TenantCreated
     | TenantUpdated
@@ -213,6 +223,7 @@ Event = (
     | CallTransferChanged
     | MessageReceived
     | TextRequested
+    | CallsDeclined
 )
 
 EVENTS: dict[str, type] = {
@@ -233,6 +244,7 @@ EVENTS: dict[str, type] = {
         CallTransferChanged,
         MessageReceived,
         TextRequested,
+        CallsDeclined,
     )
 }
 """Tag → struct, all of them."""

@@ -288,4 +288,16 @@ TOPICS: tuple[Topic, ...] = (
             at=_AT,
         ),
     ),
+    Topic(
+        event=events.CallsDeclined,
+        producer="runtime",
+        consumers=("api-outbound-calls",),
+        example=events.CallsDeclined(
+            tenant_id=_TENANT_ID,
+            environment=Environment.LIVE,
+            session_id=SessionId("call_01JGKZ0000000000000000SES2"),
+            conversation_id=_CONVERSATION_ID,
+            phone_number="+14155550123",
+        ),
+    ),
 )

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from voisnap_api.outbound_calls import store, subscribers
 from voisnap_api.outbound_calls.dialling import MOST_PUT_OFFS, Dialler
@@ -21,7 +22,7 @@ from voisnap_domain.ids import AgentId, NodeId, PhoneNumberId, TenantId
 from voisnap_domain.sessions import Channel, Direction, EndReason
 from voisnap_domain.tenants import Environment
 from voisnap_kit.ids import new_id
-from voisnap_proto.events import AnswererDetected, CallProgressed, SessionEnded, SessionStarted
+from voisnap_proto.events import AnswererDetected, CallProgressed, CallsDeclined, SessionEnded, SessionStarted
 from voisnap_proto.requests import END_SESSION, EndSession, OpenSession, SessionEnding, SessionOpened
 from voisnap_providers.carriers import Carrier, CarrierUrls
 from voisnap_providers.errors import DialUncertain, ProviderError, ProviderUnconfigured
@@ -940,6 +941,28 @@ async def test_attempts_of_a_worker_that_died_are_looked_after_by_another(desk, 
     assert (await other.look_after_due()).attempts == 0
     desk.now += timedelta(seconds=15)
     assert (await other.look_after_due()).attempts == 1
+
+
+async def test_who_says_in_a_call_that_he_wants_none_is_not_called_again(desk):
+    call_id = await desk.place(maxRetries=3)
+    await desk.work()
+    await desk.is_answered()
+    declined = CallsDeclined(
+        tenant_id=TenantId("ten_a"),
+        environment=Environment.LIVE,
+        session_id=desk.plan.session_id,
+        conversation_id=desk.plan.conversation_id,
+        phone_number=THEIRS,
+    )
+    for _ in range(2):
+        await desk.api.tell(declined)
+    listed = await desk.api.client.get(f"/api/v1/do-not-call/{THEIRS}", headers=desk.headers)
+    assert (listed.json()["source"], listed.json()["reason"]) == ("call", "Asked for it in a call.")
+    await desk.says_goodbye()
+    assert (await desk.get(call_id))["status"] == "completed"
+    assert slug(await desk.post(toNumber=THEIRS)) == (409, "number-on-do-not-call-list")
+    await desk.api.tell(msgspec.structs.replace(declined, phone_number="anonymous"))
+    assert desk.api.bus.dead == []
 
 
 async def test_a_number_that_came_onto_the_list_meanwhile_is_not_called(desk):

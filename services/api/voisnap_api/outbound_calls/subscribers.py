@@ -1,4 +1,4 @@
-"""Follows what carriers and the runtime tell of calls that we placed. Events may come twice and out of order."""
+"""Follows what carriers and the runtime tell of calls that we placed, and who wants none. Events may come twice and out of order."""
 
 from typing import assert_never
 
@@ -8,7 +8,9 @@ from voisnap_domain.outbound import with_phase, with_session_end, with_session_s
 from voisnap_kit.bus import EventBus, Meta, Subscription
 from voisnap_kit.postgres import Database
 from voisnap_kit.work import Caller, Clock, begin, utc_now
-from voisnap_proto.events import AnswererDetected, CallProgressed, SessionEnded, SessionStarted
+from voisnap_proto.events import AnswererDetected, CallProgressed, CallsDeclined, SessionEnded, SessionStarted
+
+from voisnap_api.do_not_call import usecases as do_not_call
 
 from .records import DialAttempt
 from .settling import Held, conclude, hold, note_answerer
@@ -21,17 +23,26 @@ CallEvent = CallProgressed | AnswererDetected | SessionStarted | SessionEnded
 async def subscribe(bus: EventBus, database: Database, *, clock: Clock = utc_now) -> Subscription:
     """Follow calls until closed. No event is given up while the database is away: a day's worth of attempts."""
 
-    async def handle(event: CallEvent, _meta: Meta) -> None:
-        await on_call_event(database, event, clock=clock)
+    async def handle(event: CallEvent | CallsDeclined, _meta: Meta) -> None:
+        if isinstance(event, CallsDeclined):
+            await on_calls_declined(database, event, clock=clock)
+        else:
+            await on_call_event(database, event, clock=clock)
 
     return await bus.subscribe(
         CONSUMER,
-        (CallProgressed, AnswererDetected, SessionStarted, SessionEnded),
+        (CallProgressed, AnswererDetected, SessionStarted, SessionEnded, CallsDeclined),
         handle,
         max_in_flight=16,
         max_deliver=3000,
         backoff=(0.1, 0.5, 2.0, 5.0, 10.0, 30.0),
     )
+
+
+async def on_calls_declined(database: Database, event: CallsDeclined, *, clock: Clock = utc_now) -> None:
+    """Call nobody any more who has said so in a call."""
+    async with begin(database, Caller.system(event.tenant_id, event.environment), clock=clock) as work:
+        await do_not_call.heed_spoken(work, event.phone_number)
 
 
 async def on_call_event(database: Database, event: CallEvent, *, clock: Clock = utc_now) -> None:

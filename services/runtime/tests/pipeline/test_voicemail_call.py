@@ -8,7 +8,7 @@ import pytest
 from voisnap_domain.agents import FirstMessageMode, VoicemailAction, VoicemailDetection
 from voisnap_domain.calls import AnsweredBy
 from voisnap_domain.conversations import Speaker
-from voisnap_domain.sessions import Channel, Direction, EndReason
+from voisnap_domain.sessions import Caller, Channel, Direction, EndReason
 from voisnap_media.dtmf import DtmfDetector
 from voisnap_media.pcm import Pcm
 from voisnap_media.resample import resample
@@ -51,6 +51,7 @@ async def dialled(lines, agent):
         metadata: dict[str, Any] | None = None,
         message: str | None = MESSAGE,
         parts: dict[str, Any] | None = None,
+        caller: Caller | None = None,
         **changes: Any,
     ) -> Any:
         config = agent(
@@ -63,7 +64,11 @@ async def dialled(lines, agent):
         )
         line = await lines(config)
         plan = msgspec.structs.replace(
-            line.call._conversation._plan, channel=channel, direction=direction, metadata=metadata or {}
+            line.call._conversation._plan,
+            channel=channel,
+            direction=direction,
+            metadata=metadata or {},
+            caller=caller or Caller(),
         )
         await line.close()
         return await lines(plan=plan, **(parts or {}))
@@ -169,6 +174,27 @@ async def test_the_key_that_connects_is_pressed_once_and_whoever_answers_is_gree
     assert line.spoken_turns == []
     line.says("Hello?")
     await line.until(lambda: any(turn.text == OPENING for turn in line.turns))
+
+
+@pytest.mark.parametrize(
+    ("direction", "promise", "end"),
+    [
+        (Direction.OUTBOUND, "I'm sorry for the trouble. You won't get any more calls from us. Goodbye.", True),
+        (Direction.INBOUND, "I'm sorry for the trouble. You won't get any more calls from us.", False),
+    ],
+)
+async def test_who_wants_no_more_calls_is_told_that_he_gets_none(dialled, direction, promise, end):
+    line = await dialled(direction=direction, caller=Caller(phone_number="+14155550100"))
+    if direction is Direction.OUTBOUND:
+        line.says("Hello?")
+    await line.until(lambda: any(turn.text == OPENING for turn in line.turns))
+    line.says("Please stop calling me.")
+    await line.until(lambda: line.turns[-1].text == promise)
+    if end:
+        assert await line.ended() is EndReason.AGENT_ENDED
+        return
+    line.says("what are your hours")
+    await line.until(lambda: line.turns[-1].text == "We are open from nine to five.")
 
 
 async def test_somebody_who_says_nothing_is_greeted_in_the_end(dialled):

@@ -12,8 +12,9 @@ from typing import assert_never
 import msgspec
 import structlog
 from voisnap_domain.conversations import TurnLatency
+from voisnap_domain.declining import declines_calls
 from voisnap_domain.resumption import CallSnapshot
-from voisnap_domain.sessions import EndReason, SessionPlan
+from voisnap_domain.sessions import Channel, Direction, EndReason, SessionPlan
 from voisnap_domain.turntaking import (
     AgentFinished,
     AgentInterrupted,
@@ -167,6 +168,7 @@ class Conversation:
         self._mute_replies = 0
         self._is_broke = False
         self._last_words: asyncio.Event | None = None
+        self._is_reached_by_phone = plan.channel is Channel.PHONE and plan.caller.phone_number is not None
         self._toolbox = toolbox
         self._working: set[asyncio.Task[Used]] = set()
         self._answers = 0
@@ -534,6 +536,9 @@ class Conversation:
         if not self._may_spend():
             self._part()
             return
+        if self._is_reached_by_phone and declines_calls(text):
+            self._promise()
+            return
         state = self.turns.state
         self._waterfall = Waterfall(
             speech_ended=self._ear.loop_time(state.silent_since_ms),
@@ -564,6 +569,15 @@ class Conversation:
         self._notify(Warned(text="The call was ended: the monthly spend limit is used up."))
         self._say(self._script.phrases.goodbye_unpaid)
         if self._utterance is not None:
+            self._utterance.wants_end = True
+
+    def _promise(self) -> None:
+        """Whoever speaks wants no more calls, and gets none (`voisnap_domain.declining`): tell him so, whatever a model would say. A call of
+        ours is over then."""
+        log.info("call.declined")
+        phrases, is_ours = self._script.phrases, self._plan.direction is Direction.OUTBOUND
+        self._say(f"{phrases.no_more_calls} {phrases.goodbye}" if is_ours else phrases.no_more_calls)
+        if is_ours and self._utterance is not None:
             self._utterance.wants_end = True
 
     def _begin_draft(self, text: str) -> None:

@@ -5,7 +5,7 @@ import msgspec
 
 class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     """One language's sentences. Gaps: `cut_off`, then `go_on` or `say_again`. Failures: `unheard`, `broken`. Ends: `goodbye_idle`,
-    `goodbye_long`, `goodbye_unpaid`, and before them `minute_left`, `half_minute_left`, `seconds_left`. Waiting: `fillers`. To a call screening, which asks who
+    `goodbye_long`, `goodbye_unpaid`, and before them `minute_left`, `half_minute_left`, `seconds_left`. Waiting: `fillers`. To whoever wants no more calls: `no_more_calls`, `goodbye`. To a call screening, which asks who
     calls and why: `introduction`, `behalf`, and `purpose` or `no_purpose`."""
 
     cut_off: str
@@ -20,6 +20,8 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True):
     half_minute_left: str
     seconds_left: str
     fillers: tuple[str, ...]
+    no_more_calls: str
+    goodbye: str
     introduction: str
     behalf: str
     purpose: str
@@ -52,6 +54,8 @@ ENGLISH = Phrases(
     half_minute_left="We have about half a minute left.",
     seconds_left="We have only a few seconds left.",
     fillers=("One moment, please.", "Let me see.", "Just a second."),
+    no_more_calls="I'm sorry for the trouble. You won't get any more calls from us.",
+    goodbye="Goodbye.",
     introduction="Hello, this is {name}.",
     behalf="I'm calling for {behalf}.",
     purpose="I'm calling about {purpose}.",
@@ -73,6 +77,8 @@ _PHRASES = {
         half_minute_left="Nos queda más o menos medio minuto.",
         seconds_left="Nos quedan solo unos segundos.",
         fillers=("Un momento, por favor.", "Déjeme ver.", "Un segundo."),
+        no_more_calls="Disculpe la molestia. No volveremos a llamarle.",
+        goodbye="Adiós.",
         introduction="Hola, soy {name}.",
         behalf="Llamo de parte de {behalf}.",
         purpose="Llamo por lo siguiente: {purpose}.",
@@ -91,6 +97,8 @@ _PHRASES = {
         half_minute_left="Il nous reste environ trente secondes.",
         seconds_left="Il ne nous reste que quelques secondes.",
         fillers=("Un instant, s'il vous plaît.", "Voyons voir.", "Juste une seconde."),
+        no_more_calls="Excusez-nous pour le dérangement. Nous ne vous appellerons plus.",
+        goodbye="Au revoir.",
         introduction="Bonjour, ici {name}.",
         behalf="J'appelle de la part de {behalf}.",
         purpose="Je vous appelle au sujet suivant : {purpose}.",
@@ -109,6 +117,8 @@ _PHRASES = {
         half_minute_left="Wir haben noch etwa eine halbe Minute.",
         seconds_left="Wir haben nur noch wenige Sekunden.",
         fillers=("Einen Moment, bitte.", "Mal sehen.", "Eine Sekunde."),
+        no_more_calls="Entschuldigen Sie die Störung. Wir rufen Sie nicht mehr an.",
+        goodbye="Auf Wiederhören.",
         introduction="Guten Tag, hier ist {name}.",
         behalf="Ich rufe im Auftrag von {behalf} an.",
         purpose="Es geht um Folgendes: {purpose}.",
@@ -127,6 +137,8 @@ _PHRASES = {
         half_minute_left="Temos cerca de meio minuto.",
         seconds_left="Temos só alguns segundos.",
         fillers=("Um momento, por favor.", "Deixe-me ver.", "Só um segundo."),
+        no_more_calls="Desculpe o incômodo. Não voltaremos a ligar para você.",
+        goodbye="Até logo.",
         introduction="Olá, aqui é {name}.",
         behalf="Estou ligando em nome de {behalf}.",
         purpose="Estou ligando sobre o seguinte: {purpose}.",
@@ -145,6 +157,8 @@ _PHRASES = {
         half_minute_left="Abbiamo ancora circa mezzo minuto.",
         seconds_left="Abbiamo solo pochi secondi.",
         fillers=("Un momento, per favore.", "Vediamo.", "Solo un secondo."),
+        no_more_calls="Ci scusi per il disturbo. Non la chiameremo più.",
+        goodbye="Arrivederci.",
         introduction="Buongiorno, sono {name}.",
         behalf="Chiamo per conto di {behalf}.",
         purpose="La chiamo per questo motivo: {purpose}.",
@@ -163,6 +177,8 @@ _PHRASES = {
         half_minute_left="We hebben nog ongeveer een halve minuut.",
         seconds_left="We hebben nog maar een paar seconden.",
         fillers=("Een moment, alstublieft.", "Even kijken.", "Een seconde."),
+        no_more_calls="Excuses voor de storing. We bellen u niet meer.",
+        goodbye="Tot ziens.",
         introduction="Hallo, u spreekt met {name}.",
         behalf="Ik bel namens {behalf}.",
         purpose="Ik bel over het volgende: {purpose}.",

@@ -6,10 +6,18 @@ from typing import Protocol
 import msgspec
 from voisnap_domain.conversations import CallQuality, RecordingInfo, Turn
 from voisnap_domain.costs import Usage
+from voisnap_domain.declining import is_declined
 from voisnap_domain.ids import NodeId
 from voisnap_domain.resumption import Resumption
 from voisnap_domain.sessions import EndReason, SessionPlan, SessionState
-from voisnap_proto.events import CallTransferChanged, SessionEnded, SessionStarted, TextRequested, TurnFinished
+from voisnap_proto.events import (
+    CallsDeclined,
+    CallTransferChanged,
+    SessionEnded,
+    SessionStarted,
+    TextRequested,
+    TurnFinished,
+)
 
 from voisnap_runtime.transports.port import LinkQuality
 
@@ -98,6 +106,8 @@ class Record:
             turn=writable(self._plan, turn),
         )
         self._journal.write(self._plan.session_id, event, self.progress, turn=turn, trace=self.trace)
+        if is_declined(self._plan, turn):
+            self._declined()
 
     def broken_off(self) -> None:
         """Its caller did not come back to hear it go on: what was open goes on record as it was."""
@@ -111,6 +121,17 @@ class Record:
 
     def asked_to_text(self, event: TextRequested) -> None:
         """The agent wants a text sent to its caller."""
+        self._journal.write(self._plan.session_id, event, trace=self.trace)
+
+    def _declined(self) -> None:
+        """Its caller wants no more calls."""
+        event = CallsDeclined(
+            tenant_id=self._plan.tenant_id,
+            environment=self._plan.environment,
+            session_id=self._plan.session_id,
+            conversation_id=self._plan.conversation_id,
+            phone_number=self._plan.caller.phone_number or "",
+        )
         self._journal.write(self._plan.session_id, event, trace=self.trace)
 
     def used(self, usage: Usage) -> None:
