@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -730,3 +731,100 @@ async def test_old_notes_are_forgotten(api):
     await reconciler.run_once()
     assert reconciler.last == Forgotten(events=1, calls=1)
     assert [one["call_id"] for one in await calls(api)] == [line.call_id]
+
+
+@pytest.mark.parametrize("provider", DESKS)
+async def test_a_recording_that_the_carrier_has_is_noted_once_for_its_session(api, telnyx, provider):
+    line, _ = await ready(api, provider)
+    await line.rings()
+    session_id = api.opened[0].plan.session_id
+    recording_id = {"twilio": "RE" + "1" * 32}.get(provider, "0ccc7b54-4df3-4bca-a65a-3da1ecc777f0")
+    desk = line.desk(f"recording?session={session_id}&attempt=xfer_1")
+    request = desk.recorded(recording_id, call_id=line.call_id, at=now())
+    answers = [await line.post(request) for _ in range(3)]
+    assert [(answer.status_code, answer.content) for answer in answers] == [(200, b"")] * 3
+    (kept,) = await rows(api, "SELECT * FROM call_recordings")
+    assert (kept["recording_id"], kept["session_id"], kept["tenant_id"]) == (recording_id, session_id, "ten_a")
+    assert (kept["state"], kept["seconds"], kept["due_at"] is None) == ("saved", 12.0, False)
+    strange = line.desk("recording?session=call_nobody")
+    other = strange.recorded(recording_id[:-1] + "2", call_id=f"{line.call_id}x", at=now())
+    assert (await line.post(other)).status_code == 200
+    assert len(await rows(api, "SELECT * FROM call_recordings")) == 1
+
+
+def handed_over(line: Line, theirs: Line, session_id: str, phase: CallPhase) -> list[WebhookRequest]:
+    """What the carrier posts of the call to somebody whom a caller was handed over to; last what it asks."""
+    address = f"?session={session_id}&attempt=xfer_1"
+    match line.desk(f"resume{address}"):
+        case TwilioDesk() as desk:
+            fields = desk._common(line.call_id) | {"CallStatus": "in-progress", "Direction": "inbound"}
+            word = {CallPhase.NO_ANSWER: "no-answer"}.get(phase, phase.value)
+            dialled = {"DialCallStatus": word, "DialCallSid": theirs.call_id, "DialCallDuration": "42"}
+            told = theirs.desk(f"events{address}").progress(call_id=theirs.call_id, phase=phase, at=now())
+            return [
+                told,
+                desk.posted(fields | (dialled if phase is CallPhase.COMPLETED else dict(list(dialled.items())[:2]))),
+            ]
+        case VonageDesk() as desk:
+            return [desk.progress(call_id=theirs.call_id, phase=phase, at=now())]
+        case _:
+            kept = state.written(state.CallState(transfer_of=line.call_id, attempt_id="xfer_1"))
+            request = theirs.desk("voice").progress(call_id=theirs.call_id, phase=phase, at=now())
+            data = json.loads(request.body)["data"]
+            more = {name: value for name, value in data["payload"].items() if name != "call_control_id"}
+            desk = theirs.desk("voice")
+            return [desk.event(data["event_type"], now(), call_id=theirs.call_id, **more | {"client_state": kept})]
+
+
+@pytest.mark.parametrize("provider", DESKS)
+async def test_a_caller_whom_nobody_takes_over_is_told_so(api, runtime, telnyx, provider):
+    line, _ = await ready(api, provider)
+    await line.rings()
+    runtime.token = None  # the conversation is over with the transfer
+    session_id = api.opened[0].plan.session_id
+    theirs = Line(api, provider)
+    theirs.call_id = f"{line.call_id[:-1]}9"
+    asked = len(telnyx.asked)
+    requests = handed_over(line, theirs, session_id, CallPhase.NO_ANSWER)
+    for request in (*requests, *requests):
+        answer = await line.post(request)
+        assert answer.status_code == 200, answer.text
+    if provider == "telnyx":
+        paths = [one.path.rpartition("/")[2] for one in telnyx.asked[asked:]]
+        assert paths == ["answer", "speak"]
+        assert "nobody is available" in telnyx.asked[-1].body["payload"]
+        over = theirs.desk("voice").event(
+            "call.speak.ended", now(), call_id=line.call_id, client_state=telnyx.asked[-1].body["client_state"]
+        )
+        assert (await line.post(over)).status_code == 200
+        assert telnyx.asked[-1].path.endswith(f"{line.call_id}/actions/hangup")
+    else:
+        assert "nobody is available" in (line.said(answer) or "")
+    _, leg = await calls(api)
+    assert (leg["call_id"], leg["is_main"], leg["phase"], leg["attempt_id"]) == (
+        theirs.call_id,
+        False,
+        "no_answer",
+        "xfer_1",
+    )
+    assert runtime.ended == []
+
+
+@pytest.mark.parametrize("provider", DESKS)
+async def test_whoever_took_a_caller_over_is_a_line_of_its_own_and_ends_nothing(api, runtime, telnyx, provider):
+    line, _ = await ready(api, provider)
+    await line.rings()
+    runtime.token = None
+    session_id = api.opened[0].plan.session_id
+    theirs = Line(api, provider)
+    theirs.call_id = f"{line.call_id[:-1]}9"
+    for phase in (CallPhase.ANSWERED, CallPhase.COMPLETED, CallPhase.ANSWERED):
+        requests = handed_over(line, theirs, session_id, phase)
+        for request in requests[: 1 if phase is CallPhase.ANSWERED else None]:
+            answer = await line.post(request)
+            assert answer.status_code == 200, answer.text
+            assert not any(word in answer.text for word in ("<Say", "talk"))
+    _, leg = await calls(api)
+    assert (leg["call_id"], leg["phase"], leg["answered_at"] is None) == (theirs.call_id, "completed", False)
+    assert leg["seconds"] == (None if provider == "telnyx" else 42)
+    assert (runtime.ended, runtime.readmitted) == ([], [])
