@@ -66,6 +66,23 @@ async def test_everything_is_played_once_and_told():
     assert not played.mouth.is_busy
 
 
+async def test_speech_that_others_may_play_too_is_left_as_it_is():
+    played = Played()
+    speech = chunk("one two three four", 0.5)
+    before = speech.audio.samples.copy()
+    speech.audio.samples.setflags(write=False)
+    played.mouth.begin()
+    played.mouth.put(speech)
+    played.mouth.close()
+    played.pull(5)
+    played.mouth.pause()
+    played.pull(2)
+    played.mouth.resume()
+    played.pull(30)
+    assert np.array_equal(speech.audio.samples, before)
+    assert len(played.finished) == 1
+
+
 async def test_nothing_to_say_finishes_without_a_start():
     played = Played()
     played.mouth.begin()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import msgspec
 from voisnap_kit import log
 from voisnap_media.pcm import Pcm
 from voisnap_media.polyphase import Polyphase, process_together
@@ -10,11 +9,7 @@ from voisnap_media.polyphase import Polyphase, process_together
 _log = log.get(__name__)
 
 
-class _Waiting(msgspec.Struct, frozen=True, gc=False):
-    audio: Pcm
-    at: float
-    taken: Callable[[Pcm, float], None]
-    failed: Callable[[], None]
+_Waiting = tuple[Pcm, float, Callable[[Pcm, float], None], Callable[[], None]]
 
 
 class RateChanges:
@@ -34,7 +29,7 @@ class RateChanges:
         """Have `taken(changed, at)` called at the next `run`, and `failed()` when that raises. Raises ValueError for sound of another rate."""
         if audio.rate != stream.from_rate:
             raise ValueError(f"this stream has {stream.from_rate} Hz, got {audio.rate} Hz")
-        self._waiting.setdefault(stream, []).append(_Waiting(audio, at, taken, failed))
+        self._waiting.setdefault(stream, []).append((audio, at, taken, failed))
 
     def drop(self, stream: Polyphase) -> None:
         """What waits of this stream is not wanted any more."""
@@ -50,13 +45,13 @@ class RateChanges:
             place = 0
             while alike:
                 ready = [frames[place] for _, frames in alike]
-                changed = process_together([stream for stream, _ in alike], [one.audio for one in ready])
-                for one, audio in zip(ready, changed, strict=True):
+                changed = process_together([stream for stream, _ in alike], [frame[0] for frame in ready])
+                for (_, at, taken, failed), audio in zip(ready, changed, strict=True):
                     try:
-                        one.taken(audio, one.at)
+                        taken(audio, at)
                     except Exception:
                         _log.exception("carrier.frame_failed")
-                        one.failed()
+                        failed()
                 place += 1
                 alike = [entry for entry in alike if len(entry[1]) > place]
 

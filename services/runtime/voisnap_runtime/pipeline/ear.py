@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from voisnap_domain.conversations import Word
 from voisnap_domain.turntaking import SpeechContinued, SpeechEnded, SpeechStarted, SpeechWasEcho, TurnInput
 from voisnap_media import echo, endpointing
-from voisnap_media.dtmf import NONE, KeyTracker, ToneBank
+from voisnap_media.dtmf import NONE, Blocks, KeyTracker, ToneBank
 from voisnap_media.pcm import Pcm, Samples
-from voisnap_media.vad import RATE, WINDOW, WINDOW_MS, VadState
+from voisnap_media.vad import NARROW_RATE, RATE, WINDOW, WINDOW_MS, VadState
 from voisnap_providers.ports.stt import SttCapabilities, SttStream
 
 from .echo_guard import EchoGuard, Verdict
@@ -505,7 +505,7 @@ class VadTicker:
 
     def __init__(self, model: VoiceModel) -> None:
         self._model = model
-        self._tones = ToneBank(RATE)
+        self._tones, self._narrow_tones = ToneBank(RATE), ToneBank(NARROW_RATE)
         self._ears: dict[Ear, Callable[[Exception], None]] = {}
 
     def __len__(self) -> int:
@@ -524,8 +524,9 @@ class VadTicker:
 
     def tick(self, ticked_at: float) -> None:
         """Judge the next window of every ear that has one. After a stall an ear catches up by one window a tick."""
-        ready: list[Ear] = []
-        windows: list[Samples] = []
+        wide: list[Ear] = []
+        narrow: list[Ear] = []
+        windows: dict[Ear, Samples] = {}
         late = ticked_at - MISSING_AFTER_SECONDS
         for ear in [ear for ear in self._ears if ear._written - ear._read >= WINDOW or ear._arrived <= late]:
             try:
@@ -534,19 +535,25 @@ class VadTicker:
                 self._broke(ear, error)
                 continue
             if window is not None:
-                ready.append(ear)
-                windows.append(window)
-        if not ready:
-            return
-        together = np.concatenate(windows).reshape(len(windows), WINDOW)
-        batch = np.multiply(together, np.float32(1 / 32768), dtype=np.float32)
-        self._hear_keys(ready, batch)
-        chances = self._chances(ready, batch)
-        powers = (np.einsum("ij,ij->i", batch, batch) * np.float32(1 / WINDOW)).tolist()
-        for row, ear in enumerate(ready):
+                windows[ear] = window
+                (narrow if ear.is_narrow else wide).append(ear)
+        if wide:
+            self._hear(wide, windows, self._tones, 1)
+        if narrow:
+            self._hear(narrow, windows, self._narrow_tones, 2)
+
+    def _hear(self, ears: list[Ear], windows: dict[Ear, Samples], tones: ToneBank, step: int) -> None:
+        """Judge the windows of ears of one kind, by every `step`-th sample."""
+        together = np.concatenate([windows[ear] for ear in ears]).reshape(len(ears), WINDOW)
+        batch = np.multiply(together[:, ::step], np.float32(1 / 32768), dtype=np.float32)
+        found = tones.measure(batch.reshape(-1, tones.block))
+        self._hear_keys(ears, found)
+        chances = self._chances(ears, batch)
+        powers = found.whole.reshape(len(ears), -1).mean(axis=1).tolist()
+        for row, ear in enumerate(ears):
             try:
                 if ear.on_window is not None:
-                    ear.on_window(batch[row], ear.read_ms)
+                    ear.on_window(np.multiply(together[row], np.float32(1 / 32768), dtype=np.float32), ear.read_ms)
                 if ear in self._ears:
                     ear.judge(chances[row], powers[row])
             except Exception as error:
@@ -563,35 +570,24 @@ class VadTicker:
         peaks = np.abs(batch).max(axis=1).tolist()
         rows = [row for row, ear in enumerate(ears) if ear.is_worth_judging(peaks[row])]
         chances = [0.0] * len(ears)
-        for asked, narrow in (
-            ([row for row in rows if not ears[row].is_narrow], False),
-            ([row for row in rows if ears[row].is_narrow], True),
-        ):
-            if not asked:
-                continue
-            sound = batch if len(asked) == len(ears) else batch[asked]
-            found = self._model.probabilities(
-                np.ascontiguousarray(sound[:, ::2]) if narrow else sound, [ears[row].voice_state for row in asked]
-            )
-            for row, chance in zip(asked, found.tolist(), strict=True):
+        if rows:
+            asked = batch if len(rows) == len(ears) else batch[rows]
+            found = self._model.probabilities(asked, [ears[row].voice_state for row in rows])
+            for row, chance in zip(rows, found.tolist(), strict=True):
                 chances[row] = chance
         return chances
 
-    def _hear_keys(self, ears: list[Ear], batch: NDArray[np.float32]) -> None:
-        """Look for keys in the windows of all ears that want to know; an ear is asked only when there may be something to tell."""
-        rows = [row for row, ear in enumerate(ears) if ear.key_tracker is not None]
-        if not rows:
-            return
-        found = self._tones.measure((batch if len(rows) == len(ears) else batch[rows]).reshape(-1, self._tones.block))
-        seen = found.key.reshape(len(rows), -1)
+    def _hear_keys(self, ears: list[Ear], found: Blocks) -> None:
+        """Tell ears that want to know of keys in their windows; an ear is asked only when there may be something to tell."""
+        seen = found.key.reshape(len(ears), -1)
         may_be = (seen != NONE).any(axis=1).tolist()
         per_window = seen.shape[1]
-        for place, row in enumerate(rows):
-            ear = ears[row]
-            if not may_be[place] and (ear.key_tracker is None or ear.key_tracker.is_idle):
+        for row, ear in enumerate(ears):
+            tracker = ear.key_tracker
+            if tracker is None or (not may_be[row] and tracker.is_idle):
                 continue
             try:
-                for block in range(place * per_window, (place + 1) * per_window):
+                for block in range(row * per_window, (row + 1) * per_window):
                     ear.take_key(int(found.key[block]), float(found.tones[block]), float(found.whole[block]))
             except Exception as error:
                 self._broke(ear, error)

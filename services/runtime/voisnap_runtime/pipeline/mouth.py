@@ -267,6 +267,7 @@ class Mouth:
         self._is_dry = False
         frame = self._take(FRAME)
         if self._fade_in:
+            frame = frame.copy()
             frame[:FADE] = (frame[:FADE] * _RISING).astype(np.int16)
             self._fade_in = False
         if first:
@@ -285,6 +286,14 @@ class Mouth:
                 self._begun(" ".join(part.text for part in self._parts[:begun] if part.text))
 
     def _take(self, size: int) -> Samples:
+        """The next samples; where they lie in one chunk, a view of it."""
+        chunk = self._chunks[0]
+        end = self._offset + size
+        if end < len(chunk):
+            frame = chunk[self._offset : end]
+            self._offset = end
+            self._took(size)
+            return frame
         frame = np.zeros(size, np.int16)
         filled = 0
         while filled < size and self._chunks:
@@ -296,13 +305,16 @@ class Mouth:
             if self._offset >= len(chunk):
                 self._chunks.popleft()
                 self._offset = 0
-        self._played += filled
-        self._queued -= filled
         if filled < size:
             self._flowing = False
+        self._took(filled)
+        return frame
+
+    def _took(self, size: int) -> None:
+        self._played += size
+        self._queued -= size
         if self._queued <= MAX_BUFFERED_SECONDS * RATE:
             self._room.set()
-        return frame
 
     def _stop_flowing(self) -> None:
         if not (self._paused or self._held):
