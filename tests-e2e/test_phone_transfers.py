@@ -37,6 +37,7 @@ def lines(sandbox: Sandbox) -> dict[str, dict[str, Any]]:
             "transcription": {"provider": "local"},
             "systemPromptTemplate": PROMPT,
             "firstMessage": "Corner Bakery, how can I help you?",
+            "recording": {"afterTransfer": True},
             "transfer": {
                 "mode": "warm",
                 "targets": [
@@ -77,6 +78,12 @@ def transfers_of(sandbox: Sandbox, conversation: dict[str, Any]) -> list[tuple[s
     return [(one["target"], one["status"], one["cause"]) for one in found]
 
 
+def recorded(sandbox: Sandbox, conversation: dict[str, Any]) -> list[str]:
+    """What can be heard of a conversation."""
+    link = sandbox.asked("GET", f"/conversations/{conversation['id']}/recording")
+    return [part["kind"] for part in link.get("parts", ())]
+
+
 def said(sandbox: Sandbox, conversation: dict[str, Any], speaker: str) -> str:
     turns = sandbox.asked("GET", f"/conversations/{conversation['id']}/transcript")["turns"]
     return " ".join(turn["text"] for turn in turns if turn["speaker"] == speaker)
@@ -104,6 +111,12 @@ def test_callers_are_joined_with_whoever_takes_them_and_are_back_with_the_agent_
         )
         assert conversation["endReason"] == "transfer_complete"
         assert transfers_of(sandbox, conversation) == [("Sales", "completed", None)]
+        kinds = ["conversation", "after_transfer"]
+        wait_until(
+            lambda conversation=conversation: recorded(sandbox, conversation) == kinds,
+            seconds=30,
+            what=f"what was said after the transfer over {carrier}",
+        )
         assert said(sandbox, conversation, "tool") == "The caller is being put through to Sales."
     back = wait_until(
         lambda: conversation_of(sandbox, refused["from"], goes_on=True), seconds=15, what="the refused caller's"
