@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from voisnap_domain.calls import AnsweredBy, CallPhase, TransferAcceptance, TransferMode
 from voisnap_domain.errors import Conflict, NotFound
-from voisnap_domain.sessions import EndReason
+from voisnap_domain.sessions import Caller, EndReason
 from voisnap_proto.events import CallTransferChanged, SessionEnded
 from voisnap_proto.requests import (
     NOTE_TRANSFER_CALL,
@@ -234,6 +234,15 @@ async def test_nobody_is_handed_over_to_a_premium_rate_number(office, phone_plan
     live, _, _ = await office.call(phone_plan())
     with pytest.raises(Conflict) as refused:
         await office.transfers.transfer(TransferSession(session_id=live.plan.session_id, to="+19005550123"))
+    assert (refused.value.code, office.carrier.done) == ("number-not-allowed", [])
+
+
+@pytest.mark.parametrize("to", ["+12065550143", "+14155550100"])
+async def test_nobody_is_handed_over_to_himself_or_to_the_number_that_he_called(office, phone_plan, to) -> None:
+    plan = msgspec.structs.replace(phone_plan(), caller=Caller(phone_number="+12065550143"))
+    live, _, _ = await office.call(plan)
+    with pytest.raises(Conflict) as refused:
+        await office.transfers.transfer(TransferSession(session_id=live.plan.session_id, to=to))
     assert (refused.value.code, office.carrier.done) == ("number-not-allowed", [])
 
 

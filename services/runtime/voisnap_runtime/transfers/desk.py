@@ -203,6 +203,8 @@ class Transfers:
             raise Conflict(
                 "Calls are not handed over to premium-rate numbers and their like.", code="number-not-allowed"
             )
+        if to == plan.caller.phone_number or (plan.leg is not None and to == plan.leg.number):
+            raise Conflict("A call is not handed over to its own caller or its own number.", code="number-not-allowed")
         is_target = target is not None and target.address == to
         mode = wanted.mode or (target.mode if target is not None and is_target else None) or settings.mode
         ring = settings.ring_seconds if wanted.ring_seconds is None else wanted.ring_seconds
