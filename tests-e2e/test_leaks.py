@@ -264,13 +264,13 @@ async def call_many(callers: Callers, count: int) -> Counter[str]:
     async def one(number: int) -> None:
         fate = callers.fates[number % len(callers.fates)]
         async with free:
-            for attempt in range(BUSY_ATTEMPTS):
+            for attempt in range(attempts := round(BUSY_ATTEMPTS * patience())):
                 try:
                     await fate()
                 except Exception as error:
                     if (
                         "too busy" in repr(error) or "status 503" in repr(error)
-                    ) and attempt < BUSY_ATTEMPTS - 1:  # a client comes back later then
+                    ) and attempt < attempts - 1:  # a client comes back later then
                         callers.busy += 1
                         await asyncio.sleep(0.5)
                         continue
