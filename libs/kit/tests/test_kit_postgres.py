@@ -5,10 +5,12 @@ import contextlib
 import traceback
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 import psycopg
 import pytest
+from voisnap_kit.exchange import Connection
 from voisnap_kit.postgres import (
     CheckViolated,
     Contention,
@@ -133,6 +135,29 @@ async def test_a_cancelled_transaction_is_undone_and_its_connection_usable(kit_d
             await task
         async with database.transaction("ten_a", "live") as tx:
             assert await ids(tx) == []
+
+
+async def test_a_cancellation_that_comes_with_the_answer_is_none_that_is_forgotten(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = Connection.wait
+
+    async def forget(self: Connection, *of: Any, **more: Any) -> Any:
+        found = await answered(self, *of, **more)
+        asyncio.current_task().cancel()  # type: ignore[union-attr]
+        with contextlib.suppress(asyncio.CancelledError):  # as `asyncio.wait_for` does
+            await asyncio.sleep(0)
+        return found
+
+    async def look() -> None:
+        async with database.transaction("ten_a", "live") as tx:
+            await ids(tx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "wait", forget)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(look())
+    await look()
 
 
 async def test_a_failed_savepoint_leaves_the_rest(database: Database) -> None:

@@ -29,6 +29,8 @@ _ALWAYS = {
     "trusted_recipient",
 }
 _PARTS = {"text": {"text", "sms"}, "image": {"image"}, "audio": {"audio"}, "video": {"video"}, "vcard": {"vcard"}}
+_RECEIVED = {"voice": "audio", "document": "file"}
+"""What Vonage calls what comes, where that differs."""
 _CHANNELS = {"sms": {"text"}, "mms": {"image", "audio", "video", "vcard", "text"}}
 
 
@@ -103,7 +105,7 @@ async def written(
             "origin": {"network_code": "310004"},
         }
     else:
-        kind = "audio" if media.kind == "voice" else media.kind
+        kind = _RECEIVED.get(media.kind, media.kind)
         part: dict[str, Any] = {"url": f"{world.url}/vonage/v3/media/{media.id}", "name": media.name or media.id}
         event |= {"message_type": kind, kind: part | ({"caption": text} if text else {})}
     return said, await network.hooks.vonage(network.about(person), url, event)
