@@ -21,6 +21,10 @@ from .ports.carrier import CallControl, CarrierWebhooks, MediaWire, WebhookReque
 CARRIERS = ("twilio", "vonage", "telnyx")
 """The carriers, as numbers and webhooks name them."""
 
+TELL_NO_RINGING = frozenset({"telnyx"})
+"""Carriers that say when they begin to call somebody, and nothing more until he answers or does not: from their first word on his telephone
+rings, as far as anybody can know."""
+
 SIMULATOR = "simulator"
 """The id of the accounts whose carriers are simulated."""
 

@@ -873,6 +873,20 @@ async def test_what_changed_between_the_plan_and_the_dial_counts(desk, monkeypat
         assert {one.session_id for one in desk.ended} == {opened.plan.session_id for opened in desk.api.opened}
 
 
+@pytest.mark.parametrize(
+    ("provider", "status"), [("twilio", "initiating"), ("vonage", "initiating"), ("telnyx", "ringing")]
+)
+async def test_a_call_rings_when_its_carrier_says_so_or_will_never_say_more(api, provider, status):
+    desk = Desk(api)
+    await desk.begin(provider)
+    call_id = await desk.place()
+    await desk.work()
+    await desk.tells(CallPhase.INITIATED)
+    assert (await desk.get(call_id))["status"] == status
+    await desk.tells(CallPhase.RINGING)
+    assert (await desk.get(call_id))["status"] == "ringing"
+
+
 async def test_a_carrier_is_not_asked_again_for_a_suspended_tenant(api):
     desk = Desk(api)
     await desk.begin("telnyx")

@@ -4,11 +4,13 @@ from typing import assert_never
 
 import msgspec
 from voisnap_domain.agents import VoicemailAction
+from voisnap_domain.calls import CallPhase
 from voisnap_domain.outbound import with_phase, with_session_end, with_session_start
 from voisnap_kit.bus import EventBus, Meta, Subscription
 from voisnap_kit.postgres import Database
 from voisnap_kit.work import Caller, Clock, begin, utc_now
 from voisnap_proto.events import AnswererDetected, CallProgressed, CallsDeclined, SessionEnded, SessionStarted
+from voisnap_providers.carriers import TELL_NO_RINGING
 
 from voisnap_api.do_not_call import usecases as do_not_call
 
@@ -72,7 +74,8 @@ def _attempt_of(event: CallEvent) -> str | None:
 def _with(attempt: DialAttempt, event: CallProgressed | SessionStarted | SessionEnded) -> DialAttempt:
     match event:
         case CallProgressed():
-            known = with_phase(attempt, event.phase, event.at)
+            is_ringing = event.phase is CallPhase.INITIATED and event.provider in TELL_NO_RINGING
+            known = with_phase(attempt, CallPhase.RINGING if is_ringing else event.phase, event.at)
             if event.call_id and not attempt.carrier_call_id:
                 # The carrier has dialled, whatever its answer to us has come to.
                 return msgspec.structs.replace(

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from voisnap_domain.agents import Recording
 from voisnap_domain.calls import AnsweredBy, CallPhase, TransferAcceptance, TransferMode
 from voisnap_domain.errors import Conflict, NotFound
 from voisnap_domain.sessions import Caller, EndReason
@@ -85,6 +86,30 @@ async def test_an_agent_hands_its_caller_over_once_he_has_heard_so(office, phone
     (begun,) = [event for name, event in audience.seen if name == "told" and hasattr(event, "transfer_id")]
     assert (begun.target, begun.to, begun.mode, begun.reason) == ("Sales", SALES, TransferMode.COLD, "Bread.")
     await until(lambda: office.kept.kept == {})
+
+
+@pytest.mark.parametrize("wanted", ["no", "yes", "stereo", "hipaa", "disabled"])
+async def test_the_carrier_is_told_whom_to_tell_and_records_only_where_the_agent_asks_for_it(
+    office, phone_plan, wanted
+) -> None:
+    plan = phone_plan()
+    config = plan.agent.config
+    recording = Recording(enabled=wanted != "disabled", after_transfer=wanted != "no", stereo=wanted == "stereo")
+    config = msgspec.structs.replace(config, recording=recording, hipaa_compliant=wanted == "hipaa")
+    live, _, _ = await office.call(
+        msgspec.structs.replace(plan, agent=msgspec.structs.replace(plan.agent, config=config))
+    )
+    (await put_through(office, live, "Sales")).after()
+    assert await reason_of(office, live) is EndReason.TRANSFER_COMPLETE
+    (course,) = office.carrier.courses
+    whose = f"session={plan.session_id}&attempt={course.attempt_id}"
+    below = "https://voice.example/api/v1/carriers/twilio/platform"
+    assert (course.events_url, course.after_url) == (f"{below}/events?{whose}", f"{below}/resume?{whose}")
+    (order,) = office.carrier.recordings
+    if wanted in ("yes", "stereo"):
+        assert (order.events_url, order.is_stereo) == (f"{below}/recording?{whose}", wanted == "stereo")
+    else:
+        assert order is None
 
 
 async def test_of_a_hipaa_conversation_nobody_learns_what_it_is_about(office, phone_plan, until) -> None:

@@ -251,6 +251,8 @@ class Transfers:
         match request.phase:
             case CallPhase.RINGING:
                 happened = RingsThere(now)
+            case CallPhase.INITIATED if transfer.tells_no_ringing:
+                happened = RingsThere(now)
             case CallPhase.INITIATED | CallPhase.ANSWERED:
                 pass  # who answers is known when his media come in
             case None:

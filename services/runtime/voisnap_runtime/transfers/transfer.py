@@ -48,7 +48,7 @@ from voisnap_domain.transfers import (
 from voisnap_kit import log
 from voisnap_kit.redis import RedisError
 from voisnap_proto.events import CallTransferChanged
-from voisnap_providers.carriers import CarrierUrls
+from voisnap_providers.carriers import TELL_NO_RINGING, CarrierUrls
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.carrier import CallControl, Dial, HandOverCourse, RecordingOrder, StreamTarget
 
@@ -150,6 +150,11 @@ class Transfer:
     def announcement(self) -> str:
         """What the caller is told first."""
         return self._phrases.announce.format(name=self.order.name)
+
+    @property
+    def tells_no_ringing(self) -> bool:
+        """Whether the carrier says nothing between the dial and the answer."""
+        return self._leg.provider in TELL_NO_RINGING
 
     def said(self) -> None:
         """The caller has heard the announcement."""
