@@ -339,6 +339,19 @@ async def test_some_frames_that_make_no_sense_are_passed_over_and_a_flood_ends_t
     assert not desk.live().is_ending
 
 
+async def test_a_call_of_which_nothing_can_be_read_ends_instead_of_coming_back_for_ever(desk, until):
+    await desk.rung("vonage")
+    async with desk.dial("vonage") as carrier:
+        await carrier.open("tel_tok_1")
+        await desk.answered()
+        for _ in range(60):
+            await carrier.socket.send(b"x" * 333)
+        assert await carrier.closed() == 1008
+    await until(lambda: desk.live() is None)
+    assert desk.house.events[-1].reason is EndReason.ERROR
+    assert len(desk.exchange.control.hung_up) == 1
+
+
 async def test_audio_that_comes_much_too_fast_is_dropped(desk, tone, until):
     await desk.rung("twilio")
     async with desk.dial("twilio") as carrier:

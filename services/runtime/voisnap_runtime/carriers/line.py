@@ -149,7 +149,7 @@ class CarrierLine:
     # From the carrier
 
     def take(self, frame: str | bytes) -> None:
-        """A frame of the carrier. One that makes no sense is counted; many of them end the socket."""
+        """A frame of the carrier. One that makes no sense is counted; many of them end the socket, and the call where nothing was heard."""
         try:
             events = self._wire.read(frame)
         except MalformedMedia as fault:
@@ -173,7 +173,7 @@ class CarrierLine:
 
     def _hear(self, audio: Pcm, now: float) -> None:
         # How far the audio is ahead of the clock; silence in between brings it back to zero, never below.
-        ahead = max(0.0, self._ahead - (now - self._arrived)) + len(audio) / self._rate
+        ahead = max(0.0, self._ahead - (now - self._arrived)) + len(audio.samples) / self._rate
         if ahead > MAX_AHEAD_SECONDS:
             self.dropped += 1
             self._count_dropped_in()
@@ -239,6 +239,8 @@ class CarrierLine:
         self._faults += 1
         if self._faults > MAX_MALFORMED:
             _log.warning("carrier.flooded", session_id=self._session_id, provider=self.provider)
+            if not self._frames_in:  # its next socket would bring the same, and the one after that
+                self._caller.end(EndReason.ERROR)
             self._pipe.close(POLICY)
             self._become(TransportState.DISCONNECTED)
 
