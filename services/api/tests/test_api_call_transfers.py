@@ -256,6 +256,21 @@ async def test_every_wrong_field_is_named(api: Any, begun: SessionPlan, body: An
     assert {fault["pointer"] for fault in answer.json()["errors"]} == pointers
 
 
+async def test_nobody_is_handed_over_to_a_country_that_nobody_allowed(api: Any, begun: SessionPlan) -> None:
+    headers = api.token("ten_a")
+    asked = await runtime(api, TransferBegun(found=True, transfer_id="xfer_1"))
+    url = f"/api/v1/conversations/{begun.conversation_id}/transfer"
+    answer = await api.client.post(url, json={"phoneNumber": "+33142685300"}, headers=headers)
+    assert [(one["pointer"], one["code"]) for one in answer.json()["errors"]] == [
+        ("/phoneNumber", "country-not-allowed")
+    ]
+    assert asked == []
+    settings = {"allowedCountries": ["FR"]}
+    allowed = await api.client.put("/api/v1/outbound-calls/settings", json=settings, headers=headers)
+    assert allowed.status_code == 200
+    assert (await api.client.post(url, json={"phoneNumber": "+33142685300"}, headers=headers)).status_code == 202
+
+
 async def test_what_comes_before_its_conversation_waits_and_what_comes_after_it_is_dropped(api: Any) -> None:
     plan = plan_of()
     caller = Caller.system(plan.tenant_id, plan.environment)

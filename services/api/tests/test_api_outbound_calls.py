@@ -1144,6 +1144,21 @@ async def test_numbers_that_cost_and_countries_that_nobody_allowed_are_not_calle
     }
 
 
+async def test_an_agent_has_no_targets_to_hand_callers_over_to_that_it_could_not_call_either(api):
+    desk = Desk(api)
+    numbers = {"Home": "+493012345678", "Premium": "+19005550123", "Abroad": "+33142685300"}
+    targets = [{"name": name, "phoneNumber": number} for name, number in numbers.items()]
+    await desk.begin(transfer={"targets": [*targets, {"name": "Desk", "sipUri": "sip:desk@pbx.example"}]})
+    await desk.place()
+    await desk.work()
+    assert [target.name for target in desk.plan.agent.config.transfer.targets] == ["Home", "Desk"]
+    await desk.settings(allowedCountries=["FR"])
+    await desk.place(toNumber="+4915112345679")
+    await desk.work()
+    assert [target.name for target in desk.plan.agent.config.transfer.targets] == ["Home", "Abroad", "Desk"]
+    await desk.dialler.aclose()
+
+
 async def test_agents_of_this_installation_are_not_called(desk):
     theirs = "+4930901777"
     waiting = await desk.place(toNumber=theirs)

@@ -33,10 +33,12 @@ class CallTransferController(Controller):
     ) -> TransferStarted:
         """Hand a telephone call that goes on over to somebody. 409 `not-transferable` for anything else, `transfer-in-progress` while another
         transfer of the call is under way; 404 `transfer-target-not-found` for a target that the agent has not; 422
-        `number-not-allowed` for premium-rate numbers and their like."""
+        `number-not-allowed` for premium-rate numbers and their like, `country-not-allowed` for countries that are neither those of the tenant's
+        numbers nor in `allowedCountries` of PUT /api/v1/outbound-calls/settings; agents have no such targets either."""
         async with begin(database, caller) as work:
             conversation = await usecases.ask(work, ConversationId(conversation_id))
             wanted = data.wanted(conversation.environment)
+            await usecases.check_destination(work, conversation, data.phone_number)
         transfer_id = await clients.transfer(bus, conversation.session_id, wanted)
         return TransferStarted(transfer_id=transfer_id, conversation_id=conversation_id, status=TransferStage.INITIATED)
 

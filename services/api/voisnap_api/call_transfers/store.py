@@ -18,6 +18,35 @@ class _Found(msgspec.Struct, frozen=True):
     id: str
 
 
+class OurSide(msgspec.Struct, frozen=True):
+    """Our number in a call, and the carrier's account that it is in."""
+
+    number: str
+    account: str
+
+
+async def our_side(
+    tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId
+) -> OurSide | None:
+    """By what line a conversation's caller is here."""
+    return await tx.maybe(
+        OurSide,
+        """
+        SELECT coalesce(c.line_number, '') AS number,
+               coalesce((SELECT k.account FROM carrier_calls k
+                          WHERE k.tenant_id = c.tenant_id AND k.environment = c.environment AND k.session_id = c.session_id AND k.is_main
+                          LIMIT 1), 'platform') AS account
+          FROM conversations c
+         WHERE c.tenant_id = %(tenant_id)s AND c.environment = %(environment)s AND c.opened_at = %(opened_at)s
+           AND c.id = %(conversation_id)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        opened_at=opened_at(conversation_id),
+        conversation_id=conversation_id,
+    )
+
+
 async def lock(tx: Tx, tenant_id: TenantId, environment: Environment, transfer_id: str) -> StoredTransfer | None:
     """A transfer, held until the end of the transaction."""
     return await tx.maybe(

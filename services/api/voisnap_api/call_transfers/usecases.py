@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from voisnap_domain.calls import CallPhase, TransferMode, TransferStage
-from voisnap_domain.errors import Conflict
+from voisnap_domain.errors import Conflict, FieldError, Invalid
 from voisnap_domain.ids import ConversationId
 from voisnap_domain.sessions import Channel
 from voisnap_kit.work import Work
@@ -15,6 +15,8 @@ from voisnap_api.carrier_webhooks import usecases as carrier_calls
 from voisnap_api.carrier_webhooks.records import CarrierCall
 from voisnap_api.conversations.records import StoredConversation
 from voisnap_api.conversations.usecases import NotYet, open_conversation
+from voisnap_api.destinations import COUNTRY_NOT_ALLOWED, NOT_ALLOWED_DETAIL, country_detail
+from voisnap_api.outbound_calls.countries import destination_fault
 
 from . import store
 from .records import StoredTransfer
@@ -49,6 +51,17 @@ async def ask(work: Work, conversation_id: ConversationId) -> StoredConversation
         target=Target(type="conversation", id=conversation_id),
     )
     return conversation
+
+
+async def check_destination(work: Work, conversation: StoredConversation, number: str | None) -> None:
+    """Raise Invalid for a number that the tenant may not call either, `number-not-allowed` or `country-not-allowed`."""
+    ours = await store.our_side(work.tx, work.caller.tenant_id, conversation.environment, conversation.id)
+    if number is None or ours is None:
+        return
+    code = await destination_fault(work, number, account=ours.account, ours=ours.number)
+    if code is not None:
+        detail = country_detail(number) if code == COUNTRY_NOT_ALLOWED else NOT_ALLOWED_DETAIL
+        raise Invalid((FieldError(pointer="/phoneNumber", code=code, detail=detail),))
 
 
 async def list_transfers(work: Work, conversation_id: ConversationId) -> list[StoredTransfer]:

@@ -20,8 +20,9 @@ CLAIM = timedelta(seconds=6)
 EVENTS_KEPT = timedelta(days=3)
 """Longer than any carrier repeats an event."""
 
-CALLS_KEPT = timedelta(days=45)
-"""Longer than any call and whatever a carrier says of it afterwards."""
+CALLS_KEPT = timedelta(days=400)
+"""Longer than any call and whatever a carrier says of it afterwards, and long enough that nobody answers a request that is replayed: Twilio's
+have no time in them."""
 
 UNREACHED = frozenset({CallPhase.BUSY, CallPhase.NO_ANSWER, CallPhase.FAILED, CallPhase.CANCELED})
 ENDS = UNREACHED | {CallPhase.COMPLETED}

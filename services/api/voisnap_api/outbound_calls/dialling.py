@@ -41,6 +41,7 @@ from voisnap_api.tenants.usecases import limits_for_new_session
 from voisnap_api.webrtc_sessions.clients import open_session
 
 from . import store
+from .countries import destination_fault
 from .hours import held_up, when_allowed
 from .records import CallSettings, DialAttempt, Due, OutboundCall, Shard
 from .settling import (
@@ -55,7 +56,7 @@ from .settling import (
     may_ask_again,
     put_off,
 )
-from .usecases import destination_fault, get_settings, refuse_own_lines
+from .usecases import get_settings, refuse_own_lines
 
 MOST_AT_ONCE = 32
 """Carriers that one worker asks at the same time."""

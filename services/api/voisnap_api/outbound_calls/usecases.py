@@ -13,15 +13,12 @@ from voisnap_domain.sessions import Channel
 from voisnap_domain.tenants import Environment
 from voisnap_kit.postgres import Database
 from voisnap_kit.work import Caller, Work, begin_as_system
-from voisnap_providers.accounts import PLATFORM
-from voisnap_providers.numbering import country_of
 
 from voisnap_api.agents.usecases import talking_version
 from voisnap_api.audit import usecases as audit
 from voisnap_api.audit.records import Target
 from voisnap_api.destinations import (
     ANSWERED_HERE_DETAIL,
-    ANY_COUNTRY,
     COUNTRY_NOT_ALLOWED,
     NOT_ALLOWED,
     NOT_ALLOWED_DETAIL,
@@ -30,11 +27,13 @@ from voisnap_api.destinations import (
     is_within,
 )
 from voisnap_api.do_not_call.usecases import listed_among
-from voisnap_api.phone_numbers.usecases import countries_of_lines, line_for_calls, lines_among
+from voisnap_api.phone_numbers.usecases import line_for_calls, lines_among
 from voisnap_api.session_plans.usecases import check_metadata
 from voisnap_api.tenants.usecases import limits_for_new_session
 
 from . import store
+from .countries import allowed_countries
+from .countries import destination_fault as destination_fault
 from .hours import held_up, when_allowed
 from .records import CallFilter, CallPosition, CallSettings, OutboundCall
 from .schemas import BatchRefusal, OutboundBatchBody, OutboundCallBody, in_utc
@@ -101,32 +100,6 @@ async def refuse_own_lines(database: Database, caller: Caller, numbers: Sequence
     )
     if faults:
         raise Invalid(faults[:_NAMED_FAULTS])
-
-
-async def allowed_countries(
-    work: Work, *, account: str, ours: str, settings: CallSettings | None = None
-) -> frozenset[str]:
-    """Where calls, texts and transfers from our number `ours` of an account may go: to the countries of the tenant's numbers and those that
-    its settings name. Whoever calls at the platform's expense can't name all."""
-    settings = settings or await get_settings(work)
-    named = frozenset(settings.allowed_countries)
-    if account == PLATFORM:
-        named -= {ANY_COUNTRY}
-    own = country_of(ours)
-    return named | await countries_of_lines(work) | ({own} if own else set())
-
-
-async def destination_fault(
-    work: Work, number: str, *, account: str, ours: str, settings: CallSettings | None = None
-) -> str | None:
-    """The code for which nobody calls, writes to or hands a caller over to `number` from our number `ours`; None where they may."""
-    environment = work.caller.environment
-    if is_refused(environment, number):
-        return NOT_ALLOWED
-    if environment is not Environment.LIVE:
-        return None
-    countries = await allowed_countries(work, account=account, ours=ours, settings=settings)
-    return None if is_within(environment, number, countries) else COUNTRY_NOT_ALLOWED
 
 
 async def get_call(work: Work, call_id: OutboundCallId) -> OutboundCall:

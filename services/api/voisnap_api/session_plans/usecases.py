@@ -3,18 +3,20 @@
 from typing import Any
 
 import msgspec
-from voisnap_domain.agents import AgentSnapshot
+from voisnap_domain.agents import AgentSnapshot, TransferTarget
 from voisnap_domain.calls import CarrierLeg
 from voisnap_domain.errors import Conflict, FieldError, Forbidden, Invalid
 from voisnap_domain.ids import AgentId, ConversationId, ProviderCredentialId, SessionId
 from voisnap_domain.languages import language_tag
 from voisnap_domain.provider_credentials import SealedCredential
 from voisnap_domain.sessions import Caller, Channel, Direction, SessionPlan
+from voisnap_kit import log
 from voisnap_kit.work import Work
 from voisnap_providers.accounts import PLATFORM
 from voisnap_providers.carriers import SIMULATOR
 
 from voisnap_api.agents.usecases import talking_version
+from voisnap_api.outbound_calls.countries import destination_fault
 from voisnap_api.phone_numbers.usecases import line_for_texts
 from voisnap_api.provider_credentials.usecases import credentials_for, sealed_credential
 from voisnap_api.spending.usecases import terms_for_new_session
@@ -24,6 +26,8 @@ MAX_METADATA_BYTES = 16_384
 
 _ID_PREFIXES = {Channel.WEBRTC: "wrtc", Channel.WEBCHAT: "chat"}
 _OTHER_PREFIX = "call"
+
+_log = log.get(__name__)
 
 
 async def plan_session(
@@ -55,6 +59,8 @@ async def plan_session(
         work.caller.require("agents:write")
     limits = await limits_for_new_session(work)
     snapshot = _on(channel, await talking_version(work, agent_id, version=version, rehearsing=rehearsing))
+    if leg is not None:
+        snapshot = await _within_reach(work, snapshot, leg)
     return SessionPlan(
         session_id=SessionId(work.new_id(_ID_PREFIXES.get(channel, _OTHER_PREFIX))),
         conversation_id=ConversationId(work.new_id("conv")),
@@ -75,6 +81,22 @@ async def plan_session(
         leg=leg,
         can_text=await _can_text(work, snapshot, channel, caller),
     )
+
+
+async def _within_reach(work: Work, snapshot: AgentSnapshot, leg: CarrierLeg) -> AgentSnapshot:
+    """The agent without targets of transfers that the tenant may not call either."""
+    transfer = snapshot.config.transfer
+    kept: list[TransferTarget] = []
+    for target in transfer.targets:
+        number = target.phone_number
+        if number and (fault := await destination_fault(work, number, account=leg.account, ours=leg.number)):
+            _log.warning("transfer.target_left_out", agent_id=snapshot.agent_id, target=target.name, code=fault)
+        else:
+            kept.append(target)
+    if len(kept) == len(transfer.targets):
+        return snapshot
+    config = msgspec.structs.replace(snapshot.config, transfer=msgspec.structs.replace(transfer, targets=tuple(kept)))
+    return msgspec.structs.replace(snapshot, config=config)
 
 
 async def _can_text(work: Work, snapshot: AgentSnapshot, channel: Channel, caller: Caller | None) -> bool:
