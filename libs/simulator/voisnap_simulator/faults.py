@@ -9,6 +9,9 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     `loss` frames are never sent, `jitter_ms` delays each by up to so much, `drop_at` breaks the media socket without a word (once),
     `half_open_at` keeps it open and silent both ways. `codec` is
     what the telephone network negotiated (`pcmu` or `pcma`), where a carrier passes that on whatever was wished for (Telnyx). `webhook_copies` posts every webhook so often, `webhook_delay` seconds late.
+
+    `hands_over`: the call is signalled here, but its sound is not: whoever asked for the call opens the media socket himself, as the event
+    `stream.handed` says. Nobody is at the telephone then.
     """
 
     loss: float = 0.0
@@ -19,6 +22,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     webhook_copies: int = 1
     webhook_delay: float = 0.0
     seed: int = 1
+    hands_over: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.loss < 1 or not 0 <= self.jitter_ms <= 2000:

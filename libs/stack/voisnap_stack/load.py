@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -22,9 +23,12 @@ from voisnap_media.resample import resample
 from voisnap_media.vad import RATE, VadModel
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.registry import ProviderSettings, Registry
+from voisnap_simulator.accounts import launch
 
+from .home import home_folder
 from .load_audio import Utterance, described, rooms, utterance
 from .load_callers import CallerClock, Habits
+from .load_carrier import LINES, carrier_lines
 from .load_platform import CHANNELS, Target, platform, runtime_processes
 from .load_probe import ProcessProbe
 from .load_report import report, suggested_sessions
@@ -44,6 +48,9 @@ into it. Shows what the platform adds to each answer, how soon it falls silent, 
 
 Without --agent an agent is made in the sandbox whose models cost nothing, so that the platform alone is measured, and
 removed at the end. With --agent that agent is called as it is, with its own models: their time is in the figures then.
+
+With --line the callers telephone: the simulated carrier rings a number of the agent's, which is got for the measurement
+where it has none, and its media socket carries what they say. Calls that are refused are told with what the caller hears.
 
 Callers, platform and databases share this machine's cores: a production machine that only runs the runtime carries more.
 """
@@ -66,7 +73,13 @@ def add_parser(subparsers: Any) -> None:
         metavar="30s",
         help="how long each number is measured (30s)",
     )
-    parser.add_argument("--channel", choices=CHANNELS, default="voice", help="voice: VoiceHub (default), or webrtc")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--channel", choices=CHANNELS, default="voice", help="voice: VoiceHub (default), or webrtc")
+    where.add_argument(
+        "--line",
+        choices=LINES,
+        help="telephone calls over a simulated carrier of this machine instead: signed webhooks, its media socket, in the sandbox",
+    )
     parser.add_argument(
         "--ramp", action="store_true", help="begin with few callers and add more until it does not hold"
     )
@@ -93,6 +106,8 @@ def run(args: argparse.Namespace) -> int:
             "no platform known: run `make up` first, set VOISNAP_HOME to its state folder, or give --base-url and --api-key",
             2,
         )
+    if args.line and (wrong := _no_line(target)):
+        return _complain(wrong, 2)
     shown = _Progress(quiet=args.json)
     steps: list[Step] = []
     interrupted = False
@@ -125,25 +140,33 @@ async def _measure(args: argparse.Namespace, target: Target, steps: list[Step], 
     async with platform(target) as found:
         shown("preparing what the callers say")
         said, in_rooms = await _said(args.wav), rooms()
-        args.sent = described(in_rooms, said)
+        args.sent = described(in_rooms, said) + (f", coded as {args.line} sends it" if args.line else "")
         clock = CallerClock()
         gc.collect()
         gc.freeze()
         clock.start()
         pids = runtime_processes()
-        measurement = Measurement(
-            found.join(args.channel, said, in_rooms, Habits(silence=found.silence)),
-            clock,
-            channel=args.channel,
-            server="voisnap",
-            probe=ProcessProbe(pids) if pids else None,
-            told=shown,
-        )
-        try:
-            await _climb(args, measurement, steps, shown)
-        finally:
-            clock.stop()
-            await measurement.close()
+        habits = Habits(silence=found.silence)
+        async with contextlib.AsyncExitStack() as stack:
+            if args.line:
+                known = launch(home_folder().simulator_file)
+                lines = carrier_lines(found.http, found.base_url, known, args.line, found.agent_id)
+                join = (await stack.enter_async_context(lines)).join(said, in_rooms, habits)
+            else:
+                join = found.join(args.channel, said, in_rooms, habits)
+            measurement = Measurement(
+                join,
+                clock,
+                channel=args.line or args.channel,
+                server="voisnap",
+                probe=ProcessProbe(pids) if pids else None,
+                told=shown,
+            )
+            try:
+                await _climb(args, measurement, steps, shown)
+            finally:
+                clock.stop()
+                await measurement.close()
 
 
 async def _climb(args: argparse.Namespace, measurement: Measurement, steps: list[Step], shown: "_Progress") -> None:
@@ -203,7 +226,7 @@ def advice(steps: Sequence[Step], *, processes: int = 1, lifted: bool = False) -
     lines = []
     if last.refused is not None:
         lines.append(f"The platform took {last.callers} callers and refused more: {last.refused}")
-        if "SESSION_LIMIT_REACHED" in last.refused and not lifted:
+        if ("SESSION_LIMIT_REACHED" in last.refused or "refused the call" in last.refused) and not lifted:
             lines.append("That may be the plan's limit of sessions at a time: --raise-limit lifts it while this runs.")
     elif last.holds:
         lines.append(f"{most} callers held. To find how many this machine carries: --ramp with more --callers.")
@@ -225,7 +248,7 @@ def _document(args: argparse.Namespace, steps: Sequence[Step]) -> dict[str, Any]
         "generator_was_late",
     )
     return {
-        "channel": args.channel,
+        "channel": args.line or args.channel,
         "sent": args.sent,
         "steps": [{**msgspec.to_builtins(step), **{name: getattr(step, name) for name in derived}} for step in steps],
         "callersHeld": largest_that_holds(steps),
@@ -238,7 +261,7 @@ def _target(args: argparse.Namespace) -> Target | None:
     base_url = args.base_url or demo.get("baseUrl")
     key = args.api_key or os.environ.get("VOISNAP_API_KEY")
     if key is None and not args.base_url:
-        key = demo.get("apiKeyLive" if args.agent else "apiKeySandbox")
+        key = demo.get("apiKeyLive" if args.agent and not args.line else "apiKeySandbox")
     if not base_url or not key:
         return None
     return Target(
@@ -249,6 +272,18 @@ def _target(args: argparse.Namespace) -> Target | None:
         agent_id=args.agent,
         lift_limit=args.raise_limit,
     )
+
+
+def _no_line(target: Target) -> str | None:
+    """Why nobody can telephone there."""
+    if (target.api_key or "").startswith("vsnp_live_"):
+        return "--line calls over simulated carriers, which only the sandbox has: give a sandbox key (vsnp_sb_…)"
+    file = home_folder().simulator_file
+    try:
+        launch(file)
+    except ValueError:
+        return f"{file.parent} has no simulated carriers: run it on the machine of the platform, started without SIMULATOR=off"
+    return None
 
 
 def _demo() -> dict[str, str]:

@@ -60,7 +60,18 @@ class DialectSession(Ear, Protocol):
     """What is sent as soon as the socket is open, as whole WebSocket frames."""
     ready: "asyncio.Future[None]"
     """Done when audio may flow; fails with `CallRefused`."""
-    farewell: tuple[bytes, ...]
+
+    @property
+    def farewell(self) -> tuple[bytes, ...]:
+        """What is sent last, as whole WebSocket frames."""
+        ...
+
+
+@runtime_checkable
+class Wrapping(Protocol):
+    """A session whose frames are numbered: `wrap` makes a whole WebSocket frame of what its voice says."""
+
+    def wrap(self, payload: bytes) -> bytes: ...
 
 
 @runtime_checkable
@@ -89,6 +100,7 @@ class SocketLine(asyncio.Protocol):
         self._speaking = speaking
         self._session = session
         self._request, self._key = request, key
+        self._wrap = session.wrap if isinstance(session, Wrapping) else None
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
@@ -105,7 +117,8 @@ class SocketLine(asyncio.Protocol):
         if transport is None or self._closing or transport.is_closing():
             return
         if transport.get_write_buffer_size() < MAX_UNSENT:
-            transport.write(self._speaking.frame(number))
+            said = self._speaking.frame(number)
+            transport.write(said if self._wrap is None else self._wrap(said))
 
     async def close(self) -> None:
         """Say goodbye and close. May be called twice."""

@@ -154,7 +154,8 @@ class Call:
         if self.answered_at is None and not self.ended.is_set():
             self.answered_at = time.time()
             self.note("answered")
-            self.spawn(self._clock())
+            if not self.faults.hands_over:
+                self.spawn(self._clock())
 
     def attach(self, attachment: Attachment) -> None:
         """Connect something to the line."""

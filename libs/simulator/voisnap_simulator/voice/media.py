@@ -115,6 +115,10 @@ class Stream:
         """Connect, and carry until one side ends it. Does not raise for anything the platform does."""
         if self._stop.is_set():
             return StreamEnd(how=Gone.STOPPED)
+        if self._faults.hands_over:
+            self._note("stream.handed", url=self._url, headers=self._headers, wire=self._wire.described())
+            await self._stop.wait()
+            return StreamEnd(how=Gone.STOPPED)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(OPEN_SECONDS):

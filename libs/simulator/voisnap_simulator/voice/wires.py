@@ -74,6 +74,10 @@ class Wire(Protocol):
 
     def closing(self) -> tuple[Frame, ...]: ...
 
+    def described(self) -> dict[str, Any]:
+        """What makes another wire of this stream (`wire_of`): whoever carries its sound elsewhere speaks by the same rules."""
+        ...
+
 
 class TwilioWire(Wire):
     """A Media Stream: JSON texts, numbers as texts, every mark comes back."""
@@ -95,6 +99,17 @@ class TwilioWire(Wire):
         self._stream, self._account, self._call = stream_sid, account_sid, call_sid
         self._parameters, self._tracks = dict(parameters), tracks
         self._sequence, self._chunk = itertools.count(1), itertools.count(1)
+
+    def described(self) -> dict[str, Any]:
+        return {
+            "carrier": "twilio",
+            "stream_sid": self._stream,
+            "account_sid": self._account,
+            "call_sid": self._call,
+            "parameters": self._parameters,
+            "form": _plain(self.heard),
+            "tracks": list(self._tracks),
+        }
 
     def opening(self) -> tuple[Frame, ...]:
         encoding = {AudioCodec.PCMU: "audio/x-mulaw", AudioCodec.PCMA: "audio/x-alaw", AudioCodec.L16: "audio/l16"}
@@ -161,6 +176,9 @@ class VonageWire(Wire):
         self.heard = self.spoken = AudioFormat(codec=AudioCodec.L16, rate=rate)
         self._headers = dict(headers)
         self._size = rate * FRAME_MS // 1000 * 2
+
+    def described(self) -> dict[str, Any]:
+        return {"carrier": "vonage", "rate": self.heard.rate, "headers": self._headers}
 
     def opening(self) -> tuple[Frame, ...]:
         about = {"event": "websocket:connected", "content-type": f"audio/l16;rate={self.heard.rate}"}
@@ -233,6 +251,23 @@ class TelnyxWire(Wire):
         }
         self._sequence, self._chunk = itertools.count(1), itertools.count(1)
 
+    def described(self) -> dict[str, Any]:
+        start = self._start
+        return {
+            "carrier": "telnyx",
+            "stream_id": self._stream,
+            "call_control_id": self._call,
+            "call_session_id": start["call_session_id"],
+            "caller": start["from"],
+            "callee": start["to"],
+            "heard": _plain(self.heard),
+            "spoken": _plain(self.spoken),
+            "token": self._token,
+            "parameters": start["custom_parameters"],
+            "client_state": start["client_state"],
+            "user_id": self._user,
+        }
+
     def opening(self) -> tuple[Frame, ...]:
         connected: dict[str, Any] = {"event": "connected", "version": "1.0.0"}
         if self._token is not None:
@@ -292,6 +327,23 @@ class TelnyxWire(Wire):
         return _text(
             {"event": event, "sequence_number": number, event: dict(content), "stream_id": self._stream, **more}
         )
+
+
+def wire_of(described: Mapping[str, Any]) -> Wire:
+    """The wire that another one's description makes. Raises KeyError, TypeError, ValueError for what is none."""
+    given: dict[str, Any] = dict(described)
+    carrier = given.pop("carrier")
+    for name in ("form", "heard", "spoken"):
+        if name in given:
+            codec, rate = given[name]
+            given[name] = AudioFormat(codec=AudioCodec(codec), rate=rate)
+    if carrier == "twilio":
+        return TwilioWire(**{**given, "tracks": tuple(given["tracks"])})
+    return {"vonage": VonageWire, "telnyx": TelnyxWire}[carrier](**given)
+
+
+def _plain(form: AudioFormat) -> list[Any]:
+    return [form.codec.value, form.rate]
 
 
 def _text(document: object) -> str:
