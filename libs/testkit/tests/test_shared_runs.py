@@ -31,11 +31,13 @@ def test_files_that_ask_for_the_same_costly_thing_go_together(tmp_path: Path, te
 
 
 @pytest.mark.parametrize(
-    ("load", "slowness", "expected"), [(0.3, 0.8, 1.0), (6.0, 1.0, 3.0), (1.0, 2.0, 2.0), (4.0, 1.5, 3.0)]
+    ("load", "slowness", "beside", "expected"),
+    [(0.3, 0.8, "0", 1.0), (6.0, 1.0, "0", 3.0), (1.0, 2.0, "0", 2.0), (4.0, 1.5, "0", 3.0), (6.0, 1.0, "2", 2.0)],
 )
 def test_patience_is_that_of_an_idle_machine_times_its_load_and_slowness(
-    monkeypatch: pytest.MonkeyPatch, load: float, slowness: float, expected: float
+    monkeypatch: pytest.MonkeyPatch, load: float, slowness: float, beside: str, expected: float
 ) -> None:
+    monkeypatch.setenv(platform.BESIDE, beside)
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr(platform, "_slowness", lambda: slowness)

@@ -25,6 +25,7 @@ from .servers import DATABASE, NATS, REDIS, TestServers
 from .virtual_time import VirtualTimeLoop
 
 _CATEGORIES = frozenset({"unit", "conformance", "slice", "hub", "media", "e2e"})
+_UNTIMED = frozenset({"unit", "conformance"})
 _COSTLY = ("two_runtimes", "platform")
 """Fixtures of a session that take so long that a run makes them once; whoever asks for one runs together."""
 
@@ -89,12 +90,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(f"no category marker ({', '.join(sorted(_CATEGORIES))}) in: {', '.join(unmarked)}")
     sizes = Counter(item.path for item in items)
 
-    def place(item: pytest.Item) -> tuple[int, bool, int]:
+    def place(item: pytest.Item) -> tuple[int, bool, bool, int]:
         group = shared_by(str(item.path))
         rank = _COSTLY.index(group) if group in _COSTLY else len(_COSTLY)
-        return rank, "tests-e2e" not in item.path.parts, sizes[item.path]
+        is_timed = not any(mark.name in _UNTIMED for mark in item.iter_markers())
+        return rank, is_timed, "tests-e2e" not in item.path.parts, sizes[item.path]
 
-    # What shares something costly, then whole systems, then files of few tests, which are the long ones: quick ones fill the end.
+    # What shares something costly; then what can be slowed down by the calls of another run (`side_by_side`) without harm; then whole systems,
+    # then files of few tests, which are the long ones: quick ones fill the end.
     items.sort(key=place)
 
 
