@@ -642,33 +642,21 @@ async def test_what_came_is_kept_with_the_conversation_and_had_by_a_link(post):
     assert other.json()["data"] == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "content", "status", "shown"),
-    [
-        (MediaKind.IMAGE, b"<html><script>alert(1)</script>", ("refused", "not-what-it-says"), None),
-        (MediaKind.DOCUMENT, b"<html><script>alert(1)</script>", ("kept", None), ("text/plain", "attachment")),
-        (MediaKind.DOCUMENT, b"MZ\x00\x01 program", ("kept", None), ("application/octet-stream", "attachment")),
-        (MediaKind.DOCUMENT, b"%PDF-1.7 ...", ("kept", None), ("application/pdf", "attachment")),
-        (MediaKind.IMAGE, b"", ("refused", "empty"), None),
-        (
-            MediaKind.VIDEO,
-            MessageRefused("too large", provider="twilio", failure=MessageFailure.CONTENT),
-            ("refused", "content"),
-            None,
-        ),
-    ],
-)
-async def test_nothing_is_shown_as_what_it_is_not(post, kind, content, status, shown):
-    await post.shows("f1", content, kind=kind)
+async def test_nothing_is_shown_as_what_it_is_not(post):
+    page = b"<html><script>alert(1)</script>"
+    await post.shows("i1", page)
     (media,) = (await post.listed())["media"]
-    assert (media["status"], media["failure"]) == status
-    if shown is None:
-        assert media["url"] is None
-        assert post.api.blobs.objects == {}
-        return
+    assert (media["status"], media["failure"], media["url"]) == ("refused", "not-what-it-says", None)
+    too_large = MessageRefused("too large", provider="twilio", failure=MessageFailure.CONTENT)
+    await post.shows("v1", too_large, kind=MediaKind.VIDEO)
+    (media,) = (await post.listed())["media"]
+    assert (media["status"], media["failure"], media["url"]) == ("refused", "content", None)
+    assert post.api.blobs.objects == {}
+    await post.shows("d1", page, kind=MediaKind.DOCUMENT)
+    (media,) = (await post.listed())["media"]
     answer = await post.api.client.get(media["url"])
-    assert answer.headers["content-type"].partition(";")[0] == shown[0]
-    assert answer.headers["content-disposition"].partition(";")[0] == shown[1]
+    assert answer.headers["content-type"].partition(";")[0] == "text/plain"
+    assert answer.headers["content-disposition"].startswith("attachment")
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
@@ -703,8 +691,14 @@ async def test_media_go_with_their_message_and_at_the_end_of_their_retention(pos
     await post.shows("i2", PNG, sender=Correspondent(address="+491709999999"))
     assert len(post.api.blobs.objects) == 2
     bea = next(one for one in await post.contacts() if one.identities[0].value == "+491709999999")
+    async with begin(post.api.database, SYSTEM, clock=lambda: post.now) as work:  # something still waits to be sent
+        wanted = usecases.Wanted(
+            channel=Channel.SMS, agent_id=post.agent["id"], contact_id=bea.contact.id, text="Hello"
+        )
+        await usecases.send(work, post.networks, wanted)
     gone = await post.api.client.delete(f"/api/v1/contacts/{bea.contact.id}", headers=post.api.token("ten_a"))
-    assert gone.status_code == 204
+    assert gone.status_code == 204, gone.text
+    assert await post.outbox.seconds_to_next() is None
     assert await post.keeper.discard() == 1
     assert len(post.api.blobs.objects) == 1
     async with post.api.database.transaction_as_system() as tx:
