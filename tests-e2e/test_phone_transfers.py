@@ -111,9 +111,8 @@ def test_callers_are_joined_with_whoever_takes_them_and_are_back_with_the_agent_
         )
         assert conversation["endReason"] == "transfer_complete"
         assert transfers_of(sandbox, conversation) == [("Sales", "completed", None)]
-        kinds = ["conversation", "after_transfer"]
         wait_until(
-            lambda conversation=conversation: recorded(sandbox, conversation) == kinds,
+            lambda conversation=conversation: recorded(sandbox, conversation) == ["conversation", "after_transfer"],
             seconds=30,
             what=f"what was said after the transfer over {carrier}",
         )
