@@ -121,10 +121,19 @@ async def test_a_word_that_means_stop_does(heard, agent):
     assert "stop" in line.turns[2].text.lower()
 
 
-async def test_a_persons_voice_interrupts_and_is_understood(heard, agent):
+def over_telephone(audio: Pcm) -> Pcm:
+    """What a telephone leaves of a sound."""
+    return resample(g711.mulaw_decode(g711.mulaw_encode(resample(audio, 8000))), 16000)
+
+
+@pytest.mark.parametrize("telephone", [False, True])
+async def test_a_persons_voice_interrupts_and_is_understood(heard, agent, telephone):
     line, say = await heard(agent(endpointing=semantic()))
-    person = files.read(RECORDINGS / "human-go-forward.wav", 16000)
-    line.sounds(await say("Tell me a story."))
+    line.call.hear_through(narrow=telephone)
+    person, request = files.read(RECORDINGS / "human-go-forward.wav", 16000), await say("Tell me a story.")
+    if telephone:
+        person, request = over_telephone(person), over_telephone(request)
+    line.sounds(request)
     await line.until_state("speaking")
     await line.wait(1.0)
     line.sounds(person)

@@ -435,11 +435,13 @@ class Call:
 
     def _of_caller(self, transcript: Transcript) -> Transcript:
         """Words of a voice behind the caller are none."""
+        if not (transcript.is_final or self._near.doubts()):
+            return transcript
         if not has_content(transcript.text, self._language):
             if transcript.is_final:
                 self._near.not_understood()
             return transcript
-        ours = self._near.understood() if transcript.is_final else not self._near.doubts()
+        ours = transcript.is_final and self._near.understood()
         return transcript if ours else msgspec.structs.replace(transcript, text="", words=())
 
     def _voice_heard(self, happened: TurnInput) -> None:

@@ -448,7 +448,7 @@ class Ear:
         if not self._segments:
             self._segments.append(_Segment(self._heard_samples / RATE, self._time_of(self._written - len(audio))))
         self._stream.push(audio)
-        self._heard_samples += len(audio)
+        self._heard_samples += len(audio.samples)
         self._pushed = self._written
 
     def _in_call(self, seconds: float) -> float:
