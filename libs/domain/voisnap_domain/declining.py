@@ -12,16 +12,20 @@ _END = (
     r"|with|for|on my|on this)\b)"
 )
 """What may come after "stop calling me", where a name makes it another wish."""
+_TELEPHONE = r"(?:(?:phone|telephone|mobile|cell|home|house|work|own) )?"
+_LATER = r"(?! (?:tomorrow|today|tonight|until|till|before|unless)\b)"
 _ENGLISH = (
     rf"\b(?:stop|quit|cease) (?:\w+ing )?(?:calling|phoning|ringing) (?:me|us|here|this (?:number|phone|house|line)|my (?:\w+ )?(?:number|phone|house|home)){_END}",
-    r"\b(?:do not|don't|never) (?:ever )?(?:call|phone|ring|contact) (?:me|us|here|this number|my (?:\w+ )?(?:number|phone)) (?:ever )?(?:again|any ?more|ever)\b",
-    r"\b(?:take|remove|delete|get|strike|drop) (?:me|us|(?:my|our|this|the) (?:\w+ )?number) (?:off|from|out of)(?: of)? (?:your|the|this|that|any|all|every)\b.{0,20}?\b(?:lists?|databases?|systems?|records|files)\b",
+    r"\b(?:do not|don't|never) (?:ever )?(?:call|phone|ring|contact) (?:me|us|here|this number|my (?:\w+ )?(?:number|phone)) (?:ever )?(?:again|any ?more|ever)\b"
+    + _LATER,
+    rf"\b(?:take|remove|delete|get|strike|drop) (?:me|us|(?:my|our|this|the) {_TELEPHONE}number) (?:off|from|out of)(?: of)? (?:your|the|this|that|any|all|every)\b.{{0,20}}?\b(?:lists?|databases?|systems?|records|files)\b",
     r"\b(?:get|like to be|want to be|be taken|be removed|come) (?:off|from)(?: of)? (?:your|the|this) (?:\w+ ){0,2}(?:lists?|database)\b",
     r"\b(?:put|add|place) (?:me|us|(?:my|our|this) (?:\w+ )?number) (?:on|to) (?:your|the) (?:\w+ )?(?:do not call|don't call|no call|dnc)\b",
-    r"\b(?:do not|don't) want (?:(?:any|to get|to receive|to have) )*(?:more |any more )(?:\w+ ){0,2}?calls\b",
-    r"\b(?:do not|don't) want (?:you |anyone |anybody )?to (?:be called|call|be phoned|phone)(?: me| us| here)? (?:again|any ?more|ever)\b",
+    r"\b(?:do not|don't) want (?:(?:any|to get|to receive|to have) )*(?:more |any more )(?:\w+ ){0,2}?calls\b(?! (?:dropp|lost|missed|to drop))",
+    r"\b(?:do not|don't) want (?:(?:you|anyone|anybody) to (?:call|phone)(?: me| us| here)?|to be (?:called|phoned)) (?:again|any ?more|ever)\b"
+    + _LATER,
     r"^(?:please )?no more (?:phone )?calls(?: please| from you| to (?:me|us|this number))?$",
-    r"\b(?:lose|forget|delete|erase) (?:my|this|our) (?:\w+ )?number\b",
+    rf"(?:^|\b(?:please|just|now|so|then|again|calling|can you|could you|you to|you can) )(?:lose|forget|delete|erase) (?:my|this|our) {_TELEPHONE}number\b",
 )
 _OTHERS = (
     r"\brufen sie (?:mich|uns|hier)? ?(?:bitte )?(?:hier )?(?:nie|nicht)(?: wieder| mehr)+ an\b|\bruf (?:mich|uns) (?:bitte )?(?:nie|nicht) (?:wieder|mehr) an\b",
@@ -43,12 +47,35 @@ _OF_OTHERS = re.compile(
     r"\b(?:he|she|they|him|her|them|ex|husband|wife|neighbou?r|landlord|someone|somebody)\b(?: [\w']+){0,3} ?$"
 )
 """Right before it: somebody tells of somebody else."""
+_ASKS = re.compile(r"\bwhy (?:did|do|have)\b(?: [\w']+){0,2} ?$")
+_UNLESS = re.compile(r"\b(?:if|unless|in case) (?:you|they|nobody|no one)(?: \w+)? ?$")
+"""Right before it: somebody would like to be called, or asks why he was not."""
+_OTHER_LISTS = re.compile(
+    r"\b(?:wait|waiting|wait ?list|guest|standby|stand by|mail|mailing|e ?mail|newsletter|passenger|shopping|wish|class|order|price)\b"
+    r"|\b(?:warte|gaste|einkaufs|teilnehmer|wacht|gasten)(?:liste|lijst)|\b(?:espera|correo|invitados|attente|invites|attesa|invitati|convidados)\b"
+)
+_UNLISTS = re.compile(r"\b(?:take|remove|delete|get|strike|drop|lose|forget|erase) .*\bnumber\b")
+_NEW_NUMBER = re.compile(r"\bnew (?:one|number)\b|\binstead\b|\bupdate\b|\breplace\b")
+"""A list of something else than calls, and a number that is only to be another one."""
 
 
 def declines_calls(text: str) -> bool:
     """Whether these words ask for no more calls."""
     words = _plain(text)
-    return any(_OF_OTHERS.search(words[: found.start()]) is None for found in _SAYS_SO.finditer(words))
+    return any(_is_meant(words, found) for found in _SAYS_SO.finditer(words))
+
+
+def _is_meant(words: str, found: re.Match[str]) -> bool:
+    before, said, after = words[: found.start()], found[0], words[found.end() :][:40]
+    if _OF_OTHERS.search(before) or _ASKS.search(before):
+        return False
+    if said.startswith(("do not", "don't", "never")) and _UNLESS.search(before):
+        return False
+    if _OTHER_LISTS.search(said) or re.match(
+        r" de (?:espera|correo|invitados|convidados)| d'attente| d'attesa| des? invites", after
+    ):
+        return False
+    return _UNLISTS.search(said) is None or _NEW_NUMBER.search(after) is None
 
 
 def is_declined(plan: SessionPlan, turn: Turn) -> bool:
