@@ -4,6 +4,7 @@ import ast
 import asyncio
 import gc
 import os
+import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from functools import cache
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import httpx
 import pytest
 import redis
 import structlog
+from httpx._transports import default
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 from xdist.scheduler import LoadScopeScheduling
@@ -25,6 +28,7 @@ from .servers import DATABASE, NATS, REDIS, TestServers
 from .virtual_time import VirtualTimeLoop
 
 _CATEGORIES = frozenset({"unit", "conformance", "slice", "hub", "media", "e2e"})
+_BROWSER = "browser"
 _UNTIMED = frozenset({"unit", "conformance"})
 _COSTLY = ("two_runtimes", "platform")
 """Fixtures of a session that take so long that a run makes them once; whoever asks for one runs together."""
@@ -42,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(100_000, 20, 20)
     _log_through_pytest()
     put_on_path()
+    _share_certificates()
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         # Controller of a parallel run: start what all workers share and hand it on by environment, which they inherit.
         servers = config.stash[_run_servers]
@@ -49,6 +54,22 @@ def pytest_configure(config: pytest.Config) -> None:
             if not os.environ.get(variable):
                 os.environ[variable] = url
                 os.environ[_STARTED] = "1"
+
+
+def _share_certificates() -> None:
+    """Among the HTTP clients of a process, of which each test makes some: httpx takes 30 ms for each to read who is trusted by default."""
+    made = httpx.create_ssl_context
+
+    @cache
+    def trusted(trust_env: bool, _file: str | None, _folder: str | None) -> ssl.SSLContext:
+        return made(trust_env=trust_env)
+
+    def create(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ssl.SSLContext:
+        if verify is not True or cert is not None:
+            return made(verify, cert, trust_env)
+        return trusted(trust_env, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+    default.create_ssl_context = create
 
 
 def _log_through_pytest() -> None:
@@ -75,7 +96,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """With `-m "e2e or media"` files of other kinds aren't even read: a quarter of a minute of every process that runs tests."""
     wanted = str(getattr(config.option, "markexpr", "")).split(" or ")
-    if not _CATEGORIES.issuperset(wanted) or not collection_path.match("test_*.py"):
+    if not {*_CATEGORIES, _BROWSER}.issuperset(wanted) or not collection_path.match("test_*.py"):
         return None
     text = collection_path.read_text()
     return None if any(f"mark.{name}" in text for name in wanted) else True
@@ -94,7 +115,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         group = shared_by(str(item.path))
         rank = _COSTLY.index(group) if group in _COSTLY else len(_COSTLY)
         is_timed = not any(mark.name in _UNTIMED for mark in item.iter_markers())
-        return rank, is_timed, "tests-e2e" not in item.path.parts, sizes[item.path]
+        is_long = item.get_closest_marker(_BROWSER) is not None
+        is_whole = is_long or "tests-e2e" in item.path.parts
+        return rank, is_timed, not is_whole, 1 if is_long else sizes[item.path]
 
     # What shares something costly; then what can be slowed down by the calls of another run (`side_by_side`) without harm; then whole systems,
     # then files of few tests, which are the long ones: quick ones fill the end.

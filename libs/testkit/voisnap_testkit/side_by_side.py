@@ -21,9 +21,9 @@ from voisnap_stack.supervise import ends_with_parent
 from .platform import BESIDE
 
 _PYTEST = (str(Path(sys.executable).with_name("pytest")), "--dist", "loadscope", "--no-loadscope-reorder")
-CALLS = (*_PYTEST, "-n", "3", "-m", "e2e or media")
+CALLS = (*_PYTEST, "-n", "3", "-m", "e2e or media or browser")
 REST_PROCESSES = 2
-REST = (*_PYTEST, "-n", str(REST_PROCESSES), "-m", "not e2e and not media")
+REST = (*_PYTEST, "-n", str(REST_PROCESSES), "-m", "not e2e and not media and not browser")
 
 _LOW = 10
 """Of nice(2): a ninth of the claim of others, so that what has a time limit is not stopped where these need everything."""
