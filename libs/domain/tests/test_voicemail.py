@@ -16,6 +16,7 @@ from voisnap_domain.voicemail import (
     Introduce,
     LeaveMessage,
     LineSignal,
+    Overheard,
     Phase,
     PressKey,
     ScreenCommand,
@@ -285,9 +286,9 @@ def test_a_name_after_the_tone_is_a_screening_and_a_message_after_it_a_machine()
 )
 def test_whoever_asks_to_wait_is_waited_for_in_silence(text: str):
     answered = screened().says(text, 1400).silence(20_000)
-    assert answered.commands == [Introduce(IOS)]
+    assert answered.commands == [Introduce(IOS), Overheard(text)]
     answered.says("Hello?", 480).silence(1500)
-    assert answered.commands[1:] == [Converse(Answerer.PERSON, "Hello?")]
+    assert answered.commands[2:] == [Converse(Answerer.PERSON, "Hello?")]
 
 
 @pytest.mark.parametrize("text", ["Hello?", "Hey, it's Anna, what is it?", "Thanks for waiting, here she is. Hello?"])
@@ -300,7 +301,7 @@ def test_a_screening_that_asks_again_is_told_again_and_not_for_ever():
     answered = screened(GOOGLE, 3900)
     for _ in range(5):
         answered.says("Sorry, I didn't catch that. What is this regarding?", 2000).silence(2500)
-    assert [type(command) for command in answered.commands] == [Introduce] * 3
+    assert [type(command) for command in answered.commands] == [*[Introduce] * 3, *[Overheard] * 3]
     assert [command.again for command in answered.commands if isinstance(command, Introduce)] == [False, True, True]
     answered.says("Hi, Anna speaking.", 900).silence(1500)
     assert isinstance(answered.commands[-1], Converse)
@@ -357,7 +358,7 @@ def test_a_menu_that_ends_in_voicemail_is_a_machine():
     assert answerer_of("To leave a voicemail press one, or just wait for the tone.") is Answerer.MACHINE
 
 
-@pytest.mark.parametrize("signal", [LineSignal.BUSY, LineSignal.OUT_OF_SERVICE])
+@pytest.mark.parametrize("signal", [LineSignal.BUSY, LineSignal.OUT_OF_SERVICE, LineSignal.FAX])
 def test_a_number_that_cannot_be_reached_is_hung_up_on(signal: LineSignal):
     assert only(Answered().silence(1000).signal(signal))[0] == HangUp(Answerer.NOBODY, "")
 

@@ -73,6 +73,7 @@ class LineSignal(StrEnum):
     RINGING = "ringing"
     BUSY = "busy"
     OUT_OF_SERVICE = "out_of_service"
+    FAX = "fax"
 
 
 class SignalHeard(msgspec.Struct, frozen=True):
@@ -118,6 +119,12 @@ class Introduce(msgspec.Struct, frozen=True):
     again: bool = False
 
 
+class Overheard(msgspec.Struct, frozen=True):
+    """Somebody said `text`, and nothing is to be said to it."""
+
+    text: str
+
+
 class PressKey(msgspec.Struct, frozen=True):
     """Press `key`: who said `text` connects nobody without."""
 
@@ -142,7 +149,7 @@ class HangUp(msgspec.Struct, frozen=True):
     text: str
 
 
-ScreenCommand = AskWords | Converse | Introduce | PressKey | FallSilent | LeaveMessage | HangUp
+ScreenCommand = AskWords | Converse | Introduce | Overheard | PressKey | FallSilent | LeaveMessage | HangUp
 
 
 class Phase(StrEnum):
@@ -293,7 +300,7 @@ def _signal(settings: VoicemailDetection, state: ScreenState, signal: LineSignal
     match signal:
         case LineSignal.RINGING:
             return Screened(_with(state, since_ms=state.now_ms, silent_since_ms=state.now_ms))
-        case LineSignal.BUSY | LineSignal.OUT_OF_SERVICE:
+        case LineSignal.BUSY | LineSignal.OUT_OF_SERVICE | LineSignal.FAX:
             if state.phase is Phase.WATCHING:
                 return Screened(state)
             return Screened(_with(state, phase=Phase.OVER), (HangUp(Answerer.NOBODY, state.text),))
@@ -424,7 +431,7 @@ def _screening(settings: VoicemailDetection, state: ScreenState) -> Screened:
     """A call screening asks who calls. One that does not understand what it is told is waited for, and told no more."""
     told = _screened_anew(state, introductions=state.introductions + 1)
     if state.introductions >= MOST_INTRODUCTIONS:
-        return Screened(_screened_anew(state))
+        return Screened(_screened_anew(state), (Overheard(state.text),))
     return Screened(told, (Introduce(state.text, again=state.introductions > 0),))
 
 
@@ -436,7 +443,7 @@ def _answered_after(settings: VoicemailDetection, state: ScreenState) -> Screene
     if answerer is Answerer.SCREENING or (answerer is not Answerer.PERSON and asks_again(state.text)):
         return _screening(settings, state)
     if answerer is not Answerer.PERSON and (not state.text or asks_to_wait(state.text)):
-        return Screened(_screened_anew(state, since_ms=state.since_ms))
+        return Screened(_screened_anew(state, since_ms=state.since_ms), (Overheard(state.text),) if state.text else ())
     return _converse(state, Answerer.PERSON)
 
 

@@ -1,4 +1,4 @@
-"""Tones that machines make on a line: the beep of an answering machine, and those of the network (busy, ringing, "number not in service").
+"""Tones that machines make on a line: the beep of an answering machine, and those of the network (busy, ringing, "number not in service"), and of a fax.
 
 A steady tone is what speech never is: for 160 ms or more, nearly all energy within a narrow band whose place does not move. `ToneDetector`
 finds tones in windows of 32 ms; `LineTones` says what they mean by their length, pitch and order (ITU-T E.180, national plans alike enough).
@@ -116,6 +116,7 @@ class LineSignal(StrEnum):
     RINGING = "ringing"
     BUSY = "busy"
     OUT_OF_SERVICE = "out_of_service"
+    FAX = "fax"
 
 
 SETTLE_MS = 160.0
@@ -123,6 +124,8 @@ SETTLE_MS = 160.0
 _OUT_OF_SERVICE = ((900.0, 1000.0), (1350.0, 1450.0), (1750.0, 1850.0))
 _RINGING_MS = 850.0
 _RINGING_HZ = (400.0, 490.0)
+_FAX_HZ, _FAX_MS = (2070.0, 2130.0), 1900.0
+"""A machine that answers says so with 2,100 Hz for 2.6 s and more (ITU-T T.30 "CED", V.25); beeps are shorter."""
 _BUSY_HZ = (380.0, 660.0)
 _BUSY_MS = (150.0, 800.0)
 
@@ -149,6 +152,8 @@ class LineTones:
         last = self._tones[-1]
         if last.ms >= _RINGING_MS and _RINGING_HZ[0] <= last.hertz <= _RINGING_HZ[1]:
             return LineSignal.RINGING
+        if last.ms >= _FAX_MS and _FAX_HZ[0] <= last.hertz <= _FAX_HZ[1]:
+            return LineSignal.FAX
         return LineSignal.BUSY if self._is_busy() else LineSignal.BEEP
 
     def _is_out_of_service(self) -> bool:

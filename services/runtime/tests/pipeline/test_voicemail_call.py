@@ -132,7 +132,7 @@ async def test_call_screening_is_told_who_calls_and_why_and_then_whoever_joins_i
     line.says("Hello, what are your hours?")
     await line.until_turns(4)
     assert line.turns[3].text == "We are open from nine to five."
-    assert SCREENED in line.call._conversation._script.system
+    assert SCREENED.format(introduction=introduction) in line.call._conversation._script.system
 
 
 async def test_behind_a_call_screening_nothing_is_said_until_somebody_comes_and_he_is_greeted(dialled):
@@ -151,6 +151,7 @@ async def test_behind_a_call_screening_nothing_is_said_until_somebody_comes_and_
     line.says("what are your hours")
     await line.until(lambda: line.turns[-1].text == "We are open from nine to five.")
     assert not any(turn.interrupted for turn in line.turns)
+    assert "Thanks. Stay on the line." in " ".join(text for speaker, text in line.spoken_turns if speaker is USER)
 
 
 async def test_a_call_screening_that_asks_again_is_told_the_same_again(dialled):
@@ -274,6 +275,14 @@ async def test_a_number_out_of_service_is_hung_up_on(dialled):
     for hertz in (950, 1400, 1800):
         line.sounds(beep(330, hertz))
     assert await line.ended(within=5) is EndReason.DISCONNECTED
+    assert not sounded(line)
+
+
+async def test_a_fax_is_known_by_its_tone_and_told_nothing(dialled):
+    line = await dialled()
+    await line.wait(0.5)
+    line.sounds(beep(3000, 2100))
+    assert await line.ended(within=6) is EndReason.DISCONNECTED
     assert not sounded(line)
 
 

@@ -352,9 +352,13 @@ class Call:
         if again and self._conversation.has_begun:
             self._conversation.tell(self._script.introduction, _nothing)
             return
-        self._conversation.advise(SCREENED)
+        self._conversation.advise(SCREENED.format(introduction=self._script.introduction))
         self._conversation.resume(Restart(says=self._script.introduction), CallSnapshot())
         self._conversation.keep_company(_silence)
+
+    def overhear(self, text: str) -> None:
+        """Put on record what a call screening said beside."""
+        self._conversation.overheard(text)
 
     def press(self, key: str, text: str) -> None:
         """Press a key of the telephone, by its tones, for whoever said `text`."""

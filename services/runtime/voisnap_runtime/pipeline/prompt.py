@@ -17,8 +17,7 @@ ON_BEHALF_OF = "onBehalfOf"
 """The session's metadata that say for whom: `Bright Smile Dental`."""
 MAX_PURPOSE = 200
 SCREENED = (
-    "You have called this number. A call screening has asked who you are and why you call, and you have told it. Now the person that you "
-    "have called is on the line: greet that person and say again why you call."
+    "You have called this person. The call screening that asked who calls, and why, was told by you: {introduction}"
 )
 VOICEMAIL = "Hello, this is {name}. Sorry that we missed you. We will try again later. Goodbye."
 

@@ -24,6 +24,7 @@ from voisnap_domain.voicemail import (
     Introduce,
     LeaveMessage,
     LineSignal,
+    Overheard,
     Phase,
     PressKey,
     ScreenCommand,
@@ -55,6 +56,10 @@ class Answering(Protocol):
 
     def introduce(self, text: str, *, again: bool) -> None:
         """Say who calls, for whom and why, to a call screening that said `text`, and wait for whoever comes."""
+        ...
+
+    def overhear(self, text: str) -> None:
+        """Put on record what a call screening said beside."""
         ...
 
     def press(self, key: str, text: str) -> None:
@@ -160,6 +165,8 @@ class VoicemailScreen:
             case Introduce():
                 log.info("answerer.found", answerer=Answerer.SCREENING.value)
                 self._call.introduce(command.text, again=command.again)
+            case Overheard():
+                self._call.overhear(command.text)
             case PressKey():
                 log.info("answerer.wants_key", key=command.key)
                 self._call.press(command.key, command.text)
