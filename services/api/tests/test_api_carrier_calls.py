@@ -726,7 +726,7 @@ async def test_old_notes_are_forgotten(api):
     await line.rings(call_id="v3:other", at=now())
     async with api.database.transaction_as_system() as tx:
         await tx.exec("UPDATE carrier_events SET seen_at = now() - interval '4 days' WHERE event_id LIKE '%%1'")
-        await tx.exec("UPDATE carrier_calls SET created_at = now() - interval '46 days' WHERE call_id = 'v3:other'")
+        await tx.exec("UPDATE carrier_calls SET created_at = now() - interval '401 days' WHERE call_id = 'v3:other'")
     reconciler = old_carrier_calls(api.database)
     await reconciler.run_once()
     assert reconciler.last == Forgotten(events=1, calls=1)

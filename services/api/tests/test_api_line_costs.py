@@ -166,6 +166,31 @@ async def test_each_line_of_a_call_is_rounded_up_for_itself_by_its_own_direction
     assert (await spent(api))["twilio"] == Decimal("0.0395")
 
 
+async def test_a_line_that_was_stored_while_its_conversation_ended_is_charged_with_it(api):
+    call = phone_call()
+    await remember(api, call)
+    await conversation_ends(api, call)
+    await ends(api, call, 59.0)
+    async with begin(api.database, Caller.system(call.plan.tenant_id, call.plan.environment)) as work:
+        await carrier_calls.insert(
+            work.tx,
+            call.plan.tenant_id,
+            call.plan.environment,
+            provider="twilio",
+            account="platform",
+            call_id="CA2",
+            session_id=call.plan.session_id,
+            attempt_id="xfer_1",
+            is_main=False,
+            language="en-US",
+            conversation_id=None,
+            at=datetime.now(UTC),
+        )
+    await ends(api, call, 20.0, "CA2")
+    lines = [leg["cost"] for leg in (await costs_of(api, call))["legs"] if leg["kind"] == "telephony"]
+    assert lines == [Decimal("0.0085"), Decimal("0.014")]
+
+
 async def test_a_call_of_ours_costs_what_calls_out_do_and_what_the_runtime_counted_of_the_line_counts_no_more(api):
     call = phone_call(Direction.OUTBOUND)
     await remember(api, call)

@@ -177,15 +177,19 @@ async def by_session(tx: Tx, *, provider: str, account: str, session_id: Session
 
 
 async def lock(tx: Tx, tenant_id: TenantId, call: int) -> CarrierCall | None:
-    """A call as it is now, until the end of the transaction."""
+    """A call as it is now, until the end of the transaction. One that was stored while its session's conversation was being charged has the
+    main call's."""
     return await tx.maybe(
         CarrierCall,
         """
-        SELECT id, tenant_id, environment, provider, account, call_id, session_id, attempt_id, is_main, phase, answered_by, seconds, answer,
-               language, claimed_at, answered_at, ended_at, conversation_id
-          FROM carrier_calls
-         WHERE tenant_id = %(tenant_id)s AND id = %(call)s
-           FOR UPDATE
+        SELECT c.id, c.tenant_id, c.environment, c.provider, c.account, c.call_id, c.session_id, c.attempt_id, c.is_main, c.phase,
+               c.answered_by, c.seconds, c.answer, c.language, c.claimed_at, c.answered_at, c.ended_at,
+               coalesce(c.conversation_id, (SELECT m.conversation_id FROM carrier_calls m
+                                             WHERE m.tenant_id = c.tenant_id AND m.session_id = c.session_id AND m.is_main
+                                             LIMIT 1)) AS conversation_id
+          FROM carrier_calls c
+         WHERE c.tenant_id = %(tenant_id)s AND c.id = %(call)s
+           FOR UPDATE OF c
         """,
         tenant_id=tenant_id,
         call=call,
