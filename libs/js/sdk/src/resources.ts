@@ -938,8 +938,9 @@ export class ConversationsResource extends Resource {
   /**
    * Hand a telephone call that goes on over to somebody. 409 `not-transferable` for anything else,
    * `transfer-in-progress` while another transfer of the call is under way; 404 `transfer-target-not-found` for a
-   * target that the agent has not; 422 `number-not-allowed` for premium-rate numbers and their like. Needs the scope
-   * `conversations:write`.
+   * target that the agent has not; 422 `number-not-allowed` for premium-rate numbers and their like,
+   * `country-not-allowed` for countries that are neither those of the tenant's numbers nor in `allowedCountries` of PUT
+   * /api/v1/outbound-calls/settings; agents have no such targets either. Needs the scope `conversations:write`.
    */
   transfer(
     conversationId: string,
