@@ -277,6 +277,7 @@ def test_a_name_after_the_tone_is_a_screening_and_a_message_after_it_a_machine()
     "text",
     [
         "Thanks. Stay on the line.",
+        "I'll see if this person is available. Thanks. Please stay on the line.",
         "Thank you.",
         "Okay, one moment please while I connect you.",
         "Please hold, I'll see if they are available.",

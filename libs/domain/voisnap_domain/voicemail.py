@@ -440,9 +440,10 @@ def _answered_after(settings: VoicemailDetection, state: ScreenState) -> Screene
     if not state.voiced_ms or state.now_ms >= state.since_ms + SCREENED_MS:
         return _converse(state, Answerer.PERSON)
     answerer = answerer_of(state.text)
-    if answerer is Answerer.SCREENING or (answerer is not Answerer.PERSON and asks_again(state.text)):
+    if answerer is not Answerer.PERSON and asks_again(state.text):
         return _screening(settings, state)
-    if answerer is not Answerer.PERSON and (not state.text or asks_to_wait(state.text)):
+    waits = not state.text or asks_to_wait(state.text) or answerer is Answerer.SCREENING
+    if answerer is not Answerer.PERSON and waits:
         return Screened(_screened_anew(state, since_ms=state.since_ms), (Overheard(state.text),) if state.text else ())
     return _converse(state, Answerer.PERSON)
 
@@ -537,7 +538,6 @@ _SCREENING = (
     r"(?:reason|purpose) (?:for|of) (?:your |the |this )?call",
     r"(?:who|what) (?:is|are|'s) (?:calling and|you calling (?:about|for|from)|this regarding)",
     r"why you(?:'re| are) calling",
-    r"see if (?:this|the|that) person is available|screening service|call assist|call screen\w*|before i try to connect",
     r"(?:nennen|sagen|hinterlassen) sie .{0,20}?ihren namen|grund (?:ihres|fur ihren) anruf",
     r"(?:diga|indique|grabe) su nombre|(?:motivo|razon) de (?:su|la) llamada",
     r"(?:dites|indiquez|enregistrez|donnez) votre nom|(?:raison|motif|objet) de (?:votre |l')appel",
@@ -545,6 +545,10 @@ _SCREENING = (
     r"(?:dica|registri|indichi) il suo nome|motivo della (?:sua )?chiamata",
     r"(?:noem|zeg|spreek) .{0,10}?uw naam|reden van uw (?:telefoontje|gesprek|oproep)",
 )
+_SCREENING_ITSELF = (
+    r"see if (?:this|the|that) person is available|screening service|call assist|call screen\w*|before i try to connect",
+)
+"""How a screening speaks of itself, which asks nothing."""
 _WAIT = (
     r"\b(?:hold|stay on|wait|bear with)\b|(?:one|just a|a) (?:moment|second|minute|sec)|connect(?:ing)? you|trying to (?:reach|connect)",
     r"(?:i will|i'll|let me) (?:see|check|try|ask|find out)|see if .{0,30}?available|(?:put|transfer)(?:ting|ring)? you (?:through|over)",
@@ -604,7 +608,7 @@ def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
 _MACHINE_SAYS, _SCREENING_SAYS, _MENU_SAYS, _PERSON_SAYS = map(_any_of, (_MACHINE, _SCREENING, _MENU, _PERSON))
 _WANTS_NAME, _WANTS_MESSAGE = map(_any_of, (_NAME_WANTED, _MESSAGE_WANTED))
-_WAIT_SAYS, _AGAIN_SAYS, _COMES_ON_SAYS = map(_any_of, (_WAIT, _AGAIN, _COMES_ON))
+_WAIT_SAYS, _AGAIN_SAYS, _COMES_ON_SAYS, _ITSELF_SAYS = map(_any_of, (_WAIT, _AGAIN, _COMES_ON, _SCREENING_ITSELF))
 _ONLY_MACHINES_SAY, _PERSON_OFFERS = map(_any_of, (_MACHINE_ONLY, _OFFERS))
 _SILENCING = frozenset({VoicemailAction.HANG_UP, VoicemailAction.LEAVE_MESSAGE})
 _TALKS_ON = frozenset({Answerer.MACHINE, Answerer.NOBODY})
@@ -620,7 +624,7 @@ def answerer_of(text: str) -> Answerer:
         return Answerer.MACHINE if _WANTS_MESSAGE.search(words) else Answerer.SCREENING
     if _MACHINE_SAYS.search(words):
         return Answerer.MACHINE
-    if _SCREENING_SAYS.search(words):
+    if _SCREENING_SAYS.search(words) or _ITSELF_SAYS.search(words):
         return Answerer.SCREENING
     if _MENU_SAYS.search(words):
         return Answerer.MENU
@@ -635,7 +639,8 @@ def asks_to_wait(text: str) -> bool:
 
 def asks_again(text: str) -> bool:
     """Whether a call screening that was told who calls has not understood, or wants to know more."""
-    return _AGAIN_SAYS.search(_plain(text)) is not None
+    words = _plain(text)
+    return _AGAIN_SAYS.search(words) is not None or _SCREENING_SAYS.search(words) is not None
 
 
 def key_wanted(text: str) -> str | None:
