@@ -5,6 +5,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -194,3 +195,40 @@ async def test_what_is_typed_is_written_until_an_empty_line(
     monkeypatch.setattr("sys.stdin", io.StringIO("first\nsecond\n\nnever\n"))
     assert await simulated(world, "sms", "--interactive", "--json") == 0
     assert [line["text"] for line in json.loads(capsys.readouterr().out)["written"]] == ["first", "second"]
+
+
+async def test_a_goal_is_pursued_in_writing_and_judged_by_what_came_back(
+    world: Simulation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The other side repeats everything, which answers nothing.
+    wanted = (
+        "--goal",
+        "Find out what a check-up costs",
+        "--brain",
+        "local",
+        "--max-turns",
+        "4",
+        "--expect",
+        "120 dollars",
+    )
+    assert await simulated(world, "telegram", "--from", "700123", *wanted, "--json") == 3
+    told = json.loads(capsys.readouterr().out)
+    assert told["written"][0]["text"] == "Hello. Could you tell me what a check-up costs?"
+    assert told["written"][-1]["text"].endswith("Goodbye.")
+    assert told["goal"]["goalReached"] != "yes"
+    assert told["expectations"] == [{"words": "120 dollars", "met": False}]
+    assert (
+        await simulated(world, "telegram", "--from", "700124", "--say", "It is $120.", "--expect", "120 dollars") == 0
+    )
+
+
+async def test_a_script_in_writing_waits_for_words_and_refuses_what_nobody_can_write(
+    world: Simulation, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    script = tmp_path / "person.yaml"
+    script.write_text("steps:\n  - say: Hello\n  - wait for: hello\n    within: 5\n  - say: Thanks\n  - hang up\n")
+    assert await simulated(world, "telegram", "--from", "700125", "--script", str(script), "--json") == 0
+    assert [one["text"] for one in json.loads(capsys.readouterr().out)["written"]] == ["Hello", "Thanks"]
+    script.write_text("steps:\n  - press: '1'\n")
+    assert await simulated(world, "telegram", "--script", str(script)) == 2
+    assert "press" in capsys.readouterr().err
