@@ -86,6 +86,7 @@ class FakeCall:
         self.notify = notify
         self.fed: list[Pcm] = []
         self.digits: list[str] = []
+        self.narrow: bool | None = None
         self.running = asyncio.Event()
         self.done: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         self.deaf = False
@@ -96,6 +97,9 @@ class FakeCall:
 
     def feed(self, audio: Pcm, arrived_at: float) -> None:
         self.fed.append(audio)
+
+    def hear_through(self, *, narrow: bool) -> None:
+        self.narrow = narrow
 
     def dtmf(self, digit: str) -> None:
         self.digits.append(digit)

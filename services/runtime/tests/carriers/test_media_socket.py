@@ -56,6 +56,7 @@ async def test_both_sides_hear_each_other_whatever_the_carrier_codes(desk, forma
 
     fed = Pcm.concat(desk.call().fed)
     assert fed.rate == 16000
+    assert desk.call().narrow is (heard.rate == 8000)
     assert likeness(fed, tone(16000, 0.28)) > 0.97
     assert likeness(resample(reply, 24000), tone(24000, 0.45)) > 0.95
 
