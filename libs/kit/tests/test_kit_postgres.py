@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
-from voisnap_kit.exchange import Connection
 from voisnap_kit.postgres import (
     CheckViolated,
     Contention,
@@ -137,13 +136,13 @@ async def test_a_cancelled_transaction_is_undone_and_its_connection_usable(kit_d
             assert await ids(tx) == []
 
 
-async def test_a_cancellation_that_comes_with_the_answer_is_none_that_is_forgotten(
+async def test_a_cancellation_that_comes_with_the_connection_is_not_forgotten(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answered = Connection.wait
+    take = database._pool.getconn
 
-    async def forget(self: Connection, *of: Any, **more: Any) -> Any:
-        found = await answered(self, *of, **more)
+    async def forget(**of: Any) -> Any:
+        found = await take(**of)
         asyncio.current_task().cancel()  # type: ignore[union-attr]
         with contextlib.suppress(asyncio.CancelledError):  # as `asyncio.wait_for` does
             await asyncio.sleep(0)
@@ -154,7 +153,7 @@ async def test_a_cancellation_that_comes_with_the_answer_is_none_that_is_forgott
             await ids(tx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Connection, "wait", forget)
+        patch.setattr(database._pool, "getconn", forget)
         with pytest.raises(asyncio.CancelledError):
             await asyncio.create_task(look())
     await look()

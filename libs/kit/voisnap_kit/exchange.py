@@ -4,7 +4,6 @@ psycopg's own pipeline asks the socket after every statement, which costs severa
 through libpq's pipeline mode here; connecting, cancelling, adapting values, errors and savepoints stay psycopg's.
 """
 
-import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -91,15 +90,9 @@ class Connection(AsyncConnection[TupleRow]):
             self._names: dict[Key, bytes] = {}
         transformer = self._transformer
         sendable = [_sendable(statement, transformer) for statement in statements]
-        task = asyncio.current_task()
-        cancelled = 0 if task is None else task.cancelling()
         try:
             async with self.lock:
                 found = await self.wait(self._exchanged(sendable))
-            if task is not None and task.cancelling() > cancelled:
-                # Before Python 3.12 `asyncio.wait_for` forgets a cancellation that comes together with the answer, and whoever stops a
-                # task would wait for ever.
-                raise asyncio.CancelledError
         except (errors.FeatureNotSupported, errors.InvalidSqlStatementName) as error:
             if isinstance(error, errors.FeatureNotSupported) and error.diag.source_function != _REPLANNED:
                 raise

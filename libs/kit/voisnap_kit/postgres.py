@@ -332,9 +332,15 @@ class Database:
         the schema has left behind prepare anew: nothing may be committed by these statements, so that they can be sent again."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + ACQUIRE_TIMEOUT
+        task = asyncio.current_task()
+        cancelled = 0 if task is None else task.cancelling()
         while True:
             connection = await self._pool.getconn(timeout=max(0.05, deadline - loop.time()))
             taken.append(connection)
+            if task is not None and task.cancelling() > cancelled:
+                # The pool waits with `asyncio.wait_for`, which before Python 3.12 forgets a cancellation that comes together with what it
+                # waits for: whoever stops a task would wait for ever.
+                raise asyncio.CancelledError
             try:
                 try:
                     return connection, await connection.exchange(statements)

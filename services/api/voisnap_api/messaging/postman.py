@@ -66,8 +66,9 @@ class Postman:
         """Work until cancelled."""
         loop, failures = asyncio.get_running_loop(), Backoff(first=0.2, cap=10.0)
         cleared_at = float("-inf")
+        task = asyncio.current_task()
         try:
-            while True:
+            while task is None or not task.cancelling():  # libraries may forget one that comes with what they wait for
                 self._woken.clear()
                 try:
                     if loop.time() - cleared_at > CLEAR_UP_SECONDS:
