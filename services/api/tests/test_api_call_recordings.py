@@ -1,5 +1,6 @@
 """What carriers recorded, on its way into our storage: fetched once, paid for once, heard with the rest, and gone with the rest."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,13 +11,15 @@ import msgspec
 import pytest
 from voisnap_api.call_recordings import usecases
 from voisnap_api.call_recordings.fetching import FINAL_TRIES, Fetcher
+from voisnap_api.call_transfers import usecases as call_transfers
 from voisnap_api.carrier_webhooks.usecases import main_call_of, remember_call
 from voisnap_api.conversations.usecases import delete_due_recordings
 from voisnap_api.prices import usecases as prices
-from voisnap_domain.calls import CarrierLeg
+from voisnap_domain.calls import CarrierLeg, TransferMode, TransferStage
 from voisnap_domain.sessions import Caller as SessionCaller
 from voisnap_domain.sessions import Channel
 from voisnap_kit.work import Caller, begin, begin_as_system
+from voisnap_proto.events import CallTransferChanged
 from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.carrier import RecordingFormat
 from voisnap_testkit.finished_calls import AGENT_TURN, USER_TURN, Call
@@ -72,6 +75,25 @@ class Office:
         for event in (self.call.started, self.call.turn(AGENT_TURN), self.call.turn(USER_TURN)):
             await self.api.tell(event)
 
+    async def hands_over(self) -> None:
+        plan = self.call.plan
+        event = CallTransferChanged(
+            tenant_id=plan.tenant_id,
+            environment=plan.environment,
+            session_id=plan.session_id,
+            conversation_id=plan.conversation_id,
+            agent_id=plan.agent.agent_id,
+            transfer_id="xfer_1",
+            stage=TransferStage.COMPLETED,
+            mode=TransferMode.COLD,
+            to="+14155550199",
+            name="Sales",
+            requested_by="agent",
+            at=self.now,
+        )
+        async with begin(self.api.database, self.whose) as work:
+            await call_transfers.note(work, event)
+
     async def ends(self) -> None:
         await self.api.tell(self.call.ended())
 
@@ -109,6 +131,7 @@ async def office(api: Any) -> Office:
     api.blobs.objects[f"recordings/ten_a/{call.id}.mp3"] = b"the conversation"
     made = Office(api, call)
     await made.begins()
+    await made.hands_over()
     return made
 
 
@@ -241,3 +264,56 @@ async def test_two_workers_fetch_it_once(office: Office) -> None:
 
     office.carrier.before = look_too
     assert await office.works() == 1
+
+
+async def test_what_an_account_has_recorded_for_its_own_ends_stays_where_it_is(office: Office) -> None:
+    await office.ends()
+    async with office.api.database.transaction_as_system() as tx:
+        await tx.exec("DELETE FROM call_transfers")
+    await office.saved()
+    assert [await office.works(), await office.works(3600), await office.works(3600)] == [0, 0, 0]
+    assert (office.carrier.fetched, office.carrier.deleted, office.stored()) == ([], [], [])
+    assert [(row["state"], row["at_carrier"], row["due_at"]) for row in await office.rows()] == [
+        ("dropped", True, None)
+    ]
+    assert "parts" not in (await office.read("recording")).json()
+
+
+async def test_a_slow_recording_keeps_no_other_from_being_fetched_within_its_lease(office: Office) -> None:
+    await office.ends()
+    both = asyncio.Barrier(2)
+    office.carrier.before = both.wait
+    for name in (NAME, "RE" + "2" * 32):
+        await office.saved(name)
+    async with asyncio.timeout(10):
+        assert await office.works() == 2
+
+
+async def test_nothing_comes_back_of_a_conversation_that_is_deleted_while_the_carrier_deletes(office: Office) -> None:
+    await office.ends()
+    await office.saved()
+    delete = office.carrier.delete_recording
+
+    async def both_delete(recording_id: str) -> None:
+        office.carrier.delete_recording = delete  # type: ignore[method-assign]
+        answer = await office.api.client.delete(office.call.url, headers=office.api.token("ten_a"))
+        assert answer.status_code == 204
+        await delete(recording_id)
+
+    office.carrier.delete_recording = both_delete  # type: ignore[method-assign]
+    await office.works()
+    assert [(row["state"], row["key"]) for row in await office.rows()] == [("dropped", None)]
+
+
+async def test_what_a_worker_fetched_and_died_over_goes_with_its_conversation(office: Office) -> None:
+    await office.ends()
+    await office.saved()
+    await office.works(0)
+    (row,) = await office.rows()
+    async with office.api.database.transaction_as_system() as tx:
+        await tx.exec(
+            "UPDATE call_recordings SET state = 'dropped', key = NULL, at_carrier = true, due_at = created_at"
+        )
+    assert office.stored()
+    await office.works(3600)
+    assert (row["state"], office.stored()) == ("kept", [])

@@ -4,11 +4,12 @@ Every step may be done again: a recording is put under the same key, its cost is
 to whoever looks next, when its lease is over.
 """
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 import msgspec
-from voisnap_domain.ids import TenantId
+from voisnap_domain.ids import ConversationId, TenantId
 from voisnap_domain.tenants import Environment
 from voisnap_kit import log
 from voisnap_kit.postgres import Database
@@ -18,6 +19,7 @@ from voisnap_providers.errors import ProviderError
 from voisnap_providers.ports.blobs import Blobs
 from voisnap_providers.ports.carrier import RecordingFormat
 
+from voisnap_api.call_transfers import usecases as call_transfers
 from voisnap_api.carrier_accounts import CarrierAccounts
 from voisnap_api.conversations import usecases as conversations
 from voisnap_api.conversations.usecases import Wanted
@@ -36,6 +38,8 @@ MAX_TRIES = 40
 FINAL_TRIES = 4
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=1)
 FORGOTTEN_AFTER = timedelta(days=45)
+TOLD_LATE = timedelta(minutes=10)
+"""After which a call of which no transfer is stored was handed over to nobody."""
 
 _NOBODY = Caller.system(TenantId(""), Environment.LIVE)
 
@@ -59,22 +63,33 @@ class Fetcher:
         self._clock = clock
 
     async def look_after_due(self) -> Fetched:
-        """A few of them, one after the other."""
+        """A few of them, at the same time: each has the whole lease."""
         async with begin_as_system(self._database, _NOBODY, clock=self._clock) as work:
             due = await store.take_due(work.tx, at=work.now, until=work.now + LEASE, limit=AT_ONCE)
             await store.delete_old(work.tx, before=work.now - FORGOTTEN_AFTER, limit=1000)
-        kept = 0
-        for one in due:
-            try:
-                kept += await self._look_after(one)
-            except Exception as error:  # whatever ails the carrier or the store: the others are looked after
-                _log.warning("recording.not_looked_after", id=one.id, provider=one.provider, error=repr(error))
-                await self._failed(one, is_final=isinstance(error, ProviderError) and not error.retryable)
-        return Fetched(looked_after=len(due), kept=kept)
+        kept = await asyncio.gather(*(self._try(one) for one in due))
+        return Fetched(looked_after=len(due), kept=sum(kept))
+
+    async def _try(self, one: CarrierRecording) -> bool:
+        try:
+            return await self._look_after(one)
+        except Exception as error:  # whatever ails the carrier or the store: the others are looked after
+            _log.warning("recording.not_looked_after", id=one.id, provider=one.provider, error=repr(error))
+            await self._failed(one, is_final=isinstance(error, ProviderError) and not error.retryable)
+            return False
 
     async def _look_after(self, one: CarrierRecording) -> bool:
         if one.state is not RecordingStage.SAVED:
+            if one.state is RecordingStage.DROPPED and one.conversation_id is not None:
+                await self._blobs.delete((_key(one, one.conversation_id),))  # of a worker that died over it
             await self._delete_there(one)
+            return False
+        if not await self._is_ours(one):
+            if self._clock() - one.created_at < TOLD_LATE:
+                await self._put_off(one)
+            else:
+                _log.info("recording.not_ours", id=one.id, provider=one.provider, recording_id=one.recording_id)
+                await self._settled(one, RecordingStage.DROPPED, is_done=True)
             return False
         match await self._wanted(one):
             case Wanted.LATER:
@@ -87,7 +102,7 @@ class Fetcher:
             case Wanted.YES:
                 pass
         assert one.conversation_id is not None  # noqa: S101 - else nobody knows whether it is wanted
-        key = f"{folder_of(one.tenant_id, one.conversation_id)}/{one.id}.{FORMAT}"
+        key = _key(one, one.conversation_id)
         carrier = await self._carrier(one)
         sound = carrier.control.fetch_recording(one.recording_id, RecordingFormat(FORMAT), most=MAX_BYTES)
         size = await self._blobs.put_stream(key, sound)
@@ -114,6 +129,13 @@ class Fetcher:
         )
         return is_wanted
 
+    async def _is_ours(self, one: CarrierRecording) -> bool:
+        """Whether we may have ordered it: whose account it is may have the carrier record calls for his own ends, and that is not deleted."""
+        if one.conversation_id is None:
+            return True
+        async with self._tenants(one) as work:
+            return await call_transfers.may_be_handed_over(work, one.conversation_id)
+
     async def _wanted(self, one: CarrierRecording) -> Wanted:
         if one.conversation_id is None:
             return Wanted.LATER
@@ -124,7 +146,8 @@ class Fetcher:
         """At the carrier, as soon as it is ours or nobody's. Raises ProviderError, DomainError."""
         carrier = await self._carrier(one)
         await carrier.control.delete_recording(one.recording_id)
-        await self._settled(one, one.state, at_carrier=False)
+        async with self._tenants(one) as work:  # of what we have nothing is changed: it may have been deleted meanwhile
+            await store.note_gone(work.tx, one.tenant_id, one.environment, one.id)
 
     async def _failed(self, one: CarrierRecording, *, is_final: bool) -> None:
         """A recording that is told is not always there at once: also what looks final is tried a few times."""
@@ -155,7 +178,7 @@ class Fetcher:
         async with self._tenants(one) as work:
             await store.put_off(work.tx, one.tenant_id, one.environment, one.id, due_at=work.now + pause)
 
-    async def _settled(self, one: CarrierRecording, state: RecordingStage, *, at_carrier: bool = True) -> None:
+    async def _settled(self, one: CarrierRecording, state: RecordingStage, *, is_done: bool = False) -> None:
         async with self._tenants(one) as work:
             await store.settle(
                 work.tx,
@@ -165,8 +188,7 @@ class Fetcher:
                 state=state,
                 key=one.key,
                 size_bytes=one.size_bytes,
-                due_at=work.now if at_carrier else None,
-                at_carrier=at_carrier,
+                due_at=None if is_done else work.now,
             )
 
     async def _carrier(self, one: CarrierRecording) -> Carrier:
@@ -175,3 +197,7 @@ class Fetcher:
 
     def _tenants(self, one: CarrierRecording) -> AbstractAsyncContextManager[Work]:
         return begin(self._database, Caller.system(one.tenant_id, one.environment), clock=self._clock)
+
+
+def _key(one: CarrierRecording, conversation_id: ConversationId) -> str:
+    return f"{folder_of(one.tenant_id, conversation_id)}/{one.id}.{FORMAT}"

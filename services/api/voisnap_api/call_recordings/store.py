@@ -79,13 +79,12 @@ async def settle(
     key: str | None,
     size_bytes: int | None,
     due_at: datetime | None,
-    at_carrier: bool = True,
 ) -> None:
     """Note what has become of a recording, and when it is to be looked after next; the tries are counted anew."""
     await tx.exec(
         """
         UPDATE call_recordings
-           SET state = %(state)s, key = %(key)s, size_bytes = %(size_bytes)s, due_at = %(due_at)s, at_carrier = %(at_carrier)s, tries = 0
+           SET state = %(state)s, key = %(key)s, size_bytes = %(size_bytes)s, due_at = %(due_at)s, tries = 0
          WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s
         """,
         tenant_id=tenant_id,
@@ -95,7 +94,19 @@ async def settle(
         key=key,
         size_bytes=size_bytes,
         due_at=due_at,
-        at_carrier=at_carrier,
+    )
+
+
+async def note_gone(tx: Tx, tenant_id: TenantId, environment: Environment, id: str) -> None:
+    """The carrier has it no more, and nothing is left to do."""
+    await tx.exec(
+        """
+        UPDATE call_recordings SET at_carrier = false, due_at = NULL, tries = 0
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND id = %(id)s
+        """,
+        tenant_id=tenant_id,
+        environment=environment,
+        id=id,
     )
 
 

@@ -71,6 +71,12 @@ async def list_transfers(work: Work, conversation_id: ConversationId) -> list[St
     return await store.of_conversation(work.tx, caller.tenant_id, caller.environment, conversation_id, limit=MAX_LISTED)
 
 
+async def may_be_handed_over(work: Work, conversation_id: ConversationId) -> bool:
+    """Whether somebody was to take a conversation's call over; also where the conversation is not stored any more, and nobody knows."""
+    whose = (work.tx, work.caller.tenant_id, work.caller.environment, conversation_id)
+    return bool(await store.of_conversation(*whose, limit=1)) or not await store.conversation_exists(*whose)
+
+
 async def note(work: Work, event: CallTransferChanged) -> None:
     """Keep how far a transfer got; what comes twice or late changes nothing but what was missing. Raises NotYet."""
     answered, ended = event.stage is TransferStage.ANSWERED, event.stage in _ENDS
