@@ -214,7 +214,7 @@ class GoalFollower(Mind):
         return self._say("Hello? Are you still there?")
 
     def _answer(self, heard: str) -> Reply:
-        heard = _ABBREVIATED.sub(r"\1m.", heard)
+        heard = _ABBREVIATED.sub(_plain_time, heard)
         self._silences = 0
         self._turns += 1
         if self._said_bye:
@@ -290,7 +290,7 @@ class GoalFollower(Mind):
 
     def _learn(self, heard: str) -> None:
         """Where the want of the moment stands after these words."""
-        heard = _ABBREVIATED.sub(r"\1m.", heard)
+        heard = _ABBREVIATED.sub(_plain_time, heard)
         want, at = self._want, self._at
         if self._standing[at] in (Standing.MET, Standing.GIVEN_UP):
             return
@@ -555,6 +555,12 @@ def _slots_of(asked: str) -> tuple[Kind, ...]:
     ):
         kinds.remove(Kind.PHONE)
     return tuple(kinds)
+
+
+def _plain_time(found: re.Match[str]) -> str:
+    """`3 p.m.` as `3 pm`, with the full stop where a sentence ends."""
+    goes_on = re.match(r"[\s,;]+[a-z0-9]|[,;]", found.string[found.end() :]) is not None
+    return f"{found[1]}m" if goes_on else f"{found[1]}m."
 
 
 def _is_noted(said: str) -> bool:
