@@ -464,6 +464,19 @@ async def test_stop_ends_calls_too_and_start_takes_back_no_more_than_that(post):
     assert await listed(post) == [(ADA, "crm")], "somebody else has put it there"
 
 
+async def test_start_on_one_channel_takes_back_no_stop_on_another(post):
+    await post.asks("STOP")
+    async with begin(post.api.database, SYSTEM) as work:
+        await contacts.opt_out(work, Channel.WHATSAPP, (ADA,), OptOutSource.KEYWORD)
+        await do_not_call.heed_stop(work, Channel.WHATSAPP, (ADA,))
+    await post.asks("START")
+    assert await listed(post) == [(ADA, "whatsapp_stop")]
+    async with begin(post.api.database, SYSTEM) as work:
+        await contacts.opt_in(work, Channel.WHATSAPP, (ADA,))
+        await do_not_call.heed_start(work, Channel.WHATSAPP, (ADA,))
+    assert await listed(post) == []
+
+
 async def test_nobody_is_called_any_more_whose_carrier_says_that_he_wants_no_texts(post):
     await post.writes("Arrêter", consent=Consent.STOP, is_answered=True)
     assert await listed(post) == [(ADA, "sms_stop")]

@@ -14,6 +14,7 @@ from voisnap_kit.work import Work
 
 from voisnap_api.audit import usecases as audit
 from voisnap_api.audit.records import Target
+from voisnap_api.contacts import usecases as contacts
 
 from . import store
 from .records import Listed, ListPosition
@@ -88,11 +89,14 @@ async def heed_stop(work: Work, channel: Channel, addresses: Sequence[str]) -> b
 
 
 async def heed_start(work: Work, channel: Channel, addresses: Sequence[str]) -> None:
-    """Take back what a STOP on the same channel did."""
+    """Take back what a STOP on the same channel did; one on another channel still holds."""
     source, caller = _STOPS.get(channel), work.caller
     for number in addresses if source is not None else ():
         if await store.delete(work.tx, caller.tenant_id, caller.environment, number, source=source):
             await _note(work, "removed", number, {"source": source})
+            for other in _STOPS:
+                if other is not channel and await contacts.is_opted_out(work, other, (number,)):
+                    await heed_stop(work, other, (number,))
 
 
 async def heed_spoken(work: Work, phone_number: str) -> bool:
