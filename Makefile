@@ -27,10 +27,7 @@ doctor: env ## check this installation and say what to change
 ##@ Hold
 test: env ## every test, on real servers and real speech
 	@$(BIN)/python -m voisnap_testkit.prepare
-	@ended=0; \
-	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not e2e and not media" || ended=1; \
-	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder -m "e2e or media" || ended=1; \
-	exit $$ended
+	@$(BIN)/python -m voisnap_testkit.side_by_side
 
 check: env fmt-check lint types imports proto-check ## everything a review would otherwise say
 

@@ -27,7 +27,7 @@ from voisnap_kit.work import Caller, begin_as_system
 from voisnap_testkit.memory_bus import MemoryBus
 from voisnap_testkit.platform import free_port
 
-pytestmark = [pytest.mark.hub, pytest.mark.browser]
+pytestmark = pytest.mark.hub
 
 PUBLIC = Path(__file__).parents[2] / "services" / "console" / "public"
 OPERATOR = "operator@example.com"

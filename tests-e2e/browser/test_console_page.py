@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.hub, pytest.mark.browser]
+pytestmark = pytest.mark.hub
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = ROOT / "services" / "console" / "public"

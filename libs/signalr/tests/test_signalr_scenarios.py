@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.hub, pytest.mark.browser]
+pytestmark = pytest.mark.hub
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

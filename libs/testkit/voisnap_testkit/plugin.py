@@ -28,8 +28,6 @@ from .servers import DATABASE, NATS, REDIS, TestServers
 from .virtual_time import VirtualTimeLoop
 
 _CATEGORIES = frozenset({"unit", "conformance", "slice", "hub", "media", "e2e"})
-_BROWSER = "browser"
-_UNTIMED = frozenset({"unit", "conformance"})
 _COSTLY = ("two_runtimes", "platform")
 """Fixtures of a session that take so long that a run makes them once; whoever asks for one runs together."""
 
@@ -96,7 +94,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """With `-m "e2e or media"` files of other kinds aren't even read: a quarter of a minute of every process that runs tests."""
     wanted = str(getattr(config.option, "markexpr", "")).split(" or ")
-    if not {*_CATEGORIES, _BROWSER}.issuperset(wanted) or not collection_path.match("test_*.py"):
+    if not _CATEGORIES.issuperset(wanted) or not collection_path.match("test_*.py"):
         return None
     text = collection_path.read_text()
     return None if any(f"mark.{name}" in text for name in wanted) else True
@@ -111,16 +109,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(f"no category marker ({', '.join(sorted(_CATEGORIES))}) in: {', '.join(unmarked)}")
     sizes = Counter(item.path for item in items)
 
-    def place(item: pytest.Item) -> tuple[int, bool, bool, int]:
+    def place(item: pytest.Item) -> tuple[int, bool, int]:
         group = shared_by(str(item.path))
         rank = _COSTLY.index(group) if group in _COSTLY else len(_COSTLY)
-        is_timed = not any(mark.name in _UNTIMED for mark in item.iter_markers())
-        is_long = item.get_closest_marker(_BROWSER) is not None
-        is_whole = is_long or "tests-e2e" in item.path.parts
-        return rank, is_timed, not is_whole, 1 if is_long else sizes[item.path]
+        return rank, "tests-e2e" not in item.path.parts, sizes[item.path]
 
-    # What shares something costly; then what can be slowed down by the calls of another run (`side_by_side`) without harm; then whole systems,
-    # then files of few tests, which are the long ones: quick ones fill the end.
+    # What shares something costly, then whole systems, then files of few tests, which are the long ones: quick ones fill the end.
     items.sort(key=place)
 
 

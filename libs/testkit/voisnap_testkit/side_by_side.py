@@ -1,7 +1,8 @@
 """`python -m voisnap_testkit.side_by_side`: what `make test` runs.
 
-Tests of calls wait most of their time, because somebody speaks; all others compute. So both run at once: the calls as if they were alone, the
-others in what is left of the machine, with a low claim to it. Two runs one after the other take a quarter longer.
+Calls wait most of their time, because somebody speaks, and a third of two cores is idle meanwhile. Tests that only compute, in virtual time or
+against a fake, take as long as they may: they run beside the calls, with a low claim to the machine. What measures time or starts servers,
+browsers and processes follows the calls.
 """
 
 import contextlib
@@ -20,10 +21,10 @@ from voisnap_stack.supervise import ends_with_parent
 
 from .platform import BESIDE
 
-_PYTEST = (str(Path(sys.executable).with_name("pytest")), "--dist", "loadscope", "--no-loadscope-reorder")
-CALLS = (*_PYTEST, "-n", "3", "-m", "e2e or media or browser")
-REST_PROCESSES = 2
-REST = (*_PYTEST, "-n", str(REST_PROCESSES), "-m", "not e2e and not media and not browser")
+_PYTEST = str(Path(sys.executable).with_name("pytest"))
+_BY_FILE = ("-n", "3", "--dist", "loadscope", "--no-loadscope-reorder")
+IN_TURN = ((_PYTEST, *_BY_FILE, "-m", "e2e or media"), (_PYTEST, *_BY_FILE, "-m", "slice or hub"))
+MEANWHILE = (_PYTEST, "-m", "unit or conformance")
 
 _LOW = 10
 """Of nice(2): a ninth of the claim of others, so that what has a time limit is not stopped where these need everything."""
@@ -31,12 +32,12 @@ _END_SECONDS = 30
 _ends_with_this = ends_with_parent(signal.SIGINT)
 
 
-def main(calls: Sequence[str] = CALLS, rest: Sequence[str] = REST) -> int:
-    """Run both; 0 if both end with 0. The output of the second is shown from when the first has ended."""
+def main(in_turn: Sequence[Sequence[str]] = IN_TURN, meanwhile: Sequence[str] = MEANWHILE) -> int:
+    """Run them; 0 if all end with 0. The output of `meanwhile` is shown after that of the others."""
     signal.signal(signal.SIGTERM, _terminated)
     told = _Told(sys.stdout.buffer)
     beside = subprocess.Popen(
-        rest,
+        meanwhile,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         # A session of its own, because kernels that group processes by session share the machine out among groups.
@@ -47,19 +48,25 @@ def main(calls: Sequence[str] = CALLS, rest: Sequence[str] = REST) -> int:
     assert beside.stdout is not None
     reader = threading.Thread(target=told.follow, args=(beside.stdout.fileno(),))
     reader.start()
-    front: subprocess.Popen[bytes] | None = None
+    has_failed = False
     try:
-        front = subprocess.Popen(calls, env=os.environ | {BESIDE: str(REST_PROCESSES)})
-        front.wait()
+        for command in in_turn:
+            has_failed |= _ran(command) != 0
         told.show()
-        beside.wait()
+        has_failed |= beside.wait() != 0
     finally:
-        _end(beside, signal.SIGINT)
-        if front is not None:
-            _end(front, signal.SIGINT)
+        _end(beside)
         reader.join(timeout=5)
         beside.stdout.close()
-    return int(front.returncode != 0 or beside.returncode != 0)
+    return int(has_failed)
+
+
+def _ran(command: Sequence[str]) -> int:
+    process = subprocess.Popen(command, env=os.environ | {BESIDE: "1"})
+    try:
+        return process.wait()
+    finally:
+        _end(process)
 
 
 class _Told:
@@ -106,11 +113,11 @@ def _step_back(pid: int) -> None:
         Path(f"/proc/{pid}/autogroup").write_text(str(_LOW))
 
 
-def _end(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """Have pytest stop as Ctrl-C does, so that it stops what it started; kill it if it does not."""
     if process.poll() is not None:
         return
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     try:
         process.wait(timeout=_END_SECONDS)
     except subprocess.TimeoutExpired:
