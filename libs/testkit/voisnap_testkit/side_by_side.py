@@ -108,7 +108,7 @@ def _heeds_interrupts() -> None:
 
 def _step_back(pid: int) -> None:
     """Give a process, and all that it starts, a low claim to the machine."""
-    os.setpriority(os.PRIO_PROCESS, pid, _LOW)
+    os.setpriority(os.PRIO_PROCESS, pid, max(_LOW, os.getpriority(os.PRIO_PROCESS, 0)))
     with contextlib.suppress(OSError):  # not every kernel groups by session
         Path(f"/proc/{pid}/autogroup").write_text(str(_LOW))
 
