@@ -41,6 +41,7 @@ class Postman:
         self._outbox = outbox
         self._woken = asyncio.Event()
         self._under_way: set[asyncio.Task[int]] = set()
+        self._keeping: asyncio.Task[int] | None = None
         self._in_vain = False
 
     @classmethod
@@ -86,15 +87,18 @@ class Postman:
                 except TimeoutError:
                     pass
         finally:
-            for task in self._under_way:
+            left = [*self._under_way, *([self._keeping] if self._keeping is not None else [])]
+            for task in left:
                 task.cancel()
-            await asyncio.gather(*self._under_way, return_exceptions=True)
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _look(self) -> float:
         """Begin what is due; the seconds until something may be due again."""
         to_fetch = await self._keeper.seconds_to_next()
-        if to_fetch is not None and to_fetch <= 0 and len(self._under_way) < MOST_UNDER_WAY:
-            self._begin(self._keeper.keep_due())
+        if to_fetch is not None and to_fetch <= 0 and self._keeping is None:
+            # One round beside the others: what is slow to come keeps nobody's answer, and little of it is in memory.
+            self._keeping = asyncio.create_task(self._keeper.keep_due(), name="message-media")
+            self._keeping.add_done_callback(self._kept)
         seconds = await self._outbox.seconds_to_next()
         if seconds is None or seconds > 0 or len(self._under_way) >= MOST_UNDER_WAY:
             return MOST_PAUSE if seconds is None or seconds <= 0 else min(MOST_PAUSE, max(LEAST_PAUSE, seconds))
@@ -102,6 +106,11 @@ class Postman:
         self._begin(self._exchanges.answer_due())
         self._begin(self._outbox.send_due())
         return pause
+
+    def _kept(self, task: "asyncio.Task[int]") -> None:
+        self._keeping = None
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("messages.media_round_failed", error=repr(task.exception()))
 
     def _begin(self, work: Coroutine[Any, Any, int]) -> None:
         task = asyncio.create_task(work, name="messages")
