@@ -377,3 +377,37 @@ def test_marks_that_we_never_set_are_not_told() -> None:
 
 def test_a_format_word_says_what_it_was_made_of() -> None:
     assert [spoken_word(form) for form in (MULAW, ALAW, WIDE)] == ["pcmu/8000", "pcma/8000", "l16/16000"]
+
+
+@pytest.mark.parametrize("order", ["<i2", ">i2"])
+@pytest.mark.parametrize("loudness", [3.0, 300.0, 9000.0], ids=["hiss", "soft", "loud"])
+def test_which_byte_of_a_sample_comes_first_is_learned_from_its_sound_and_what_we_say_follows(
+    order: str, loudness: float
+) -> None:
+    wire, _ = streaming(heard=WIDE, spoken=WIDE)
+    noise = np.random.default_rng(7)
+    samples = loudness * (np.sin(np.arange(16_000) * 2 * np.pi * 200 / 16_000) + 0.1 * noise.standard_normal(16_000))
+    sound = np.rint(samples).astype(np.int16)
+    for start in range(0, 16_000, 320):
+        told = wire.read(media_frame(sound[start : start + 320].astype(order).tobytes()))
+        if start >= 5 * 320:
+            (heard,) = told
+            assert isinstance(heard, AudioHeard)
+            assert np.array_equal(heard.audio.samples, sound[start : start + 320])
+    frames = (*wire.audio(Pcm(sound, 16_000)), *wire.mark("end"))
+    said = b"".join(
+        base64.b64decode(frame["media"]["payload"]) for frame in map(json.loads, frames) if "media" in frame
+    )
+    assert np.array_equal(np.frombuffer(said, dtype=order)[:16_000], sound)
+
+
+def test_silence_says_nothing_of_the_order_of_bytes() -> None:
+    wire, _ = streaming(heard=WIDE, spoken=WIDE)
+    for _ in range(50):
+        wire.read(media_frame(bytes(640)))
+    sound = np.rint(900 * np.sin(np.arange(320) / 10)).astype(np.int16)
+    for _ in range(6):
+        told = wire.read(media_frame(sound.astype(">i2").tobytes()))
+    (heard,) = told
+    assert isinstance(heard, AudioHeard)
+    assert np.array_equal(heard.audio.samples, sound)

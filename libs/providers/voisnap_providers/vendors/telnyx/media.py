@@ -8,6 +8,7 @@ from collections import deque
 from typing import Any
 
 import msgspec
+import numpy as np
 from voisnap_media.pcm import Pcm
 
 from voisnap_providers.ports.carrier import (
@@ -38,6 +39,10 @@ _MAX_LATE = 10
 """So many frames in a row that come after their turn are no stragglers: the count has begun anew."""
 _MAX_MARKS = 4096
 _MAX_FRAMES_A_MESSAGE = 10
+_SURE_FRAMES = 5
+"""Frames that sound right in one order of bytes, beyond those that do in the other, before an order is believed."""
+_CLEARER = 4.0
+"""So much smoother is sound in its own order of bytes: the wrong one makes noise at full scale of the softest hiss."""
 _DETAIL = 200
 _KEYS = frozenset("0123456789*#ABCD")
 _CODECS = tuple(codec.value for codec in AudioCodec)
@@ -106,6 +111,9 @@ class TelnyxMedia(MediaWire):
     """One stream of Telnyx. What it hears is coded as the telephone network had it, what we say as the command asked for that began the
     stream (`connecting.stream_command`); the two differ often, and the stream says both.
 
+    L16 is big-endian in RTP (RFC 3551 §4.5.11) and little-endian on the sockets of other carriers; Telnyx's pages do not say what it is here.
+    So the sound itself is asked, and what we say follows it.
+
     Sound goes out in frames of 20 to 200 ms, always whole multiples of 20 ms; what a `mark` finds left of a frame is filled with silence,
     so marks belong where the speech pauses.
     """
@@ -117,6 +125,7 @@ class TelnyxMedia(MediaWire):
         self._token: str | None = None
         self._stream_id: str | None = None
         self._order = _Order()
+        self._bytes = _ByteOrder()
         self._stopped = False
         self._marks_sent = 0
         self._marks: deque[tuple[str, str]] = deque(maxlen=_MAX_MARKS)
@@ -176,7 +185,7 @@ class TelnyxMedia(MediaWire):
             return ()
         frames = self._whole_frames(self._voice.rest())
         if self._rest:
-            frames += (_media_frame(self._rest + self._silence[len(self._rest) :]),)
+            frames += (self._media_frame(self._rest + self._silence[len(self._rest) :]),)
             self._rest = b""
         self._marks_sent += 1
         known_as = f"m{self._marks_sent}"
@@ -231,7 +240,10 @@ class TelnyxMedia(MediaWire):
             raise MalformedMedia("audio of a track that Telnyx does not document")
         if self._stopped:
             raise MalformedMedia("audio after the stop")
-        sound = decoded(media.payload, self._heard)
+        payload = media.payload
+        if self._heard.codec is AudioCodec.L16:
+            payload = self._bytes.in_our_order(payload)
+        sound = decoded(payload, self._heard)
         return self._sounds((sound,) if media.chunk is None else self._order.take(media.chunk, sound))
 
     def _sounds(self, sounds: tuple[Pcm, ...]) -> tuple[MediaEvent, ...]:
@@ -253,8 +265,28 @@ class TelnyxMedia(MediaWire):
         whole = len(data) // self._quantum * self._quantum
         self._rest = data[whole:]
         if whole <= (most := self._quantum * _MAX_FRAMES_A_MESSAGE):
-            return (_media_frame(data[:whole]),) if whole else ()
-        return tuple(_media_frame(data[at : min(at + most, whole)]) for at in range(0, whole, most))
+            return (self._media_frame(data[:whole]),) if whole else ()
+        return tuple(self._media_frame(data[at : min(at + most, whole)]) for at in range(0, whole, most))
+
+    def _media_frame(self, data: bytes) -> str:
+        if self._bytes.are_swapped and self._spoken.codec is AudioCodec.L16:
+            data = _swapped(data)
+        return f'{{"event":"media","media":{{"payload":"{b2a_base64(data, newline=False).decode("ascii")}"}}}}'
+
+
+class _ByteOrder:
+    """Learns from the sound of a stream of L16 which byte of a sample comes first; until it is sure, the lower one does."""
+
+    def __init__(self) -> None:
+        self.are_swapped = False
+        self._votes = 0
+
+    def in_our_order(self, payload: bytes) -> bytes:
+        """A frame of the stream, the lower bytes first."""
+        if abs(self._votes) < _SURE_FRAMES and len(payload) % 2 == 0:
+            self._votes += _vote(payload)
+            self.are_swapped = self._votes >= _SURE_FRAMES
+        return _swapped(payload) if self.are_swapped and len(payload) % 2 == 0 else payload
 
 
 class _Order:
@@ -339,5 +371,18 @@ def _place(fault: msgspec.ValidationError) -> str:
     return str(fault)[:_DETAIL]
 
 
-def _media_frame(data: bytes) -> str:
-    return f'{{"event":"media","media":{{"payload":"{b2a_base64(data, newline=False).decode("ascii")}"}}}}'
+def _swapped(data: bytes) -> bytes:
+    return np.frombuffer(data, dtype=np.int16).byteswap().tobytes()
+
+
+def _vote(payload: bytes) -> int:
+    """1 when a frame is sound with the higher bytes first, -1 with the lower ones, 0 when nobody can tell."""
+    lower, higher = (_roughness(np.frombuffer(payload, dtype=order)) for order in ("<i2", ">i2"))
+    if lower > higher * _CLEARER:
+        return 1
+    return -1 if higher > lower * _CLEARER else 0
+
+
+def _roughness(samples: np.ndarray[Any, Any]) -> float:
+    """How much samples differ from those before them, all together."""
+    return float(np.abs(np.diff(samples.astype(np.int32))).sum())
