@@ -355,6 +355,23 @@ async def test_a_model_that_cannot_sum_up_leaves_it_to_the_callers_words(office,
 # --- by the API, wherever the call lives
 
 
+@pytest.mark.parametrize(
+    ("to", "called"),
+    [
+        (DESK, "Front desk"),
+        (SALES, "Sales"),
+        ("sip:anna.m%C3%BCller@pbx.example;transport=tls", "anna müller"),
+        ("sips:+4930123:secret@10.0.0.1:5061", "+4930123"),
+        ("+14155550177", "+14155550177"),
+    ],
+)
+async def test_a_caller_hears_who_is_called_and_no_address(office, phone_plan, to: str, called: str) -> None:
+    live, talk, _ = await office.call(phone_plan())
+    request = TransferSession(session_id=live.plan.session_id, to=to, mode=TransferMode.COLD)
+    assert (await office.house.bus.request(TRANSFER_SESSION, request, TransferBegun)).found
+    assert talk.said == [f"I'm putting you through to {called} now. One moment, please."]
+
+
 async def test_the_api_hands_over_by_target_number_or_address(office, phone_plan, until) -> None:
     live, talk, _ = await office.call(phone_plan())
     request = TransferSession(session_id=live.plan.session_id, to="", name="Sales")

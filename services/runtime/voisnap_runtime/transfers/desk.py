@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
+from urllib.parse import unquote
 
 import msgspec
 from voisnap_domain.agents import TransferTarget
@@ -196,6 +197,8 @@ class Transfers:
     def _order(self, plan: SessionPlan, wanted: TransferSession, *, by: str, reason: str) -> TransferOrder:
         settings = plan.agent.config.transfer
         target = next((one for one in settings.targets if one.name == wanted.name), None)
+        if wanted.to and not wanted.name:
+            target = next((one for one in settings.targets if one.address == wanted.to), None)
         if not wanted.to and target is None:
             raise NotFound("transfer target", wanted.name, code="transfer-target-not-found")
         to = wanted.to or (target.address if target is not None else "")
@@ -211,7 +214,7 @@ class Transfers:
         return TransferOrder(
             transfer_id=self._new_id("xfer"),
             to=to,
-            name=wanted.name or to,
+            name=wanted.name or (target.name if target is not None else _aloud(to)),
             mode=mode,
             requested_by=by,
             acceptance=settings.acceptance,
@@ -396,6 +399,14 @@ class Transfers:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("transfer.crashed", exc_info=error)
+
+
+def _aloud(address: str) -> str:
+    """Who is called, as it is said to the caller: of a SIP address (RFC 3261 §19.1.1) only the user, and no mark between his names."""
+    if not address.lower().startswith(("sip:", "sips:")):
+        return address
+    user = address.partition(":")[2].partition("@")[0].partition(";")[0].partition(":")[0]
+    return " ".join(unquote(user).replace("_", ".").split(".")).strip() or address
 
 
 def _not_transferable() -> Conflict:
