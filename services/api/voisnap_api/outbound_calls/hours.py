@@ -2,6 +2,7 @@
 that sell something. Nobody knows what a call is for but its tenant, who may say that the latter don't hold."""
 
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 from voisnap_domain.outbound import STATUTES, CallingHours, OutboundStatus, next_allowed_by_all
@@ -25,6 +26,12 @@ def first_allowed(settings: CallSettings, environment: Environment, number: str,
         rules.append((statute.hours, where or statute.zones))
     if settings.calling_hours is not None:
         rules.append((settings.calling_hours, where))
+    return _first(tuple(rules), at)
+
+
+@lru_cache(4096)
+def _first(rules: tuple[tuple[CallingHours, tuple[str, ...]], ...], at: datetime) -> datetime | None:
+    """Numbers without a place are in forty time zones at once, which takes 10 ms: those of a batch have one moment."""
     return next_allowed_by_all(rules, at)
 
 
