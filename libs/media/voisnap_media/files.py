@@ -16,12 +16,20 @@ class UnreadableSound(ValueError):
     """The file holds no sound that can be read; the text names the file."""
 
 
-def read(source: Path | BinaryIO, rate: int | None = None, *, most_seconds: float | None = None) -> Pcm:
+def read(
+    source: Path | BinaryIO,
+    rate: int | None = None,
+    *,
+    most_seconds: float | None = None,
+    format: str | None = None,
+) -> Pcm:
     """A whole file as one channel (several are mixed), at `rate` or at its own; no more of it than `most_seconds`, give or take a frame.
+
+    What a stranger has sent is read with its `format` (one of FFmpeg's), never guessed: some formats are lists of other files and addresses.
 
     Raises `OSError` when the file cannot be opened and `UnreadableSound` when it holds no sound.
     """
-    return _read(source, rate, "mono", most_seconds)[0]
+    return _read(source, rate, "mono", most_seconds, format)[0]
 
 
 def read_stereo(source: Path | BinaryIO, rate: int | None = None) -> tuple[Pcm, Pcm]:
@@ -30,9 +38,15 @@ def read_stereo(source: Path | BinaryIO, rate: int | None = None) -> tuple[Pcm, 
     return left, right
 
 
-def _read(source: Path | BinaryIO, rate: int | None, layout: str, most_seconds: float | None = None) -> tuple[Pcm, ...]:
+def _read(
+    source: Path | BinaryIO,
+    rate: int | None,
+    layout: str,
+    most_seconds: float | None = None,
+    format: str | None = None,
+) -> tuple[Pcm, ...]:
     try:
-        with av.open(str(source) if isinstance(source, Path) else source, "r") as container:
+        with av.open(str(source) if isinstance(source, Path) else source, "r", format=format) as container:
             stream = next(iter(container.streams.audio), None)
             if stream is None:
                 raise UnreadableSound(f"{_name(source)} holds no sound")

@@ -113,3 +113,23 @@ async def test_nobody_who_can_read_it_is_a_fault(registry, monkeypatch):
     monkeypatch.setattr(registry, "stt", away)
     with pytest.raises(ProviderError):
         await VoiceNotes(registry, TenantAccounts(None, {})).transcript(Call().plan, sound(1))
+
+
+@pytest.mark.parametrize("tag", [b"", b"ID3\x04\x00\x00\x00\x00\x00\x00"], ids=["bare", "behind a tag"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"ffconcat version 1.0\nfile others.wav\n",
+        b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n",
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nothers.wav\n#EXT-X-ENDLIST\n",
+    ],
+    ids=["list", "session", "playlist"],
+)
+async def test_a_message_that_names_other_sounds_is_none(registry, tmp_path, monkeypatch, content, tag):
+    (tmp_path / "others.wav").write_bytes(sound(1))
+    monkeypatch.chdir(tmp_path)
+    notes = VoiceNotes(registry, TenantAccounts(None, {}))
+    async with asyncio.timeout(10):
+        with pytest.raises(ValueError, match="sound"):
+            await notes.transcript(Call().plan, tag + content)
+    assert [stream.samples for stream in registry.local.streams] in ([], [0])

@@ -19,6 +19,8 @@ from voisnap_providers.ports.stt import SpeechToText
 from voisnap_providers.tenant_accounts import TenantAccounts
 from voisnap_providers.vendors import factories
 
+from .media_types import type_of
+
 if TYPE_CHECKING:  # it comes with numpy, which only a process needs that gets a voice message
     from voisnap_media.pcm import Pcm, Samples
 
@@ -26,6 +28,13 @@ MOST_SECONDS = 300.0
 """Of a longer message the beginning, and `CUT` behind it."""
 
 CUT = "[The rest of this message is too long to be read.]"
+
+_FORMATS = {
+    **{one: one for one in ("ogg", "mp3", "wav", "aac", "amr", "flac")},
+    **dict.fromkeys(("m4a", "mp4", "3gp", "mov"), "mp4"),
+    "webm": "matroska",
+}
+"""FFmpeg's names of what voice messages come in, by the file's ending: nothing else is tried on what strangers send."""
 
 PIECE_SECONDS = 15.0
 """Recognisers take utterances: a long message is cut where it is quietest near its end."""
@@ -114,8 +123,14 @@ async def _heard(stt: SpeechToText, settings: Transcription, content: bytes) -> 
 
 
 def _decoded(content: bytes, rate: int) -> "Pcm":
+    form = _FORMATS.get(type_of(content).extension)
+    if form is None:
+        raise ValueError("this is no sound")
     files = import_module("voisnap_media.files")  # FFmpeg and numpy: 200 ms and 40 MB
-    return files.read(BytesIO(content), rate, most_seconds=MOST_SECONDS)
+    try:
+        return files.read(BytesIO(content), rate, most_seconds=MOST_SECONDS, format=form)
+    except OSError as error:
+        raise ValueError("this sound can't be read") from error
 
 
 def _pieces(sound: "Pcm") -> "Iterator[Pcm]":
