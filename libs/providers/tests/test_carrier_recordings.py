@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs
 from xml.etree.ElementTree import canonicalize
 
+import httpx
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -325,3 +326,43 @@ def test_a_recording_of_another_region_is_named_with_its_host() -> None:
         (event,) = webhooks.read(request)
         assert isinstance(event, RecordingSaved)
         assert event.recording_id == named
+
+
+@pytest.mark.parametrize(
+    ("host", "is_theirs"),
+    [
+        ("s3.amazonaws.com", True),
+        ("s3.eu-central-1.amazonaws.com", True),
+        ("telephony-recorder.s3.eu-west-1.amazonaws.com", True),
+        ("ec2-10-0-0-1.eu-central-1.compute.amazonaws.com", False),
+        ("s3.eu-central-1.amazonaws.com.evil.example", False),
+        ("evils3.amazonaws.com", False),
+    ],
+)
+async def test_telnyx_keeps_recordings_in_the_stores_of_several_regions(host: str, is_theirs: bool) -> None:
+    asked: list[httpx.Request] = []
+
+    async def body(content: bytes) -> AsyncIterator[bytes]:
+        yield content
+
+    def given(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        found = {"data": {"download_urls": {"mp3": f"https://{host}/r.mp3?X-Amz-Expires=600"}}}
+        is_api = request.url.host == "api.telnyx.com"
+        return httpx.Response(200, content=body(json.dumps(found).encode() if is_api else SOUND))
+
+    control = TelnyxCalls(connection_id="1", api_key="KEY1")
+    await control.aclose()
+    network = httpx.MockTransport(given)
+    control._http._client = httpx.AsyncClient(
+        transport=network, base_url="https://api.telnyx.com/v2", headers={"Authorization": "Bearer KEY1"}
+    )
+    control._http._stranger = httpx.AsyncClient(transport=network)
+    if is_theirs:
+        assert await fetched(control, CASES[2].recording_id) == SOUND
+        assert (asked[-1].url.host, "authorization" in asked[-1].headers) == (host, False)
+    else:
+        with pytest.raises(ProviderError, match="outside"):
+            await fetched(control, CASES[2].recording_id)
+        assert [one.url.host for one in asked] == ["api.telnyx.com"]
+    await control.aclose()

@@ -32,8 +32,22 @@ LONGEST_SECONDS = (30, 14400)
 MAX_DIGITS = 64
 _CALL = re.compile(r"[A-Za-z0-9:_=-]{1,200}", re.ASCII)
 _RECORDING = re.compile(r"(?:leg:)?[0-9a-zA-Z][0-9a-zA-Z_-]{0,63}", re.ASCII)
-_HOSTS = (".telnyx.com", ".telnyxstorage.com", ".telnyxcloudstorage.com", "s3.amazonaws.com", ".s3.amazonaws.com")
-"""Where Telnyx keeps recordings: the addresses that it gives are signed, and good for ten minutes."""
+_REGIONS = tuple(
+    f"{region}."
+    for region in (
+        *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1", "me-central-1"),
+        *("eu-central-1", "eu-central-2", "eu-north-1", "eu-south-1", "eu-west-1", "eu-west-2", "eu-west-3"),
+        *("ap-northeast-1", "ap-northeast-2", "ap-south-1", "ap-southeast-1", "ap-southeast-2"),
+    )
+)
+_STORES = tuple(f"s3.{region}amazonaws.com" for region in ("", *_REGIONS))
+_HOSTS = (
+    *(".telnyx.com", ".telnyxstorage.com", ".telnyxcloudstorage.com"),
+    *_STORES,
+    *(f".{store}" for store in _STORES),
+)
+"""Where Telnyx keeps recordings, those of European calls in Europe (`s3.eu-central-1.amazonaws.com`): the addresses that it gives are signed, and
+good for ten minutes. Not all of Amazon, of whose names some are machines in whoever's own network."""
 _DIGITS = re.compile(r"[0-9A-D*#w]+", re.ASCII)
 _OVER = frozenset({"90018", "10005"})
 """Codes of a call that has ended, and of one that is not known any more."""
