@@ -3,6 +3,8 @@ heeded for can be looked up. Pure."""
 
 import re
 import unicodedata
+from collections.abc import Sequence
+from itertools import takewhile
 
 from .conversations import Speaker, Turn
 from .sessions import Channel, SessionPlan
@@ -59,6 +61,9 @@ _NEW_NUMBER = re.compile(r"\bnew (?:one|number)\b|\binstead\b|\bupdate\b|\brepla
 """A list of something else than calls, and a number that is only to be another one."""
 
 
+_TURNS_OF_A_WISH = 3
+
+
 def declines_calls(text: str) -> bool:
     """Whether these words ask for no more calls."""
     words = _plain(text)
@@ -78,10 +83,13 @@ def _is_meant(words: str, found: re.Match[str]) -> bool:
     return _UNLISTS.search(said) is None or _NEW_NUMBER.search(after) is None
 
 
-def is_declined(plan: SessionPlan, turn: Turn) -> bool:
-    """Whether a turn of a call asks that the number of whoever speaks is called no more."""
-    wanted = plan.channel is Channel.PHONE and plan.caller.phone_number and turn.speaker is Speaker.USER
-    return bool(wanted) and declines_calls(turn.text)
+def is_declined(plan: SessionPlan, turns: Sequence[Turn]) -> bool:
+    """Whether the last turn of a call asks that the number of whoever speaks is called no more, with those just before that the agent has said
+    nothing to: people pause in the middle of a wish."""
+    if plan.channel is not Channel.PHONE or not plan.caller.phone_number:
+        return False
+    said = list(takewhile(lambda turn: turn.speaker is Speaker.USER, reversed(turns)))[:_TURNS_OF_A_WISH]
+    return declines_calls(" ".join(turn.text for turn in reversed(said)))
 
 
 def _plain(text: str) -> str:

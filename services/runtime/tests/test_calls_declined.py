@@ -41,3 +41,20 @@ async def test_who_wants_no_more_calls_is_told_of(house, make_plan, make_audienc
     await house.relay.drained(timeout=5)
     declined = [event for event in house.events if isinstance(event, CallsDeclined)]
     assert [event.phone_number for event in declined] == told
+
+
+@pytest.mark.parametrize(("between", "told"), [(Speaker.USER, 1), (Speaker.AGENT, 0)], ids=["pause", "answer"])
+async def test_a_wish_said_with_a_pause_is_one_wish(house, make_plan, make_audience, between, told):
+    await house.open(make_plan(session_id=SESSION, channel=Channel.PHONE, caller=NUMBER))
+    live = await house.sessions.claim(SESSION)
+    live.attach(make_audience(), resumed=False)
+    for said in (
+        turn(1, Speaker.AGENT, "Good morning."),
+        turn(2, Speaker.USER, "Please take me off"),
+        turn(3, between, "your"),
+        turn(4, Speaker.USER, "list."),
+    ):
+        live.record.finished(said)
+    await house.journal.flushed(SESSION, timeout=1)
+    await house.relay.drained(timeout=5)
+    assert len([event for event in house.events if isinstance(event, CallsDeclined)]) == told

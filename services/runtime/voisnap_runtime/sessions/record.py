@@ -106,7 +106,7 @@ class Record:
             turn=writable(self._plan, turn),
         )
         self._journal.write(self._plan.session_id, event, self.progress, turn=turn, trace=self.trace)
-        if is_declined(self._plan, turn):
+        if is_declined(self._plan, self._history):
             self._declined()
 
     def broken_off(self) -> None:
