@@ -824,8 +824,8 @@ class AgentsResource:
         idempotency_key: str | None = None,
     ) -> models.Agent:
         """Create an agent, as a draft. Fields that are left out get their documented defaults. `warnings` of the
-        answer name models and voices that are not in the catalogue, and providers that you have no access to. Needs
-        the scope `agents:write`.
+        answer name models and voices that are not in the catalogue, providers that you have no access to, and
+        targets of transfers that calls may not go to. Needs the scope `agents:write`.
         """
         return self._send(
             Call(
@@ -4005,8 +4005,8 @@ class AsyncAgentsResource:
         idempotency_key: str | None = None,
     ) -> models.Agent:
         """Create an agent, as a draft. Fields that are left out get their documented defaults. `warnings` of the
-        answer name models and voices that are not in the catalogue, and providers that you have no access to. Needs
-        the scope `agents:write`.
+        answer name models and voices that are not in the catalogue, providers that you have no access to, and
+        targets of transfers that calls may not go to. Needs the scope `agents:write`.
         """
         return await self._send(
             Call(

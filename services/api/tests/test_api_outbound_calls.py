@@ -179,6 +179,12 @@ class Desk:
     async def cancel(self, call_id: str) -> Any:
         return await self.api.client.post(f"{CALLS}/{call_id}/cancel", headers=self.headers)
 
+    async def target_warnings(self) -> list[tuple[str, str]]:
+        """What the agent says of its targets."""
+        found = await self.api.client.get(f"/api/v1/agents/{self.agent['id']}", headers=self.headers)
+        told = [(one["pointer"], one["code"]) for one in found.json()["warnings"]]
+        return [one for one in told if one[0].startswith("/transfer")]
+
     async def settings(self, **body: Any) -> Any:
         return await self.api.client.put(f"{CALLS}/settings", json=body, headers=self.headers)
 
@@ -1152,7 +1158,13 @@ async def test_an_agent_has_no_targets_to_hand_callers_over_to_that_it_could_not
     await desk.place()
     await desk.work()
     assert [target.name for target in desk.plan.agent.config.transfer.targets] == ["Home", "Desk"]
+    premium, abroad = (
+        ("/transfer/targets/1/phoneNumber", "number-not-allowed"),
+        ("/transfer/targets/2/phoneNumber", "country-not-allowed"),
+    )
+    assert await desk.target_warnings() == [premium, abroad]
     await desk.settings(allowedCountries=["FR"])
+    assert await desk.target_warnings() == [premium]
     await desk.place(toNumber="+4915112345679")
     await desk.work()
     assert [target.name for target in desk.plan.agent.config.transfer.targets] == ["Home", "Abroad", "Desk"]

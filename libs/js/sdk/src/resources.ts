@@ -508,8 +508,8 @@ export class AgentsResource extends Resource {
 
   /**
    * Create an agent, as a draft. Fields that are left out get their documented defaults. `warnings` of the answer name
-   * models and voices that are not in the catalogue, and providers that you have no access to. Needs the scope
-   * `agents:write`.
+   * models and voices that are not in the catalogue, providers that you have no access to, and targets of transfers
+   * that calls may not go to. Needs the scope `agents:write`.
    */
   create(request: CreateAgentRequest, options?: RequestOptions): Promise<Answer<Agent>> {
     return this.send(OPERATIONS["agents.create"], { body: request, options });

@@ -15,6 +15,7 @@ from voisnap_kit.work import Work, begin, begin_reading
 from voisnap_api.catalogue.routes import InjectedReaches
 from voisnap_api.catalogue.usecases import Reaches, warnings_of
 from voisnap_api.gate import API_READ_HEAVY, InjectedCaller, InjectedDatabase, requires
+from voisnap_api.outbound_calls.countries import target_warnings
 from voisnap_api.periods import period
 
 from . import usecases
@@ -68,7 +69,8 @@ class AgentController(Controller):
     ) -> Response[AgentView]:
         """Create an agent, as a draft. Fields that are left out get their documented defaults.
 
-        `warnings` of the answer name models and voices that are not in the catalogue, and providers that you have no access to.
+        `warnings` of the answer name models and voices that are not in the catalogue, providers that you have no access to, and targets of
+        transfers that calls may not go to.
         """
         config = config_of(data)
         async with begin(database, caller) as work:
@@ -274,6 +276,7 @@ async def _answer(work: Work, agent: Agent, reaches: Reaches, *, status: int = 2
     if status == 201:
         headers["Location"] = f"/api/v1/agents/{agent.id}"
     warnings = warnings_of(agent.config, await reaches.of(work))
+    warnings += await target_warnings(work, agent.config.transfer.targets)
     return Response(AgentView.of(agent, warnings), status_code=status, headers=headers)
 
 

@@ -311,7 +311,8 @@ class AgentWarning(View, frozen=True, kw_only=True):
 
 
 class AgentView(View, frozen=True, kw_only=True):
-    """An agent, whole. `warnings` name models and voices that are not in the catalogue and providers without access; lists leave them out."""
+    """An agent, whole. `warnings` name models and voices that are not in the catalogue, providers without access and targets of transfers that
+    calls may not go to; lists leave them out."""
 
     id: str
     name: str

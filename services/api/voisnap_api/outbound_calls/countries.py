@@ -1,11 +1,23 @@
 """Where a tenant's calls, texts and transfers may go."""
 
+from collections.abc import Sequence
+
+from voisnap_domain.agents import TransferTarget
+from voisnap_domain.errors import FieldError
 from voisnap_domain.tenants import Environment
 from voisnap_kit.work import Work
 from voisnap_providers.accounts import PLATFORM
 from voisnap_providers.numbering import country_of
 
-from voisnap_api.destinations import ANY_COUNTRY, COUNTRY_NOT_ALLOWED, NOT_ALLOWED, is_refused, is_within
+from voisnap_api.destinations import (
+    ANY_COUNTRY,
+    COUNTRY_NOT_ALLOWED,
+    NOT_ALLOWED,
+    NOT_ALLOWED_DETAIL,
+    country_detail,
+    is_refused,
+    is_within,
+)
 from voisnap_api.phone_numbers.usecases import countries_of_lines
 
 from . import store
@@ -38,3 +50,22 @@ async def destination_fault(
         return None
     countries = await allowed_countries(work, account=account, ours=ours, settings=settings)
     return None if is_within(environment, number, countries) else COUNTRY_NOT_ALLOWED
+
+
+async def target_warnings(work: Work, targets: Sequence[TransferTarget]) -> tuple[FieldError, ...]:
+    """To whom of an agent's targets its live calls are not handed over, as it stands: a session offers them to nobody. Without a number of the
+    tenant's there are no calls to hand over."""
+    environment = work.caller.environment
+    if environment is not Environment.LIVE or not any(target.phone_number for target in targets):
+        return ()
+    own = await countries_of_lines(work)
+    settings = await store.get_settings(work.tx, work.caller.tenant_id, environment) or CallSettings()
+    warnings: list[FieldError] = []
+    for index, target in enumerate(targets):
+        number, pointer = target.phone_number, f"/transfer/targets/{index}/phoneNumber"
+        if number and is_refused(environment, number):
+            warnings.append(FieldError(pointer=pointer, code=NOT_ALLOWED, detail=f"{number} {NOT_ALLOWED_DETAIL}."))
+        elif number and own and not is_within(environment, number, own | frozenset(settings.allowed_countries)):
+            detail = f"{number} {country_detail(number)}."
+            warnings.append(FieldError(pointer=pointer, code=COUNTRY_NOT_ALLOWED, detail=detail))
+    return tuple(warnings)
