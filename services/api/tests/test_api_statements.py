@@ -12,12 +12,13 @@ from voisnap_domain.tenants import Environment
 pytestmark = pytest.mark.slice
 
 PACKAGE = Path(voisnap_api.__file__).parent
-STORES = sorted(PACKAGE.glob("*/store.py"))
+STORES = sorted(PACKAGE.glob("*/*store.py"))
 
 
 def statements(path: Path) -> list[tuple[str, str]]:
     """(function, SQL) of every call on `tx` in a store."""
     found = []
+    store = path.parent.name if path.name == "store.py" else f"{path.parent.name}.{path.stem}"
     for function in ast.walk(ast.parse(path.read_text())):
         if not isinstance(function, ast.AsyncFunctionDef):
             continue
@@ -27,7 +28,9 @@ def statements(path: Path) -> list[tuple[str, str]]:
             if isinstance(call.func.value, ast.Name) and call.func.value.id == "tx":
                 texts = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
                 assert len(texts) == 1, f"{path}:{call.lineno} has no literal statement"
-                found.append((f"{path.parent.name}.{function.name}", texts[0]))
+                if texts[0].startswith("SET LOCAL "):  # how the planner is to go about the one that follows
+                    continue
+                found.append((f"{store}.{function.name}", texts[0]))
     return found
 
 
@@ -52,7 +55,7 @@ def test_every_store_function_has_one_statement():
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("path", STORES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", STORES, ids=lambda path: f"{path.parent.name}.{path.stem}")
 def test_every_statement_on_a_tenants_table_names_the_tenant_or_is_the_systems(path):
     system = {
         "auth.refresh_token_for_change",
@@ -99,7 +102,11 @@ def test_every_statement_on_a_tenants_table_names_the_tenant_or_is_the_systems(p
         "phone_numbers.answered_here",
         "contacts.forgotten",
         "contacts.delete_forgotten",
-        "messaging.seconds_to_next",
+        "messaging.outbox_store.seconds_to_next",
+        "messaging.media_store.seconds_to_next",
+        "messaging.media_store.take_discarded",
+        "messaging.media_store.delete_expired",
+        "call_recordings.delete_old",
         "messaging.delete_threads",
     }
     for name, sql in statements(path):
@@ -204,8 +211,13 @@ TABLES = {
     "message_threads": "INSERT INTO message_threads (id, tenant_id, environment, contact_id, channel, provider, account, our_address,"
     " their_key, their_address, agent_id, created_at) VALUES ('thr_1', 'ten_a', 'live', 'cont_1', 'sms', 'twilio', 'platform', 'o', 't',"
     " 't', 'agt_1', now())",
+    "discarded_media": "INSERT INTO discarded_media VALUES ('recordings/ten_a/conv_1/media/x', 'ten_a', 'live')",
     "messages": "INSERT INTO messages (id, tenant_id, environment, thread_id, direction, source, text, state, created_at, updated_at)"
     " VALUES ('msg_1', 'ten_a', 'live', 'thr_1', 'inbound', 'wrote', 't', 'received', now(), now())",
+    "message_media": "INSERT INTO message_media (message_id, place, tenant_id, environment, state, key, due_at, expires_at, created_at)"
+    " VALUES ('msg_1', 0, 'ten_a', 'live', 'kept', 'recordings/ten_a/conv_1/media/y', now(), now(), now())",
+    "call_recordings": "INSERT INTO call_recordings (id, tenant_id, environment, provider, account, recording_id, session_id, state,"
+    " created_at) VALUES ('crec_1', 'ten_a', 'live', 'twilio', 'platform', 'RE1', 'call_1', 'saved', now())",
     "sip_trunks": "INSERT INTO sip_trunks (id, tenant_id, environment, name, provider, account, status, created_at, updated_at)"
     " VALUES ('trunk_1', 'ten_a', 'live', 'n', 'twilio', 'platform', 'active', now(), now())",
     "turns": "INSERT INTO turns VALUES (now(), 'conv_1', 1, 'ten_a', 'live', 'user', 't', 0, 1, 1, '[]', false, null)",

@@ -128,21 +128,18 @@ async def drop_of(
     tx: Tx, tenant_id: TenantId, environment: Environment, conversation_id: ConversationId, *, at: datetime
 ) -> None:
     """Nobody may have a conversation's recordings any more: what the carrier still has is to be deleted there, the rest is forgotten."""
-    of = {"tenant_id": tenant_id, "environment": environment, "conversation_id": conversation_id}
     await tx.exec(
         """
-        DELETE FROM call_recordings
-         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND conversation_id = %(conversation_id)s AND NOT at_carrier
-        """,
-        **of,
-    )
-    await tx.exec(
-        """
+        WITH forgotten AS (
+            DELETE FROM call_recordings
+             WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND conversation_id = %(conversation_id)s AND NOT at_carrier)
         UPDATE call_recordings SET state = 'dropped', key = NULL, due_at = %(at)s, tries = 0
-         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND conversation_id = %(conversation_id)s
+         WHERE tenant_id = %(tenant_id)s AND environment = %(environment)s AND conversation_id = %(conversation_id)s AND at_carrier
         """,
+        tenant_id=tenant_id,
+        environment=environment,
+        conversation_id=conversation_id,
         at=at,
-        **of,
     )
 
 

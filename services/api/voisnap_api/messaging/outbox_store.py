@@ -81,10 +81,36 @@ async def release_held(
 async def claim_to_send(tx: Tx, *, now: datetime, limit: int) -> list[Message]:
     """Messages to send now, of each thread the first one only, given to one worker. Every tenant has its turn, and what agents write goes
     before what a tenant sends on its own. Runs as the system."""
+    threads = await _threads_to_send(tx, now=now, limit=limit)
+    if not threads:
+        return []
+    return await tx.all(
+        Message,
+        """
+        UPDATE messages
+           SET state = 'sending', sending_since = %(now)s, attempts = attempts + 1, due_at = NULL, updated_at = %(now)s
+         WHERE state = 'queued' AND due_at <= %(now)s
+           AND id = ANY (ARRAY(SELECT (SELECT id
+                                         FROM messages
+                                        WHERE thread_id = wanted.id AND direction = 'outbound' AND state IN ('queued', 'sending')
+                                        ORDER BY created_at, place, id
+                                        LIMIT 1)
+                                 FROM unnest(%(threads)s::text[]) AS wanted (id)))
+        RETURNING id, tenant_id, environment, thread_id, conversation_id, direction, network_id, source, text, media, template, reply_to,
+                  is_edit, transcript, exchange_id, place, state, failure, code, detail, segments, price, due_at, attempts, created_by,
+                  created_at, sending_since, sent_at, delivered_at, read_at, updated_at, is_secret
+        """,
+        now=now,
+        threads=tuple(threads),
+    )
+
+
+async def _threads_to_send(tx: Tx, *, now: datetime, limit: int) -> list[str]:
+    """Threads with a message to send now, held until the end of the transaction."""
     # The planner can't know that the system sees all rows, takes few for due, and would sort them all.
     tx.exec_later("SET LOCAL enable_bitmapscan = off")
     tx.exec_later("SET LOCAL enable_seqscan = off")
-    threads = await tx.all(
+    return await tx.all(
         str,
         """
         WITH RECURSIVE tenants AS (
@@ -108,27 +134,6 @@ async def claim_to_send(tx: Tx, *, now: datetime, limit: int) -> list[Message]:
         """,
         now=now,
         limit=limit,
-    )
-    if not threads:
-        return []
-    return await tx.all(
-        Message,
-        """
-        UPDATE messages
-           SET state = 'sending', sending_since = %(now)s, attempts = attempts + 1, due_at = NULL, updated_at = %(now)s
-         WHERE state = 'queued' AND due_at <= %(now)s
-           AND id = ANY (ARRAY(SELECT (SELECT id
-                                         FROM messages
-                                        WHERE thread_id = wanted.id AND direction = 'outbound' AND state IN ('queued', 'sending')
-                                        ORDER BY created_at, place, id
-                                        LIMIT 1)
-                                 FROM unnest(%(threads)s::text[]) AS wanted (id)))
-        RETURNING id, tenant_id, environment, thread_id, conversation_id, direction, network_id, source, text, media, template, reply_to,
-                  is_edit, transcript, exchange_id, place, state, failure, code, detail, segments, price, due_at, attempts, created_by,
-                  created_at, sending_since, sent_at, delivered_at, read_at, updated_at, is_secret
-        """,
-        now=now,
-        threads=tuple(threads),
     )
 
 
