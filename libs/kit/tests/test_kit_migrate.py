@@ -78,6 +78,20 @@ def test_files_must_be_named_and_numbered(tmp_path: Path, names: tuple[str, ...]
         read_migrations(tmp_path)
 
 
+async def test_databases_of_one_server_are_prepared_at_the_same_time(owner_url: str) -> None:
+    other = f"{owner_url.rpartition('/')[0]}/postgres"
+    for turn in range(5):
+        role = f"voisnap_twice_{turn}"
+        await asyncio.gather(*(create_role(url, role, "secret") for url in (owner_url, other)))
+        async with await psycopg.AsyncConnection.connect(
+            f"postgresql://{role}:secret@{other.rpartition('@')[2]}"
+        ) as own:
+            found = await (
+                await own.execute("SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user")
+            ).fetchone()
+        assert found == (False, False)
+
+
 async def test_the_services_role_uses_the_schema_but_owns_nothing(
     owner_url: str, folder: Path, database_for: Callable[..., TestDatabase]
 ) -> None:

@@ -25,6 +25,7 @@ _NAME = re.compile(r"^\d{4}_[a-z0-9_]+\.sql$")
 _LOCK_KEY = 0x766F6973  # "vois"
 _LOCK_TIMEOUT = "10s"
 """How long a migration waits for a table's lock before it gives up, rather than queue all traffic behind itself."""
+_ROLE_TRIES = 5
 
 
 class MigrationError(SetUpFault):
@@ -63,6 +64,17 @@ async def migrate(url: str, schema: str, folder: Path) -> tuple[str, ...]:
 
 async def create_role(url: str, role: str, password: str) -> None:
     """Create or update a service's login role: no superuser, no bypass of row-level security. `url` may create roles."""
+    for left in reversed(range(_ROLE_TRIES)):
+        try:
+            await _write_role(url, role, password)
+            return
+        except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation, psycopg.errors.InternalError_):
+            # Roles belong to the server, and the lock to a database: whoever prepares another one there may be writing the same role.
+            if not left:
+                raise
+
+
+async def _write_role(url: str, role: str, password: str) -> None:
     async with await _connect(url) as connection, connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", (_LOCK_KEY,))
         exists = await (await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))).fetchone()
