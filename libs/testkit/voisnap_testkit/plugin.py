@@ -97,7 +97,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if not _CATEGORIES.issuperset(wanted) or not collection_path.match("test_*.py"):
         return None
     text = collection_path.read_text()
-    return None if any(f"mark.{name}" in text for name in wanted) else True
+    named = {name for name in _CATEGORIES if f"mark.{name}" in text}
+    # One that names none is read, and told so.
+    return True if named and named.isdisjoint(wanted) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
