@@ -20,8 +20,8 @@ def never() -> None:
 
 def test_frames_that_came_together_are_heard_in_order_and_with_their_times():
     changes, heard = RateChanges(), []
-    said = {"a": frames(8000, 3, 1), "b": frames(24000, 2, 2)}
-    streams = {"a": Polyphase(8000, 16000), "b": Polyphase(24000, 16000)}
+    said = {"a": frames(8000, 3, 1), "b": frames(24000, 2, 2), "c": frames(8000, 2, 6), "d": frames(8000, 3, 7)}
+    streams = {name: Polyphase(sounds[0].rate, 16000) for name, sounds in said.items()}
     for place in range(3):
         for name, sounds in said.items():
             if place < len(sounds):
