@@ -187,7 +187,7 @@ _DAY = r"(mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun)[a-z]*"
 _DAY_RANGE = re.compile(rf"\b{_DAY}\.?\s*(?:-|–|—|to|through|till|until|thru)\s*{_DAY}\b")
 _SHORT_DAY = re.compile(r"\b(mon|tues?|wed|thurs?|thur|fri|sat|sun)\b\.?")
 _TERM = re.compile(r"[a-z0-9]+(?:['’][a-z]+)?(?:\.\d+)?")
-_NUMBERS = {
+NUMBERS = {
     word: str(value)
     for value, word in enumerate(
         [
@@ -217,6 +217,7 @@ _NUMBERS = {
     word: str(value * 10)
     for value, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
 }
+"""English words for numbers below twenty and for tens, with their digits."""
 
 _FAMILIES = (
     "price cost fee charge fine penalty rate expensive cheap pay fare tariff pricing quote money dollar",
@@ -373,7 +374,7 @@ def terms(text: str) -> tuple[str, ...]:
     for word in _TERM.findall(text):
         if word in _STOP:
             continue
-        found.append(_NUMBERS.get(word) or stem(word))
+        found.append(NUMBERS.get(word) or stem(word))
     return tuple(found)
 
 
