@@ -411,7 +411,8 @@ class WebhookDesk:
         """Note what there is to fetch. Of a call that nobody knows nothing is fetched."""
         call = None
         if event.call_id:
-            call = await self._call(at, event.call_id, getattr(event, "hand_over", None))
+            hand_over = event.hand_over if isinstance(event, RecordingSaved) else None
+            call = await self._call(at, event.call_id, hand_over)
         if call is None and at.posted.session_id is not None:
             async with begin_as_system(self._database, _NOBODY, clock=self._clock) as work:
                 call = await usecases.main_call_of(
